@@ -1,0 +1,35 @@
+"""Errors that the user caused and can mend; the command line turns each into one message and exit code 2."""
+
+from difflib import get_close_matches
+
+
+class SparseplanError(Exception):
+    """Bad input of any kind; the message says where, what was expected, what was found and what to do."""
+
+
+class QuantityError(SparseplanError, ValueError):
+    """A number, duration or sparsity that can't be read or lies outside its range."""
+
+
+class PatternError(SparseplanError, ValueError):
+    """An impossible n:m pattern."""
+
+
+class LawError(SparseplanError):
+    """A law that is unknown, can't be read, or can't answer the question."""
+
+
+class PlanError(SparseplanError):
+    """A question that contradicts itself or has no answer."""
+
+
+def nearest(word: str, known: "list[str] | tuple[str, ...]") -> str:
+    """Return `" (did you mean X?)"` for the known word closest to `word`, or an empty string.
+
+    >>> nearest("sprasity", ["sparsity", "schedule"])
+    " (did you mean 'sparsity'?)"
+    >>> nearest("zzz", ["sparsity"])
+    ''
+    """
+    close = get_close_matches(word, known, n=1)
+    return f" (did you mean {close[0]!r}?)" if close else ""

@@ -1,0 +1,140 @@
+"""Law files: coefficient YAML to a typed law and back, with its checks, and lookup by name."""
+
+import os
+import re
+from collections.abc import Iterator
+from functools import cache
+from importlib import resources
+from pathlib import Path
+from typing import Any, cast
+
+import msgspec
+import numpy as np
+import yaml
+
+from sparseplan import yamlfile
+from sparseplan.errors import LawError, nearest
+from sparseplan.files import write_text
+from sparseplan.law import Law, SparseLaw, draw_columns
+
+LAWS_VARIABLE = "SPARSEPLAN_LAWS"
+BUILTIN_LAWS = resources.files("sparseplan") / "builtin" / "laws"
+_NAME_LINE = re.compile(r"^name:\s*[\"']?([^\s\"'#]+)", re.MULTILINE)
+_KEY_ORDER = (
+    *("format", "name", "description", "form", "data_unit", "tokens_per_unit", "coefficients", "sparsity", "schedule"),
+    *("range", "fit", "draws", "provenance"),
+)
+
+
+def read_law(path: Path) -> Law:
+    """Read and check one law file.
+
+    Raises:
+        LawError: with file, line and key, if it isn't a valid law.
+    """
+    document = yamlfile.read_document(path, kind="law file", error=LawError)
+    return _checked(document)
+
+
+def parse_law(text: str, *, source: str) -> Law:
+    """Read and check a law from YAML text, as `read_law` does."""
+    return _checked(yamlfile.parse_document(text, source=source, kind="law file", error=LawError))
+
+
+def _checked(document: yamlfile.Document) -> Law:
+    law = cast(Law, yamlfile.convert(document, Law, error=LawError))
+    if law.draws is not None:
+        allowed = draw_columns(law)
+        for index, column in enumerate(law.draws.columns):
+            if column not in allowed or column in law.draws.columns[:index]:
+                where = document.where(("draws", "columns", index))
+                raise LawError(
+                    f"{where}expected a coefficient of this law, each once, found {column!r}{nearest(column, allowed)}."
+                )
+        table = dict(zip(law.draws.columns, law.draws.table().T, strict=True))
+        for column, values in table.items():
+            nonnegative = column in {"c", "E"} or column.endswith((".a_S", ".c_S"))
+            if np.any(values < 0) or (not nonnegative and np.any(values == 0)):
+                raise LawError(
+                    f"{document.where(('draws', 'data'))}expected draws of {column} above 0, found {values.min():g}."
+                )
+    if isinstance(law, SparseLaw):
+        for family, chosen in law.sparsity.items():
+            if chosen.a_S + chosen.c_S <= 0:
+                raise LawError(f"{document.where(('sparsity', family))}expected a_S + c_S above 0, found both 0.")
+    return law
+
+
+def write_law(law: Law, path: Path) -> None:
+    """Write a law file, whole or not at all."""
+    write_text(path, law_text(law))
+
+
+def law_text(law: Law) -> str:
+    """The law as YAML, keys in the order of the format's description."""
+    data = msgspec.to_builtins(law)
+    plain = {key: _pruned(data[key]) for key in _KEY_ORDER if data.get(key) not in (None, {})}
+    text: str = yaml.safe_dump(plain, sort_keys=False, allow_unicode=True, width=110, default_flow_style=None)
+    return text
+
+
+def _pruned(value: Any) -> Any:
+    return {key: entry for key, entry in value.items() if entry is not None} if isinstance(value, dict) else value
+
+
+def law_schema() -> dict[str, Any]:
+    """The JSON Schema of law files, for editors; shipped as builtin/schemas/law.schema.json."""
+    schema = msgspec.json.schema(Law)
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "sparseplan law file",
+        **schema,
+    }
+
+
+def load_law(name: str) -> Law:
+    """Find a law by path or by name: ./calibration/*/law.yaml, then $SPARSEPLAN_LAWS, then the built-ins.
+
+    Raises:
+        LawError: if there is no such law, or its file is broken.
+    """
+    if name.endswith((".yaml", ".yml")) or os.sep in name:
+        return read_law(Path(name))
+    for candidate, path in law_files():
+        if candidate == name:
+            return read_law(path)
+    known = sorted({candidate for candidate, _ in law_files()})
+    raise LawError(
+        f"no law is called {name!r}{nearest(name, known)}. Known: {', '.join(known)}. "
+        f"A file is given by its path, ending in .yaml."
+    )
+
+
+def law_files() -> Iterator[tuple[str, Path]]:
+    """Name and file of every law that `--law NAME` finds, in lookup order; a name's first file is the one meant."""
+    for path in sorted(Path("calibration").glob("*/law.yaml")):
+        yield _name_in(path) or path.parent.name, path
+    for entry in os.environ.get(LAWS_VARIABLE, "").split(os.pathsep):
+        if entry:
+            place = Path(entry)
+            for path in [place] if place.is_file() else sorted([*place.glob("*.yaml"), *place.glob("*/law.yaml")]):
+                yield _name_in(path) or path.stem, path
+    for path in builtin_laws():
+        yield path.stem, path
+
+
+@cache
+def builtin_laws() -> tuple[Path, ...]:
+    """The law files that ship with the package."""
+    with resources.as_file(BUILTIN_LAWS) as folder:
+        return tuple(sorted(folder.glob("*.yaml")))
+
+
+def _name_in(path: Path) -> str | None:
+    """The name that a law file gives itself, read without parsing it: a broken neighbour must not stop a lookup."""
+    try:
+        with path.open(encoding="utf-8", errors="replace") as file:
+            match = _NAME_LINE.search(file.read(4096))
+    except OSError:
+        return None
+    return match[1] if match else None

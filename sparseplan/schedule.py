@@ -1,0 +1,57 @@
+"""Pruning ramps: sparsity over training, and the mean density that a run pays for.
+
+With the ramp from t0 to t1 and S(p) = S (1 - (1 - p)^k), the mean density over training is
+rho(S) = t0 + (t1 - t0) (1 - S k/(k+1)) + (1 - t1) (1 - S) = 1 - saving * S,
+saving = (t1 - t0) k/(k+1) + (1 - t1). For the paper's cubic ramp, 25 % to 75 %, that is 1 - 0.625 S.
+t0 = t1 prunes in one shot at that moment; t0 = t1 = 0 trains sparse from the start.
+
+Source: Zhu & Gupta 2017, arXiv:1710.01878 (the cubic ramp); Frantar et al. 2023, arXiv:2309.08520.
+"""
+
+from typing import Annotated, Literal
+
+import numpy as np
+from msgspec import Meta, Struct
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64] | float
+_EXPONENTS = {"cubic": 3, "linear": 1}
+
+
+class Schedule(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A pruning ramp; `start` and `end` are fractions of training, 0 <= start <= end <= 1.
+
+    >>> round(Schedule().saving, 6), round(float(Schedule().mean_density(0.5)), 6)
+    (0.625, 0.6875)
+    """
+
+    kind: Annotated[
+        Literal["cubic", "linear"], Meta(description="How sparsity approaches its final value on the ramp.")
+    ] = "cubic"
+    start: Annotated[
+        float, Meta(ge=0, le=1, description="Fraction of training at which pruning starts; dense before it.")
+    ] = 0.25
+    end: Annotated[
+        float, Meta(ge=0, le=1, description="Fraction of training at which the final sparsity is reached.")
+    ] = 0.75
+
+    def __post_init__(self) -> None:
+        if self.start > self.end:
+            raise ValueError(f"expected start <= end, found start {self.start:g} and end {self.end:g}")
+
+    @property
+    def saving(self) -> float:
+        """The kappa of rho(S) = 1 - kappa S: the share of training, in dense terms, that full sparsity would save."""
+        exponent = _EXPONENTS[self.kind]
+        return (self.end - self.start) * exponent / (exponent + 1) + (1.0 - self.end)
+
+    def sparsity(self, final: Floats, progress: Floats) -> NDArray[np.float64]:
+        """Sparsity after the fraction `progress` of training, for a final sparsity `final`; they broadcast."""
+        t = np.asarray(progress, dtype=np.float64)
+        width = self.end - self.start
+        p = np.clip((t - self.start) / width, 0.0, 1.0) if width > 0 else (t >= self.start).astype(np.float64)
+        return np.asarray(final * (1.0 - (1.0 - p) ** _EXPONENTS[self.kind]))
+
+    def mean_density(self, final: Floats) -> NDArray[np.float64]:
+        """Density averaged over training, rho(S), for a final sparsity `final`."""
+        return 1.0 - self.saving * np.asarray(final, dtype=np.float64)

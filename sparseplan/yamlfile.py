@@ -1,0 +1,298 @@
+"""Read a YAML file into a typed struct, or say in one line what is wrong, at which key and line.
+
+Plain scalars follow YAML 1.2's core schema: 1e23 is a number (YAML 1.1 reads text), 2:4 is text (YAML 1.1 reads 124,
+in base sixty) and `no` is a word. Tags, anchors, aliases, duplicate keys, non-finite numbers and files above
+`MAX_BYTES` are refused before anything is built from them.
+"""
+
+import math
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+import msgspec
+import yaml
+
+from sparseplan.errors import SparseplanError, nearest
+
+MAX_BYTES = 16 * 2**20
+MAX_DEPTH = 32
+_PLAIN_TAGS = {f"tag:yaml.org,2002:{kind}" for kind in ("map", "seq", "str", "int", "float", "bool", "null")}
+_Base: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+_ERROR_PATH = re.compile(r"(?P<what>.*?)(?: - at (?:`key` in )?`\$\.?(?P<path>.*)`)?", re.DOTALL)
+_STEP = re.compile(r"\[(\d+|\.\.\.)\]|([^.\[\]]+)")
+_TYPE_WORDS = {
+    "`float`": "a number",
+    "`int`": "a whole number",
+    "`str`": "text",
+    "`bool`": "true or false",
+    "`object`": "a mapping",
+    "`array`": "a list",
+    "`null`": "nothing",
+}
+
+Key = tuple[str | int, ...]
+
+
+class _Loader(_Base):  # type: ignore[misc]
+    """The safe loader with the plain scalars of YAML 1.2's core schema."""
+
+    yaml_implicit_resolvers: ClassVar[dict[str, list[tuple[str, re.Pattern[str]]]]] = {}
+
+
+_FLOAT = r"[-+]?(?:\d[\d_]*\.\d*|\.\d+|\d[\d_]*(?=[eE]))(?:[eE][-+]?\d+)?|[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN)"
+for _kind, _plain, _first_letters in (
+    ("int", r"[-+]?(?:0|[1-9][\d_]*)", [*"-+0123456789"]),
+    ("float", _FLOAT, [*"-+.0123456789"]),
+    ("bool", r"true|True|TRUE|false|False|FALSE", [*"tTfF"]),
+    ("null", r"~|null|Null|NULL|", [*"~nN", ""]),
+):
+    _Loader.add_implicit_resolver(f"tag:yaml.org,2002:{_kind}", re.compile(rf"(?:{_plain})$"), _first_letters)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Document:
+    """What a YAML file holds: plain data, and the line of every key in it."""
+
+    source: str
+    data: Any
+    lines: dict[Key, int]
+
+    def where(self, key: Key) -> str:
+        """`file:line: key:` for the key, or for its nearest ancestor that has a line."""
+        known = key
+        while known and known not in self.lines:
+            known = known[:-1]
+        line = self.lines.get(known, 1)
+        return f"{self.source}:{line}: {dotted(key)}: " if key else f"{self.source}:{line}: "
+
+
+def dotted(key: Key) -> str:
+    """Write a key path as people do.
+
+    >>> dotted(("range", "sparsity", 1))
+    'range.sparsity[1]'
+    """
+    text = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in key)
+    return text.removeprefix(".")
+
+
+def read_document(path: Path, *, kind: str, error: type[SparseplanError]) -> Document:
+    """Read one YAML document without building anything but plain data.
+
+    Raises:
+        SparseplanError: of the class `error`, if the file can't be read or holds what is refused here.
+    """
+    try:
+        size = path.stat().st_size
+        if size > MAX_BYTES:
+            raise error(f"{path}: expected a {kind} of at most {MAX_BYTES >> 20} MiB, found {size / 2**20:.0f} MiB.")
+        text = path.read_text(encoding="utf-8")
+    except OSError as problem:
+        raise error(f"{path}: can't read this {kind}: {problem.strerror or problem}.") from None
+    except UnicodeDecodeError as problem:
+        raise error(f"{path}: expected a {kind} in UTF-8 text, found bytes that aren't ({problem.reason}).") from None
+    return parse_document(text, source=str(path), kind=kind, error=error)
+
+
+def parse_document(text: str, *, source: str, kind: str, error: type[SparseplanError]) -> Document:
+    """Parse YAML text as `read_document` does."""
+    depth = 0
+    for token in re.finditer(r"[\[{]|[\]}]", text):  # a bracket bomb would exhaust the C stack of the composer
+        depth += 1 if token[0] in "[{" else -1
+        if depth > 1000:
+            raise error(f"{source}: expected a {kind} nested at most {MAX_DEPTH} deep.")
+    try:
+        loader = _Loader(text)
+        try:
+            node = loader.get_single_node()
+            if node is None:
+                raise error(f"{source}: expected a {kind}, found an empty file.")
+            lines: dict[Key, int] = {}
+            _inspect(node, (), lines, seen=set(), source=source, kind=kind, error=error)
+            data = loader.construct_document(node)
+        finally:
+            loader.dispose()
+    except yaml.YAMLError as problem:
+        mark = getattr(problem, "problem_mark", None)
+        line = f":{mark.line + 1}" if mark is not None else ""
+        what = getattr(problem, "problem", None) or str(problem).splitlines()[0]
+        raise error(f"{source}{line}: expected a {kind} in YAML, found a syntax error: {what}.") from None
+    except (ValueError, RecursionError) as problem:
+        raise error(f"{source}: expected a {kind} in YAML, found what can't be read: {problem}.") from None
+    return Document(source=source, data=data, lines=lines)
+
+
+def _inspect(
+    node: yaml.Node,
+    key: Key,
+    lines: dict[Key, int],
+    *,
+    seen: set[int],
+    source: str,
+    kind: str,
+    error: type[SparseplanError],
+) -> None:
+    """Record the line of every key below `node`, and refuse what no file of ours needs."""
+    line = node.start_mark.line + 1
+
+    def refuse(what: str) -> SparseplanError:
+        return error(f"{source}:{line}: {dotted(key) or 'the top level'}: {what}.")
+
+    if id(node) in seen:
+        raise refuse(f"expected plain values, found an alias; write the value out, a {kind} has no anchors")
+    seen.add(id(node))
+    if len(key) > MAX_DEPTH:
+        raise refuse(f"expected a {kind} nested at most {MAX_DEPTH} deep")
+    if node.tag not in _PLAIN_TAGS:
+        raise refuse(f"expected plain values, found the tag {node.tag!r}; remove it")
+    lines.setdefault(key, line)
+    if isinstance(node, yaml.MappingNode):
+        names: set[str] = set()
+        for name_node, value_node in node.value:
+            if not isinstance(name_node, yaml.ScalarNode):
+                raise refuse("expected keys that are plain words")
+            if name_node.value in names:
+                raise error(
+                    f"{source}:{name_node.start_mark.line + 1}: {dotted((*key, name_node.value))}: "
+                    "expected each key once, found it twice; remove one."
+                )
+            names.add(name_node.value)
+            lines[(*key, name_node.value)] = name_node.start_mark.line + 1
+            name_node.tag = "tag:yaml.org,2002:str"  # a key is a name, even where it looks like a number
+            _inspect(value_node, (*key, name_node.value), lines, seen=seen, source=source, kind=kind, error=error)
+    elif isinstance(node, yaml.SequenceNode):
+        for index, child in enumerate(node.value):
+            _inspect(child, (*key, index), lines, seen=seen, source=source, kind=kind, error=error)
+    elif node.tag == "tag:yaml.org,2002:float" and not _is_finite(node.value):
+        raise refuse(f"expected a finite number, found {node.value}")
+
+
+def _is_finite(text: str) -> bool:
+    cleaned = text.replace("_", "").lower().lstrip("+-")
+    if cleaned in {".inf", ".nan"}:
+        return False
+    return math.isfinite(float(cleaned))
+
+
+def convert(document: Document, into: Any, *, error: type[SparseplanError]) -> Any:
+    """Turn a document into the struct `into` (a msgspec type), with every mistake named by key and line.
+
+    Raises:
+        SparseplanError: of the class `error`, for a missing, unknown or mistyped key or a value out of range.
+    """
+    try:
+        return msgspec.convert(document.data, into)
+    except msgspec.ValidationError as problem:
+        raise error(_explain(document, into, str(problem))) from None
+
+
+def _explain(document: Document, into: Any, message: str) -> str:
+    match = _ERROR_PATH.fullmatch(message)
+    assert match is not None
+    what, key = match["what"], _locate(document.data, into, message, match["path"] or "")
+    if unknown := re.fullmatch(r"Object contains unknown field `(.*)`", what):
+        name = unknown[1]
+        known = _known_fields(into, document.data, key)
+        close = nearest(name, known) or (f"; known here: {', '.join(known)}" if known else "")
+        return f"{document.where((*key, name))}unknown key{close}."
+    if missing := re.fullmatch(r"Object missing required field `(.*)`", what):
+        return f"{document.where(key)}the key {missing[1]!r} is missing; add it."
+    found = document.data
+    for step in key:
+        found = found[step]
+    if wanted := re.fullmatch(r"Expected (.*?)(?:, got (.*))?", what, re.DOTALL):
+        expected = wanted[1]
+        for word, plain in _TYPE_WORDS.items():
+            expected = expected.replace(word, plain)
+        expected = expected.replace(" | ", " or ")
+        return f"{document.where(key)}expected {expected}, found {_shown(found)}."
+    if what.startswith("Invalid"):
+        choices = _known_choices(into, document.data, key)
+        hint = f"expected one of {', '.join(choices)}, " if choices else "expected a known value, "
+        return f"{document.where(key)}{hint}found {_shown(found)}{nearest(str(found), choices)}."
+    return f"{document.where(key)}{what}."
+
+
+def _shown(value: object) -> str:
+    if isinstance(value, dict | list):
+        return f"a {'mapping' if isinstance(value, dict) else 'list'} of {len(value)}"
+    text = repr(value)
+    return text if len(text) <= 60 else text[:57] + "..."
+
+
+def _locate(data: Any, into: Any, message: str, path: str) -> Key:
+    """Find the key that a validation message means; it writes `[...]` for an entry of a mapping."""
+    key: list[str | int] = []
+    here = data
+    for index, name in _STEP.findall(path):
+        if index == "...":
+            culprit = next((entry for entry in here if _same_failure(data, into, message, tuple(key), entry)), None)
+            if culprit is None:
+                break
+            step: str | int = culprit
+        else:
+            step = int(index) if index else name
+        key.append(step)
+        here = here[step]
+    return tuple(key)
+
+
+def _same_failure(data: Any, into: Any, message: str, key: Key, entry: str) -> bool:
+    """Whether the mapping at `key`, reduced to one entry, still fails with the same message."""
+
+    def reduced(here: Any, rest: Key) -> Any:
+        if not rest:
+            return {entry: here[entry]}
+        copy = here.copy()
+        copy[rest[0]] = reduced(here[rest[0]], rest[1:])
+        return copy
+
+    try:
+        msgspec.convert(reduced(data, key), into)
+    except msgspec.ValidationError as problem:
+        return str(problem) == message
+    return False
+
+
+def _schema_at(into: Any, data: Any, key: Key) -> dict[str, Any]:
+    """The JSON Schema of the value at `key`; of a union, the member that the data's tag names."""
+    schema = msgspec.json.schema(into)
+    definitions = schema.get("$defs", {})
+
+    def resolve(node: dict[str, Any], value: Any) -> dict[str, Any]:
+        if "$ref" in node:
+            return resolve(definitions[node["$ref"].rsplit("/", 1)[1]], value)
+        options = node.get("anyOf", ())
+        if "discriminator" in node and isinstance(value, dict):
+            tag = value.get(node["discriminator"]["propertyName"])
+            chosen = node["discriminator"]["mapping"].get(tag)
+            return resolve({"$ref": chosen}, value) if chosen else node
+        real = [option for option in options if option.get("type") != "null"]
+        return resolve(real[0], value) if len(real) == 1 else node
+
+    node, value = resolve(schema, data), data
+    for step in key:
+        value = value[step]
+        if isinstance(step, int):
+            items = node.get("prefixItems")
+            child = items[step] if items and step < len(items) else node.get("items", {})
+        else:
+            extra = node.get("additionalProperties")
+            child = node.get("properties", {}).get(step) or (extra if isinstance(extra, dict) else {})
+        node = resolve(child, value)
+    return node
+
+
+def _known_fields(into: Any, data: Any, key: Key) -> list[str]:
+    return list(_schema_at(into, data, key).get("properties", {}))
+
+
+def _known_choices(into: Any, data: Any, key: Key) -> list[str]:
+    if not key:
+        return []
+    parent = _schema_at(into, data, key[:-1])
+    if "discriminator" in parent:
+        return list(parent["discriminator"]["mapping"])
+    return [str(choice) for choice in _schema_at(into, data, key).get("enum", [])]
