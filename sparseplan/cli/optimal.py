@@ -1,0 +1,49 @@
+"""`sparseplan optimal`: the best sparsity, size and data for a budget."""
+
+from sparseplan.cli import options as o
+from sparseplan.pattern import UNSTRUCTURED
+
+EPILOG = """Examples:
+
+- `sparseplan optimal --flops 1e23`
+- `sparseplan optimal --flops 5e22 --params 7B --pattern n:4 --cost dense --json`"""
+
+
+def optimal(
+    flops: o.FlopsOption,
+    params: o.ParamsOption = None,
+    dense_params: o.DenseParamsOption = None,
+    pattern: o.PatternOption = str(UNSTRUCTURED),
+    law: o.LawOption = "frantar2023-t5-c4",
+    cost: o.CostOption = "sparse",
+    max_sparsity: o.MaxSparsityOption = None,
+    json: o.JsonOption = False,
+) -> None:
+    """Find the sparsity, size and data that reach the lowest loss for a training budget.
+
+    With --flops alone the model size is chosen too; --params or --dense-params fixes it. The answer stands beside the
+    best dense plan for the same budget, with 90% intervals where the law carries draws, and says how far it lies
+    outside what the law's runs covered.
+    """
+    from sparseplan.lawfile import load_law
+    from sparseplan.plan.answer import answer, to_json
+    from sparseplan.plan.caveats import sparsity_cap
+    from sparseplan.plan.question import Question
+
+    chosen = load_law(law)
+    question = Question(
+        train_flops=flops,
+        nonzero_params=params,
+        dense_params=dense_params,
+        pattern=pattern,
+        cost=o.load_cost(cost, chosen),
+        tokens_per_unit=chosen.tokens_per_unit,
+        max_sparsity=sparsity_cap(chosen) if max_sparsity is None else max_sparsity,
+    )
+    result = answer(chosen, question)
+    if json:
+        print(to_json(result))
+        return
+    from sparseplan.report import open_console, print_answer
+
+    print_answer(open_console(), result)

@@ -1,0 +1,61 @@
+"""`sparseplan predict`: the loss of one run."""
+
+from typing import Annotated
+
+import typer
+
+from sparseplan.cli import options as o
+from sparseplan.errors import PlanError
+from sparseplan.pattern import UNSTRUCTURED
+
+EPILOG = """Examples:
+
+- `sparseplan predict --params 85M --data 65B --sparsity 75%`
+- `sparseplan predict --params 1B --data 20B --sparsity 0 --law besiroglu2024-chinchilla --json`"""
+
+
+def predict(
+    params: Annotated[
+        float,
+        typer.Option(
+            "--params",
+            parser=o.read_positive,
+            metavar="N",
+            help="Non-zero prunable parameters, as in 7B.",
+            show_default=False,
+        ),
+    ],
+    data: Annotated[
+        float,
+        typer.Option(
+            "--data",
+            parser=o.read_positive,
+            metavar="D",
+            help="Data seen in the law's unit, as in 1.5T.",
+            show_default=False,
+        ),
+    ],
+    sparsity: o.SparsityOption,
+    pattern: o.PatternOption = str(UNSTRUCTURED),
+    law: o.LawOption = "frantar2023-t5-c4",
+    json: o.JsonOption = False,
+) -> None:
+    """Predict the validation loss of a run with N non-zero parameters, D data and sparsity S.
+
+    The interval is the spread of the law's draws; a prediction outside the range of the law's runs says by how much.
+    """
+    from sparseplan.lawfile import load_law
+    from sparseplan.plan.answer import to_json
+    from sparseplan.plan.prediction import predict as predict_loss
+
+    possible = pattern.sparsities
+    if possible is not None and sparsity not in possible:
+        makes = ", ".join(f"{value:g}" for value in possible)
+        raise PlanError(f"--sparsity: expected what the pattern {pattern} makes ({makes}), found {sparsity:g}.")
+    result = predict_loss(load_law(law), N=params, D=data, S=sparsity, pattern=pattern)
+    if json:
+        print(to_json(result))
+        return
+    from sparseplan.report import open_console, print_prediction
+
+    print_prediction(open_console(), result)

@@ -1,0 +1,1 @@
+"""Planning: the best sparsity, size and data for a budget, with its uncertainty."""

@@ -1,0 +1,234 @@
+"""The answer to a planning question: the plan beside the dense one, with intervals, distances and warnings.
+
+These structs are the JSON of `sparseplan optimal --json`, key for key.
+"""
+
+import math
+from typing import Literal
+
+import msgspec
+import numpy as np
+from msgspec import Struct
+from numpy.typing import NDArray
+
+from sparseplan.errors import PlanError
+from sparseplan.law import Law, coefficient_draws, coefficients, form, require_sparse
+from sparseplan.laws.frantar2023 import Coefficients, loss
+from sparseplan.plan import optimum
+from sparseplan.plan.caveats import Distance, Warning, distances, law_caveats, plan_caveats
+from sparseplan.plan.question import (
+    Plans,
+    Question,
+    best_plan,
+    dense_flops_for_loss,
+    dense_plan,
+    unlimited_sparsity,
+)
+
+LEVEL = 0.9
+Bounds = tuple[float, float]
+
+
+class LawName(Struct, frozen=True, kw_only=True):
+    """Which law answered."""
+
+    name: str
+    form: str
+
+
+class Given(Struct, frozen=True, kw_only=True):
+    """What the user fixed."""
+
+    train_flops: float
+    nonzero_params: float | None
+    dense_params: float | None
+
+
+class Plan(Struct, frozen=True, kw_only=True):
+    """One way to spend the budget."""
+
+    sparsity: float
+    nonzero_params: float
+    dense_params: float
+    data_seen: float
+    data_unit: str
+    train_flops: float
+    loss: float
+
+
+class Comparison(Struct, frozen=True, kw_only=True):
+    """The plan against the dense plan.
+
+    Attributes:
+        loss_gain: Dense loss minus the plan's loss, nats; 0 where the plan is dense.
+        dense_flops_for_equal_loss: What a dense model under the same givens needs; None where no budget is enough.
+        compute_ratio: The plan's FLOPs over those; None likewise.
+        overtraining: How many times the budget at which the dense plan's size would be compute-optimal.
+        unlimited_sparsity: The optimum without the cap at the law's range; None for n:m patterns.
+    """
+
+    loss_gain: float
+    dense_flops_for_equal_loss: float | None
+    compute_ratio: float | None
+    overtraining: float
+    unlimited_sparsity: float | None
+
+
+class Intervals(Struct, frozen=True, kw_only=True):
+    """Percentile intervals over the law's draws, each draw planned anew.
+
+    Attributes:
+        p_sparse_better: Share of draws in which the plan, as it stands, reaches a lower loss than the dense plan as it
+            stands; where the plan is dense, the share in which some allowed sparsity would beat it.
+    """
+
+    level: float
+    draws: int
+    sparsity: Bounds
+    nonzero_params: Bounds
+    dense_params: Bounds
+    data_seen: Bounds
+    loss: Bounds
+    loss_gain: Bounds
+    p_sparse_better: float
+
+
+class Robust(Struct, frozen=True, kw_only=True):
+    """What stays true far outside the range: the best sparsity with the size free, which no budget enters."""
+
+    sparsity: float
+    sparsity_interval: Bounds | None
+    message: str
+
+
+class Answer(Struct, frozen=True, kw_only=True):
+    """Everything `optimal` says."""
+
+    format: Literal["sparseplan-plan/1"] = "sparseplan-plan/1"
+    law: LawName
+    cost: str
+    pattern: str
+    given: Given
+    plan: Plan
+    dense: Plan
+    comparison: Comparison
+    intervals: Intervals | None
+    extrapolation: list[Distance]
+    robust: Robust | None
+    warnings: list[Warning]
+
+
+def answer(law: Law, question: Question) -> Answer:
+    """Plan for scalar givens with everything the law knows of its own uncertainty.
+
+    Raises:
+        LawError: if the law is dense only, or has no coefficients for the pattern.
+        PlanError: if the givens contradict each other, or lie where the law leaves the numbers a computer has.
+    """
+    if question.nonzero_params is not None and question.dense_params is not None:
+        raise PlanError("expected --params or --dense-params, found both; one follows from the other and the sparsity.")
+    require_sparse(law)
+    theta = coefficients(law, question.pattern.family)
+    draws = coefficient_draws(law, question.pattern.family)
+    best, dense = best_plan(theta, question), dense_plan(theta, question)
+    if not all(math.isfinite(float(value)) and float(value) >= 0 for value in (*best, *dense)):
+        raise PlanError("these numbers lead out of the range of floating point; check --flops and the size.")
+    equal = float(dense_flops_for_loss(theta, question, best.loss))
+    unlimited = None if question.pattern.group is not None else float(unlimited_sparsity(theta, question))
+    outside = distances(
+        law.range,
+        sparsity=float(best.sparsity),
+        nonzero_params=float(best.nonzero_params),
+        data_seen=float(best.data_seen),
+        data_unit=law.data_unit,
+    )
+    return Answer(
+        law=LawName(name=law.name, form=form(law)),
+        cost=question.cost.name,
+        pattern=str(question.pattern),
+        given=Given(
+            train_flops=_number(question.train_flops),
+            nonzero_params=_optional(question.nonzero_params),
+            dense_params=_optional(question.dense_params),
+        ),
+        plan=_plan(best, law, question),
+        dense=_plan(dense, law, question),
+        comparison=Comparison(
+            loss_gain=float(dense.loss - best.loss),
+            dense_flops_for_equal_loss=equal if math.isfinite(equal) else None,
+            compute_ratio=_number(question.train_flops) / equal if math.isfinite(equal) else None,
+            overtraining=float(
+                question.token_budget / optimum.budget_where_size_is_optimal(theta, dense.nonzero_params)
+            ),
+            unlimited_sparsity=unlimited,
+        ),
+        intervals=None if draws is None else _intervals(draws, question, best, dense),
+        extrapolation=outside,
+        robust=_robust(theta, draws, question) if question.pattern.group is None else None,
+        warnings=[
+            *law_caveats(law, question.pattern.family),
+            *plan_caveats(outside, float(best.sparsity), unlimited, question.max_sparsity),
+        ],
+    )
+
+
+def _plan(plans: Plans, law: Law, question: Question) -> Plan:
+    return Plan(
+        sparsity=float(plans.sparsity),
+        nonzero_params=float(plans.nonzero_params),
+        dense_params=float(plans.dense_params),
+        data_seen=float(plans.data_seen),
+        data_unit=law.data_unit,
+        train_flops=_number(question.train_flops),
+        loss=float(plans.loss),
+    )
+
+
+def _intervals(draws: Coefficients, question: Question, best: Plans, dense: Plans) -> Intervals:
+    planned, dense_planned = best_plan(draws, question), dense_plan(draws, question)
+    if best.sparsity > 0:
+        better = loss(draws, *best[:3]) < loss(draws, *dense[:3])
+    else:
+        better = planned.loss < dense_planned.loss
+    count = np.size(draws.b_N) if np.size(draws.b_N) > 1 else max(np.size(value) for value in draws)
+    return Intervals(
+        level=LEVEL,
+        draws=int(count),
+        sparsity=bounds(planned.sparsity),
+        nonzero_params=bounds(planned.nonzero_params),
+        dense_params=bounds(planned.dense_params),
+        data_seen=bounds(planned.data_seen),
+        loss=bounds(planned.loss),
+        loss_gain=bounds(dense_planned.loss - planned.loss),
+        p_sparse_better=float(np.mean(better)),
+    )
+
+
+def bounds(values: NDArray[np.float64]) -> Bounds:
+    """The central `LEVEL` of the values: their percentiles 5 and 95."""
+    low, high = np.quantile(values, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+    return float(low), float(high)
+
+
+def _robust(theta: Coefficients, draws: Coefficients | None, question: Question) -> Robust:
+    saving = question.cost.saving
+    sparsity = float(optimum.sparsity_at_free_size(theta, saving))
+    interval = None if draws is None else bounds(optimum.sparsity_at_free_size(draws, saving))
+    if sparsity == 0.0:
+        message = "with the size free, dense is best at every budget under this cost"
+    else:
+        message = f"with the size free, the best sparsity is {100 * sparsity:.0f}% at every budget"
+    return Robust(sparsity=sparsity, sparsity_interval=interval, message=message)
+
+
+def _number(value: NDArray[np.float64] | float) -> float:
+    return float(value)
+
+
+def _optional(value: NDArray[np.float64] | float | None) -> float | None:
+    return None if value is None else float(value)
+
+
+def to_json(struct: Struct) -> str:
+    """A struct as indented JSON; what isn't finite is null."""
+    return msgspec.json.format(msgspec.json.encode(struct), indent=2).decode()

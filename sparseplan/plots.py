@@ -1,0 +1,1 @@
+"""Pictures; matplotlib is imported on use, so that nothing else waits for it."""
