@@ -8,7 +8,6 @@ Source: Frantar et al. 2023, arXiv:2309.08520, section 3.2; 6 N D: Kaplan et al.
 """
 
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +15,7 @@ from numpy.typing import NDArray
 from sparseplan.schedule import Schedule
 
 FLOPS_PER_PARAMETER_AND_TOKEN = 6.0
+FLOPS_COSTS = ("sparse", "dense")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -40,6 +40,7 @@ class Cost:
         return np.asarray(self.saving + (1.0 - self.saving) / density)
 
 
-def flops_cost(name: Literal["sparse", "dense"], schedule: Schedule) -> Cost:
+def flops_cost(name: str, schedule: Schedule) -> Cost:
     """The paper's two costs: "sparse" FLOPs, where zeros are free, and "dense" FLOPs, where they cost like weights."""
+    assert name in FLOPS_COSTS
     return Cost(name=name, saving=schedule.saving if name == "sparse" else 0.0)

@@ -1,1 +1,97 @@
 """Pictures; matplotlib is imported on use, so that nothing else waits for it."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from sparseplan.errors import PlanError
+from sparseplan.files import replacing
+from sparseplan.plan.contour import SparsityMap
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+FORMATS = (".png", ".svg", ".pdf")
+LEVELS = (0.25, 0.5, 0.75, 0.875, 0.9375)
+_BAND_LEVEL = 0.5
+_STYLE: Any = {
+    "font.size": 9,
+    "axes.titlesize": 10,
+    "svg.hashsalt": "sparseplan",  # the same picture gives the same file
+    "svg.fonttype": "none",
+    "savefig.dpi": 160,
+    "figure.constrained_layout.use": True,
+}
+
+
+def new_figure(width: float, height: float) -> "Figure":
+    """An empty figure, in inches, that needs no display."""
+    import matplotlib as mpl
+    from matplotlib.figure import Figure
+
+    mpl.rcParams.update(_STYLE)
+    return Figure(figsize=(width, height))
+
+
+def save_figure(figure: "Figure", path: Path) -> None:
+    """Write a figure as PNG, SVG or PDF by its suffix, whole or not at all.
+
+    Raises:
+        PlanError: for another suffix.
+    """
+    if path.suffix.lower() not in FORMATS:
+        raise PlanError(f"{path}: expected a picture ending in {', '.join(FORMATS)}, found {path.suffix!r}.")
+    metadata: dict[str, Any] = {".svg": {"Date": None}, ".pdf": {"CreationDate": None}}.get(path.suffix.lower(), {})
+    with replacing(path) as partial:
+        figure.savefig(partial, metadata=metadata)
+
+
+def draw_sparsity_map(chart: SparsityMap, path: Path) -> None:
+    """Draw contours of optimal sparsity, the dense compute-optimal line and the range that the law's runs covered."""
+    figure = new_figure(6.4, 4.8)
+    fill_sparsity_map(figure.subplots(), chart)
+    save_figure(figure, path)
+
+
+def fill_sparsity_map(axes: "Axes", chart: SparsityMap, *, legend: bool = True) -> None:
+    """Draw the map into one panel; it reads in black and white: lines differ by style, the range by hatching."""
+    from matplotlib.ticker import FuncFormatter
+
+    N, C = chart.nonzero_params, chart.train_flops
+    axes.set_xscale("log")
+    axes.set_yscale("log")
+    _draw_range(axes, chart)
+    axes.plot(N, chart.dense_optimal_flops, color="black", linewidth=2.2, linestyle="--", label="dense compute-optimal")
+    levels = [level for level in LEVELS if np.any(chart.sparsity >= level)]
+    axes.plot(
+        N, chart.sparsity_begins_flops, color="black", linewidth=1.1, linestyle=":", label="sparsity begins to pay"
+    )
+    if levels:
+        lines = axes.contour(N, C, chart.sparsity, levels=levels, colors="black", linewidths=1.1)
+        axes.clabel(lines, fmt=FuncFormatter(lambda level, _: f"{100 * level:g}%"), fontsize=8)
+        axes.plot([], [], color="black", linewidth=1.1, label="optimal sparsity")
+    if chart.low is not None and chart.high is not None and np.any(chart.high >= _BAND_LEVEL):
+        for edge in (chart.low, chart.high):
+            axes.contour(N, C, edge, levels=[_BAND_LEVEL], colors="0.35", linewidths=0.9, linestyles="-.")
+        axes.plot([], [], color="0.35", linewidth=0.9, linestyle="-.", label="90% interval of the 50% contour")
+    axes.set_xlim(N[0], N[-1])
+    axes.set_ylim(C[0], C[-1])
+    axes.set_xlabel("non-zero parameters N")
+    axes.set_ylabel("training FLOPs C")
+    axes.set_title(f"Optimal sparsity, {chart.cost_name} cost, {chart.law_name}")
+    if legend:
+        axes.legend(loc="lower right", fontsize=8, framealpha=0.95)
+
+
+def _draw_range(axes: "Axes", chart: SparsityMap) -> None:
+    """Shade what the runs covered: N between its ends, C between those of 6 N D."""
+    sizes, data = chart.covered.nonzero_params, chart.covered.data_seen
+    if sizes is None or data is None:
+        return
+    N = np.geomspace(*sizes, 50)
+    low, high = (N * D * chart.flops_per_param_and_unit for D in data)
+    axes.fill_between(
+        N, low, high, facecolor="0.88", edgecolor="0.55", hatch="///", linewidth=0.5, label="the law's runs (dense)"
+    )

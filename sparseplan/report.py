@@ -9,7 +9,7 @@ from rich.table import Table
 from sparseplan.plan.answer import Answer, Bounds
 from sparseplan.plan.caveats import Warning
 from sparseplan.plan.prediction import Prediction
-from sparseplan.units import format_count, format_percent, format_scientific
+from sparseplan.units import format_count, format_percent, format_scientific, format_sparsity
 
 COST_NAMES = {"sparse": "sparse FLOPs (zeros cost nothing)", "dense": "dense FLOPs (zeros cost like weights)"}
 
@@ -80,15 +80,6 @@ def _question(answer: Answer) -> str:
     return f"{budget} training FLOPs, {size}, {answer.pattern}; {cost}; law {answer.law.name}"
 
 
-def format_sparsity(value: float) -> str:
-    """Write a sparsity in percent, never rounding one below 1 to 100 %.
-
-    >>> format_sparsity(0.875), format_sparsity(0.99996)
-    ('87.5%', '99.996%')
-    """
-    return format_percent(value) if value < 0.9995 else f"{100 * value:.7g}%"
-
-
 def format_loss(value: float) -> str:
     """Write a loss with four decimals."""
     return f"{value:.4f}"
@@ -115,7 +106,7 @@ def _gain(answer: Answer) -> list[str]:
         lines.append(f"In {share} of the law's {answer.intervals.draws} draws {what} the dense plan.")
     if answer.given.nonzero_params is not None or answer.given.dense_params is not None:
         lines.append(
-            f"The budget is {_times(comparison.overtraining)} the one for which the dense plan's size is compute-optimal."
+            f"The budget is {_times(comparison.overtraining)} the one for which the dense size is compute-optimal."
         )
     return lines
 

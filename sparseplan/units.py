@@ -121,6 +121,15 @@ def format_percent(fraction: float) -> str:
     return f"{100 * fraction:.1f}".removesuffix(".0") + "%"
 
 
+def format_sparsity(value: float) -> str:
+    """Write a sparsity in percent, never rounding one below 1 to 100 %.
+
+    >>> format_sparsity(0.875), format_sparsity(0.99996)
+    ('87.5%', '99.996%')
+    """
+    return format_percent(value) if value < 0.9995 else f"{100 * value:.7g}%"
+
+
 def format_duration(seconds: float) -> str:
     """Write a duration in its two largest units.
 

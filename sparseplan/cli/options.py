@@ -99,10 +99,10 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for machine
 
 def load_cost(word: str, law: "Law") -> "Cost":
     """The cost that `--cost` means under a law, whose ramp decides what sparse FLOPs save."""
-    from sparseplan.cost import flops_cost
+    from sparseplan.cost import FLOPS_COSTS, flops_cost
     from sparseplan.law import SparseLaw
     from sparseplan.schedule import Schedule
 
-    if word != "sparse" and word != "dense":  # noqa: PLR1714 - spelt out, the type checker follows it
+    if word not in FLOPS_COSTS:
         raise typer.BadParameter(f"expected sparse or dense, found {word!r}.", param_hint="--cost")
     return flops_cost(word, law.schedule if isinstance(law, SparseLaw) else Schedule())

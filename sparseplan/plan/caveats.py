@@ -3,7 +3,7 @@
 from msgspec import Struct
 
 from sparseplan.law import Law, Range, SparseLaw, family_used, is_transferred
-from sparseplan.units import format_count, format_percent
+from sparseplan.units import format_count, format_sparsity
 
 
 class Warning(Struct, frozen=True, kw_only=True):
@@ -56,7 +56,7 @@ def distances(
     if covered.sparsity is not None and sparsity > covered.sparsity[1]:
         low, high = covered.sparsity
         factor = (1.0 - high) / (1.0 - sparsity)
-        text = f"S = {format_percent(sparsity)} is sparser than every run ({format_percent(high)})"
+        text = f"S = {format_sparsity(sparsity)} is sparser than every run ({format_sparsity(high)})"
         found.append(Distance(axis="sparsity", value=sparsity, low=low, high=high, factor=factor, message=text))
     return found
 
@@ -105,8 +105,8 @@ def plan_caveats(
         found.append(
             Warning(
                 code="sparsity-capped",
-                message=f"S is held at {format_percent(max_sparsity)}; the law alone would go to {100 * unlimited:.7g}%. "
-                "Lift the cap with --max-sparsity",
+                message=f"S is held at {format_sparsity(max_sparsity)}; the law alone would go to "
+                f"{format_sparsity(unlimited)}. Lift the cap with --max-sparsity",
             )
         )
     return found

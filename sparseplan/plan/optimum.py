@@ -119,6 +119,14 @@ def budget_where_size_is_optimal(theta: Coefficients, N: Floats) -> Array:
     return np.asarray(theta.a_D * data ** (-1.0 / b_D))
 
 
+def budget_where_sparsity_begins(theta: Coefficients, saving: float, N: Floats) -> Array:
+    """The token budget above which `sparsity_at_size` is positive; infinite where sparsity never pays."""
+    N, b_D = np.asarray(N, dtype=np.float64), np.asarray(theta.b_D)
+    with np.errstate(divide="ignore"):
+        ratio = b_D * (1.0 - saving) * N**theta.b_N / np.asarray(theta.a_S * np.asarray(theta.b_S))
+        return np.asarray(theta.a_D * N * ratio ** (1.0 / b_D))
+
+
 def _sparsity(x: Array) -> Array:
     """1 - e^x, exactly (and positively) 0 at x = 0."""
     return np.asarray(0.0 - np.expm1(x))
