@@ -20,11 +20,11 @@ def open_console(*, stderr: bool = False) -> Console:
     return console if console.is_terminal else Console(stderr=stderr, highlight=False, width=1000)
 
 
-def open_table(console: Console, *columns: str) -> Table:
-    """A table whose first column is text and whose others are numbers."""
+def open_table(console: Console, *columns: str, text_columns: int = 1) -> Table:
+    """A table whose first columns are text and whose others are numbers."""
     table = Table(box=box.SIMPLE_HEAD if console.is_terminal else None, pad_edge=False, header_style="bold")
     for index, column in enumerate(columns):
-        table.add_column(column, justify="left" if index == 0 else "right", no_wrap=True)
+        table.add_column(column, justify="left" if index < text_columns else "right", no_wrap=True)
     return table
 
 

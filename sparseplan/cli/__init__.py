@@ -10,7 +10,7 @@ from typing import NoReturn
 import typer
 
 from sparseplan import __version__
-from sparseplan.cli import contour, optimal, predict
+from sparseplan.cli import contour, laws, optimal, predict
 from sparseplan.errors import SparseplanError
 
 # Base class of the usage errors of whichever click is underneath: typer's own since 0.26, the package before.
@@ -27,6 +27,7 @@ app = typer.Typer(
 for _command in (optimal, predict, contour):
     _name = _command.__name__.rsplit(".", 1)[1]
     app.command(_name, epilog=_command.EPILOG)(getattr(_command, _name))
+app.add_typer(laws.app, name="laws")
 
 
 def _print_version(wanted: bool) -> None:

@@ -1,0 +1,135 @@
+"""`sparseplan laws`: list, show, check, compare and compose law files."""
+
+import json as jsonlib
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from sparseplan.cli import options as o
+
+app = typer.Typer(help="List, show, check, compare and compose scaling laws.", no_args_is_help=True)
+
+LawArgument = Annotated[str, typer.Argument(metavar="LAW", help="A law's name or path.", autocompletion=o.law_names)]
+
+
+def _epilog(*examples: str) -> str:
+    return "Examples:\n\n" + "\n".join(f"- `{example}`" for example in examples)
+
+
+@app.command("list", epilog=_epilog("sparseplan laws list", "SPARSEPLAN_LAWS=~/laws sparseplan laws list --json"))
+def list_laws(json: o.JsonOption = False) -> None:
+    """List every law that --law finds by name, with what it covers and whether it carries draws.
+
+    Looked for in ./calibration/*/law.yaml, then in $SPARSEPLAN_LAWS (files and folders), then among the built-ins.
+    """
+    from sparseplan.lawview import law_rows, print_law_rows
+
+    rows = law_rows()
+    if json:
+        print(jsonlib.dumps(rows, indent=2))
+    else:
+        print_law_rows(rows)
+
+
+@app.command("show", epilog=_epilog("sparseplan laws show frantar2023-t5-c4", "sparseplan laws show team.yaml --json"))
+def show(law: LawArgument, json: o.JsonOption = False) -> None:
+    """Show a law: formula, coefficients and units, what it was measured on, its sources, and what follows from it."""
+    from sparseplan.lawfile import load_law
+    from sparseplan.lawview import law_facts, print_law
+
+    chosen = load_law(law)
+    if json:
+        print(jsonlib.dumps(law_facts(chosen), indent=2))
+    else:
+        print_law(chosen)
+
+
+@app.command("check", epilog=_epilog("sparseplan laws check team.yaml", "sparseplan laws check team.yaml --strict"))
+def check(
+    file: Annotated[str, typer.Argument(metavar="FILE", help="A law file, or a law's name.")],
+    strict: Annotated[bool, typer.Option("--strict", help="Exit with 2 if anything is doubtful.")] = False,
+    json: o.JsonOption = False,
+) -> None:
+    """Check a law file: its schema, and whether signs, exponents, ranges, units and draws are plausible.
+
+    A file that isn't a valid law is an error (exit code 2). What is valid but doubtful is listed.
+    """
+    from sparseplan.lawfile import load_law
+    from sparseplan.lawtools.check import check_law
+    from sparseplan.report import open_console, say
+
+    chosen = load_law(file)
+    findings = check_law(chosen)
+    if json:
+        print(jsonlib.dumps({"law": chosen.name, "findings": [[f.key, f.message] for f in findings]}, indent=2))
+    else:
+        console = open_console()
+        say(console, f"{chosen.name}: a valid law" + (", with something to look at:" if findings else "."))
+        for finding in findings:
+            say(console, f"! {finding.key}: {finding.message}")
+    if strict and findings:
+        raise typer.Exit(2)
+
+
+@app.command(
+    "diff",
+    epilog=_epilog(
+        "sparseplan laws diff hoffmann2022-chinchilla besiroglu2024-chinchilla",
+        "sparseplan laws diff a.yaml b.yaml --json",
+    ),
+)
+def diff(first: LawArgument, second: LawArgument, json: o.JsonOption = False) -> None:
+    """Compare two laws: their coefficients, and what they change in predictions over the range both cover."""
+    from sparseplan.lawfile import load_law
+    from sparseplan.lawtools.diff import diff_laws
+    from sparseplan.lawview import print_diff
+    from sparseplan.plan.answer import to_json
+
+    result = diff_laws(load_law(first), load_law(second))
+    if json:
+        print(to_json(result))
+    else:
+        print_diff(result)
+
+
+@app.command(
+    "compose",
+    epilog=_epilog(
+        "sparseplan laws compose --dense besiroglu2024-chinchilla --sparsity frantar2023-t5-c4 --out mixed.yaml",
+        "sparseplan optimal --flops 1e23 --law mixed.yaml",
+    ),
+)
+def compose(
+    dense: Annotated[
+        str, typer.Option("--dense", metavar="LAW", help="Law whose dense base is kept.", autocompletion=o.law_names)
+    ],
+    sparsity: Annotated[
+        str,
+        typer.Option(
+            "--sparsity", metavar="LAW", help="Law whose sparsity term is borrowed.", autocompletion=o.law_names
+        ),
+    ],
+    out: Annotated[Path, typer.Option("--out", metavar="FILE", help="Law file to write, ending in .yaml.")],
+) -> None:
+    """Lend a dense law the sparsity term of another, keeping the shape f(S)/f(0).
+
+    The result is marked as transferred, not measured, and every plan made from it says so.
+    """
+    from sparseplan.errors import LawError
+    from sparseplan.lawfile import load_law, write_law
+    from sparseplan.lawtools.compose import compose as compose_laws
+
+    if out.suffix not in (".yaml", ".yml"):
+        raise LawError(f"{out}: expected a file ending in .yaml, found {out.suffix!r}.")
+    composed = compose_laws(load_law(dense), load_law(sparsity), name=out.stem)
+    write_law(composed, out)
+    typer.echo(f"wrote {out}: transferred, not measured", err=True)
+
+
+@app.command("schema", epilog=_epilog("sparseplan laws schema > law.schema.json"))
+def schema() -> None:
+    """Print the JSON Schema of law files, so that an editor completes and checks them."""
+    from sparseplan.lawfile import law_schema
+
+    print(jsonlib.dumps(law_schema(), indent=2))

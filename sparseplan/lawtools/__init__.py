@@ -1,0 +1,1 @@
+"""What can be done with law files besides planning: check, compare, compose."""
