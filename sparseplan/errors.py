@@ -23,6 +23,14 @@ class PlanError(SparseplanError):
     """A question that contradicts itself or has no answer."""
 
 
+class RunsError(SparseplanError):
+    """A runs table that can't be read, with every bad row named."""
+
+
+class FitError(SparseplanError):
+    """A fit that can't be started: options that contradict each other, or a table with nothing to fit."""
+
+
 def nearest(word: str, known: "list[str] | tuple[str, ...]") -> str:
     """Return `" (did you mean X?)"` for the known word closest to `word`, or an empty string.
 
