@@ -4,7 +4,6 @@ import os
 import re
 from collections.abc import Iterator
 from functools import cache
-from importlib import resources
 from pathlib import Path
 from typing import Any, cast
 
@@ -18,7 +17,7 @@ from sparseplan.files import write_text
 from sparseplan.law import Law, SparseLaw, draw_columns
 
 LAWS_VARIABLE = "SPARSEPLAN_LAWS"
-BUILTIN_LAWS = resources.files("sparseplan") / "builtin" / "laws"
+BUILTIN_LAWS = Path(__file__).parent / "builtin" / "laws"
 _NAME_LINE = re.compile(r"^name:\s*[\"']?([^\s\"'#]+)", re.MULTILINE)
 _KEY_ORDER = (
     *("format", "name", "description", "form", "data_unit", "tokens_per_unit", "coefficients", "sparsity", "schedule"),
@@ -66,8 +65,14 @@ def _checked(document: yamlfile.Document) -> Law:
 
 
 def write_law(law: Law, path: Path) -> None:
-    """Write a law file, whole or not at all."""
-    write_text(path, law_text(law))
+    """Write a law file, whole or not at all, and only if it can be read again.
+
+    Raises:
+        LawError: if the law would not be valid as a file, a name with spaces for one.
+    """
+    text = law_text(law)
+    parse_law(text, source=str(path))
+    write_text(path, text)
 
 
 def law_text(law: Law) -> str:
@@ -126,8 +131,7 @@ def law_files() -> Iterator[tuple[str, Path]]:
 @cache
 def builtin_laws() -> tuple[Path, ...]:
     """The law files that ship with the package."""
-    with resources.as_file(BUILTIN_LAWS) as folder:
-        return tuple(sorted(folder.glob("*.yaml")))
+    return tuple(sorted(BUILTIN_LAWS.glob("*.yaml")))
 
 
 def _name_in(path: Path) -> str | None:

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.float64] | float
 _EXPONENTS = {"cubic": 3, "linear": 1}
+_ONE_SHOT = 1e-9  # a ramp this short, as a fraction of training, lies within one step of any run
 
 
 class Schedule(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -49,7 +50,7 @@ class Schedule(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         """Sparsity after the fraction `progress` of training, for a final sparsity `final`; they broadcast."""
         t = np.asarray(progress, dtype=np.float64)
         width = self.end - self.start
-        p = np.clip((t - self.start) / width, 0.0, 1.0) if width > 0 else (t >= self.start).astype(np.float64)
+        p = np.clip((t - self.start) / width, 0.0, 1.0) if width > _ONE_SHOT else (t >= self.start).astype(np.float64)
         return np.asarray(final * (1.0 - (1.0 - p) ** _EXPONENTS[self.kind]))
 
     def mean_density(self, final: Floats) -> NDArray[np.float64]:

@@ -98,19 +98,15 @@ def read_document(path: Path, *, kind: str, error: type[SparseplanError]) -> Doc
 
 def parse_document(text: str, *, source: str, kind: str, error: type[SparseplanError]) -> Document:
     """Parse YAML text as `read_document` does."""
-    depth = 0
-    for token in re.finditer(r"[\[{]|[\]}]", text):  # a bracket bomb would exhaust the C stack of the composer
-        depth += 1 if token[0] in "[{" else -1
-        if depth > 1000:
-            raise error(f"{source}: expected a {kind} nested at most {MAX_DEPTH} deep.")
     try:
+        _refuse_depth_and_aliases(text, source=source, kind=kind, error=error)
         loader = _Loader(text)
         try:
             node = loader.get_single_node()
             if node is None:
                 raise error(f"{source}: expected a {kind}, found an empty file.")
             lines: dict[Key, int] = {}
-            _inspect(node, (), lines, seen=set(), source=source, kind=kind, error=error)
+            _inspect(node, (), lines, source=source, error=error)
             data = loader.construct_document(node)
         finally:
             loader.dispose()
@@ -124,27 +120,26 @@ def parse_document(text: str, *, source: str, kind: str, error: type[SparseplanE
     return Document(source=source, data=data, lines=lines)
 
 
-def _inspect(
-    node: yaml.Node,
-    key: Key,
-    lines: dict[Key, int],
-    *,
-    seen: set[int],
-    source: str,
-    kind: str,
-    error: type[SparseplanError],
-) -> None:
+def _refuse_depth_and_aliases(text: str, *, source: str, kind: str, error: type[SparseplanError]) -> None:
+    """Look through the events, which come one by one, before a composer that recurses sees the text."""
+    depth = 0
+    for event in yaml.parse(text, Loader=_Loader):
+        line = event.start_mark.line + 1 if event.start_mark is not None else 1
+        if isinstance(event, yaml.AliasEvent):
+            what = f"expected plain values, found an alias; write the value out, a {kind} has no anchors"
+            raise error(f"{source}:{line}: {what}.")
+        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+        if depth > MAX_DEPTH:
+            raise error(f"{source}:{line}: expected a {kind} nested at most {MAX_DEPTH} deep.")
+
+
+def _inspect(node: yaml.Node, key: Key, lines: dict[Key, int], *, source: str, error: type[SparseplanError]) -> None:
     """Record the line of every key below `node`, and refuse what no file of ours needs."""
     line = node.start_mark.line + 1
 
     def refuse(what: str) -> SparseplanError:
         return error(f"{source}:{line}: {dotted(key) or 'the top level'}: {what}.")
 
-    if id(node) in seen:
-        raise refuse(f"expected plain values, found an alias; write the value out, a {kind} has no anchors")
-    seen.add(id(node))
-    if len(key) > MAX_DEPTH:
-        raise refuse(f"expected a {kind} nested at most {MAX_DEPTH} deep")
     if node.tag not in _PLAIN_TAGS:
         raise refuse(f"expected plain values, found the tag {node.tag!r}; remove it")
     lines.setdefault(key, line)
@@ -161,10 +156,10 @@ def _inspect(
             names.add(name_node.value)
             lines[(*key, name_node.value)] = name_node.start_mark.line + 1
             name_node.tag = "tag:yaml.org,2002:str"  # a key is a name, even where it looks like a number
-            _inspect(value_node, (*key, name_node.value), lines, seen=seen, source=source, kind=kind, error=error)
+            _inspect(value_node, (*key, name_node.value), lines, source=source, error=error)
     elif isinstance(node, yaml.SequenceNode):
         for index, child in enumerate(node.value):
-            _inspect(child, (*key, index), lines, seen=seen, source=source, kind=kind, error=error)
+            _inspect(child, (*key, index), lines, source=source, error=error)
     elif node.tag == "tag:yaml.org,2002:float" and not _is_finite(node.value):
         raise refuse(f"expected a finite number, found {node.value}")
 
@@ -203,6 +198,10 @@ def _explain(document: Document, into: Any, message: str) -> str:
     for step in key:
         found = found[step]
     if wanted := re.fullmatch(r"Expected (.*?)(?:, got (.*))?", what, re.DOTALL):
+        if "at `key` in" in message:
+            bad = next((name for name in found if _same_failure(document.data, into, message, key, name)), None)
+            where = document.where((*key, bad) if bad is not None else key)
+            return f"{where}expected a key of the form {wanted[1].removeprefix('`str` matching regex ')}."
         expected = wanted[1]
         for word, plain in _TYPE_WORDS.items():
             expected = expected.replace(word, plain)

@@ -1,6 +1,5 @@
 """`sparseplan laws`: list, show, check, compare and compose law files."""
 
-import json as jsonlib
 from pathlib import Path
 from typing import Annotated
 
@@ -11,6 +10,12 @@ from sparseplan.cli import options as o
 app = typer.Typer(help="List, show, check, compare and compose scaling laws.", no_args_is_help=True)
 
 LawArgument = Annotated[str, typer.Argument(metavar="LAW", help="A law's name or path.", autocompletion=o.law_names)]
+
+
+def _print_json(data: object) -> None:
+    import json
+
+    print(json.dumps(data, indent=2))
 
 
 def _epilog(*examples: str) -> str:
@@ -27,7 +32,7 @@ def list_laws(json: o.JsonOption = False) -> None:
 
     rows = law_rows()
     if json:
-        print(jsonlib.dumps(rows, indent=2))
+        _print_json(rows)
     else:
         print_law_rows(rows)
 
@@ -40,7 +45,7 @@ def show(law: LawArgument, json: o.JsonOption = False) -> None:
 
     chosen = load_law(law)
     if json:
-        print(jsonlib.dumps(law_facts(chosen), indent=2))
+        _print_json(law_facts(chosen))
     else:
         print_law(chosen)
 
@@ -62,7 +67,7 @@ def check(
     chosen = load_law(file)
     findings = check_law(chosen)
     if json:
-        print(jsonlib.dumps({"law": chosen.name, "findings": [[f.key, f.message] for f in findings]}, indent=2))
+        _print_json({"law": chosen.name, "findings": [{"key": f.key, "message": f.message} for f in findings]})
     else:
         console = open_console()
         say(console, f"{chosen.name}: a valid law" + (", with something to look at:" if findings else "."))
@@ -132,4 +137,4 @@ def schema() -> None:
     """Print the JSON Schema of law files, so that an editor completes and checks them."""
     from sparseplan.lawfile import law_schema
 
-    print(jsonlib.dumps(law_schema(), indent=2))
+    _print_json(law_schema())

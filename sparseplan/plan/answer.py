@@ -130,7 +130,8 @@ def answer(law: Law, question: Question) -> Answer:
     require_sparse(law)
     theta = coefficients(law, question.pattern.family)
     draws = coefficient_draws(law, question.pattern.family)
-    best, dense = best_plan(theta, question), dense_plan(theta, question)
+    with np.errstate(all="ignore"):  # what overflows is refused below
+        best, dense = best_plan(theta, question), dense_plan(theta, question)
     if not all(math.isfinite(float(value)) and float(value) >= 0 for value in (*best, *dense)):
         raise PlanError("these numbers lead out of the range of floating point; check --flops and the size.")
     equal = float(dense_flops_for_loss(theta, question, best.loss))

@@ -1,0 +1,39 @@
+"""Fixtures that several tests share."""
+
+import numpy as np
+import pytest
+from hypothesis import settings
+
+from sparseplan.law import Draws, SparseLaw
+from sparseplan.lawfile import load_law
+
+# The same examples on every run: a red test is a change of ours, never the luck of the draw.
+settings.register_profile("steady", derandomize=True, deadline=None)
+settings.load_profile("steady")
+
+
+@pytest.fixture(autouse=True)
+def _no_laws_of_the_user(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the person running the tests keeps in their environment must not change an answer."""
+    monkeypatch.delenv("SPARSEPLAN_LAWS", raising=False)
+    monkeypatch.setenv("COLUMNS", "100")
+
+
+@pytest.fixture
+def t5() -> SparseLaw:
+    """The published T5 law."""
+    law = load_law("frantar2023-t5-c4")
+    assert isinstance(law, SparseLaw)
+    return law
+
+
+@pytest.fixture
+def t5_with_draws(t5: SparseLaw) -> SparseLaw:
+    """The published T5 law with 400 synthetic draws, each coefficient 5 % around its value."""
+    random = np.random.default_rng(7)
+    point = {"b_N": 0.245, "a_D": 6.90e8, "b_D": 0.203, "c": 0.651}
+    point |= {"unstructured.a_S": 16.8, "unstructured.b_S": 0.722, "unstructured.c_S": 45.0}
+    table = np.array(list(point.values())) * np.exp(0.05 * random.standard_normal((400, 7)))
+    draws = Draws.pack(list(point), table, method="synthetic, for tests")
+    facts = {name: getattr(t5, name) for name in t5.__struct_fields__} | {"draws": draws, "name": "t5-with-draws"}
+    return SparseLaw(**facts)

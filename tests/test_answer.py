@@ -1,0 +1,244 @@
+"""What the planner says around the numbers: intervals, probability, distances, warnings."""
+
+import json
+
+import numpy as np
+import pytest
+
+from sparseplan.cost import flops_cost
+from sparseplan.errors import LawError, PlanError
+from sparseplan.law import SparseLaw, coefficient_draws
+from sparseplan.lawfile import load_law
+from sparseplan.laws.frantar2023 import Coefficients, loss, shape
+from sparseplan.lawtools.check import check_law
+from sparseplan.lawtools.compose import compose
+from sparseplan.lawtools.diff import diff_laws
+from sparseplan.pattern import parse_pattern
+from sparseplan.plan.answer import answer, to_json
+from sparseplan.plan.caveats import sparsity_cap
+from sparseplan.plan.contour import sparsity_map
+from sparseplan.plan.prediction import predict
+from sparseplan.plan.question import Question, best_plan
+from sparseplan.schedule import Schedule
+
+
+def question(
+    law: SparseLaw, C: float, *, cost: str = "sparse", pattern: str = "unstructured", **givens: float
+) -> Question:
+    return Question(
+        train_flops=C,
+        cost=flops_cost(cost, law.schedule),
+        tokens_per_unit=law.tokens_per_unit,
+        pattern=parse_pattern(pattern),
+        max_sparsity=sparsity_cap(law),
+        **givens,  # type: ignore[arg-type]
+    )
+
+
+def codes(found: object) -> set[str]:
+    return {warning.code for warning in found.warnings}  # type: ignore[attr-defined]
+
+
+def test_intervals_are_the_percentiles_of_each_draw_planned_anew(t5_with_draws: SparseLaw) -> None:
+    asked = question(t5_with_draws, 1e20, nonzero_params=1e9)
+    result = answer(t5_with_draws, asked)
+    draws = coefficient_draws(t5_with_draws, "unstructured")
+    assert draws is not None
+    one_by_one = [
+        float(best_plan(Coefficients(*(float(values[i]) for values in draws)), asked).sparsity) for i in range(400)
+    ]
+    assert result.intervals is not None
+    assert result.intervals.sparsity == pytest.approx(tuple(np.quantile(one_by_one, [0.05, 0.95])))
+    assert result.intervals.nonzero_params == (1e9, 1e9)
+    assert result.intervals.draws == 400
+
+
+def test_the_probability_is_the_share_of_draws_in_which_the_plan_beats_the_dense_plan(t5_with_draws: SparseLaw) -> None:
+    # Just above the budget where sparsity begins to pay, the draws disagree.
+    result = answer(t5_with_draws, question(t5_with_draws, 2.2e21, nonzero_params=2e10))
+    draws = coefficient_draws(t5_with_draws, "unstructured")
+    assert draws is not None
+    assert result.intervals is not None
+    plan, dense = result.plan, result.dense
+    better = loss(draws, plan.sparsity, plan.nonzero_params, plan.data_seen) < loss(
+        draws, 0.0, dense.nonzero_params, dense.data_seen
+    )
+    expected = float(np.mean(better)) if plan.sparsity > 0 else result.intervals.p_sparse_better
+    assert result.intervals.p_sparse_better == expected
+    assert 0.05 < expected < 0.95
+
+
+def test_identical_draws_give_intervals_of_no_width(t5: SparseLaw) -> None:
+    from sparseplan.law import Draws
+
+    draws = Draws.pack(["b_N"], np.full((50, 1), 0.245), method="all alike")
+    law = SparseLaw(**{name: getattr(t5, name) for name in t5.__struct_fields__} | {"draws": draws})
+    result = answer(law, question(law, 1e20, nonzero_params=1e8))
+    assert result.intervals is not None
+    assert result.intervals.sparsity == pytest.approx((result.plan.sparsity,) * 2, abs=1e-6)
+    assert result.intervals.p_sparse_better == 1.0
+
+
+def test_without_draws_the_answer_says_that_it_has_no_intervals(t5: SparseLaw) -> None:
+    result = answer(t5, question(t5, 1e23))
+    assert result.intervals is None
+    assert "no-draws" in codes(result)
+    assert predict(t5, N=1e7, D=3e10, S=0.5, pattern=parse_pattern("unstructured")).interval is None
+
+
+def test_distances_are_factors_of_the_largest_run(t5: SparseLaw) -> None:
+    result = answer(t5, question(t5, 1e23, nonzero_params=35 * 8.4934656e7))
+    by_axis = {distance.axis: distance for distance in result.extrapolation}
+    assert by_axis["nonzero_params"].factor == pytest.approx(35)
+    assert "35x the largest run" in by_axis["nonzero_params"].message
+    assert by_axis["data_seen"].factor == pytest.approx(result.plan.data_seen / 6.5536e10)
+
+
+def test_inside_the_range_nothing_is_extrapolated(t5: SparseLaw) -> None:
+    inside = predict(t5, N=85e6, D=65e9, S=0.875, pattern=parse_pattern("unstructured"))
+    assert inside.extrapolation == []
+    below = predict(t5, N=1.327104e6 / 4, D=30e9, S=0.95, pattern=parse_pattern("unstructured"))
+    assert {distance.axis: round(distance.factor, 3) for distance in below.extrapolation} == {
+        "nonzero_params": 4.0,
+        "sparsity": 2.5,
+    }
+
+
+def test_extreme_overtraining_is_capped_at_the_range_and_says_where_the_law_would_go(t5: SparseLaw) -> None:
+    result = answer(t5, question(t5, 1e24, nonzero_params=1e7))
+    assert result.plan.sparsity == 0.875
+    assert "sparsity-capped" in codes(result)
+    assert result.comparison.unlimited_sparsity is not None
+    assert 0.97 < result.comparison.unlimited_sparsity < 1
+
+
+def test_a_pattern_without_coefficients_borrows_the_unstructured_ones_and_says_so(t5: SparseLaw) -> None:
+    result = answer(t5, question(t5, 1e20, nonzero_params=1e8, pattern="2:4"))
+    assert result.plan.sparsity == 0.5
+    assert "pattern-borrowed" in codes(result)
+    assert result.robust is None
+
+
+def test_what_holds_anyway_is_the_plan_with_the_size_free(t5: SparseLaw) -> None:
+    fixed = answer(t5, question(t5, 1e23, nonzero_params=1e11))
+    free = answer(t5, question(t5, 1e19))
+    assert fixed.robust is not None
+    assert fixed.robust.sparsity == pytest.approx(free.plan.sparsity, abs=1e-12)
+
+
+def test_both_sizes_at_once_contradict_each_other(t5: SparseLaw) -> None:
+    with pytest.raises(PlanError, match="both"):
+        answer(t5, question(t5, 1e20, nonzero_params=1e8, dense_params=2e8))
+
+
+def test_numbers_beyond_floating_point_are_refused_not_answered(t5: SparseLaw) -> None:
+    with pytest.raises(PlanError, match="floating point"):
+        answer(t5, question(t5, 1e-300, nonzero_params=1e300))
+
+
+def test_a_dense_only_law_refuses_a_sparse_question_and_says_what_to_do() -> None:
+    law = load_law("besiroglu2024-chinchilla")
+    asked = Question(train_flops=1e20, cost=flops_cost("dense", Schedule()))
+    with pytest.raises(LawError, match="laws compose"):
+        answer(law, asked)
+    with pytest.raises(LawError, match="dense only"):
+        predict(law, N=1e9, D=1e10, S=0.5, pattern=parse_pattern("unstructured"))
+    dense = predict(law, N=1e9, D=2e10, S=0.0, pattern=parse_pattern("unstructured"))
+    assert dense.loss == pytest.approx(1.8172 + 482.01 / 1e9**0.3478 + 2085.43 / 2e10**0.3658)
+
+
+def test_composing_keeps_the_dense_base_and_the_shape_of_the_sparsity_term(t5: SparseLaw) -> None:
+    dense = load_law("besiroglu2024-chinchilla")
+    mixed = compose(dense, t5, name="mixed")
+    plain = parse_pattern("unstructured")
+    assert predict(mixed, N=1e9, D=2e10, S=0.0, pattern=plain).loss == pytest.approx(
+        predict(dense, N=1e9, D=2e10, S=0.0, pattern=plain).loss
+    )
+    from sparseplan.law import coefficients
+
+    for S in (0.3, 0.5, 0.875):
+        lent, own = (coefficients(law, "unstructured") for law in (t5, mixed))
+        assert float(shape(own, S) / shape(own, 0.0)) == pytest.approx(float(shape(lent, S) / shape(lent, 0.0)))
+    assert "transferred" in codes(answer(mixed, question(mixed, 1e22)))
+
+
+def test_composing_carries_draws_of_the_lender(t5_with_draws: SparseLaw) -> None:
+    mixed = compose(load_law("besiroglu2024-chinchilla"), t5_with_draws, name="mixed")
+    draws = coefficient_draws(mixed, "unstructured")
+    assert draws is not None
+    np.testing.assert_allclose(np.asarray(draws.a_S) + draws.c_S, 482.01, rtol=1e-6)
+    result = answer(mixed, question(mixed, 1e22))
+    assert result.intervals is not None
+    assert result.intervals.sparsity[0] < result.plan.sparsity < result.intervals.sparsity[1]
+
+
+def test_check_names_what_is_doubtful(t5: SparseLaw) -> None:
+    assert {finding.key for finding in check_law(t5)} == {"draws"}
+    facts = {name: getattr(t5, name) for name in t5.__struct_fields__}
+    from sparseplan.law import FrantarBase, Range, SparsitySet
+
+    odd = SparseLaw(
+        **facts
+        | {
+            "coefficients": FrantarBase(b_N=3.0, a_D=6.9e8, b_D=0.203, c=0.651),
+            "range": Range(),
+            "data_unit": "image",
+            "tokens_per_unit": 1.0,
+            "sparsity": {**t5.sparsity, "n:4": SparsitySet(a_S=0.0, b_S=0.7, c_S=30.0)},
+        }
+    )
+    keys = {finding.key for finding in check_law(odd)}
+    assert {"coefficients.b_N", "range.sparsity", "tokens_per_unit", "sparsity.n:4.a_S", "sparsity.n:4"} <= keys
+
+
+def test_check_notices_draws_of_another_law(t5: SparseLaw, t5_with_draws: SparseLaw) -> None:
+    assert [finding.key for finding in check_law(t5_with_draws)] == []
+    vit = load_law("frantar2023-vit-jft")
+    mixed = SparseLaw(**{n: getattr(vit, n) for n in vit.__struct_fields__} | {"draws": t5_with_draws.draws})
+    assert {finding.key for finding in check_law(mixed)} == {"draws.data"}
+
+
+def test_a_law_does_not_differ_from_itself(t5: SparseLaw) -> None:
+    difference = diff_laws(t5, t5)
+    assert difference.loss_difference == (0.0, 0.0, 0.0)
+    assert difference.sparsity_difference == (0.0, 0.0, 0.0)
+    assert difference.common
+
+
+def test_the_difference_of_two_laws_is_that_of_their_predictions() -> None:
+    first, second = load_law("hoffmann2022-chinchilla"), load_law("besiroglu2024-chinchilla")
+    difference = diff_laws(first, second)
+    plain = parse_pattern("unstructured")
+    corner = [predict(law, N=7e7, D=5e9, S=0.0, pattern=plain).loss for law in (first, second)]
+    assert difference.loss_difference[0] <= corner[1] - corner[0] <= difference.loss_difference[2]
+    assert difference.sparsity_difference is None
+
+
+def test_the_map_agrees_with_single_plans_and_its_band_surrounds_it(t5_with_draws: SparseLaw) -> None:
+    chart = sparsity_map(
+        t5_with_draws, flops_cost("sparse", t5_with_draws.schedule), family="unstructured", points=9, flops=(1e16, 1e22)
+    )
+    for i, j in ((0, 0), (4, 4), (8, 2)):
+        asked = Question(
+            train_flops=float(chart.train_flops[i]),
+            cost=flops_cost("sparse", t5_with_draws.schedule),
+            nonzero_params=float(chart.nonzero_params[j]),
+        )
+        single = best_plan(Coefficients(16.8, 0.722, 45.0, 0.245, 6.90e8, 0.203, 0.651), asked)
+        assert chart.sparsity[i, j] == pytest.approx(float(single.sparsity), abs=1e-9)
+    assert chart.low is not None
+    assert chart.high is not None
+    assert np.all(chart.low <= chart.high)
+    assert np.mean((chart.low <= chart.sparsity) & (chart.sparsity <= chart.high)) > 0.9
+
+
+def test_json_has_the_keys_that_scripts_depend_on(t5_with_draws: SparseLaw) -> None:
+    printed = json.loads(to_json(answer(t5_with_draws, question(t5_with_draws, 1e23))))
+    assert printed["format"] == "sparseplan-plan/1"
+    assert set(printed) >= {"law", "cost", "pattern", "given", "plan", "dense", "intervals", "warnings"}
+    assert set(printed["given"]) == {"train_flops", "nonzero_params", "dense_params"}
+    plan_keys = {"sparsity", "nonzero_params", "dense_params", "data_seen", "data_unit", "train_flops", "loss"}
+    assert set(printed["plan"]) >= plan_keys
+    assert set(printed["dense"]) == set(printed["plan"])
+    assert set(printed["intervals"]) >= {"level", "sparsity", "nonzero_params", "data_seen", "loss", "p_sparse_better"}
+    assert all(set(warning) == {"code", "message"} for warning in printed["warnings"])

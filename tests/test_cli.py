@@ -1,0 +1,275 @@
+"""What a person at a terminal sees: answers, errors, exit codes, files."""
+
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from sparseplan import __version__
+from sparseplan.cli import run
+
+GOLDEN = Path(__file__).parent / "golden"
+
+
+def sparseplan(*arguments: str, **options: object) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(
+        [sys.executable, "-m", "sparseplan", *arguments],
+        capture_output=True,
+        text=True,
+        check=False,
+        **options,  # type: ignore[call-overload]
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments"),
+    [
+        ("optimal", ["optimal", "--flops", "1e23"]),
+        ("optimal-size", ["optimal", "--flops", "1e20", "--params", "100M", "--pattern", "n:4"]),
+        ("optimal-dense", ["optimal", "--flops", "1e19", "--dense-params", "300M", "--law", "frantar2023-vit-jft"]),
+        ("predict", ["predict", "--params", "85M", "--data", "65B", "--sparsity", "75%"]),
+        ("contour", ["contour", "--points", "4"]),
+        ("laws-show", ["laws", "show", "frantar2023-vit-jft"]),
+        ("laws-diff", ["laws", "diff", "frantar2023-t5-c4", "frantar2023-vit-jft"]),
+    ],
+)
+def test_piped_output_is_the_golden_text(
+    name: str, arguments: list[str], capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert run(arguments) == 0
+    printed = capsys.readouterr().out
+    golden = GOLDEN / f"{name}.txt"
+    if os.environ.get("SPARSEPLAN_WRITE_GOLDEN"):
+        golden.write_text(printed, encoding="utf-8")
+    assert printed == golden.read_text(encoding="utf-8")
+    assert "\x1b" not in printed
+    assert all(frame not in printed for frame in "│╭─")
+
+
+def test_the_terminal_gets_a_framed_table(t5_terminal: str) -> None:
+    assert "sparse plan" in t5_terminal
+    assert "─" in t5_terminal
+    assert "\x1b[" in t5_terminal
+
+
+@pytest.fixture
+def t5_terminal() -> str:
+    import pty
+
+    lead, follow = pty.openpty()
+    environment = {**os.environ, "TERM": "xterm-256color", "COLUMNS": "100"}
+    process = subprocess.Popen(
+        [sys.executable, "-m", "sparseplan", "optimal", "--flops", "1e23"], stdout=follow, env=environment
+    )
+    os.close(follow)
+    chunks: list[bytes] = []
+    while True:
+        try:
+            chunk = os.read(lead, 65536)
+        except OSError:  # Linux says so when the other side has closed
+            break
+        if not chunk:
+            break
+        chunks.append(chunk)
+    assert process.wait() == 0
+    os.close(lead)
+    return b"".join(chunks).decode()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["optimal"], "Missing option '--flops'"),
+        (["optimal", "--flops", "1x"], "'--flops': expected a number such as 7B"),
+        (["optimal", "--flops", "nan"], "expected a number such as 7B"),
+        (["optimal", "--flops", "1e999"], "too large to represent"),
+        (["optimal", "--flops", "-1e20"], "expected a number above 0"),
+        (["optimal", "--flops", "0"], "expected a number above 0"),
+        (["optimal", "--flops", "1e20", "--params", "1B", "--dense-params", "2B"], "--params or --dense-params"),
+        (["optimal", "--flops", "1e20", "--pattern", "5:4"], "n counts the weights that are kept"),
+        (["optimal", "--flops", "1e20", "--pattern", "dense"], "expected unstructured, a pattern such as 2:4"),
+        (["optimal", "--flops", "1e20", "--cost", "free"], "expected sparse or dense"),
+        (["optimal", "--flops", "1e20", "--law", "frantar2023-t5"], "did you mean 'frantar2023-t5-c4'?"),
+        (["optimal", "--flops", "1e20", "--law", "missing.yaml"], "missing.yaml: can't read this law file"),
+        (["optimal", "--flops", "1e20", "--law", "hoffmann2022-chinchilla"], "dense only"),
+        (["optimal", "--flops", "1e20", "--max-sparsity", "1"], "expected a sparsity in [0, 1)"),
+        (["optimal", "--flops", "1e-300", "--params", "1e300"], "floating point"),
+        (["optimal", "--flps", "1e20"], "--flops"),
+        (["optmal"], "optimal"),
+        (["predict", "--params", "1B", "--data", "1B", "--sparsity", "75"], "write 75%"),
+        (["predict", "--params", "1B", "--data", "1B", "--sparsity", "0.6", "--pattern", "2:4"], "what the pattern"),
+        (["contour", "--flops", "1e20"], "expected a range such as"),
+        (["contour", "--params", "7B..1B"], "from small to large"),
+        (["contour", "--out", "map.gif"], "expected a picture ending in .png, .svg, .pdf"),
+        (["laws", "show", "nobody"], "no law is called 'nobody'"),
+        (["laws", "check", "/nonexistent/law.yaml"], "can't read this law file"),
+        (
+            [
+                "laws",
+                "compose",
+                "--dense",
+                "hoffmann2022-chinchilla",
+                "--sparsity",
+                "hoffmann2022-chinchilla",
+                "--out",
+                "x.yaml",
+            ],
+            "dense only",
+        ),
+        (
+            [
+                "laws",
+                "compose",
+                "--dense",
+                "hoffmann2022-chinchilla",
+                "--sparsity",
+                "frantar2023-t5-c4",
+                "--out",
+                "x.json",
+            ],
+            ".yaml",
+        ),
+    ],
+)
+def test_a_mistake_is_one_message_on_stderr_and_exit_code_2(
+    arguments: list[str],
+    expected: str,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert run(arguments) == 2
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert printed.err.startswith("sparseplan: error: ")
+    assert expected in printed.err
+    assert "Traceback" not in printed.err
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        [],
+        ["optimal"],
+        ["predict"],
+        ["contour"],
+        ["laws"],
+        ["laws", "list"],
+        ["laws", "show"],
+        ["laws", "check"],
+        ["laws", "diff"],
+        ["laws", "compose"],
+        ["laws", "schema"],
+    ],
+)
+def test_every_command_explains_itself_with_examples(command: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert run([*command, "--help"]) == 0
+    printed = capsys.readouterr().out
+    assert "Usage: sparseplan" in printed
+    if command and command != ["laws"]:
+        assert "Examples:" in printed
+
+
+def test_json_is_one_object_on_stdout(capsys: pytest.CaptureFixture[str]) -> None:
+    for command in (
+        ["optimal", "--flops", "1e23", "--json"],
+        [
+            "predict",
+            "--params",
+            "1B",
+            "--data",
+            "20B",
+            "--sparsity",
+            "0",
+            "--law",
+            "besiroglu2024-chinchilla",
+            "--json",
+        ],
+        ["laws", "show", "frantar2023-t5-c4", "--json"],
+        ["laws", "check", "frantar2023-t5-c4", "--json"],
+        ["laws", "diff", "frantar2023-t5-c4", "frantar2023-vit-jft", "--json"],
+        ["laws", "schema"],
+    ):
+        assert run(command) == 0
+        printed = capsys.readouterr()
+        assert isinstance(json.loads(printed.out), dict)
+        assert printed.err == ""
+
+
+@pytest.mark.parametrize(("suffix", "start"), [("png", b"\x89PNG"), ("svg", b"<?xml"), ("pdf", b"%PDF")])
+def test_contour_writes_each_kind_of_picture(suffix: str, start: bytes, tmp_path: Path) -> None:
+    target = tmp_path / f"map.{suffix}"
+    assert run(["contour", "--points", "30", "--out", str(target)]) == 0
+    assert target.read_bytes().startswith(start)
+    assert list(tmp_path.iterdir()) == [target]
+
+
+def test_contour_writes_the_grid_as_csv(tmp_path: Path) -> None:
+    target = tmp_path / "grid.csv"
+    assert run(["contour", "--points", "3", "--flops", "1e18..1e22", "--out", str(target)]) == 0
+    with target.open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == 9
+    assert sorted({float(row["train_flops"]) for row in rows}) == pytest.approx([1e18, 1e20, 1e22])
+    assert all(0 <= float(row["sparsity"]) < 1 for row in rows)
+
+
+def test_doubtful_laws_pass_unless_strict(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["laws", "check", "frantar2023-t5-c4"]) == 0
+    assert run(["laws", "check", "frantar2023-t5-c4", "--strict"]) == 2
+    assert "draws" in capsys.readouterr().out
+
+
+def test_a_reader_that_goes_away_is_no_error() -> None:
+    read, write = os.pipe()
+    os.close(read)
+    process = subprocess.run(
+        [sys.executable, "-m", "sparseplan", "optimal", "--flops", "1e23"],
+        stdout=write,
+        stderr=subprocess.PIPE,
+        check=False,
+    )
+    os.close(write)
+    assert process.returncode == 0
+    assert process.stderr == b""
+
+
+def test_an_interrupt_ends_with_130_and_writes_nothing(tmp_path: Path) -> None:
+    target = tmp_path / "grid.csv"
+    process = subprocess.Popen(
+        [sys.executable, "-m", "sparseplan", "contour", "--points", "2000", "--out", str(target)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    deadline = time.monotonic() + 20
+    while not any(tmp_path.iterdir()) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert out == b""
+    assert b"Traceback" not in err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_planning_imports_neither_torch_nor_scipy_nor_matplotlib() -> None:
+    code = (
+        "import sys; from sparseplan.cli import run; "
+        "assert run(['optimal', '--flops', '1e23']) == 0; assert run(['laws', 'list']) == 0; "
+        "print(sorted({'torch', 'scipy', 'matplotlib', 'pyarrow', 'pydantic'} & set(sys.modules)), file=sys.stderr)"
+    )
+    process = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert process.stderr.strip() == "[]"
+
+
+def test_the_version_is_told() -> None:
+    assert sparseplan("--version").stdout.strip() == f"sparseplan {__version__}"
