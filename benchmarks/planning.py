@@ -2,8 +2,8 @@
 
     python benchmarks/planning.py
 
-Start-up is a ratio of whole processes, run in pairs: `sparseplan optimal --flops 1e23` over the imports that it can't do
-without. Throughput is the median of five runs on one core.
+Start-up is a ratio of whole processes, run in pairs: `sparseplan optimal --flops 1e23` over the imports that it can't
+do without. Throughput is the median of five runs on one core.
 """
 
 import os
@@ -61,10 +61,8 @@ def main() -> None:
     print()
     print("| what | figure | bound |")
     print("| --- | --- | --- |")
-    spread = f"{ratios[0]:.2f} .. {ratios[-1]:.2f}"
-    print(
-        f"| start-up of `optimal` over its imports, median of {PAIRS} pairs | {statistics.median(ratios):.2f}x ({spread}) | 2.0x |"
-    )
+    startup = f"{statistics.median(ratios):.2f}x ({ratios[0]:.2f} .. {ratios[-1]:.2f})"
+    print(f"| start-up of `optimal` over its imports, median of {PAIRS} pairs | {startup} | 2.0x |")
     print(f"| start-up of `optimal`, median | {statistics.median(ours for ours, _ in pairs):.3f} s | |")
     for cost, saving in (("sparse", 0.625), ("dense", 0.0)):
         seconds = median(lambda saving=saving: optimum.sparsity_at_size(T5, saving, N, C / 6))
