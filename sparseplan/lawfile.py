@@ -19,6 +19,15 @@ from sparseplan.law import Law, SparseLaw, draw_columns
 LAWS_VARIABLE = "SPARSEPLAN_LAWS"
 BUILTIN_LAWS = Path(__file__).parent / "builtin" / "laws"
 _NAME_LINE = re.compile(r"^name:\s*[\"']?([^\s\"'#]+)", re.MULTILINE)
+_WORSE_SIZE = "A negative exponent would predict that larger models are worse."
+_WORSE_DATA = "A negative exponent would predict that more data is worse."
+_REASONS = {
+    **{"b_N": _WORSE_SIZE, "alpha": _WORSE_SIZE, "b_D": _WORSE_DATA, "beta": _WORSE_DATA},
+    "c": "The irreducible loss can't be negative.",
+    "E": "The irreducible loss can't be negative.",
+    "a_S": "A negative one would predict that sparser models of equal non-zero size are worse.",
+    "tokens_per_unit": "It is what one unit of data costs: 1 for tokens, 196 for ViT/16 images at 224 px.",
+}
 _KEY_ORDER = (
     *("format", "name", "description", "form", "data_unit", "tokens_per_unit", "coefficients", "sparsity", "schedule"),
     *("range", "fit", "draws", "provenance"),
@@ -41,7 +50,7 @@ def parse_law(text: str, *, source: str) -> Law:
 
 
 def _checked(document: yamlfile.Document) -> Law:
-    law = cast(Law, yamlfile.convert(document, Law, error=LawError))
+    law = cast(Law, yamlfile.convert(document, Law, error=LawError, reasons=_REASONS))
     if law.draws is not None:
         allowed = draw_columns(law)
         for index, column in enumerate(law.draws.columns):

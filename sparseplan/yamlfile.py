@@ -7,6 +7,7 @@ in base sixty) and `no` is a word. Tags, anchors, aliases, duplicate keys, non-f
 
 import math
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
@@ -171,8 +172,12 @@ def _is_finite(text: str) -> bool:
     return math.isfinite(float(cleaned))
 
 
-def convert(document: Document, into: Any, *, error: type[SparseplanError]) -> Any:
+def convert(
+    document: Document, into: Any, *, error: type[SparseplanError], reasons: Mapping[str, str] | None = None
+) -> Any:
     """Turn a document into the struct `into` (a msgspec type), with every mistake named by key and line.
+
+    `reasons` says, for the last word of a key, why a value out of its range makes no sense.
 
     Raises:
         SparseplanError: of the class `error`, for a missing, unknown or mistyped key or a value out of range.
@@ -180,10 +185,10 @@ def convert(document: Document, into: Any, *, error: type[SparseplanError]) -> A
     try:
         return msgspec.convert(document.data, into)
     except msgspec.ValidationError as problem:
-        raise error(_explain(document, into, str(problem))) from None
+        raise error(_explain(document, into, str(problem), reasons or {})) from None
 
 
-def _explain(document: Document, into: Any, message: str) -> str:
+def _explain(document: Document, into: Any, message: str, reasons: Mapping[str, str]) -> str:
     match = _ERROR_PATH.fullmatch(message)
     assert match is not None
     what, key = match["what"], _locate(document.data, into, message, match["path"] or "")
@@ -206,7 +211,8 @@ def _explain(document: Document, into: Any, message: str) -> str:
         for word, plain in _TYPE_WORDS.items():
             expected = expected.replace(word, plain)
         expected = expected.replace(" | ", " or ")
-        return f"{document.where(key)}expected {expected}, found {_shown(found)}."
+        reason = reasons.get(str(key[-1]), "") if key and isinstance(found, float | int) else ""
+        return f"{document.where(key)}expected {expected}, found {_shown(found)}. {reason}".rstrip()
     if what.startswith("Invalid"):
         choices = _known_choices(into, document.data, key)
         hint = f"expected one of {', '.join(choices)}, " if choices else "expected a known value, "

@@ -59,7 +59,11 @@ def test_numbers_in_powers_of_ten_are_numbers(number: str) -> None:
 @pytest.mark.parametrize(
     ("old", "new", "expected"),
     [
-        ("b_N: 0.245", "b_N: -0.24", "law.yaml:7: coefficients.b_N: expected a number > 0.0, found -0.24."),
+        (
+            "b_N: 0.245",
+            "b_N: -0.24",
+            "law.yaml:7: coefficients.b_N: expected a number > 0.0, found -0.24. A negative exponent",
+        ),
         ("b_N: 0.245", "b_N: big", "law.yaml:7: coefficients.b_N: expected a number, found 'big'."),
         ("b_N: 0.245", "b_N: true", "law.yaml:7: coefficients.b_N: expected a number, found True."),
         ("b_N: 0.245", "b_N: .nan", "law.yaml:7: coefficients.b_N: expected a finite number, found .nan"),
