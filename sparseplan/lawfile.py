@@ -22,7 +22,10 @@ _NAME_LINE = re.compile(r"^name:\s*[\"']?([^\s\"'#]+)", re.MULTILINE)
 _WORSE_SIZE = "A negative exponent would predict that larger models are worse."
 _WORSE_DATA = "A negative exponent would predict that more data is worse."
 _REASONS = {
-    **{"b_N": _WORSE_SIZE, "alpha": _WORSE_SIZE, "b_D": _WORSE_DATA, "beta": _WORSE_DATA},
+    "b_N": _WORSE_SIZE,
+    "alpha": _WORSE_SIZE,
+    "b_D": _WORSE_DATA,
+    "beta": _WORSE_DATA,
     "c": "The irreducible loss can't be negative.",
     "E": "The irreducible loss can't be negative.",
     "a_S": "A negative one would predict that sparser models of equal non-zero size are worse.",
