@@ -19,6 +19,10 @@ class LawError(SparseplanError):
     """A law that is unknown, can't be read, or can't answer the question."""
 
 
+class CorpusError(SparseplanError):
+    """Text or tokens that can't be read, or are too few to train and validate on."""
+
+
 class PlanError(SparseplanError):
     """A question that contradicts itself or has no answer."""
 

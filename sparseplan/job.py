@@ -163,7 +163,6 @@ class RunRecord(Struct, frozen=True, kw_only=True, tag_field="format", tag="spar
     trunk: str | None = None
     trunk_step: int = 0
     tokens_per_second: float | None = None
-    train_loss: float | None = None
     semi_structured: bool = False
     semi_structured_reason: str | None = None
     execution: str = "eager"

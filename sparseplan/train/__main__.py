@@ -1,0 +1,70 @@
+"""`python -m sparseplan.train JOB.json [JOB.json ...]`: do the jobs one after the other, one result file each.
+
+Exit status: 0 done (a divergence is a result too), 1 our fault, 2 bad input, 3 out of memory, 130 asked to stop (by
+SIGINT or SIGTERM, after saving). A job whose result is there is done.
+"""
+
+import gc
+import signal
+import sys
+import threading
+from pathlib import Path
+
+import torch
+
+from sparseplan.errors import SparseplanError
+from sparseplan.files import replacing
+from sparseplan.job import EXIT_OUT_OF_MEMORY, read_job, to_json
+from sparseplan.train.loop import StoppedError, Training
+
+EXIT_BAD_INPUT, EXIT_STOPPED = 2, 130
+
+
+def do(path: Path, *, stop: threading.Event) -> None:
+    """Do one job.
+
+    Raises:
+        SparseplanError: for a bad job, data that don't fit it, or a file that can't be written.
+        StoppedError: if asked to stop.
+    """
+    job = read_job(path)
+    result = Path(job.result)
+    if result.exists():
+        return
+    training = Training(job, stop=stop)
+    record = training.train()
+    with replacing(result) as partial:
+        partial.write_bytes(to_json(record))
+    training.clean_up()
+
+
+def main(arguments: list[str]) -> int:
+    """Do the jobs named on the command line; returns the exit status."""
+    if not arguments:
+        print(f"expected one job file or more: {__doc__}", file=sys.stderr)
+        return EXIT_BAD_INPUT
+    stop = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stop.set())
+    for argument in arguments:
+        try:
+            do(Path(argument), stop=stop)
+        except SparseplanError as problem:
+            print(problem, file=sys.stderr)
+            return EXIT_BAD_INPUT
+        except StoppedError:
+            return EXIT_STOPPED
+        except (torch.OutOfMemoryError, MemoryError) as problem:
+            print(f"{argument}: out of memory: {str(problem).splitlines()[0]}", file=sys.stderr)
+            return EXIT_OUT_OF_MEMORY
+        except RuntimeError as problem:
+            if "can't allocate memory" not in str(problem):  # how torch's CPU allocator fails
+                raise
+            print(f"{argument}: out of memory: {str(problem).splitlines()[0]}", file=sys.stderr)
+            return EXIT_OUT_OF_MEMORY
+        gc.collect()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,104 @@
+"""Optimizers: torch's AdamW with learning rates that follow the width, and the paper's Adafactor.
+
+Every state tensor starts at zero and is made at the first update; `runner` relies on it to undo a warm-up.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from sparseplan.runspec import Adafactor as AdafactorSpec
+from sparseplan.runspec import AdamW, Optimizer
+from sparseplan.train.model import Gpt
+
+
+def build_optimizer(model: Gpt, spec: Optimizer) -> torch.optim.Optimizer:
+    """The optimizer of a run; each parameter group carries its rate at the peak as `peak`."""
+    device = next(model.parameters()).device
+    if isinstance(spec, AdamW):
+        wide = [*model.prunable().values(), model.head.weight]
+        norms = [p for name, p in model.named_parameters() if "norm" in name]
+        narrow_rate = spec.learning_rate * spec.base_width / model.shape.width
+        groups: list[dict[str, Any]] = [
+            {"params": wide, "peak": narrow_rate, "weight_decay": spec.weight_decay},
+            {"params": [model.embedding.weight], "peak": spec.learning_rate, "weight_decay": 0.0},
+            {"params": norms, "peak": spec.learning_rate, "weight_decay": 0.0},
+        ]
+        optimizer: torch.optim.Optimizer = torch.optim.AdamW(
+            groups,
+            betas=(spec.beta1, spec.beta2),
+            eps=spec.epsilon,
+            fused=True,
+            capturable=device.type == "cuda",  # torch refuses to capture an update otherwise
+        )
+    else:
+        optimizer = Adafactor([{"params": list(model.parameters()), "peak": spec.learning_rate}], spec)
+    for group in optimizer.param_groups:  # a rate in a tensor can change under a captured graph
+        group["lr"] = torch.zeros((), device=device) if device.type == "cuda" else 0.0
+    return optimizer
+
+
+def set_rates(optimizer: torch.optim.Optimizer, factor: float) -> None:
+    """Set every group's learning rate to `factor` of its peak."""
+    for group in optimizer.param_groups:
+        rate = group["peak"] * factor
+        if isinstance(group["lr"], Tensor):
+            group["lr"].fill_(rate)
+        else:
+            group["lr"] = rate
+
+
+class Adafactor(torch.optim.Optimizer):
+    """Adafactor without momentum, with steps relative to the RMS of the non-zero weights.
+
+    For a gradient G of a matrix at step t, with beta = 1 - t^-decay:
+        R <- beta R + (1 - beta) row means of (G^2 + e1),   C likewise over columns
+        U  = G / sqrt(R C / mean(R));  U <- U / max(1, RMS(U) / clip)
+        W <- W - rate max(e2, RMS(W over non-zero weights)) U
+    Vectors keep the whole second moment. Source: Shazeer & Stern 2018, arXiv:1804.04235, algorithms 4 and 5; pruning
+    shrinks the RMS over all weights, hence the non-zero ones: Frantar et al. 2023, arXiv:2309.08520.
+    """
+
+    def __init__(self, params: Any, spec: AdafactorSpec) -> None:
+        super().__init__(params, {"lr": 0.0})
+        self._spec = spec
+
+    @torch.no_grad()
+    def step(self, closure: Callable[[], float] | None = None) -> None:  # type: ignore[override]
+        """Update every parameter that has a gradient."""
+        assert closure is None, "the loop computes the loss"
+        for group in self.param_groups:
+            for weight in group["params"]:
+                if weight.grad is not None:
+                    self._update(weight, weight.grad, group["lr"])
+
+    def _update(self, weight: Tensor, grad: Tensor, rate: float | Tensor) -> None:
+        spec, state = self._spec, self.state[weight]
+        if not state:
+            state["step"] = torch.zeros((), device=weight.device)
+            if weight.ndim == 2:
+                state["rows"] = torch.zeros(weight.shape[0], 1, device=weight.device)
+                state["columns"] = torch.zeros(1, weight.shape[1], device=weight.device)
+            else:
+                state["squares"] = torch.zeros_like(weight)
+        state["step"] += 1
+        fresh = state["step"] ** -spec.decay
+        squares = grad.square().add_(spec.epsilon1)
+        if weight.ndim == 2:
+            rows, columns = state["rows"], state["columns"]
+            rows.lerp_(squares.mean(1, keepdim=True), fresh)
+            columns.lerp_(squares.mean(0, keepdim=True), fresh)
+            update = grad * (rows / rows.mean()).rsqrt_() * columns.rsqrt()
+        else:
+            state["squares"].lerp_(squares, fresh)
+            update = grad * state["squares"].rsqrt()
+        update /= (update.square().mean().sqrt() / spec.clip_threshold).clamp_(min=1.0)
+        size = nonzero_rms(weight).clamp_(min=spec.epsilon2)
+        weight.sub_(update * (size * rate))
+
+
+def nonzero_rms(weight: Tensor) -> Tensor:
+    """Root mean square over the non-zero entries; 0 where there are none."""
+    return (weight.square().sum() / weight.count_nonzero().clamp(min=1)).sqrt()

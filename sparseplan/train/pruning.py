@@ -1,0 +1,91 @@
+"""Gradual magnitude pruning: masks that only ever shrink, alike in every matrix, exact at the end.
+
+A matrix is pruned to a sparsity s by taking its smallest weights until `pruned_weights(numel, s)` are zero. With a
+pattern n:m the n largest of every m consecutive inputs are protected, from the first cut on: then every cut removes
+only losers, no group ever falls below n, and at the final sparsity exactly the n winners of every group are left.
+
+A pruned weight stays zero since its gradient and its optimizer state are zero: an update of zero moves nothing.
+
+Source: Zhu & Gupta 2017, arXiv:1710.01878; Frantar et al. 2023, arXiv:2309.08520.
+"""
+
+import torch
+from torch import Tensor, nn
+
+from sparseplan.arch import pruned_weights
+from sparseplan.runspec import Pruning
+
+_PRUNED, _PROTECTED = -1.0, float("inf")
+
+
+class Masks:
+    """The masks of a model's prunable weights: 1 where a weight may live, 0 where it was pruned.
+
+    Attributes:
+        masks: One a weight, of its dtype and shape, updated in place.
+    """
+
+    def __init__(self, weights: dict[str, nn.Parameter], pruning: Pruning) -> None:
+        self._weights, self._pruning = weights, pruning
+        self.masks = {name: torch.ones_like(weight, requires_grad=False) for name, weight in weights.items()}
+
+    @torch.no_grad()
+    def shrink(self, sparsity: float, optimizer: torch.optim.Optimizer) -> None:
+        """Prune every matrix to `sparsity`, and forget the optimizer's state of what was pruned."""
+        for name, weight in self._weights.items():
+            mask = self.masks[name]
+            new = shrunk(weight, mask, sparsity, kept=self._pruning.parsed.kept, group=self._pruning.parsed.group)
+            mask.copy_(new)
+            weight.mul_(mask)
+            for state in optimizer.state[weight].values():
+                if isinstance(state, Tensor) and state.shape == weight.shape:
+                    state.mul_(mask)
+
+    def hold(self) -> None:
+        """Take the gradients of pruned weights out, so that the update leaves them at zero."""
+        gradients = [weight.grad for weight in self._weights.values() if weight.grad is not None]
+        assert len(gradients) == len(self.masks), "every prunable weight has a gradient"
+        torch._foreach_mul_(gradients, list(self.masks.values()))
+
+    def zeros(self) -> int:
+        """How many weights are pruned."""
+        return sum(int((mask == 0).sum()) for mask in self.masks.values())
+
+    def check(self, sparsity: float, *, final: bool) -> None:
+        """Assert what every later result rests on: exact counts, pruned weights at zero, and at the end the pattern."""
+        group, kept = self._pruning.parsed.group, self._pruning.parsed.kept
+        for name, mask in self.masks.items():
+            assert int((mask == 0).sum()) == pruned_weights(mask.numel(), sparsity), f"{name}: count of zeros"
+            assert not bool((self._weights[name].detach()[mask == 0] != 0).any()), f"{name}: a pruned weight came back"
+            if final and group is not None:
+                assert bool(mask.view(-1, group).sum(1).eq(kept or 0).all()), f"{name}: {self._pruning.pattern} broken"
+
+    def state(self) -> dict[str, Tensor]:
+        """The masks as booleans, for a checkpoint."""
+        return {name: mask.bool() for name, mask in self.masks.items()}
+
+    def load(self, state: dict[str, Tensor]) -> None:
+        """Take the masks of a checkpoint."""
+        assert state.keys() == self.masks.keys(), "a checkpoint holds the masks of all matrices"
+        for name, mask in self.masks.items():
+            mask.copy_(state[name])
+
+
+def shrunk(weight: Tensor, mask: Tensor, sparsity: float, *, kept: int | None, group: int | None) -> Tensor:
+    """The mask after pruning `weight` to `sparsity`, of `weight`'s dtype; a part of `mask`.
+
+    Among equal magnitudes the first in memory goes first, so the count is exact and the choice repeatable.
+    """
+    scores = torch.where(mask > 0, weight.abs(), _PRUNED).flatten()
+    if group is not None and kept is not None:
+        by_group = scores.view(-1, group)
+        winners = by_group.argsort(dim=1, descending=True, stable=True)[:, :kept]
+        by_group.scatter_(1, winners, _PROTECTED)
+    number = pruned_weights(weight.numel(), sparsity)
+    if number == 0:
+        return torch.ones_like(weight)
+    threshold = scores.kthvalue(number).values
+    gone = scores < threshold
+    ties = (scores == threshold).nonzero().flatten()
+    gone[ties[: number - int(gone.sum())]] = True
+    return (~gone).view_as(weight).to(weight.dtype)

@@ -1,0 +1,158 @@
+"""How one update is run: eagerly, with a compiled loss, or replayed as a CUDA graph.
+
+A run has up to three phases with one kind of update each: dense, masked, and masked with 2:4 products. `Runner` is
+made anew for each. The CPU always runs eagerly; what only a GPU does is in `_captured`.
+"""
+
+import shutil
+import time
+from collections.abc import Callable
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+from torch.nn.utils import clip_grad_norm_
+
+from sparseplan.job import Placement
+from sparseplan.runspec import RunSpec
+from sparseplan.train.checkpoint import State
+
+Execution = Literal["eager", "compile", "graphs"]
+Batch = tuple[Tensor, Tensor]
+LAUNCH_BOUND_PARAMS = 20_000_000
+"""Below about this many weights a large GPU waits for kernel launches, which a CUDA graph does away with."""
+_WARM_UP = 3
+
+
+def resolve_execution(placement: Placement, run: RunSpec) -> Execution:
+    """What `auto` means for this run on this device; the CPU is always eager."""
+    if not placement.device.startswith("cuda"):
+        return "eager"
+    if placement.execution != "auto":
+        return placement.execution
+    can_compile = any(shutil.which(compiler) for compiler in ("cc", "gcc", "clang"))  # triton builds its launchers
+    return "graphs" if run.shape.dense_params < LAUNCH_BOUND_PARAMS or not can_compile else "compile"
+
+
+class Runner:
+    """Makes updates of one phase.
+
+    Args:
+        state: The training.
+        run: Its specification.
+        device: Where it is.
+        execution: How.
+        masked: Whether gradients pass the masks.
+        accumulate: Pieces that a batch is split into.
+    """
+
+    def __init__(
+        self, state: State, run: RunSpec, *, device: torch.device, execution: Execution, masked: bool, accumulate: int
+    ) -> None:
+        self._state, self._run, self._device = state, run, device
+        self._masked, self._accumulate = masked, accumulate
+        self._parameters = list(state.model.parameters())
+        self._loss: Callable[..., Tensor] = (
+            torch.compile(state.model, dynamic=False) if execution == "compile" else state.model
+        )
+        self._captures = execution == "graphs"
+        self._replay: Callable[[Batch], Tensor] | None = None
+
+    def __call__(self, batch: Batch) -> Tensor:
+        """Make one update; returns the batch's mean loss, a tensor that the next update may overwrite."""
+        if not self._captures:
+            return self._update(batch)
+        if self._replay is None:
+            self._replay = self._captured(batch)
+        return self._replay(batch)
+
+    def seconds(self, batch: Batch, *, repeats: int = 10) -> float:
+        """Time of one update, on a training that is left as it was."""
+        saved = _Saved(self._state)
+        for _ in range(_WARM_UP):
+            self(batch)
+        _wait(self._device)
+        start = time.perf_counter()
+        for _ in range(repeats):
+            self(batch)
+        _wait(self._device)
+        elapsed = (time.perf_counter() - start) / repeats
+        saved.restore()
+        return elapsed
+
+    def loss(self, batch: Batch) -> Tensor:
+        """Mean loss of a batch in the run's dtype, with gradients to come."""
+        with torch.autocast(self._device.type, dtype=torch.bfloat16, enabled=self._run.dtype == "bfloat16"):
+            return self._loss(*batch)
+
+    def _update(self, batch: Batch) -> Tensor:
+        total: Tensor | None = None
+        for parameter in self._parameters:
+            parameter.grad = None
+        for tokens, targets in zip(*(part.chunk(self._accumulate) for part in batch), strict=True):
+            loss = self.loss((tokens, targets))
+            (loss / self._accumulate if self._accumulate > 1 else loss).backward()  # type: ignore[no-untyped-call]
+            total = loss.detach() if total is None else total + loss.detach()
+        assert total is not None
+        if self._masked:
+            self._state.masks.hold()
+        if self._run.clip_norm:
+            clip_grad_norm_(self._parameters, self._run.clip_norm)
+        self._state.optimizer.step()
+        return total / self._accumulate if self._accumulate > 1 else total
+
+    def _captured(self, batch: Batch) -> Callable[[Batch], Tensor]:
+        """Capture an update as a CUDA graph; warming up and capturing leave the training as it was. GPU only."""
+        saved = _Saved(self._state)
+        tokens, targets = (part.clone() for part in batch)
+        side = torch.cuda.Stream(self._device)  # type: ignore[no-untyped-call]
+        side.wait_stream(torch.cuda.current_stream(self._device))
+        with torch.cuda.stream(side):
+            for _ in range(_WARM_UP):
+                self._update((tokens, targets))
+        torch.cuda.current_stream(self._device).wait_stream(side)
+        saved.restore()
+        graph = torch.cuda.CUDAGraph()
+        with torch.cuda.graph(graph):
+            loss = self._update((tokens, targets))
+
+        def replay(batch: Batch) -> Tensor:
+            tokens.copy_(batch[0])
+            targets.copy_(batch[1])
+            graph.replay()
+            return loss
+
+        return replay
+
+
+class _Saved:
+    """A copy of weights and optimizer state that can be put back in place, so that captured addresses stay valid."""
+
+    def __init__(self, state: State) -> None:
+        self._state = state
+        self._weights = [parameter.detach().clone() for parameter in state.model.parameters()]
+        self._moments = {key: tensor.clone() for key, tensor in self._tensors().items()}
+
+    def _tensors(self) -> dict[tuple[Any, str], Tensor]:
+        return {
+            (parameter, name): value
+            for parameter, entries in self._state.optimizer.state.items()
+            for name, value in entries.items()
+            if isinstance(value, Tensor)
+        }
+
+    @torch.no_grad()
+    def restore(self) -> None:
+        """Put everything back; state that didn't exist yet goes to zero, where every optimizer here starts."""
+        for parameter, weight in zip(self._state.model.parameters(), self._weights, strict=True):
+            parameter.copy_(weight)
+        for key, tensor in self._tensors().items():
+            if key in self._moments:
+                tensor.copy_(self._moments[key])
+            else:
+                tensor.zero_()
+
+
+def _wait(device: torch.device) -> None:
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
