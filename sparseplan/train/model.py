@@ -3,7 +3,8 @@
 Shapes: B sequences, T tokens, W width, H heads, K = W / H, V vocabulary.
 
 Weights start so that sizes are comparable: every block matrix with variance 1 / inputs, the two that write to the
-residual stream smaller by sqrt(2 layers), the head with 1 / W^2 (Yang et al. 2022, arXiv:2203.03466; Radford et al. 2019).
+residual stream smaller by sqrt(2 layers), the head with variance 1 / W^2.
+Source: Yang et al. 2022, arXiv:2203.03466, table 8; Radford et al. 2019 for the residual stream.
 """
 
 import math
