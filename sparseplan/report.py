@@ -14,10 +14,14 @@ from sparseplan.units import format_count, format_percent, format_scientific, fo
 COST_NAMES = {"sparse": "sparse FLOPs (zeros cost nothing)", "dense": "dense FLOPs (zeros cost like weights)"}
 
 
+NARROWEST = 100  # a narrower terminal wraps our lines itself: better than a number cut short
+
+
 def open_console(*, stderr: bool = False) -> Console:
     """A console that colours and frames on a terminal, and neither wraps nor decorates where piped."""
     console = Console(stderr=stderr, highlight=False)
-    return console if console.is_terminal else Console(stderr=stderr, highlight=False, width=1000)
+    width = max(console.width, NARROWEST) if console.is_terminal else 1000
+    return Console(stderr=stderr, highlight=False, width=width)
 
 
 def open_table(console: Console, *columns: str, text_columns: int = 1) -> Table:
