@@ -11,12 +11,15 @@ Prunable are the linear layers of the blocks; embeddings, norms and the head sta
 Every family is one struct with a tag; a new one needs the members of `GptShape` and a place in `Shape`.
 """
 
-from typing import Annotated, NamedTuple
+from typing import Annotated, NamedTuple, TypeVar
 
+import numpy as np
 from msgspec import Meta, Struct
+from numpy.typing import NDArray
 
 MLP_RATIO = 4
 Count = Annotated[int, Meta(ge=1)]
+FloatOrArray = TypeVar("FloatOrArray", float, NDArray[np.float64])
 
 
 class Matrix(NamedTuple):
@@ -102,3 +105,18 @@ def pruned_weights(numel: int, sparsity: float) -> int:
     10
     """
     return round(numel * sparsity)
+
+
+TYPICAL_ASPECT = 128
+"""Width over layers of large decoders: GPT-3 175B is 12288 / 96, Llama 7B is 4096 / 32."""
+
+
+def typical_width(dense_params: FloatOrArray) -> FloatOrArray:
+    """Width of a decoder of usual proportions, from 12 w^2 a block and w / `TYPICAL_ASPECT` blocks; not rounded.
+
+    Source of the proportions: Brown et al. 2020, arXiv:2005.14165, table 2.1.
+
+    >>> round(typical_width(7e9)), round(typical_width(175e9))
+    (4211, 12311)
+    """
+    return (dense_params * TYPICAL_ASPECT / (4 + 2 * MLP_RATIO)) ** (1.0 / 3.0)

@@ -30,8 +30,17 @@ class Cost:
     name: str
     saving: float
 
-    def multiplier(self, S: NDArray[np.float64] | float) -> NDArray[np.float64]:
-        """c_mul(S): training cost against a dense model with the same non-zero parameters.
+    @property
+    def depends_on_size(self) -> bool:
+        """Whether the multiplier depends on N; then the best size has no closed form."""
+        return False
+
+    def multiplier(
+        self,
+        S: NDArray[np.float64] | float,
+        N: NDArray[np.float64] | float | None = None,  # noqa: ARG002 - costs by size read it
+    ) -> NDArray[np.float64]:
+        """c_mul(S): training cost against a dense model with the same non-zero parameters N.
 
         >>> round(float(Cost(name="sparse", saving=0.625).multiplier(0.5)), 6)
         1.375

@@ -23,6 +23,10 @@ class CorpusError(SparseplanError):
     """Text or tokens that can't be read, or are too few to train and validate on."""
 
 
+class HardwareError(SparseplanError):
+    """A hardware profile that is unknown or can't be read, or a device that can't be measured."""
+
+
 class PlanError(SparseplanError):
     """A question that contradicts itself or has no answer."""
 

@@ -60,14 +60,16 @@ class Plans(NamedTuple):
 def plan_at(theta: Coefficients, question: Question, S: Floats) -> Plans:
     """Spend the whole budget on a model of sparsity S: its size, data and loss."""
     S = np.asarray(S, dtype=np.float64)
-    multiplier = question.cost.multiplier(S)
+    cost, budget = question.cost, question.token_budget
     if question.nonzero_params is not None:
         N = np.asarray(question.nonzero_params, dtype=np.float64)
     elif question.dense_params is not None:
         N = np.asarray(question.dense_params * (1.0 - S))
+    elif cost.depends_on_size:
+        N = optimum.size_under_cost(theta, S, cost.multiplier, budget)
     else:
-        N = optimum.size_at_free_budget(theta, S, multiplier, question.token_budget)
-    D = np.asarray(question.token_budget / (N * multiplier))
+        N = optimum.size_at_free_budget(theta, S, cost.multiplier(S), budget)
+    D = np.asarray(budget / (N * cost.multiplier(S, N)))
     return Plans(S, N, D, loss(theta, S, N, D))
 
 

@@ -1,0 +1,121 @@
+"""Hardware profiles on disk: YAML to a typed profile and back, and lookup by name."""
+
+import os
+from collections.abc import Iterator
+from functools import cache
+from importlib import resources
+from pathlib import Path
+from typing import Any, cast
+
+import msgspec
+import yaml
+
+from sparseplan import yamlfile
+from sparseplan.errors import HardwareError, nearest
+from sparseplan.files import write_text
+from sparseplan.hardware import DatasheetProfile, Profile
+
+HARDWARE_VARIABLE = "SPARSEPLAN_HARDWARE"
+HARDWARE_FOLDER = Path("calibration") / "hardware"
+BUILTIN_HARDWARE = resources.files("sparseplan") / "builtin" / "hardware"
+_KEY_ORDER = (
+    *("format", "name", "description", "kind", "hardware", "dtype", "peak_flops", "peak_flops_2to4", "utilization"),
+    *("known_as", "source", "date", "driver", "versions", "provenance", "two_to_four", "points"),
+)
+
+
+def read_profile(path: Path) -> Profile:
+    """Read and check one hardware profile.
+
+    Raises:
+        HardwareError: with file, line and key, if it isn't a valid profile.
+    """
+    document = yamlfile.read_document(path, kind="hardware profile", error=HardwareError)
+    return cast(Profile, yamlfile.convert(document, Profile, error=HardwareError))
+
+
+def parse_profile(text: str, *, source: str) -> Profile:
+    """Read and check a profile from YAML text, as `read_profile` does."""
+    document = yamlfile.parse_document(text, source=source, kind="hardware profile", error=HardwareError)
+    return cast(Profile, yamlfile.convert(document, Profile, error=HardwareError))
+
+
+def write_profile(profile: Profile, path: Path) -> None:
+    """Write a profile, whole or not at all."""
+    write_text(path, profile_text(profile))
+
+
+def profile_text(profile: Profile) -> str:
+    """The profile as YAML, one point a line."""
+    data = msgspec.to_builtins(profile)
+    plain = {key: _pruned(data[key]) for key in _KEY_ORDER if data.get(key) not in (None, {}, [], "")}
+    points = plain.pop("points", None)
+    text: str = yaml.safe_dump(plain, sort_keys=False, allow_unicode=True, width=110, default_flow_style=None)
+    if points is not None:
+        lines = (
+            yaml.safe_dump(_pruned(point), sort_keys=False, default_flow_style=True, width=10**6) for point in points
+        )
+        text += "points:\n" + "".join(f"- {line}" for line in lines)
+    return text
+
+
+def _pruned(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _pruned(entry) for key, entry in value.items() if entry not in (None, "")}
+    return float(f"{value:.5g}") if isinstance(value, float) else value
+
+
+def profile_schema() -> dict[str, Any]:
+    """The JSON Schema of hardware profiles, for editors; shipped as builtin/schemas/hardware.schema.json."""
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "sparseplan hardware profile",
+        **msgspec.json.schema(Profile),
+    }
+
+
+def load_profile(name: str) -> Profile:
+    """Find a profile by path or by name: ./calibration/hardware, then $SPARSEPLAN_HARDWARE, then the built-ins.
+
+    Raises:
+        HardwareError: if there is no such profile, or its file is broken.
+    """
+    if name.endswith((".yaml", ".yml")) or os.sep in name:
+        return read_profile(Path(name))
+    for candidate, path in profile_files():
+        if candidate == name:
+            return read_profile(path)
+    known = sorted({candidate for candidate, _ in profile_files()})
+    raise HardwareError(
+        f"no hardware profile is called {name!r}{nearest(name, known)}. Known: {', '.join(known)}. "
+        f"A file is given by its path, ending in .yaml; sparseplan bench makes one."
+    )
+
+
+def profile_files() -> Iterator[tuple[str, Path]]:
+    """Name (of the file) and path of every profile that is found by name, in lookup order; the first one is meant."""
+    for path in sorted(HARDWARE_FOLDER.glob("*.yaml")):
+        yield path.stem, path
+    for entry in os.environ.get(HARDWARE_VARIABLE, "").split(os.pathsep):
+        if entry:
+            place = Path(entry)
+            for path in [place] if place.is_file() else sorted(place.glob("*.yaml")):
+                yield path.stem, path
+    for path in builtin_profiles():
+        yield path.stem, path
+
+
+@cache
+def builtin_profiles() -> tuple[Path, ...]:
+    """The datasheet profiles that ship with the package."""
+    with resources.as_file(BUILTIN_HARDWARE) as folder:
+        return tuple(sorted(folder.glob("*.yaml")))
+
+
+def datasheet_of(device: str) -> DatasheetProfile | None:
+    """The built-in datasheet of a device, by the name that its driver gives it; None where there is none."""
+    for path in builtin_profiles():
+        profile = read_profile(path)
+        if isinstance(profile, DatasheetProfile) and any(name.lower() in device.lower() for name in profile.known_as):
+            return profile
+    return None
