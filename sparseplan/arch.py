@@ -119,4 +119,5 @@ def typical_width(dense_params: FloatOrArray) -> FloatOrArray:
     >>> round(typical_width(7e9)), round(typical_width(175e9))
     (4211, 12311)
     """
-    return (dense_params * TYPICAL_ASPECT / (4 + 2 * MLP_RATIO)) ** (1.0 / 3.0)
+    width: FloatOrArray = (dense_params * TYPICAL_ASPECT / (4 + 2 * MLP_RATIO)) ** (1.0 / 3.0)
+    return width

@@ -16,6 +16,8 @@ from sparseplan.schedule import Schedule
 
 FLOPS_PER_PARAMETER_AND_TOKEN = 6.0
 FLOPS_COSTS = ("sparse", "dense")
+ACCELERATED_SPARSITY = 0.5
+"""The sparsity of 2:4, the one that devices accelerate."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -18,6 +18,7 @@ from sparseplan.hardware import DatasheetProfile, Profile
 HARDWARE_VARIABLE = "SPARSEPLAN_HARDWARE"
 HARDWARE_FOLDER = Path("calibration") / "hardware"
 BUILTIN_HARDWARE = resources.files("sparseplan") / "builtin" / "hardware"
+_EMPTY: tuple[Any, ...] = (None, {}, [], "")
 _KEY_ORDER = (
     *("format", "name", "description", "kind", "hardware", "dtype", "peak_flops", "peak_flops_2to4", "utilization"),
     *("known_as", "source", "date", "driver", "versions", "provenance", "two_to_four", "points"),
@@ -48,7 +49,7 @@ def write_profile(profile: Profile, path: Path) -> None:
 def profile_text(profile: Profile) -> str:
     """The profile as YAML, one point a line."""
     data = msgspec.to_builtins(profile)
-    plain = {key: _pruned(data[key]) for key in _KEY_ORDER if data.get(key) not in (None, {}, [], "")}
+    plain = {key: _pruned(data[key]) for key in _KEY_ORDER if key == "description" or data.get(key) not in _EMPTY}
     points = plain.pop("points", None)
     text: str = yaml.safe_dump(plain, sort_keys=False, allow_unicode=True, width=110, default_flow_style=None)
     if points is not None:

@@ -15,12 +15,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sparseplan.arch import typical_width
-from sparseplan.cost import Cost
+from sparseplan.cost import ACCELERATED_SPARSITY, Cost
 from sparseplan.hardware import Curve, Profile, speedup
 from sparseplan.pattern import Pattern
 from sparseplan.schedule import Schedule
 
-ACCELERATED_SPARSITY = 0.5
 _ACCELERATED_GROUP = 4
 
 

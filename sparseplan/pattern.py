@@ -53,6 +53,7 @@ class Pattern:
 
 
 UNSTRUCTURED = Pattern()
+TWO_OF_FOUR = Pattern(kept=2, group=4)
 
 
 def parse_pattern(text: str) -> Pattern:

@@ -1,5 +1,6 @@
 """Pictures; matplotlib is imported on use, so that nothing else waits for it."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -48,11 +49,33 @@ def save_figure(figure: "Figure", path: Path) -> None:
         figure.savefig(partial, metadata=metadata)
 
 
-def draw_sparsity_map(chart: SparsityMap, path: Path) -> None:
-    """Draw contours of optimal sparsity, the dense compute-optimal line and the range that the law's runs covered."""
-    figure = new_figure(6.4, 4.8)
-    fill_sparsity_map(figure.subplots(), chart)
+def draw_sparsity_maps(charts: Sequence[SparsityMap], path: Path) -> None:
+    """Draw contours of optimal sparsity, the dense compute-optimal line and the range that the law's runs covered.
+
+    Several maps, one for each cost, stand side by side on the same axes.
+    """
+    if len(charts) == 1:
+        figure = new_figure(6.4, 4.8)
+        fill_sparsity_map(figure.subplots(), charts[0])
+    else:
+        figure = new_figure(1.0 + 4.2 * len(charts), 5.4)
+        panels = figure.subplots(1, len(charts), sharey=True)
+        for panel, chart in zip(panels, charts, strict=True):
+            fill_sparsity_map(panel, chart, legend=False)
+            panel.set_title(f"{chart.cost_name} cost")
+            panel.label_outer()
+        entries: dict[str, Any] = {}
+        for panel in panels:
+            handles, labels = panel.get_legend_handles_labels()
+            entries |= dict(zip(labels, handles, strict=True))
+        figure.legend(entries.values(), entries.keys(), loc="outside lower center", ncols=3, fontsize=8)
+        figure.suptitle(f"Optimal sparsity, {charts[0].law_name}")
     save_figure(figure, path)
+
+
+def draw_sparsity_map(chart: SparsityMap, path: Path) -> None:
+    """Draw one map."""
+    draw_sparsity_maps([chart], path)
 
 
 def fill_sparsity_map(axes: "Axes", chart: SparsityMap, *, legend: bool = True) -> None:
@@ -64,18 +87,21 @@ def fill_sparsity_map(axes: "Axes", chart: SparsityMap, *, legend: bool = True) 
     axes.set_yscale("log")
     _draw_range(axes, chart)
     axes.plot(N, chart.dense_optimal_flops, color="black", linewidth=2.2, linestyle="--", label="dense compute-optimal")
-    levels = [level for level in LEVELS if np.any(chart.sparsity >= level)]
+    S = chart.sparsity if chart.two_to_four is None else np.ma.masked_where(chart.two_to_four, chart.sparsity)
+    levels = [level for level in LEVELS if S.max() >= level > S.min()]
     axes.plot(
         N, chart.sparsity_begins_flops, color="black", linewidth=1.1, linestyle=":", label="sparsity begins to pay"
     )
     if levels:
-        lines = axes.contour(N, C, chart.sparsity, levels=levels, colors="black", linewidths=1.1)
+        lines = axes.contour(N, C, S, levels=levels, colors="black", linewidths=1.1)
         axes.clabel(lines, fmt=FuncFormatter(lambda level, _: f"{100 * level:g}%"), fontsize=8)
         axes.plot([], [], color="black", linewidth=1.1, label="optimal sparsity")
     if chart.low is not None and chart.high is not None and np.any(chart.high >= _BAND_LEVEL):
         for edge in (chart.low, chart.high):
             axes.contour(N, C, edge, levels=[_BAND_LEVEL], colors="0.35", linewidths=0.9, linestyles="-.")
         axes.plot([], [], color="0.35", linewidth=0.9, linestyle="-.", label="90% interval of the 50% contour")
+    if chart.two_to_four is not None and np.any(chart.two_to_four):
+        _draw_two_to_four(axes, chart)
     axes.set_xlim(N[0], N[-1])
     axes.set_ylim(C[0], C[-1])
     axes.set_xlabel("non-zero parameters N")
@@ -83,6 +109,15 @@ def fill_sparsity_map(axes: "Axes", chart: SparsityMap, *, legend: bool = True) 
     axes.set_title(f"Optimal sparsity, {chart.cost_name} cost, {chart.law_name}")
     if legend:
         axes.legend(loc="lower right", fontsize=8, framealpha=0.95)
+
+
+def _draw_two_to_four(axes: "Axes", chart: SparsityMap) -> None:
+    """Hatch where 2:4 beats every unstructured sparsity on the device."""
+    wins = np.asarray(chart.two_to_four, dtype=np.float64)
+    axes.contourf(
+        chart.nonzero_params, chart.train_flops, wins, levels=[0.5, 1.5], colors="0.93", hatches=["..."], zorder=0
+    )
+    axes.fill_between([], [], [], facecolor="0.93", edgecolor="black", hatch="...", linewidth=0, label="2:4 is best")
 
 
 def _draw_range(axes: "Axes", chart: SparsityMap) -> None:

@@ -40,6 +40,14 @@ def print_answer(console: Console, answer: Answer) -> None:
     say(console)
     for line in _gain(answer):
         say(console, line)
+    if answer.device is not None or answer.verdict is not None:
+        from sparseplan import hardwarereport  # noqa: PLC0415  only where a device is named
+
+        if answer.device is not None:
+            hardwarereport.print_device(console, answer.device, sparse=answer.plan.sparsity > 0)
+        if answer.verdict is not None:
+            say(console)
+            hardwarereport.print_verdict(console, answer.cost, answer.verdict)
     print_caveats(console, answer.warnings)
     if answer.robust and answer.extrapolation:
         say(console, f"  What holds anyway: {answer.robust.message}.")
@@ -79,7 +87,7 @@ def _question(answer: Answer) -> str:
         size = f"{format_count(given.nonzero_params)} non-zero parameters"
     elif given.dense_params is not None:
         size = f"{format_count(given.dense_params)} dense parameters"
-    cost = COST_NAMES.get(answer.cost, answer.cost)
+    cost = COST_NAMES.get(answer.cost, f"cost on {answer.cost}")
     budget = format_scientific(given.train_flops)
     return f"{budget} training FLOPs, {size}, {answer.pattern}; {cost}; law {answer.law.name}"
 

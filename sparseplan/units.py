@@ -64,6 +64,21 @@ def parse_sparsity(text: str) -> float:
     return value
 
 
+def parse_share(text: str) -> float:
+    """Read a share in (0, 1], as a fraction or in percent.
+
+    Raises:
+        QuantityError: if the text isn't a number or lies outside (0, 1].
+
+    >>> parse_share("0.4"), parse_share("100%")
+    (0.4, 1.0)
+    """
+    value = parse_number(text.strip().removesuffix("%")) / (100.0 if text.strip().endswith("%") else 1.0)
+    if not 0.0 < value <= 1.0:
+        raise QuantityError(f"expected a share above 0 and at most 1, as in 0.4 or 40%, found {text!r}.")
+    return value
+
+
 def parse_duration(text: str) -> float:
     """Read a duration such as `3d12h`, `90m` or `45s`; returns seconds.
 

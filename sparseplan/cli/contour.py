@@ -8,15 +8,17 @@ import typer
 
 from sparseplan.cli import options as o
 from sparseplan.errors import QuantityError
-from sparseplan.pattern import UNSTRUCTURED
+from sparseplan.pattern import TWO_OF_FOUR, UNSTRUCTURED
 from sparseplan.units import parse_positive
 
 if TYPE_CHECKING:
-    from sparseplan.plan.contour import SparsityMap
+    from sparseplan.law import Law
+    from sparseplan.plan.contour import MapCost, SparsityMap
 
 EPILOG = """Examples:
 
 - `sparseplan contour --out sparsity.png`
+- `sparseplan contour --cost sparse --cost dense --cost h100 --out costs.png`
 - `sparseplan contour --law frantar2023-vit-jft --cost dense --params 1M..10B --out grid.csv`"""
 
 _TEXT_POINTS = 9
@@ -40,7 +42,15 @@ def parse_span(text: str) -> tuple[float, float]:
 
 def contour(
     law: o.LawOption = "frantar2023-t5-c4",
-    cost: o.CostOption = "sparse",
+    cost: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--cost",
+            metavar="sparse|dense|PROFILE",
+            autocompletion=o.cost_names,
+            help="As for sparseplan optimal; repeated, the maps stand side by side. Default: sparse.",
+        ),
+    ] = None,
     params: Annotated[
         Any,
         typer.Option(
@@ -67,23 +77,32 @@ def contour(
     begins to pay. Each contour joins the sizes and budgets that want the same sparsity.
     """
     from sparseplan.lawfile import load_law
-    from sparseplan.plan.contour import sparsity_map
+    from sparseplan.plan.contour import sparsity_maps
 
     chosen = load_law(law)
     count = points or (_TEXT_POINTS if out is None else _PICTURE_POINTS)
-    chart = sparsity_map(
-        chosen, o.load_cost(cost, chosen), family=UNSTRUCTURED.family, points=count, sizes=params, flops=flops
-    )
+    costs = [_map_cost(word, chosen) for word in cost or ["sparse"]]
+    charts = sparsity_maps(chosen, costs, family=UNSTRUCTURED.family, points=count, sizes=params, flops=flops)
     if out is None:
-        _print_table(chart)
+        for chart in charts:
+            _print_table(chart)
     elif out.suffix.lower() == ".csv":
-        _write_csv(chart, out)
+        _write_csv(charts, out)
     else:
-        from sparseplan.plots import draw_sparsity_map
+        from sparseplan.plots import draw_sparsity_maps
 
-        draw_sparsity_map(chart, out)
+        draw_sparsity_maps(charts, out)
     if out is not None:
         typer.echo(f"wrote {out}", err=True)
+
+
+def _map_cost(word: str, law: "Law") -> "MapCost":
+    """The costs that compete in a map: a device that runs 2:4 faster lets it compete with unstructured sparsity."""
+    from sparseplan.plan.contour import MapCost
+
+    profile = o.load_cost_profile(word)
+    plain = o.load_cost(word, law, UNSTRUCTURED, profile)
+    return MapCost(plain, None if profile is None else o.load_cost(word, law, TWO_OF_FOUR, profile))
 
 
 def _print_table(chart: "SparsityMap") -> None:
@@ -91,22 +110,25 @@ def _print_table(chart: "SparsityMap") -> None:
     from sparseplan.units import format_count, format_scientific, format_sparsity
 
     console = open_console()
-    say(console, f"Optimal sparsity by training FLOPs (down) and non-zero parameters (across); law {chart.law_name}")
+    across = "by training FLOPs (down) and non-zero parameters (across)"
+    say(console, f"Optimal sparsity {across}; {chart.cost_name} cost, law {chart.law_name}")
     table = open_table(console, "", *(format_count(N) for N in chart.nonzero_params))
     for C, row in zip(chart.train_flops[::-1], chart.sparsity[::-1], strict=True):
         table.add_row(format_scientific(C), *(format_sparsity(S) for S in row))
     console.print(table)
 
 
-def _write_csv(chart: "SparsityMap", path: Path) -> None:
+def _write_csv(charts: "list[SparsityMap]", path: Path) -> None:
     import csv
 
     from sparseplan.files import replacing
 
     with replacing(path) as partial, partial.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
-        writer.writerow(["nonzero_params", "train_flops", "sparsity", "sparsity_low", "sparsity_high"])
-        for i, C in enumerate(chart.train_flops):
-            for j, N in enumerate(chart.nonzero_params):
-                band = ("", "") if chart.low is None or chart.high is None else (chart.low[i, j], chart.high[i, j])
-                writer.writerow([repr(float(N)), repr(float(C)), repr(float(chart.sparsity[i, j])), *band])
+        writer.writerow(["nonzero_params", "train_flops", "sparsity", "sparsity_low", "sparsity_high", "cost"])
+        for chart in charts:
+            for i, C in enumerate(chart.train_flops):
+                for j, N in enumerate(chart.nonzero_params):
+                    band = ("", "") if chart.low is None or chart.high is None else (chart.low[i, j], chart.high[i, j])
+                    S = repr(float(chart.sparsity[i, j]))
+                    writer.writerow([repr(float(N)), repr(float(C)), S, *band, chart.cost_name])

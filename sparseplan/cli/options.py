@@ -7,11 +7,14 @@ import typer
 
 from sparseplan.errors import SparseplanError
 from sparseplan.pattern import parse_pattern
-from sparseplan.units import parse_positive, parse_sparsity
+from sparseplan.units import parse_positive, parse_share, parse_sparsity
 
 if TYPE_CHECKING:
     from sparseplan.cost import Cost
+    from sparseplan.hardware import Profile
     from sparseplan.law import Law
+    from sparseplan.pattern import Pattern
+    from sparseplan.plan.device import Device
 
 T = TypeVar("T")
 
@@ -36,13 +39,50 @@ def law_names() -> list[str]:
     return sorted({name for name, _ in law_files()})
 
 
+def cost_names() -> list[str]:
+    """Words that `--cost` completes."""
+    from sparseplan.hardwarefile import profile_files
+
+    return ["sparse", "dense", *sorted({name for name, _ in profile_files()})]
+
+
 read_positive = reader(parse_positive)
 
-FlopsOption = Annotated[
-    float,
+OptionalFlopsOption = Annotated[
+    float | None,
+    typer.Option("--flops", parser=read_positive, metavar="C", help="Training budget in FLOPs, as in 1e23."),
+]
+DeviceHoursOption = Annotated[
+    float | None,
     typer.Option(
-        "--flops", parser=read_positive, metavar="C", help="Training budget in FLOPs, as in 1e23.", show_default=False
+        "--device-hours",
+        parser=read_positive,
+        metavar="H",
+        help="Training budget in hours of one device, as in 20k; instead of --flops.",
     ),
+]
+PeakOption = Annotated[
+    float | None,
+    typer.Option(
+        "--peak", parser=read_positive, metavar="F", help="Peak dense FLOP/s of one device, as in 989T, if no profile."
+    ),
+]
+UtilizationOption = Annotated[
+    float | None,
+    typer.Option(
+        "--utilization",
+        parser=reader(parse_share),
+        metavar="U",
+        help="Share of the peak that training reaches, as in 40%. Default: the profile's.",
+    ),
+]
+DevicesOption = Annotated[
+    float | None,
+    typer.Option("--devices", parser=read_positive, metavar="K", help="Devices at work at once, for wall-clock time."),
+]
+PriceOption = Annotated[
+    float | None,
+    typer.Option("--price", parser=read_positive, metavar="P", help="Money for one device for one hour."),
 ]
 ParamsOption = Annotated[
     float | None,
@@ -81,8 +121,10 @@ CostOption = Annotated[
     str,
     typer.Option(
         "--cost",
-        metavar="sparse|dense",
-        help="What zeros cost in training: nothing (sparse) or as much as weights (dense).",
+        metavar="sparse|dense|PROFILE",
+        autocompletion=cost_names,
+        help="What zeros cost in training: nothing (sparse), as much as weights (dense), or what a device makes of it: "
+        "a hardware profile by name (sparseplan hardware list) or path.",
     ),
 ]
 MaxSparsityOption = Annotated[
@@ -97,12 +139,72 @@ MaxSparsityOption = Annotated[
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for machines instead.")]
 
 
-def load_cost(word: str, law: "Law") -> "Cost":
-    """The cost that `--cost` means under a law, whose ramp decides what sparse FLOPs save."""
-    from sparseplan.cost import FLOPS_COSTS, flops_cost
+def load_cost_profile(word: str) -> "Profile | None":
+    """The hardware profile that `--cost` means; None where it means a FLOP count."""
+    from sparseplan.cost import FLOPS_COSTS
+
+    if word in FLOPS_COSTS:
+        return None
+    from sparseplan.errors import HardwareError
+    from sparseplan.hardwarefile import load_profile
+
+    try:
+        return load_profile(word)
+    except HardwareError as problem:
+        raise HardwareError(f"--cost: expected sparse, dense or a hardware profile: {problem}") from None
+
+
+def load_cost(word: str, law: "Law", pattern: "Pattern", profile: "Profile | None") -> "Cost":
+    """The cost that `--cost` means under a law, whose ramp decides what sparse FLOPs save and when 2:4 begins."""
+    from sparseplan.cost import flops_cost
     from sparseplan.law import SparseLaw
     from sparseplan.schedule import Schedule
 
-    if word not in FLOPS_COSTS:
-        raise typer.BadParameter(f"expected sparse or dense, found {word!r}.", param_hint="--cost")
-    return flops_cost(word, law.schedule if isinstance(law, SparseLaw) else Schedule())
+    schedule = law.schedule if isinstance(law, SparseLaw) else Schedule()
+    if profile is None:
+        return flops_cost(word, schedule)
+    from sparseplan.measured import device_cost
+
+    return device_cost(profile, pattern, schedule)
+
+
+def require_one_budget(flops: float | None, device_hours: float | None) -> None:
+    """Refuse a question without a budget, or with two."""
+    if flops is None and device_hours is None:
+        raise typer.BadParameter("expected a budget: --flops, or --device-hours with a device.", param_hint="--flops")
+    if flops is not None and device_hours is not None:
+        raise typer.BadParameter("expected one budget, found --device-hours beside it.", param_hint="--flops")
+
+
+def describe_device(
+    profile: "Profile | None",
+    device_hours: float | None,
+    peak: float | None,
+    utilization: float | None,
+    devices: float | None,
+    price: float | None,
+) -> "Device | None":
+    """The device that the options describe; None where they name none."""
+    if profile is None and peak is None:
+        for option, value in (
+            ("--device-hours", device_hours),
+            ("--utilization", utilization),
+            ("--devices", devices),
+            ("--price", price),
+        ):
+            if value is not None:
+                raise typer.BadParameter(
+                    "expected a device: a hardware profile as --cost, such as h100, or --peak and --utilization.",
+                    param_hint=option,
+                )
+        return None
+    from sparseplan.plan.device import Device
+
+    return Device(
+        name=profile.name if profile is not None else "the device",
+        profile=profile,
+        peak_flops=peak,
+        utilization=utilization,
+        devices=devices,
+        price_per_hour=price,
+    )

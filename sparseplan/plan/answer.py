@@ -4,7 +4,8 @@ These structs are the JSON of `sparseplan optimal --json`, key for key.
 """
 
 import math
-from typing import Literal
+from dataclasses import replace
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import msgspec
 import numpy as np
@@ -12,10 +13,12 @@ from msgspec import Struct
 from numpy.typing import NDArray
 
 from sparseplan.errors import PlanError
-from sparseplan.law import Law, coefficient_draws, coefficients, form, require_sparse
+from sparseplan.law import Law, SparseLaw, coefficient_draws, coefficients, form, require_sparse
 from sparseplan.laws.frantar2023 import Coefficients, loss
+from sparseplan.pattern import TWO_OF_FOUR
 from sparseplan.plan import optimum
 from sparseplan.plan.caveats import Distance, Warning, distances, law_caveats, plan_caveats
+from sparseplan.plan.onhardware import DeviceUse, FamilyVerdict
 from sparseplan.plan.question import (
     Plans,
     Question,
@@ -24,6 +27,9 @@ from sparseplan.plan.question import (
     dense_plan,
     unlimited_sparsity,
 )
+
+if TYPE_CHECKING:
+    from sparseplan.plan.device import Device
 
 LEVEL = 0.9
 Bounds = tuple[float, float]
@@ -42,10 +48,11 @@ class Given(Struct, frozen=True, kw_only=True):
     train_flops: float
     nonzero_params: float | None
     dense_params: float | None
+    device_hours: float | None = None
 
 
 class Plan(Struct, frozen=True, kw_only=True):
-    """One way to spend the budget."""
+    """One way to spend the budget; device_hours is None where no device is named."""
 
     sparsity: float
     nonzero_params: float
@@ -54,6 +61,7 @@ class Plan(Struct, frozen=True, kw_only=True):
     data_unit: str
     train_flops: float
     loss: float
+    device_hours: float | None
 
 
 class Comparison(Struct, frozen=True, kw_only=True):
@@ -102,7 +110,7 @@ class Robust(Struct, frozen=True, kw_only=True):
 
 
 class Answer(Struct, frozen=True, kw_only=True):
-    """Everything `optimal` says."""
+    """Everything `optimal` says; `device` where one is named, `verdict` where its profile is the cost."""
 
     format: Literal["sparseplan-plan/1"] = "sparseplan-plan/1"
     law: LawName
@@ -115,11 +123,21 @@ class Answer(Struct, frozen=True, kw_only=True):
     intervals: Intervals | None
     extrapolation: list[Distance]
     robust: Robust | None
+    device: DeviceUse | None
+    verdict: list[FamilyVerdict] | None
     warnings: list[Warning]
 
 
-def answer(law: Law, question: Question) -> Answer:
+def answer(
+    law: Law, question: Question, *, device: "Device | None" = None, device_hours: float | None = None
+) -> Answer:
     """Plan for scalar givens with everything the law knows of its own uncertainty.
+
+    Args:
+        law: The law.
+        question: What is asked.
+        device: What training runs on, for hours, money and, where it has a profile, the verdict.
+        device_hours: A budget in hours of that device, in place of the question's FLOPs.
 
     Raises:
         LawError: if the law is dense only, or has no coefficients for the pattern.
@@ -127,8 +145,12 @@ def answer(law: Law, question: Question) -> Answer:
     """
     if question.nonzero_params is not None and question.dense_params is not None:
         raise PlanError("expected --params or --dense-params, found both; one follows from the other and the sparsity.")
-    require_sparse(law)
+    sparse = require_sparse(law)
     theta = coefficients(law, question.pattern.family)
+    if device is not None and device_hours is not None:
+        from sparseplan.plan.device import flops_for_hours  # noqa: PLC0415  only where a device is named
+
+        question = replace(question, train_flops=flops_for_hours(theta, question, device, device_hours))
     draws = coefficient_draws(law, question.pattern.family)
     with np.errstate(all="ignore"):  # what overflows is refused below
         best, dense = best_plan(theta, question), dense_plan(theta, question)
@@ -143,6 +165,8 @@ def answer(law: Law, question: Question) -> Answer:
         data_seen=float(best.data_seen),
         data_unit=law.data_unit,
     )
+    hardware = None if device is None else _on_hardware(sparse, question, device, best, dense, equal)
+    hours = hardware.use.device_hours if hardware and hardware.use else None
     return Answer(
         law=LawName(name=law.name, form=form(law)),
         cost=question.cost.name,
@@ -151,9 +175,10 @@ def answer(law: Law, question: Question) -> Answer:
             train_flops=_number(question.train_flops),
             nonzero_params=_optional(question.nonzero_params),
             dense_params=_optional(question.dense_params),
+            device_hours=device_hours,
         ),
-        plan=_plan(best, law, question),
-        dense=_plan(dense, law, question),
+        plan=_plan(best, law, question, hours),
+        dense=_plan(dense, law, question, hours),
         comparison=Comparison(
             loss_gain=float(dense.loss - best.loss),
             dense_flops_for_equal_loss=equal if math.isfinite(equal) else None,
@@ -164,16 +189,62 @@ def answer(law: Law, question: Question) -> Answer:
             unlimited_sparsity=unlimited,
         ),
         intervals=None if draws is None else _intervals(draws, question, best, dense),
-        extrapolation=outside,
+        extrapolation=[*outside, *(hardware.distances if hardware else ())],
         robust=_robust(theta, draws, question) if question.pattern.group is None else None,
+        device=hardware.use if hardware else None,
+        verdict=hardware.verdict if hardware else None,
         warnings=[
             *law_caveats(law, question.pattern.family),
             *plan_caveats(outside, float(best.sparsity), unlimited, question.max_sparsity),
+            *(hardware.warnings if hardware else ()),
         ],
     )
 
 
-def _plan(plans: Plans, law: Law, question: Question) -> Plan:
+class _OnHardware(NamedTuple):
+    use: DeviceUse | None
+    verdict: list[FamilyVerdict] | None
+    distances: list[Distance]
+    warnings: list[Warning]
+
+
+def _on_hardware(
+    law: SparseLaw, question: Question, device: "Device", best: Plans, dense: Plans, equal: float
+) -> _OnHardware:
+    """What the answer says of the device; nothing of it is loaded where no device is named."""
+    from sparseplan.hardware import training_rate  # noqa: PLC0415
+    from sparseplan.plan.device import device_use  # noqa: PLC0415
+
+    use = None
+    if device.asked_for or device.profile is None or training_rate(device.profile) is not None:
+        use = device_use(
+            device,
+            train_flops=_number(question.train_flops),
+            dense_params=float(dense.dense_params),
+            dense_flops_for_equal_loss=equal,
+        )
+    if device.profile is None:
+        return _OnHardware(use, None, [], [])
+    from sparseplan.plan.verdict import hardware_caveats, verdicts, width_distances  # noqa: PLC0415
+
+    verdict = verdicts(law, question, device.profile)
+    models = {"dense plan's model": float(dense.dense_params), "plan's model": float(best.dense_params)}
+    models |= {f"{each.pattern} model": each.dense_params for each in verdict if each.training_speedup is not None}
+    far = width_distances(device.profile, models)
+    known = law_caveats(law, question.pattern.family)
+    return _OnHardware(
+        use,
+        verdict,
+        far,
+        [
+            *(caveat for caveat in law_caveats(law, TWO_OF_FOUR.family) if caveat not in known),
+            *hardware_caveats(device.profile, utilization_given=device.utilization is not None),
+            *(Warning(code="hardware-extrapolation", message=distance.message) for distance in far),
+        ],
+    )
+
+
+def _plan(plans: Plans, law: Law, question: Question, device_hours: float | None) -> Plan:
     return Plan(
         sparsity=float(plans.sparsity),
         nonzero_params=float(plans.nonzero_params),
@@ -182,6 +253,7 @@ def _plan(plans: Plans, law: Law, question: Question) -> Plan:
         data_unit=law.data_unit,
         train_flops=_number(question.train_flops),
         loss=float(plans.loss),
+        device_hours=device_hours,
     )
 
 

@@ -1,13 +1,15 @@
 """The optimal sparsity over a grid of non-zero parameters and training FLOPs."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sparseplan.cost import FLOPS_PER_PARAMETER_AND_TOKEN, Cost
+from sparseplan.cost import ACCELERATED_SPARSITY, FLOPS_PER_PARAMETER_AND_TOKEN, Cost
 from sparseplan.law import Law, Range, coefficient_draws, coefficients
-from sparseplan.laws.frantar2023 import Coefficients
+from sparseplan.laws.frantar2023 import Coefficients, loss
 from sparseplan.plan import optimum
 from sparseplan.plan.answer import LEVEL
 
@@ -17,6 +19,7 @@ Bounds = tuple[float, float]
 # Beyond the law's runs the map goes on this far, so that people find their own budgets on it.
 _SIZE_MARGIN = 100.0
 _DEFAULT_SIZES = (1e6, 1e11)
+_FAMILY_24 = "n:4"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -29,6 +32,7 @@ class SparsityMap:
         nonzero_params: N of the columns, shape (n,).
         train_flops: C of the rows, shape (m,).
         sparsity: S_opt without a cap, shape (m, n).
+        two_to_four: Where 2:4 on a device beats every unstructured sparsity, shape (m, n); None without a device.
         low, high: Percentiles 5 and 95 of S_opt over the law's draws, same shape; None without draws.
         dense_optimal_flops: C at which each N is the compute-optimal dense size, shape (n,).
         sparsity_begins_flops: C above which each N wants some sparsity, shape (n,); may be infinite.
@@ -41,6 +45,7 @@ class SparsityMap:
     nonzero_params: Array
     train_flops: Array
     sparsity: Array
+    two_to_four: NDArray[np.bool_] | None
     low: Array | None
     high: Array | None
     dense_optimal_flops: Array
@@ -49,36 +54,87 @@ class SparsityMap:
     flops_per_param_and_unit: float
 
 
-def sparsity_map(
-    law: Law, cost: Cost, *, family: str, points: int, sizes: Bounds | None = None, flops: Bounds | None = None
-) -> SparsityMap:
-    """Compute the map on a grid of points x points, logarithmic on both axes.
+class MapCost(NamedTuple):
+    """What sparsity costs in one map: unstructured, and 2:4 where a device runs that faster."""
+
+    unstructured: Cost
+    two_to_four: Cost | None = None
+
+
+class _Contest(NamedTuple):
+    """The coefficients and costs that compete for a budget; draws or single values."""
+
+    theta: Coefficients
+    theta_24: Coefficients
+    cost: MapCost
+
+    def winners(self, N: Array, budget: Array) -> tuple[Array, NDArray[np.bool_]]:
+        """S_opt, and whether it is 2:4 that makes it, for N and token budgets that broadcast."""
+        plain = self.cost.unstructured
+        S = optimum.sparsity_at_size(self.theta, plain.saving, N, budget)
+        if self.cost.two_to_four is None:
+            return S, np.zeros(S.shape, dtype=np.bool_)
+        reached = loss(self.theta, S, N, budget / (N * plain.multiplier(S)))
+        data = budget / (N * self.cost.two_to_four.multiplier(ACCELERATED_SPARSITY, N))
+        wins = loss(self.theta_24, ACCELERATED_SPARSITY, N, data) < reached
+        return np.where(wins, ACCELERATED_SPARSITY, S), wins
+
+
+def sparsity_maps(
+    law: Law,
+    costs: Sequence[MapCost],
+    *,
+    family: str,
+    points: int,
+    sizes: Bounds | None = None,
+    flops: Bounds | None = None,
+) -> list[SparsityMap]:
+    """Compute a map for each cost, all on one grid of points x points, logarithmic on both axes.
 
     The default grid starts at the law's smallest run and goes on to 100 times its largest; in FLOPs it spans what lies
     between the compute-optimal line and where 87.5 % sparsity is optimal.
     """
-    theta, draws = coefficients(law, family), coefficient_draws(law, family)
+    theta, theta_24 = coefficients(law, family), coefficients(law, _FAMILY_24)
+    draws, draws_24 = coefficient_draws(law, family), coefficient_draws(law, _FAMILY_24)
     covered = law.range.nonzero_params
     low, high = sizes or ((covered[0], covered[1] * _SIZE_MARGIN) if covered else _DEFAULT_SIZES)
     N = np.geomspace(low, high, points)
     per_unit = FLOPS_PER_PARAMETER_AND_TOKEN * law.tokens_per_unit
     optimal = optimum.budget_where_size_is_optimal(theta, N) * per_unit
-    C = np.geomspace(*(flops or _interesting_flops(theta, cost, optimal, N, per_unit)), points)
+    spans = [flops] if flops else [_interesting_flops(theta, cost.unstructured, optimal, N, per_unit) for cost in costs]
+    C = np.geomspace(min(span[0] for span in spans), max(span[1] for span in spans), points)
     budget = C[:, None] / per_unit
-    spread = None if draws is None else _percentiles(draws, cost, N, budget)
-    return SparsityMap(
-        law_name=law.name,
-        cost_name=cost.name,
-        nonzero_params=N,
-        train_flops=C,
-        sparsity=optimum.sparsity_at_size(theta, cost.saving, N, budget),
-        low=None if spread is None else spread[0],
-        high=None if spread is None else spread[1],
-        dense_optimal_flops=optimal,
-        sparsity_begins_flops=optimum.budget_where_sparsity_begins(theta, cost.saving, N) * per_unit,
-        covered=law.range,
-        flops_per_param_and_unit=per_unit,
-    )
+    maps = []
+    for cost in costs:
+        S, wins = _Contest(theta, theta_24, cost).winners(N, budget)
+        begins = optimum.budget_where_sparsity_begins(theta, cost.unstructured.saving, N) * per_unit
+        spread: tuple[Array, Array] | None = None
+        if draws is not None and draws_24 is not None:
+            spread = _percentiles(_Contest(draws.expanded(), draws_24.expanded(), cost), N, budget)
+        maps.append(
+            SparsityMap(
+                law_name=law.name,
+                cost_name=cost.unstructured.name,
+                nonzero_params=N,
+                train_flops=C,
+                sparsity=S,
+                two_to_four=None if cost.two_to_four is None else wins,
+                low=None if spread is None else spread[0],
+                high=None if spread is None else spread[1],
+                dense_optimal_flops=optimal,
+                sparsity_begins_flops=np.minimum(begins, np.where(wins, C[:, None], np.inf).min(axis=0)),
+                covered=law.range,
+                flops_per_param_and_unit=per_unit,
+            )
+        )
+    return maps
+
+
+def sparsity_map(
+    law: Law, cost: Cost, *, family: str, points: int, sizes: Bounds | None = None, flops: Bounds | None = None
+) -> SparsityMap:
+    """Compute one map, as `sparsity_maps` does."""
+    return sparsity_maps(law, [MapCost(cost)], family=family, points=points, sizes=sizes, flops=flops)[0]
 
 
 def _interesting_flops(theta: Coefficients, cost: Cost, optimal: Array, N: Array, per_unit: float) -> Bounds:
@@ -89,10 +145,9 @@ def _interesting_flops(theta: Coefficients, cost: Cost, optimal: Array, N: Array
     return float(optimal[0]) / 10, max(deep, float(optimal[-1]) * 10)
 
 
-def _percentiles(draws: Coefficients, cost: Cost, N: Array, budget: Array) -> tuple[Array, Array]:
+def _percentiles(contest: _Contest, N: Array, budget: Array) -> tuple[Array, Array]:
     """Percentiles over draws, a row of the grid at a time, so that memory stays at draws x points."""
-    expanded = draws.expanded()
     ends = [(1 - LEVEL) / 2, (1 + LEVEL) / 2]
-    rows = [np.quantile(optimum.sparsity_at_size(expanded, cost.saving, N, row), ends, axis=0) for row in budget]
+    rows = [np.quantile(contest.winners(N, row)[0], ends, axis=0) for row in budget]
     low, high = np.stack(rows, axis=1)
     return low, high

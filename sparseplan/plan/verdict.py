@@ -1,0 +1,173 @@
+"""Does sparsity pay on this hardware? For each kind of pattern: the gain, the break-even speed-up, the memory.
+
+The break-even speed-up is the one that training with the final mask would need for the plan to reach exactly the dense
+plan's loss. With size N fixed, that loss allows the data D*, so c_mul* = budget / (N D*); with the size free it is
+c_mul* = m(S). From c_mul* (1 - S) = t1 + (1 - t1) / s follows s, and no s is enough where the left side is at most t1:
+the ramp before t1 costs what a dense model costs.
+"""
+
+from dataclasses import replace
+
+import numpy as np
+
+from sparseplan.arch import typical_width
+from sparseplan.hardware import COMPRESSED_SHARE, Curve, MeasuredProfile, Profile, speedup, training_rate
+from sparseplan.law import SparseLaw, coefficient_draws, coefficients, family_used
+from sparseplan.laws.frantar2023 import Coefficients, shape, size_multiplier
+from sparseplan.measured import accelerates, device_cost
+from sparseplan.pattern import TWO_OF_FOUR, UNSTRUCTURED, Pattern
+from sparseplan.plan.caveats import ROUNDING, Distance, Warning
+from sparseplan.plan.onhardware import FamilyVerdict, Kind, Memory, SpeedupRange
+from sparseplan.plan.question import Plans, Question, best_plan, dense_plan
+from sparseplan.units import format_count
+
+MASTER_BYTES = 4.0
+COMPUTE_BYTES = 2.0
+
+
+def verdicts(law: SparseLaw, question: Question, profile: Profile) -> list[FamilyVerdict]:
+    """One verdict for each kind of pattern that the law can speak for, under a question's givens.
+
+    The question's own pattern doesn't matter.
+    """
+    kinds: tuple[tuple[Kind, list[Pattern]], ...] = (
+        ("unstructured", [UNSTRUCTURED]),
+        ("2:4", [TWO_OF_FOUR]),
+        ("n:m", other_patterns(law)),
+    )
+    found = []
+    for kind, patterns in kinds:
+        spoken_for = [p for p in patterns if p.family in law.sparsity or UNSTRUCTURED.family in law.sparsity]
+        if spoken_for:
+            tried = [_verdict(law, question, profile, kind, pattern) for pattern in spoken_for]
+            found.append(min(tried, key=lambda verdict: verdict.loss))
+    return found
+
+
+def other_patterns(law: SparseLaw) -> list[Pattern]:
+    """Every n:m but 2:4 of the families that a law knows, of n:4 where it knows none."""
+    groups = sorted({int(family[2:]) for family in law.sparsity if family.startswith("n:")}) or [4]
+    patterns = [Pattern(kept=kept, group=group) for group in groups for kept in range(1, group)]
+    return [pattern for pattern in patterns if pattern != TWO_OF_FOUR]
+
+
+def _verdict(
+    law: SparseLaw,
+    question: Question,
+    profile: Profile,
+    family: Kind,
+    pattern: Pattern,
+) -> FamilyVerdict:
+    cost = device_cost(profile, pattern, law.schedule)
+    asked = replace(question, pattern=pattern, cost=cost)
+    theta, draws = coefficients(law, pattern.family), coefficient_draws(law, pattern.family)
+    plan, dense = best_plan(theta, asked), dense_plan(theta, asked)
+    gain = float(dense.loss - plan.loss)
+    width = float(typical_width(float(plan.dense_params)))
+    fast = speedup(profile, "training") if accelerates(pattern) else None
+    break_even = None
+    if pattern.group is not None:
+        break_even = break_even_speedup(theta, asked, plan, float(dense.loss), ramp_end=law.schedule.end)
+    return FamilyVerdict(
+        family=family,
+        pattern=str(pattern),
+        coefficients=family_used(law, pattern.family),
+        sparsity=float(plan.sparsity),
+        nonzero_params=float(plan.nonzero_params),
+        dense_params=float(plan.dense_params),
+        data_seen=float(plan.data_seen),
+        loss=float(plan.loss),
+        loss_gain=gain,
+        pays=gain > 0,
+        p_pays=None if draws is None else _share_of_draws(draws, asked),
+        cost_multiplier=float(cost.multiplier(plan.sparsity, plan.nonzero_params)),
+        training_speedup=None if fast is None else _range(fast, width),
+        break_even_speedup=break_even,
+        inference_speedup_small=_at(speedup(profile, "inference", "small") if accelerates(pattern) else None, width),
+        inference_speedup_large=_at(speedup(profile, "inference", "large") if accelerates(pattern) else None, width),
+        memory=memory(float(plan.dense_params), compressed=accelerates(pattern)),
+    )
+
+
+def _share_of_draws(draws: Coefficients, question: Question) -> float:
+    return float(np.mean(best_plan(draws, question).loss < dense_plan(draws, question).loss))
+
+
+def _range(curve: Curve, width: float) -> SpeedupRange:
+    spread = curve.spread_at(width)
+    return SpeedupRange(median=spread.median, low=spread.ends[0], high=spread.ends[1])
+
+
+def _at(curve: Curve | None, width: float) -> float | None:
+    return None if curve is None else float(curve.at(width))
+
+
+def break_even_speedup(
+    theta: Coefficients, question: Question, plan: Plans, dense_loss: float, *, ramp_end: float
+) -> float | None:
+    """How much faster training must be after the ramp for a plan to reach the dense loss; None if nothing is enough.
+
+    Below 1 the pattern pays even where it is slower than dense.
+    """
+    S, N = float(plan.sparsity), float(plan.nonzero_params)
+    if question.nonzero_params is None and question.dense_params is None:
+        multiplier = float(size_multiplier(theta, S))
+    else:
+        left = dense_loss - float(theta.c) - float(shape(theta, S)) * N ** -float(theta.b_N)
+        if left <= 0.0:
+            return None
+        multiplier = float(question.token_budget) / N * left ** (1.0 / float(theta.b_D)) / float(theta.a_D)
+    time = multiplier * (1.0 - S) - ramp_end
+    return (1.0 - ramp_end) / time if time > 0.0 and ramp_end < 1.0 else None
+
+
+def memory(dense_params: float, *, compressed: bool) -> Memory:
+    """Bytes of the weights of a model with so many prunable parameters before pruning."""
+    training = (MASTER_BYTES + COMPUTE_BYTES) * dense_params
+    inference = COMPUTE_BYTES * dense_params
+    return Memory(
+        training_dense=training,
+        training_compressed=training + COMPRESSED_SHARE * inference if compressed else None,
+        inference_dense=inference,
+        inference_compressed=COMPRESSED_SHARE * inference if compressed else None,
+    )
+
+
+def width_distances(profile: Profile, models: dict[str, float]) -> list[Distance]:
+    """The models whose width lies outside what was measured in training; `models` are dense parameters by name."""
+    curves = (training_rate(profile), speedup(profile, "training"))
+    spans = [
+        (float(curve.widths[0]), float(curve.widths[-1])) for curve in curves if curve and curve.widths is not None
+    ]
+    found: dict[float, Distance] = {}
+    if not spans:
+        return []
+    low, high = max(span[0] for span in spans), min(span[1] for span in spans)
+    for name, size in models.items():
+        width = float(typical_width(size))
+        if low / ROUNDING <= width <= high * ROUNDING:
+            continue
+        wide = width > high
+        factor = width / high if wide else low / width
+        edge = f"the {'widest' if wide else 'narrowest'} measured ({high if wide else low:g})"
+        ratio = f"{factor:.1f}x" if wide else f"1/{factor:.1f} of"
+        text = f"the {name} ({format_count(size)}) is about {width:.0f} wide, {ratio} {edge}, whose speed stands in"
+        found.setdefault(size, Distance(axis="width", value=width, low=low, high=high, factor=factor, message=text))
+    return list(found.values())
+
+
+def hardware_caveats(profile: Profile, *, utilization_given: bool) -> list[Warning]:
+    """What a profile can't vouch for."""
+    if not isinstance(profile, MeasuredProfile):
+        assumed = "" if utilization_given else f", and an assumed utilisation of {100 * profile.utilization:g}%"
+        text = f"{profile.name} is a datasheet, nothing measured: 2:4 at its peak, which no layer reaches{assumed}"
+        return [Warning(code="hardware-datasheet", message=f"{text}. Measure with sparseplan bench")]
+    if speedup(profile, "training") is None:
+        reason = f" ({profile.two_to_four.reason})" if profile.two_to_four.reason else ""
+        return [
+            Warning(
+                code="hardware-no-2to4",
+                message=f"{profile.name} doesn't accelerate 2:4 in training{reason}: it costs like dense",
+            )
+        ]
+    return []
