@@ -117,7 +117,7 @@ def typical_width(dense_params: FloatOrArray) -> FloatOrArray:
     Source of the proportions: Brown et al. 2020, arXiv:2005.14165, table 2.1.
 
     >>> round(typical_width(7e9)), round(typical_width(175e9))
-    (4211, 12311)
+    (4211, 12313)
     """
     width: FloatOrArray = (dense_params * TYPICAL_ASPECT / (4 + 2 * MLP_RATIO)) ** (1.0 / 3.0)
     return width

@@ -2,8 +2,8 @@
 
 from rich.console import Console
 
+from sparseplan.console import open_table, say
 from sparseplan.plan.onhardware import DeviceUse, FamilyVerdict
-from sparseplan.report import open_table, say
 from sparseplan.units import format_count, format_percent, format_sparsity
 
 _FAMILIES = {"unstructured": "unstructured", "2:4": "2:4", "n:m": "other n:m"}

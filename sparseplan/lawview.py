@@ -5,6 +5,7 @@ from typing import Any
 import msgspec
 import numpy as np
 
+from sparseplan.console import open_console, open_table, say
 from sparseplan.errors import LawError
 from sparseplan.law import Law, SparseLaw, coefficient_draws, form
 from sparseplan.lawfile import law_files, read_law
@@ -12,7 +13,7 @@ from sparseplan.laws.frantar2023 import size_multiplier
 from sparseplan.lawtools.check import size_multipliers
 from sparseplan.lawtools.diff import Change, LawDiff
 from sparseplan.plan.answer import bounds
-from sparseplan.report import format_bounds, open_console, open_table, say
+from sparseplan.report import format_bounds
 from sparseplan.units import format_count, format_sparsity
 
 FORMULAS = {

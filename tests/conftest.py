@@ -16,6 +16,7 @@ settings.load_profile("steady")
 def _no_laws_of_the_user(monkeypatch: pytest.MonkeyPatch) -> None:
     """What the person running the tests keeps in their environment must not change an answer."""
     monkeypatch.delenv("SPARSEPLAN_LAWS", raising=False)
+    monkeypatch.delenv("SPARSEPLAN_HARDWARE", raising=False)
     monkeypatch.setenv("COLUMNS", "100")
 
 

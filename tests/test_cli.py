@@ -35,6 +35,22 @@ def sparseplan(*arguments: str, **options: object) -> "subprocess.CompletedProce
         ("optimal-dense", ["optimal", "--flops", "1e19", "--dense-params", "300M", "--law", "frantar2023-vit-jft"]),
         ("predict", ["predict", "--params", "85M", "--data", "65B", "--sparsity", "75%"]),
         ("contour", ["contour", "--points", "4"]),
+        (
+            "optimal-device",
+            [
+                "optimal",
+                "--device-hours",
+                "20k",
+                "--cost",
+                "h100",
+                "--params",
+                "1B",
+                "--devices",
+                "256",
+                "--price",
+                "2.5",
+            ],
+        ),
         ("laws-show", ["laws", "show", "frantar2023-vit-jft"]),
         ("laws-diff", ["laws", "diff", "frantar2023-t5-c4", "frantar2023-vit-jft"]),
     ],
@@ -86,7 +102,7 @@ def t5_terminal() -> str:
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [
-        (["optimal"], "Missing option '--flops'"),
+        (["optimal"], "expected a budget: --flops, or --device-hours"),
         (["optimal", "--flops", "1x"], "'--flops': expected a number such as 7B"),
         (["optimal", "--flops", "nan"], "expected a number such as 7B"),
         (["optimal", "--flops", "1e999"], "too large to represent"),
@@ -95,7 +111,7 @@ def t5_terminal() -> str:
         (["optimal", "--flops", "1e20", "--params", "1B", "--dense-params", "2B"], "--params or --dense-params"),
         (["optimal", "--flops", "1e20", "--pattern", "5:4"], "n counts the weights that are kept"),
         (["optimal", "--flops", "1e20", "--pattern", "dense"], "expected unstructured, a pattern such as 2:4"),
-        (["optimal", "--flops", "1e20", "--cost", "free"], "expected sparse or dense"),
+        (["optimal", "--flops", "1e20", "--cost", "free"], "expected sparse, dense or a hardware profile"),
         (["optimal", "--flops", "1e20", "--law", "frantar2023-t5"], "did you mean 'frantar2023-t5-c4'?"),
         (["optimal", "--flops", "1e20", "--law", "missing.yaml"], "missing.yaml: can't read this law file"),
         (["optimal", "--flops", "1e20", "--law", "hoffmann2022-chinchilla"], "dense only"),
@@ -105,6 +121,13 @@ def t5_terminal() -> str:
         (["optmal"], "optimal"),
         (["predict", "--params", "1B", "--data", "1B", "--sparsity", "75"], "write 75%"),
         (["predict", "--params", "1B", "--data", "1B", "--sparsity", "0.6", "--pattern", "2:4"], "what the pattern"),
+        (["optimal", "--flops", "1e22", "--device-hours", "1"], "expected one budget"),
+        (["optimal", "--device-hours", "1"], "expected a device"),
+        (["optimal", "--flops", "1e22", "--price", "2"], "expected a device"),
+        (["optimal", "--device-hours", "1", "--peak", "989T"], "expected --utilization beside it"),
+        (["optimal", "--device-hours", "1", "--peak", "989T", "--utilization", "140%"], "at most 1"),
+        (["optimal", "--flops", "1e22", "--cost", "h10"], "did you mean 'h100'"),
+        (["optimal", "--flops", "1e22", "--cost", "gone.yaml"], "gone.yaml: can't read this hardware profile"),
         (["contour", "--flops", "1e20"], "expected a range such as"),
         (["contour", "--params", "7B..1B"], "from small to large"),
         (["contour", "--out", "map.gif"], "expected a picture ending in .png, .svg, .pdf"),
@@ -265,7 +288,8 @@ def test_planning_imports_neither_torch_nor_scipy_nor_matplotlib() -> None:
     code = (
         "import sys; from sparseplan.cli import run; "
         "assert run(['optimal', '--flops', '1e23']) == 0; assert run(['laws', 'list']) == 0; "
-        "print(sorted({'torch', 'scipy', 'matplotlib', 'pyarrow', 'pydantic'} & set(sys.modules)), file=sys.stderr)"
+        "unwanted = {'torch', 'scipy', 'matplotlib', 'pyarrow', 'pydantic', 'sparseplan.hardware', 'sparseplan.arch'}; "
+        "print(sorted(unwanted & set(sys.modules)), file=sys.stderr)"
     )
     process = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert process.stderr.strip() == "[]"

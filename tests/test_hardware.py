@@ -157,7 +157,7 @@ def test_a_datasheet_can_not_claim_more_than_twice_the_dense_peak() -> None:
 
 
 def test_an_unknown_name_lists_the_known_ones() -> None:
-    with pytest.raises(HardwareError, match="did you mean 'h100'.*Known: a100"):
+    with pytest.raises(HardwareError, match=r"did you mean 'h100'.*Known: a100"):
         load_profile("h10")
 
 
@@ -240,11 +240,9 @@ def test_an_interpolated_speedup_lies_between_the_measured_ones(profile: Measure
 
 
 @given(st.text(max_size=300))
-def test_no_text_makes_the_loader_fail_but_with_its_own_error(text: str) -> None:
-    try:
+def test_text_that_is_no_profile_is_refused_with_the_files_name(text: str) -> None:
+    with pytest.raises(HardwareError, match=r"any\.yaml"):
         parse_profile(text, source="any.yaml")
-    except HardwareError as problem:
-        assert "any.yaml" in str(problem)
 
 
 def test_a_profile_is_found_by_path(tmp_path: Path) -> None:

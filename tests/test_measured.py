@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from sparseplan.errors import PlanError
 from sparseplan.hardware import Hardware, MeasuredProfile, Point, Profile, Spread, TwoToFour
 from sparseplan.hardwarefile import load_profile
-from sparseplan.law import Draws, SparseLaw, coefficients
+from sparseplan.law import SparseLaw, coefficient_draws, coefficients
 from sparseplan.lawfile import load_law
 from sparseplan.laws.frantar2023 import loss
 from sparseplan.measured import device_cost
@@ -169,21 +169,16 @@ def test_the_verdict_names_each_kind_of_pattern_once_whatever_was_asked() -> Non
         assert [each.family for each in verdict] == ["unstructured", "2:4", "n:m"]
 
 
-def test_the_verdict_counts_the_draws_in_which_a_pattern_pays() -> None:
-    rng = np.random.default_rng(7)
-    columns = ["unstructured.a_S", "unstructured.b_S", "unstructured.c_S", "b_N", "a_D", "b_D", "c"]
-    table = np.array(THETA) * np.exp(0.02 * rng.standard_normal((64, 7)))
-    law = msgspec.structs.replace(LAW, draws=Draws.pack(columns, table, method="test"))
-    question = ask(TWICE, flops=3e22, N=2e9)
-    verdict = answer(law, question, device=Device(name="x", profile=TWICE)).verdict
+def test_the_verdict_counts_the_draws_in_which_a_pattern_pays(t5_with_draws: SparseLaw) -> None:
+    question = ask(TWICE, flops=4e21, N=2e9)
+    verdict = answer(t5_with_draws, question, device=Device(name="x", profile=TWICE)).verdict
     assert verdict is not None
-    two_four = verdict[1]
-    theta = law.draws.table().T  # type: ignore[union-attr]
-    draws = THETA._replace(**dict(zip(["a_S", "b_S", "c_S", "b_N", "a_D", "b_D", "c"], theta, strict=True)))
+    draws = coefficient_draws(t5_with_draws, "n:4")
+    assert draws is not None
     D = question.token_budget / 2e9
     better = loss(draws, 0.5, 2e9, D / 1.75) < loss(draws, 0.0, 2e9, D)
     assert 0 < better.mean() < 1
-    assert two_four.p_pays == better.mean()
+    assert verdict[1].p_pays == better.mean()
 
 
 def test_memory_of_compressed_weights_is_nine_sixteenths_at_inference_and_comes_on_top_in_training() -> None:

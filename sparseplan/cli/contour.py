@@ -106,7 +106,7 @@ def _map_cost(word: str, law: "Law") -> "MapCost":
 
 
 def _print_table(chart: "SparsityMap") -> None:
-    from sparseplan.report import open_console, open_table, say
+    from sparseplan.console import open_console, open_table, say
     from sparseplan.units import format_count, format_scientific, format_sparsity
 
     console = open_console()

@@ -60,9 +60,9 @@ def check(
 
     A file that isn't a valid law is an error (exit code 2). What is valid but doubtful is listed.
     """
+    from sparseplan.console import open_console, say
     from sparseplan.lawfile import load_law
     from sparseplan.lawtools.check import check_law
-    from sparseplan.report import open_console, say
 
     chosen = load_law(file)
     findings = check_law(chosen)

@@ -55,6 +55,7 @@ def optimal(
     if json:
         print(to_json(result))
         return
-    from sparseplan.report import open_console, print_answer
+    from sparseplan.console import open_console
+    from sparseplan.report import print_answer
 
     print_answer(open_console(), result)

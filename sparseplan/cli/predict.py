@@ -56,6 +56,7 @@ def predict(
     if json:
         print(to_json(result))
         return
-    from sparseplan.report import open_console, print_prediction
+    from sparseplan.console import open_console
+    from sparseplan.report import print_prediction
 
     print_prediction(open_console(), result)
