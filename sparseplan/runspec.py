@@ -71,7 +71,7 @@ class Adafactor(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, t
     Source: Shazeer & Stern 2018, arXiv:1804.04235; the sparsity-aware RMS: Frantar et al. 2023, arXiv:2309.08520.
     """
 
-    learning_rate: Annotated[Positive, Meta(description="Relative step at the peak of the schedule.")] = 1e-2
+    learning_rate: Annotated[Positive, Meta(description="Relative step at the peak of the schedule.")] = 5e-2
     clip_threshold: Positive = 1.0
     decay: Annotated[float, Meta(gt=0, le=1, description="beta2 at step t is 1 - t^-decay.")] = 0.8
     epsilon1: Annotated[Positive, Meta(description="Added to squared gradients.")] = 1e-30

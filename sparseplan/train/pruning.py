@@ -9,6 +9,7 @@ A pruned weight stays zero since its gradient and its optimizer state are zero: 
 Source: Zhu & Gupta 2017, arXiv:1710.01878; Frantar et al. 2023, arXiv:2309.08520.
 """
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -79,13 +80,20 @@ def shrunk(weight: Tensor, mask: Tensor, sparsity: float, *, kept: int | None, g
     scores = torch.where(mask > 0, weight.abs(), _PRUNED).flatten()
     if group is not None and kept is not None:
         by_group = scores.view(-1, group)
-        winners = by_group.argsort(dim=1, descending=True, stable=True)[:, :kept]
+        winners = by_group.topk(kept, dim=1, sorted=False).indices
         by_group.scatter_(1, winners, _PROTECTED)
     number = pruned_weights(weight.numel(), sparsity)
     if number == 0:
         return torch.ones_like(weight)
-    threshold = scores.kthvalue(number).values
+    threshold = _smallest(scores, number)
     gone = scores < threshold
     ties = (scores == threshold).nonzero().flatten()
     gone[ties[: number - int(gone.sum())]] = True
     return (~gone).view_as(weight).to(weight.dtype)
+
+
+def _smallest(scores: Tensor, number: int) -> Tensor:
+    """The `number`-th smallest of some scores, counted from 1."""
+    if scores.device.type == "cpu":  # numpy selects some ten times as fast as torch does
+        return torch.from_numpy(np.partition(scores.numpy(), number - 1)[number - 1 : number])
+    return scores.kthvalue(number).values

@@ -1,0 +1,186 @@
+"""Time our training loop against the plainest correct PyTorch loop of the same model, dense and pruned.
+
+    python benchmarks/train_throughput.py [--device cuda] [--rounds 5] [--steps 200]
+
+Every figure is a ratio within one run: each round trains the plain loop, ours dense, ours with unstructured 75 % and
+ours with 2:4, one after the other, and the table has the median over the rounds and their range. On the CPU one thread
+works and its CPU time counts, so that other work on the machine doesn't; on a GPU it is wall time. The plain loop is a
+batch sliced from a memory map, forward, backward, clipping and torch's AdamW; on a GPU its model is compiled and runs
+in bfloat16. Ours includes progress and the final evaluation, pruned runs the whole ramp of 64 mask updates. The last
+table trains a small grid with shared trunks and without.
+"""
+
+import argparse
+import os
+import platform
+import statistics
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+import msgspec
+import numpy as np
+import torch
+
+from sparseplan.arch import GptShape
+from sparseplan.corpus import TextCorpus, prepare
+from sparseplan.job import Job, Placement, RunRecord
+from sparseplan.runspec import AdamW, DataSpec, Pruning, RunSpec
+from sparseplan.train.loop import Training
+from sparseplan.train.model import Gpt
+from sparseplan.trunks import plan_segments
+
+PRUNINGS = {
+    "dense": Pruning(),
+    "75 %": Pruning(sparsity=0.75),
+    "2:4": Pruning(sparsity=0.5, pattern="2:4"),
+}
+SIZES = {  # layers, width, heads, context, batch
+    "cpu": [(2, 64, 2, 128, 16), (3, 128, 4, 128, 16), (4, 256, 4, 128, 8)],
+    "cuda": [(4, 128, 4, 512, 64), (6, 384, 6, 512, 64), (12, 768, 12, 1024, 32), (24, 1024, 16, 1024, 16)],
+}
+PEAK_FLOPS = {"H100": 989e12, "H200": 989e12, "A100": 312e12}
+"""Dense bfloat16 peaks, from the vendor's data sheets."""
+
+
+def plain_loop(run: RunSpec, device: str) -> float:
+    """Tokens a second of the plainest correct loop."""
+    bf16 = device != "cpu"
+    model = Gpt(run.shape, seed=0).to(device)
+    forward: Callable[..., torch.Tensor] = torch.compile(model) if bf16 else model
+    assert isinstance(run.optimizer, AdamW)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3, betas=(0.9, 0.95), weight_decay=0.1)
+    tokens = np.memmap(run.data.train.path, dtype=run.data.dtype, mode="r")
+    random, context = np.random.default_rng(0), run.shape.context
+
+    def update() -> None:
+        starts = random.integers(len(tokens) - context - 1, size=run.batch)
+        block = torch.from_numpy(np.stack([tokens[s : s + context + 1].astype(np.int64) for s in starts])).to(device)
+        with torch.autocast(device, dtype=torch.bfloat16, enabled=bf16):
+            loss = forward(block[:, :-1], block[:, 1:])
+        optimizer.zero_grad()
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimizer.step()
+
+    for _ in range(10 if bf16 else 0):  # compilation isn't throughput
+        update()
+    start = _seconds(device)
+    for _ in range(run.steps):
+        update()
+    return run.data_seen / (_seconds(device) - start)
+
+
+def our_loop(run: RunSpec, device: str) -> float:
+    """Tokens a second of a run through `Training`."""
+    with tempfile.TemporaryDirectory() as folder:
+        return run.data_seen / _train([run], Path(folder), device, share=False)[1]
+
+
+def _train(runs: list[RunSpec], folder: Path, device: str, *, share: bool) -> tuple[list[RunRecord], float]:
+    records, seconds = [], 0.0
+    for segment in plan_segments(runs, share=share).segments:
+        job = Job(
+            segment=segment,
+            checkpoints=str(folder),
+            result=str(folder / "result.json"),
+            progress=str(folder / "progress.jsonl"),
+            placement=Placement(device=device, threads=1 if device == "cpu" else None),
+        )
+        training = Training(job, stop=threading.Event())
+        start = _seconds(device)
+        records.append(training.train())
+        seconds += _seconds(device) - start
+    return [record for record in records if isinstance(record, RunRecord)], seconds
+
+
+def throughput(data: DataSpec, *, device: str, steps: int, rounds: int) -> None:
+    """Print a row a size."""
+    columns = ["prunable weights", "plain tokens/s", *(f"ours {name}" for name in PRUNINGS), "pruning 75 %", "2:4"]
+    print("| " + " | ".join(columns) + " | MFU |" if device == "cuda" else "| " + " | ".join(columns) + " |")
+    print("| --- " * (len(columns) + (device == "cuda")) + "|")
+    for layers, width, heads, context, batch in SIZES[device]:
+        shape = GptShape(layers=layers, width=width, heads=heads, vocab=256, context=context)
+        run = RunSpec(
+            shape=shape,
+            data=msgspec.structs.replace(data, max_epochs=1e3),
+            batch=batch,
+            steps=steps,
+            dtype="float32" if device == "cpu" else "bfloat16",
+            evaluation_sequences=8,
+        )
+        plain: list[float] = []
+        ours: dict[str, list[float]] = {name: [] for name in PRUNINGS}
+        for _ in range(rounds):
+            plain.append(plain_loop(run, device))
+            for name, pruning in PRUNINGS.items():
+                ours[name].append(our_loop(msgspec.structs.replace(run, pruning=pruning), device))
+        cells = [f"{shape.dense_params:,}", f"{statistics.median(plain):,.0f}"]
+        cells += [f"{_median(ours[name], plain)}x" for name in PRUNINGS]
+        cells += [f"{_median(ours['dense'], ours[name])}x time" for name in PRUNINGS if name != "dense"]
+        if device == "cuda":
+            peak = next((p for name, p in PEAK_FLOPS.items() if name in torch.cuda.get_device_name()), None)
+            flops = shape.machine_flops_per_token() * statistics.median(ours["dense"])
+            cells.append("unknown" if peak is None else f"{flops / peak:.1%}")
+        print("| " + " | ".join(cells) + " |", flush=True)
+
+
+def trunks(data: DataSpec, *, device: str, steps: int) -> None:
+    """Print what shared trunks save of a grid of four sparsities and three lengths."""
+    layers, width, heads, context, batch = SIZES[device][0]
+    shape = GptShape(layers=layers, width=width, heads=heads, vocab=256, context=context)
+    prunings = [*PRUNINGS.values(), Pruning(sparsity=0.875)]
+    runs = [
+        RunSpec(shape=shape, data=data, batch=batch, steps=n, pruning=pruning)
+        for n in (steps // 4, steps // 2, steps)
+        for pruning in prunings
+    ]
+    seconds, losses = {}, {}
+    for share in (False, True):
+        with tempfile.TemporaryDirectory() as folder:
+            records, seconds[share] = _train(runs, Path(folder), device, share=share)
+            losses[share] = {record.run_id: record.loss for record in records}
+    print(f"\n{len(runs)} runs, steps {steps // 4}, {steps // 2}, {steps}, in one process")
+    print("| | unshared | with trunks | saved |\n| --- | --- | --- | --- |")
+    tokens = [sum(segment.tokens for segment in plan_segments(runs, share=share).segments) for share in (False, True)]
+    print(f"| seconds | {seconds[False]:.1f} | {seconds[True]:.1f} | {1 - seconds[True] / seconds[False]:.0%} |")
+    print(f"| tokens trained | {tokens[0]:,} | {tokens[1]:,} | {1 - tokens[1] / tokens[0]:.0%} |")
+    plan = plan_segments(runs)
+    print(f"| sparse FLOPs | {plan.unshared_flops:.2e} | {plan.shared_flops:.2e} | {plan.saved:.0%} |")
+    print(f"\nEqual losses, bit for bit: {losses[True] == losses[False]}")
+
+
+def _median(above: Sequence[float], below: Sequence[float]) -> str:
+    ratios = sorted(a / b for a, b in zip(above, below, strict=True))
+    return f"{statistics.median(ratios):.2f} ({ratios[0]:.2f} .. {ratios[-1]:.2f})"
+
+
+def _seconds(device: str) -> float:
+    if device == "cpu":
+        return time.process_time()
+    torch.cuda.synchronize()
+    return time.perf_counter()
+
+
+def main() -> None:
+    """Measure and print the tables."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--device", choices=["cpu", "cuda"], default="cuda" if torch.cuda.is_available() else "cpu")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--steps", type=int, default=200)
+    options = parser.parse_args()
+    torch.set_num_threads(1 if options.device == "cpu" else torch.get_num_threads())
+    name = torch.cuda.get_device_name() if options.device == "cuda" else f"{platform.machine()}, 1 thread"
+    print(f"{name}, Python {platform.python_version()}, torch {torch.__version__}\n")
+    with tempfile.TemporaryDirectory() as folder:
+        data, _ = prepare(TextCorpus(), Path(folder))
+        throughput(data, device=options.device, steps=options.steps, rounds=options.rounds)
+        trunks(data, device=options.device, steps=2 * options.steps)
+
+
+if __name__ == "__main__":
+    main()
