@@ -10,7 +10,7 @@ from typing import NoReturn
 import typer
 
 from sparseplan import __version__
-from sparseplan.cli import contour, laws, optimal, predict
+from sparseplan.cli import contour, fit, laws, optimal, predict
 from sparseplan.errors import SparseplanError
 
 # Base class of the usage errors of whichever click is underneath: typer's own since 0.26, the package before.
@@ -24,7 +24,7 @@ app = typer.Typer(
     rich_markup_mode="markdown",
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for _command in (optimal, predict, contour):
+for _command in (optimal, predict, contour, fit):
     _name = _command.__name__.rsplit(".", 1)[1]
     app.command(_name, epilog=_command.EPILOG)(getattr(_command, _name))
 app.add_typer(laws.app, name="laws")

@@ -1,0 +1,189 @@
+"""Coverage of the 90 % intervals of `sparseplan fit`: how often they hold the truth, in simulation.
+
+Known laws, grids like the paper's, noise as large as its residuals: fit, bootstrap, and count how often the percentile
+interval of optimal sparsity (fixed N at two budgets and two sizes, both FLOPs costs; N free) and of the loss (corners
+of the grid and beyond it) holds the true value. The alternatives that we did not choose are measured beside ours.
+
+    python benchmarks/fit_coverage.py --simulations 400 --draws 300
+"""
+
+import argparse
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sparseplan.fit.bootstrap import bootstrap, refit
+from sparseplan.fit.fitting import Fit, fit_law
+from sparseplan.fit.objective import Objective
+from sparseplan.laws.frantar2023 import Coefficients, loss
+from sparseplan.plan import optimum
+from sparseplan.runs import Runs
+from sparseplan.schedule import Schedule
+
+Array = NDArray[np.float64]
+LEVEL = 0.9
+
+
+@dataclass(frozen=True, kw_only=True)
+class Setup:
+    """A true law, a grid of runs, the noise on their losses and the objective that fits them."""
+
+    name: str
+    truth: Coefficients
+    sizes: tuple[float, ...]
+    sparsities: tuple[float, ...]
+    lengths: tuple[float, ...]
+    objective: Objective
+    noise: str
+    spread: float
+
+    def runs(self, rng: np.random.Generator) -> Runs:
+        """One simulated table."""
+        N, S, D = (axis.ravel() for axis in np.meshgrid(self.sizes, self.sparsities, self.lengths, indexing="ij"))
+        clean = loss(self.truth, S, N, D)
+        error = rng.standard_normal(len(N))
+        if self.noise == "heavy":
+            error = rng.standard_t(4, size=len(N)) / np.sqrt(2)
+        elif self.noise == "uneven":
+            error = error * np.where(np.median(D) > D, 1.6, 0.6)
+        return Runs(
+            sparsity=S,
+            nonzero_params=N,
+            data_seen=D,
+            loss=self.objective.apply(clean, self.spread * error),
+            family=("unstructured",) * len(N),
+            run_id=tuple(str(i) for i in range(len(N))),
+        )
+
+    def questions(self) -> dict[str, Callable[[Coefficients], Array]]:
+        """What is asked of each law: functions of the coefficients."""
+        N, D = max(self.sizes), max(self.lengths)
+        asked: dict[str, Callable[[Coefficients], Array]] = {}
+        for cost, saving in (("sparse", Schedule().saving), ("dense", 0.0)):
+            for times in (1, 4):
+                for target in (0.4, 0.75):
+                    budget = _budget_for(self.truth, saving, N * times, target)
+                    asked[f"S_opt={target:g} at {times}N, {cost}"] = lambda t, k=saving, n=N * times, b=budget: (
+                        optimum.sparsity_at_size(t, k, n, b)
+                    )
+        asked["S_opt, N free"] = lambda t: optimum.sparsity_at_free_size(t, Schedule().saving)
+        for S, n, d in ((0.0, 1, 1), (0.75, 1, 1), (0.5, 0.1, 0.5), (0.5, 4, 4), (0.75, 8, 1)):
+            asked[f"loss at S={S:g}, {n:g}N, {d:g}D"] = lambda t, S=S, n=n, d=d: loss(t, S, N * n, D * d)
+        return asked
+
+
+def _budget_for(truth: Coefficients, saving: float, N: float, target: float) -> float:
+    """The token budget at which the true optimal sparsity is `target`, by bisection."""
+    low, high = 0.0, 60.0
+    for _ in range(100):
+        middle = 0.5 * (low + high)
+        S = float(optimum.sparsity_at_size(truth, saving, N, N * np.exp(middle)))
+        low, high = (middle, high) if target > S else (low, middle)
+    return float(N * np.exp(low))
+
+
+T5_TRUTH = Coefficients(a_S=10.71, b_S=1.345, c_S=41.62, b_N=0.2317, a_D=6.769e8, b_D=0.3846, c=0.8304)
+VIT_TRUTH = Coefficients(a_S=294.3, b_S=0.821, c_S=468.1, b_N=0.3922, a_D=2.374e8, b_D=0.8898, c=4.5166)
+T5_SIZES = tuple(1.327104e6 * 4.0**k for k in range(4))
+VIT_SIZES = tuple(6.63552e5 * 2.0**k for k in range(7))
+SPARSITIES = (0.0, 0.5, 0.75, 0.875)
+T5_LENGTHS = (1.6384e10, 3.2768e10, 6.5536e10)
+VIT_LENGTHS = (2.25e8, 4.5e8, 9.0e8, 1.8e9)
+
+
+def setups() -> list[Setup]:
+    """The grids of the paper under normal, heavy-tailed and uneven noise, two objectives, and a small grid."""
+    log, plain, squared = Objective(), Objective(residual="plain", huber_delta=0.01), Objective(huber_delta=np.inf)
+    common = {"sparsities": SPARSITIES}
+    t5 = {"truth": T5_TRUTH, "sizes": T5_SIZES, "lengths": T5_LENGTHS, "spread": 0.0077, **common}
+    vit = {"truth": VIT_TRUTH, "sizes": VIT_SIZES, "lengths": VIT_LENGTHS, "spread": 0.06, **common}
+    small = {**t5, "sizes": T5_SIZES[:3], "sparsities": SPARSITIES[:3]}
+    return [
+        *(Setup(name="T5 grid, 48 runs", objective=log, noise=noise, **t5) for noise in ("normal", "heavy", "uneven")),
+        *(Setup(name="ViT grid, 112 runs", objective=plain, noise=n, **vit) for n in ("normal", "heavy", "uneven")),
+        Setup(name="T5 grid, a fifth of the noise", objective=log, noise="normal", **{**t5, "spread": 0.0015}),
+        Setup(name="T5 grid, squared error", objective=squared, noise="normal", **t5),
+        Setup(name="27 runs", objective=log, noise="normal", **small),
+        Setup(name="27 runs, squared error", objective=squared, noise="normal", **small),
+    ]
+
+
+def resampled_runs(fit: Fit, count: int, rng: np.random.Generator) -> Array:
+    """Pairs bootstrap: runs drawn with replacement."""
+    n = len(fit.runs)
+    weights = rng.multinomial(n, np.full(n, 1 / n), size=count) / n
+    return refit(fit, np.tile(fit.theta, (count, 1)), fit.runs.loss, weights).theta
+
+
+def resampled_residuals(fit: Fit, count: int, rng: np.random.Generator) -> Array:
+    """Residual bootstrap: residuals drawn with replacement, widened for the coefficients that were fitted."""
+    n, p = len(fit.runs), len(fit.free)
+    errors = rng.choice(fit.residuals, size=(count, n)) * np.sqrt(n / (n - p))
+    losses = fit.objective.apply(fit.predicted, errors)
+    return refit(fit, np.tile(fit.theta, (count, 1)), losses, np.full(n, 1 / n)).theta
+
+
+def exponential_weights(fit: Fit, count: int, rng: np.random.Generator) -> Array:
+    """Bayesian bootstrap without the adjustment for leverage."""
+    weights = rng.dirichlet(np.ones(len(fit.runs)), size=count)
+    return refit(fit, np.tile(fit.theta, (count, 1)), fit.runs.loss, weights).theta
+
+
+def ours(fit: Fit, count: int, rng: np.random.Generator) -> Array:
+    """What `sparseplan fit` does."""
+    return bootstrap(fit, count, rng).theta
+
+
+METHODS: dict[str, Callable[[Fit, int, np.random.Generator], Array]] = {
+    "ours": ours,
+    "exponential weights": exponential_weights,
+    "pairs": resampled_runs,
+    "residuals": resampled_residuals,
+}
+
+
+def coverage(
+    setup: Setup, methods: dict[str, Callable[[Fit, int, np.random.Generator], Array]], simulations: int, draws: int
+) -> dict[str, Array]:
+    """Share of simulations whose interval holds the truth, per method and question."""
+    rng = np.random.default_rng(7)
+    asked = setup.questions()
+    truth = np.array([float(ask(setup.truth)) for ask in asked.values()])
+    hits = {name: np.zeros(len(truth)) for name in methods}
+    for _ in range(simulations):
+        fit = fit_law(setup.runs(rng), objective=setup.objective, starts=8, seed=0)
+        for name, method in methods.items():
+            theta = fit.coefficients("unstructured", method(fit, draws, rng))
+            answers = np.stack([ask(theta) for ask in asked.values()])
+            low, high = np.quantile(answers, [(1 - LEVEL) / 2, (1 + LEVEL) / 2], axis=1)
+            hits[name] += (low <= truth) & (truth <= high)
+    return {name: count / simulations for name, count in hits.items()}
+
+
+def main() -> None:
+    """Print one block a setup: lowest, mean and highest coverage over the questions, per method."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--simulations", type=int, default=400)
+    parser.add_argument("--draws", type=int, default=300)
+    parser.add_argument("--only", default="", help="only setups whose name holds this")
+    parser.add_argument("--all", action="store_true", help="print every question")
+    arguments = parser.parse_args()
+    for setup in setups():
+        if arguments.only not in setup.name:
+            continue
+        began = time.perf_counter()
+        covered = coverage(setup, METHODS, arguments.simulations, arguments.draws)
+        print(f"{setup.name}, {setup.noise} noise ({time.perf_counter() - began:.0f} s)")
+        for name, share in covered.items():
+            words = f"  {name:20s} S_opt {100 * share[:9].min():.1f} .. {100 * share[:9].max():.1f} %"
+            words += f"   loss {100 * share[9:].min():.1f} .. {100 * share[9:].max():.1f} %"
+            print(f"{words}   mean {100 * share.mean():.1f} %", flush=True)
+            if arguments.all:
+                print("   ", dict(zip(setup.questions(), (100 * share).round(1).tolist(), strict=True)), flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,140 @@
+"""`sparseplan fit`: the law from a table of finished runs."""
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import typer
+
+from sparseplan.cli import options as o
+from sparseplan.errors import FitError
+from sparseplan.units import parse_positive
+
+EPILOG = """Examples:
+
+- `sparseplan fit runs.csv --out team.yaml`
+- `sparseplan fit wandb.csv --column nonzero_params=N --column data_seen=tokens --holdout largest-n --out team.yaml`"""
+
+
+def parse_mapping(text: str) -> tuple[str, str]:
+    """Read our column name and the file's.
+
+    >>> parse_mapping("nonzero_params=config.N")
+    ('nonzero_params', 'config.N')
+    """
+    ours, found, theirs = text.partition("=")
+    if not found or not ours.strip() or not theirs.strip():
+        raise FitError(f"expected our column and the file's, as in nonzero_params=N, found {text!r}.")
+    return ours.strip(), theirs.strip()
+
+
+def fit(
+    runs: Annotated[
+        Path, typer.Argument(metavar="RUNS", help="Table of finished runs: .csv, .tsv, .jsonl, .json or .parquet.")
+    ],
+    out: Annotated[
+        Path | None, typer.Option("--out", metavar="LAW.yaml", help="Law file to write; without it only the report.")
+    ] = None,
+    column: Annotated[
+        list[Any] | None,
+        typer.Option(
+            "--column", parser=o.reader(parse_mapping), metavar="OURS=THEIRS", help="Column under another name."
+        ),
+    ] = None,
+    group: Annotated[
+        str | None,
+        typer.Option("--group", metavar="COLUMN", help="Runs that share a trunk or seed. Default: group, else trunk."),
+    ] = None,
+    residual: Annotated[
+        Literal["log", "plain"], typer.Option("--residual", help="Residuals of log loss, or of the loss itself.")
+    ] = "log",
+    loss: Annotated[
+        Literal["huber", "squared"], typer.Option("--loss", help="Penalty of a residual: Huber, or squared.")
+    ] = "huber",
+    huber_delta: Annotated[
+        float,
+        typer.Option(
+            "--huber-delta",
+            parser=o.reader(parse_positive),
+            metavar="X",
+            help="Where Huber turns from square to linear.",
+        ),
+    ] = 1e-3,
+    freeze_dense: Annotated[
+        str | None,
+        typer.Option(
+            "--freeze-dense", metavar="LAW", help="Keep this law's b_N, a_D, b_D and c; refit only a_S, b_S and c_S."
+        ),
+    ] = None,
+    tie_dense: Annotated[
+        bool, typer.Option("--tie-dense", help="With --freeze-dense: keep a_S + c_S at the dense value too.")
+    ] = False,
+    bootstrap: Annotated[
+        int, typer.Option("--bootstrap", min=0, max=100_000, metavar="K", help="Draws for intervals; 0 for none.")
+    ] = 1000,
+    holdout: Annotated[
+        Literal["largest-n", "largest-d", "highest-s", "rolling"] | None,
+        typer.Option("--holdout", help="Also fit without these runs, and predict them."),
+    ] = None,
+    starts: Annotated[int, typer.Option("--starts", min=1, max=100_000, help="Random starting points.")] = 64,
+    seed: Annotated[int, typer.Option("--seed", min=0, help="Seed of starts and draws.")] = 0,
+    name: Annotated[str | None, typer.Option("--name", help="The law's name. Default: its file's.")] = None,
+    description: Annotated[str | None, typer.Option("--description", help="What was trained on what.")] = None,
+    data_unit: Annotated[
+        str | None, typer.Option("--data-unit", help="What data_seen counts. Default: the table's, else token.")
+    ] = None,
+    tokens_per_unit: Annotated[
+        float | None,
+        typer.Option(
+            "--tokens-per-unit",
+            parser=o.reader(parse_positive),
+            metavar="X",
+            help="Tokens a data unit; 196 for ViT/16.",
+        ),
+    ] = None,
+    report: Annotated[
+        Path | None, typer.Option("--report", metavar="FILE", help="Figure page: .png, .svg or .pdf.")
+    ] = None,
+    json: o.JsonOption = False,
+) -> None:
+    """Fit a law to your own runs and say how far it can be trusted.
+
+    Sparse runs give the sparse law, runs that are all dense the dense law. The answer is the lowest of many minima,
+    with a certificate, 90% intervals from refits under random weights, the runs that stand out, and tests of the law
+    itself. With --out the law is written with its draws, so that every plan made with it carries an interval.
+    """
+    from sparseplan.fit.answer import to_json
+    from sparseplan.fit.job import FitJob, run_fit
+
+    job = FitJob(
+        runs=runs,
+        columns=dict(column or ()),
+        group=group,
+        residual=residual,
+        huber_delta=huber_delta if loss == "huber" else float("inf"),
+        freeze_dense=freeze_dense,
+        tie_dense=tie_dense,
+        draws=bootstrap,
+        holdout=holdout,
+        starts=starts,
+        seed=seed,
+        name=name or (out.stem if out is not None else runs.stem),
+        description=description,
+        data_unit=data_unit,
+        tokens_per_unit=tokens_per_unit,
+    )
+    result = run_fit(job)
+    if report is not None:
+        from sparseplan.fitplots import draw_fit_page
+
+        draw_fit_page(result, report)
+    if out is not None:
+        from sparseplan.lawfile import write_law
+
+        write_law(result.law, out)
+    if json:
+        print(to_json(result.answer))
+        return
+    from sparseplan.fitview import print_fit
+    from sparseplan.report import open_console
+
+    print_fit(open_console(), result.answer, written=out)

@@ -1,0 +1,238 @@
+"""Everything `sparseplan fit` says about a fit; the JSON of `fit --json`, key for key."""
+
+import math
+from dataclasses import asdict
+from typing import Any, Literal
+
+import msgspec
+import numpy as np
+from msgspec import Struct
+
+from sparseplan.fit.bootstrap import METHOD, Bootstrap
+from sparseplan.fit.compare import Dependence, Rival, average_parameter_law, exponent_depends_on_sparsity
+from sparseplan.fit.fitting import Fit
+from sparseplan.fit.holdout import HeldOut
+from sparseplan.fit.influence import LevelErrors, RunNote, level_errors, notable_runs, without_each_run
+from sparseplan.law import dense_coefficients
+from sparseplan.plan.answer import LEVEL, Bounds, bounds
+from sparseplan.plan.caveats import Warning
+from sparseplan.plan.optimum import sparsity_at_free_size
+from sparseplan.runs import LeftOut
+from sparseplan.schedule import Schedule
+
+_RIVAL_STARTS = 32
+_NESTED_DRAWS = 300
+_WIDE = 3.0
+_SIGNIFICANT = 0.05
+
+
+class FitAnswer(Struct, frozen=True, kw_only=True):
+    """A judged fit.
+
+    Attributes:
+        objective: mean penalty over the runs; for squared error half the mean square.
+        coefficients: a_S b_S c_S b_N a_D b_D c in natural units, of the first family; a dense law has a_S = 0.
+        families: (a_S, b_S, c_S) of every pattern family.
+        intervals: central `level` of each coefficient's draws; null without draws.
+        free_size_sparsity: best S with N free under sparse FLOPs, which no exponent of the data moves.
+        certificate: gradient, curvature, condition, flat directions, bounds hit, levels.
+        errors: relative errors by level of S, N and D.
+        dependence: whether b_N and b_D depend on S.
+        average_parameters: the average-parameter law against this one.
+        holdout: held-out groups; null unless asked for.
+    """
+
+    format: Literal["sparseplan-fit/1"] = "sparseplan-fit/1"
+    form: str
+    runs: str
+    n_runs: int
+    left_out: list[LeftOut]
+    loss: str
+    residual: str
+    huber_delta: float | None
+    objective: float
+    coefficients: dict[str, float]
+    families: dict[str, dict[str, float]]
+    intervals: dict[str, Bounds] | None
+    level: float
+    draws: int
+    method: str | None
+    free_size_sparsity: float | None
+    free_size_sparsity_interval: Bounds | None
+    starts: int
+    starts_at_optimum: int
+    status: str
+    explanation: str
+    certificate: dict[str, Any]
+    errors: list[LevelErrors]
+    influential: list[RunNote]
+    worst: list[RunNote]
+    dependence: list[Dependence]
+    average_parameters: Rival | None
+    frozen_dense: str | None
+    holdout: list[HeldOut] | None
+    warnings: list[Warning]
+
+
+def judge(
+    fit: Fit, drawn: Bootstrap | None, *, schedule: Schedule, holdout: list[HeldOut] | None, seed: int
+) -> FitAnswer:
+    """Examine a fit from every side; with 0 draws nothing that needs random numbers is computed."""
+    rng = np.random.default_rng([seed, 1])
+    identified = fit.certificate.identified and fit.certificate.status == "converged"
+    dependence: list[Dependence] = []
+    rival: Rival | None = None
+    if identified and drawn is not None:
+        dependence = exponent_depends_on_sparsity(fit, _NESTED_DRAWS, rng)
+        rival = average_parameter_law(fit, schedule, starts=_RIVAL_STARTS, draws=drawn.asked, seed=seed, rng=rng)
+    influential, worst = notable_runs(fit, without_each_run(fit)) if identified else ([], [])
+    intervals = None if drawn is None else _intervals(fit, drawn)
+    best_S, best_S_interval = _free_size(fit, drawn, schedule)
+    delta = fit.objective.huber_delta
+    return FitAnswer(
+        form="frantar2023" if fit.design.families else "chinchilla",
+        runs=fit.runs.source,
+        n_runs=len(fit.runs),
+        left_out=list(fit.runs.left_out),
+        loss=fit.objective.loss,
+        residual=fit.objective.residual,
+        huber_delta=None if math.isinf(delta) else delta,
+        objective=fit.value,
+        coefficients=_values(fit, next(iter(fit.design.families), None)),
+        families={
+            family: {name: value for name, value in _values(fit, family).items() if name.endswith("_S")}
+            for family in fit.design.families
+        },
+        intervals=intervals,
+        level=LEVEL,
+        draws=0 if drawn is None else len(drawn.theta),
+        method=None if drawn is None else METHOD,
+        free_size_sparsity=best_S,
+        free_size_sparsity_interval=best_S_interval,
+        starts=fit.certificate.starts,
+        starts_at_optimum=fit.certificate.starts_at_optimum,
+        status=fit.certificate.status,
+        explanation=fit.certificate.explanation,
+        certificate=_certificate(fit),
+        errors=level_errors(fit),
+        influential=influential,
+        worst=worst,
+        dependence=dependence,
+        average_parameters=rival,
+        frozen_dense=None if fit.base is None else fit.base.law.name,
+        holdout=holdout,
+        warnings=_warnings(fit, drawn, intervals, dependence, rival),
+    )
+
+
+def to_json(answer: FitAnswer) -> str:
+    """The answer as indented JSON."""
+    return msgspec.json.format(msgspec.json.encode(answer), indent=2).decode()
+
+
+def _values(fit: Fit, family: str | None) -> dict[str, float]:
+    return {name: float(value) for name, value in fit.coefficients(family)._asdict().items()}
+
+
+def _intervals(fit: Fit, drawn: Bootstrap) -> dict[str, Bounds]:
+    """Interval of each coefficient that was drawn; with several families theirs carry the family's name."""
+    found: dict[str, Bounds] = {}
+    several = len(fit.design.families) > 1
+    for family in fit.design.families or (None,):
+        for name, values in fit.coefficients(family, drawn.theta)._asdict().items():
+            if family is None and name in {"a_S", "b_S"}:
+                continue
+            prefix = f"{family}." if several and name.endswith("_S") else ""
+            found[f"{prefix}{name}"] = bounds(values)
+    return found
+
+
+def _free_size(fit: Fit, drawn: Bootstrap | None, schedule: Schedule) -> tuple[float | None, Bounds | None]:
+    if not fit.design.families or not fit.certificate.identified:
+        return None, None
+    family = fit.design.families[0]
+    best = float(sparsity_at_free_size(fit.coefficients(family), schedule.saving))
+    if drawn is None:
+        return best, None
+    return best, bounds(sparsity_at_free_size(fit.coefficients(family, drawn.theta), schedule.saving))
+
+
+def _certificate(fit: Fit) -> dict[str, Any]:
+    facts = asdict(fit.certificate)
+    for key in ("status", "explanation", "starts", "starts_at_optimum"):
+        del facts[key]
+    facts["levels"] = dict(zip("SND", fit.certificate.levels, strict=True))
+    if math.isinf(facts["condition"]):
+        facts["condition"] = None
+    return facts
+
+
+def _warnings(
+    fit: Fit,
+    drawn: Bootstrap | None,
+    intervals: dict[str, Bounds] | None,
+    dependence: list[Dependence],
+    rival: Rival | None,
+) -> list[Warning]:
+    found: list[Warning] = []
+
+    def warn(code: str, message: str) -> None:
+        found.append(Warning(code=code, message=message))
+
+    certificate, runs = fit.certificate, fit.runs
+    if certificate.status != "converged" or certificate.starts_at_optimum < 2:
+        warn("status", f"{certificate.status}: {certificate.explanation}")
+    if runs.left_out:
+        warn(
+            "left-out", f"{len(runs.left_out)} rows were left out: {runs.left_out[0].where}: {runs.left_out[0].reason}."
+        )
+    if certificate.bounds_hit:
+        warn("bound", f"at the edge of what the law allows: {', '.join(certificate.bounds_hit)}.")
+    if certificate.identified and len(runs) < 3 * len(fit.free):
+        warn(
+            "few-runs", f"{len(runs)} runs for {len(fit.free)} coefficients: intervals are rough below three runs each."
+        )
+    if drawn is not None and drawn.groups < 2 * len(fit.free):
+        warn("few-groups", f"the draws rest on {drawn.groups} independent runs or groups; intervals may be too narrow.")
+    if drawn is not None and len(drawn.theta) < drawn.asked:
+        warn("draws", f"{drawn.asked - len(drawn.theta)} of {drawn.asked} refits didn't converge and were left out.")
+    wide = [name for name, (low, high) in (intervals or {}).items() if high > _WIDE * low]
+    if wide:
+        listed = ", ".join(f"{name} {intervals[name][0]:.3g} .. {intervals[name][1]:.3g}" for name in wide if intervals)
+        warn("wide", f"these runs don't pin down {listed}: trust plans with their intervals, not these coefficients.")
+    for one in dependence:
+        if one.p_value < _SIGNIFICANT:
+            change = f"from {one.at_zero:.3f} at S = 0 to {one.at_highest:.3f} at the highest S"
+            warn("dependence", f"{one.exponent} seems to depend on sparsity ({change}, p = {one.p_value:.3f}).")
+    if rival is not None and rival.p_law_better < 1 - _SIGNIFICANT:
+        share = f"{100 * rival.p_law_better:.0f}%"
+        warn("rival", f"the average-parameter law may do as well: the sparse law is better in {share} of the draws.")
+    found += _base_warnings(fit, drawn)
+    return found
+
+
+def _base_warnings(fit: Fit, drawn: Bootstrap | None) -> list[Warning]:
+    """Whether a_S + c_S came out at the dense value of a frozen base, as it must if the setups are the same."""
+    if fit.base is None or fit.base.tied:
+        return []
+    found = []
+    family = fit.design.families[0]
+    base = dense_coefficients(fit.base.law)
+    known = float(np.asarray(base.a_S) + np.asarray(base.c_S))
+    fitted = fit.coefficients(family)
+    f0 = float(np.asarray(fitted.a_S) + np.asarray(fitted.c_S))
+    if drawn is not None:
+        draws = fit.coefficients(family, drawn.theta)
+        low, high = bounds(np.asarray(draws.a_S) + np.asarray(draws.c_S))
+    else:
+        low, high = 0.98 * f0, 1.02 * f0
+    if not low <= known <= high:
+        message = (
+            f"a_S + c_S came out at {f0:.4g} ({low:.4g} .. {high:.4g}), the base's dense value is {known:.4g}: "
+            "are these runs from the base's setup? --tie-dense imposes it."
+        )
+        found.append(Warning(code="base", message=message))
+    if fit.base.law.draws is None:
+        message = f"the base {fit.base.law.name!r} carries no draws: the intervals leave its own uncertainty out."
+        found.append(Warning(code="base-draws", message=message))
+    return found

@@ -1,0 +1,196 @@
+"""How far a minimum can be trusted, in numbers and in words."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from sparseplan.fit.model import B_N, BASE, LOG_F, LOG_O, SIGMA, Array, Design, E, to_coefficients
+from sparseplan.fit.objective import Objective, evaluate, residual_jacobian
+from sparseplan.fit.solver import Solution
+from sparseplan.runs import Runs
+
+Status = Literal["converged", "not converged", "flat direction", "too few levels"]
+SAME_MINIMUM = 1e-6
+_FLAT = 1e-6
+_PRESSURE = 1e-6
+_LEVEL_WIDTH = 0.01
+_COEFFICIENTS = ("a_S", "b_S", "c_S", "b_N", "a_D", "b_D", "c")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Certificate:
+    """What is known of a minimum.
+
+    Attributes:
+        status: `converged`; `not converged`; `too few levels` or `flat direction` where the runs can't tell some
+            coefficients apart, so that the law must not be used beyond the runs.
+        explanation: the status in a sentence, with what to do.
+        starts: how many starts were made, and `starts_at_optimum` how many ended within 1e-6 of the best objective.
+        gradient: cosine between the residuals and the model's surface, 0 at a minimum.
+        smallest_curvature: lowest eigenvalue of the scaled Hessian over the parameters that no bound holds; above 0 at
+            an isolated minimum.
+        condition: ratio of the largest to the smallest singular value of the Jacobian with columns of length 1.
+        flat: for each direction that the runs leave open, the coefficients that it mixes.
+        bounds_hit: coefficients at the edge of what the law allows, as `c = 0`.
+        levels: distinct values of S, N and D among the runs.
+    """
+
+    status: Status
+    explanation: str
+    starts: int
+    starts_at_optimum: int
+    gradient: float
+    smallest_curvature: float
+    condition: float
+    flat: tuple[tuple[str, ...], ...]
+    bounds_hit: tuple[str, ...]
+    levels: tuple[int, int, int]
+
+    @property
+    def identified(self) -> bool:
+        """Whether the runs determine every coefficient."""
+        return not self.flat
+
+
+def certify(
+    objective: Objective, design: Design, free: tuple[int, ...], solution: Solution, best: int, runs: Runs
+) -> Certificate:
+    """Examine the minimum that `solution` reached from start number `best`."""
+    theta = solution.theta[best : best + 1]
+    n = len(runs)
+    weights = np.full((1, n), 1.0 / n)
+    there = evaluate(objective, design, free, theta, runs.loss[None], weights)
+    hit = _bounds_hit(design, free, theta[0])
+    # A bound that nothing presses against holds no parameter: along a flat direction the solver may stop anywhere.
+    pressed = np.abs(there.gradient[0]) > _PRESSURE * np.sqrt(2.0 * there.value[0] * np.diag(there.majorant[0]))
+    inside = [slot for slot, parameter in enumerate(free) if parameter not in hit or not pressed[slot]]
+    # Identification is a matter of where the runs lie: every run counts, as it would under squared error.
+    condition, directions = _singular(residual_jacobian(objective, design, free, theta[0])[:, inside])
+    flat = tuple(_mixed(design, theta[0], [free[slot] for slot in inside], direction) for direction in directions)
+    # What the grid of runs can't decide at plain coefficients it can't decide at all; the minimum itself may hide it,
+    # where noise has pushed a coefficient against a bound.
+    plain = _plain_point(design, free, theta[0])
+    never = _singular(residual_jacobian(objective, design, free, plain))[1]
+    if never:
+        flat = tuple(_mixed(design, plain, list(free), direction) for direction in never)
+    value = solution.value
+    at_optimum = int(np.sum(value <= value[best] * (1.0 + SAME_MINIMUM) + 1e-25))
+    levels = (_levels(design.u), _levels(design.x), _levels(design.y))
+    status, explanation = _verdict(bool(solution.converged[best]), flat, levels, design, n, len(free), at_optimum)
+    return Certificate(
+        status=status,
+        explanation=explanation,
+        starts=len(value),
+        starts_at_optimum=at_optimum,
+        gradient=float(solution.gradient[best]),
+        smallest_curvature=_smallest_curvature(there.hessian[0], there.majorant[0], inside),
+        condition=condition,
+        flat=flat,
+        bounds_hit=tuple(hit.values()),
+        levels=levels,
+    )
+
+
+def _plain_point(design: Design, free: tuple[int, ...], theta: Array) -> Array:
+    """The minimum with every free exponent and share replaced by ordinary ones: no accident, no bound."""
+    ordinary = {B_N: 0.31, SIGMA: 0.13, E: 0.23, LOG_F: 0.0, LOG_O: 0.4}
+    ordinary |= {parameter: 0.37 + 0.11 * (parameter % 2) for parameter in range(len(BASE), design.size)}
+    point = theta.copy()
+    for parameter in free:
+        point[parameter] = ordinary[parameter]
+    return point
+
+
+def _levels(values: Array) -> int:
+    """Number of distinct values, those within a percent of each other counted once."""
+    ordered = np.sort(values)
+    return 1 + int(np.sum(np.diff(ordered) > _LEVEL_WIDTH))
+
+
+def _bounds_hit(design: Design, free: tuple[int, ...], theta: Array) -> dict[int, str]:
+    """Free parameters at a bound, and what that says in the law's coefficients."""
+    low, high = design.bounds()
+    words = {LOG_F: "f(0)", B_N: "b_N", LOG_O: "E + c", SIGMA: "b_D"}
+    hit: dict[int, str] = {}
+    for parameter in free:
+        at_low, at_high = theta[parameter] <= low[parameter], theta[parameter] >= high[parameter]
+        if not (at_low or at_high):
+            continue
+        if parameter >= len(BASE):
+            family, second = divmod(parameter - len(BASE), 2)
+            prefix = "" if len(design.families) == 1 else f"{design.families[family]}."
+            word = f"{prefix}{'c_S = 0' if second else 'a_S = 0'}" if at_low else f"{prefix}b_S at its highest"
+        elif parameter == E and at_low:
+            word = "c = 0"
+        else:
+            word = f"{words.get(parameter, 'b_D')} at its {'lowest' if at_low else 'highest'}"
+        hit[parameter] = word
+    return hit
+
+
+def _singular(jacobian: Array) -> tuple[float, list[Array]]:
+    """Condition of the Jacobian with unit columns, and the directions that it can't see, in unscaled parameters."""
+    count = jacobian.shape[1]
+    if not count:
+        return 1.0, []
+    size = np.linalg.norm(jacobian, axis=0)
+    scale = np.where(size <= 1e-14 * size.max(), 1.0, size)
+    _, singular, directions = np.linalg.svd(jacobian / scale)
+    singular = np.concatenate([singular, np.zeros(count - len(singular))])
+    condition = float(singular[0] / singular[-1]) if singular[-1] > 0 else np.inf
+    return condition, [directions[i] / scale for i in range(count) if singular[i] < _FLAT * singular[0]]
+
+
+def _mixed(design: Design, theta: Array, parameters: list[int], direction: Array) -> tuple[str, ...]:
+    """Names of the coefficients that change along a direction of the solver's parameters."""
+    step = np.zeros(design.size)
+    step[parameters] = direction / np.max(np.abs(direction)) * 1e-5
+    names: list[str] = []
+    for family in range(len(design.families)) if design.families else (None,):
+        before, after = (to_coefficients(design, theta + sign * step, family) for sign in (-1.0, 1.0))
+        change = np.array(
+            [abs(float(b) - float(a)) / max(abs(float(a)), 1e-12) for a, b in zip(before, after, strict=True)]
+        )
+        prefix = "" if len(design.families) < 2 or family is None else f"{design.families[family]}."
+        for name, size in zip(_COEFFICIENTS, change, strict=True):
+            if size > 1e-3 * change.max() and size > 1e-9:
+                names.append(f"{prefix}{name}" if name.endswith("_S") else name)
+    return tuple(dict.fromkeys(names))
+
+
+def _smallest_curvature(hessian: Array, majorant: Array, inside: list[int]) -> float:
+    if not inside:
+        return 0.0
+    size = np.sqrt(np.maximum(np.diag(majorant)[inside], 1e-300))
+    scaled = hessian[np.ix_(inside, inside)] / size / size[:, None]
+    return float(np.linalg.eigvalsh(scaled)[0])
+
+
+def _verdict(
+    converged: bool,
+    flat: tuple[tuple[str, ...], ...],
+    levels: tuple[int, int, int],
+    design: Design,
+    n: int,
+    parameters: int,
+    at_optimum: int,
+) -> tuple[Status, str]:
+    if flat:
+        mixed = "; ".join(f"{', '.join(names)}" for names in flat)
+        open_words = f"the runs can't tell these coefficients apart: {mixed}"
+        few = [
+            f"{count} level{'s' if count > 1 else ''} of {axis} (at least 3 are needed)"
+            for axis, count in zip(("S", "N", "D"), levels, strict=True)
+            if count < 3 and (axis != "S" or design.families)
+        ]
+        if few:
+            return "too few levels", f"the runs have {' and '.join(few)}: {open_words}. Train runs at further levels."
+        if n < parameters:
+            return "too few levels", f"there are {n} runs for {parameters} coefficients: {open_words}. Train more runs."
+        return "flat direction", f"{open_words}. Freeze a known base (--freeze-dense), or train runs further apart."
+    if not converged:
+        return "not converged", "no start reached a point where the gradient vanishes; fit again with more --starts."
+    if at_optimum < 2:
+        return "converged", "only one start reached the best minimum: fit again with more --starts to be sure."
+    return "converged", "a minimum with vanishing gradient that determines every coefficient."

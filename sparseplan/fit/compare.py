@@ -1,0 +1,157 @@
+"""Is it the right law? The paper's break conditions, and a rival, tested on the runs.
+
+- Does b_N, or b_D, depend on sparsity? One coefficient more (eta or zeta, see `model`), judged by a bootstrap under
+  the law without it: losses are simulated from the law and its residuals, and both laws fitted to each table.
+- Does the average-parameter law explain the runs as well: a dense law in the mean number of active parameters over
+  training? It isn't nested, so each predicts every run from the fits without it, and the errors are compared.
+
+Source: Frantar et al. 2023, arXiv:2309.08520, section 2; Jin et al. 2025, arXiv:2501.12486 (average parameters).
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from sparseplan.fit.bootstrap import draw_weights, refit
+from sparseplan.fit.fitting import Fit, choose, fit_law
+from sparseplan.fit.influence import without_each_run
+from sparseplan.fit.model import B_N, ETA, SIGMA, ZETA, Array, E, predict
+from sparseplan.fit.objective import residual_jacobian
+from sparseplan.fit.solver import solve
+from sparseplan.plan.answer import Bounds, bounds
+from sparseplan.runs import Runs
+from sparseplan.schedule import Schedule
+
+_BLIND = 1e-6
+_NESTED_STARTS = (0.0, -0.1, 0.1, -0.3, 0.3)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Dependence:
+    """Whether an exponent depends on sparsity.
+
+    Attributes:
+        exponent: b_N or b_D.
+        at_zero, at_highest: the exponent at S = 0 and at the highest S among the runs, in the wider law.
+        change: `at_highest - at_zero`, and its 90 % interval.
+        objective_ratio: objective of the wider law over that of the law, at most 1.
+        p_value: share of tables simulated from the law in which one coefficient more gains as much.
+    """
+
+    exponent: str
+    at_zero: float
+    at_highest: float
+    change: float
+    interval: Bounds
+    objective_ratio: float
+    p_value: float
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Rival:
+    """The average-parameter law against the sparse law.
+
+    Attributes:
+        objective: the rival's minimum with five coefficients.
+        error, law_error: root mean square of relative errors, every run predicted without it, of rival and law.
+        p_law_better: bootstrap probability that the law's mean penalty on left-out runs is the smaller one.
+    """
+
+    objective: float
+    error: float
+    law_error: float
+    p_law_better: float
+
+
+def exponent_depends_on_sparsity(fit: Fit, draws: int, rng: np.random.Generator) -> list[Dependence]:
+    """Test b_N and b_D; an exponent whose dependence the runs can't show, or that was frozen, is left out."""
+    found = []
+    for exponent, extra, own in (("b_N", ETA, B_N), ("b_D", ZETA, SIGMA)):
+        if own in fit.free and fit.design.families and _visible(fit, extra):
+            found.append(_test(fit, exponent, extra, draws, rng))
+    return found
+
+
+def _visible(fit: Fit, extra: int) -> bool:
+    jacobian = residual_jacobian(fit.objective, fit.design, (*fit.free, extra), fit.theta)
+    length = np.linalg.norm(jacobian, axis=0)
+    if np.any(length == 0):
+        return False
+    singular = np.linalg.svd(jacobian / length, compute_uv=False)
+    return len(fit.runs) > len(fit.free) + 1 and bool(singular[-1] > _BLIND * singular[0])
+
+
+def _test(fit: Fit, exponent: str, extra: int, draws: int, rng: np.random.Generator) -> Dependence:
+    n = len(fit.runs)
+    wider = (*fit.free, extra)
+    starts = np.tile(fit.theta, (len(_NESTED_STARTS), 1))
+    starts[:, extra] = _NESTED_STARTS
+    plain = np.full(n, 1.0 / n)
+    solution = solve(fit.objective, fit.design, wider, starts, fit.runs.loss, plain)
+    best = solution.theta[choose(solution)]
+    value = min(float(solution.value[choose(solution)]), fit.value)
+
+    # Under the law: its residuals, without those that the fit drives to zero, drawn anew for every run.
+    sizes = np.argsort(np.abs(fit.residuals))
+    pool = fit.residuals[sizes[min(len(fit.free), n // 2) :]]
+    losses = fit.objective.apply(fit.predicted, rng.choice(pool, size=(draws, n)))
+    law = refit(fit, np.tile(fit.theta, (draws, 1)), losses, plain)
+    richer = solve(fit.objective, fit.design, wider, law.theta, losses, plain)
+    gain = 1.0 - np.minimum(richer.value, law.value) / law.value
+    seen = 1.0 - value / fit.value if fit.value > 0 else 0.0
+    spread = solve(
+        fit.objective, fit.design, wider, np.tile(best, (draws, 1)), fit.runs.loss, draw_weights(fit, draws, rng)
+    )
+    steepest = float(fit.design.u.min())
+    zero, highest = _exponent(best, extra, steepest)
+    change = _exponent(spread.theta.T, extra, steepest)
+    return Dependence(
+        exponent=exponent,
+        at_zero=float(zero),
+        at_highest=float(highest),
+        change=float(highest - zero),
+        interval=bounds(np.asarray(change[1] - change[0])),
+        objective_ratio=value / fit.value if fit.value > 0 else 1.0,
+        p_value=float((1 + np.sum(gain >= seen)) / (draws + 1)),
+    )
+
+
+def _exponent(theta: Array, extra: int, u: float) -> tuple[Array, Array]:
+    """The exponent at S = 0 and at log(1 - S) = u; theta of shape (P,) or (P, K)."""
+    if extra == ETA:
+        return theta[B_N], theta[B_N] + theta[ETA] * u
+    b_D = theta[SIGMA] + theta[E]
+    return b_D, b_D * (1.0 + theta[ZETA] * u)
+
+
+def average_parameter_law(
+    fit: Fit, schedule: Schedule, *, starts: int, draws: int, seed: int, rng: np.random.Generator
+) -> Rival | None:
+    """Fit the dense law in mean active parameters, N rho(S) / (1 - S), and compare; None where every S is 0."""
+    runs = fit.runs
+    if not fit.design.families or fit.base is not None:
+        return None
+    active = runs.nonzero_params * schedule.mean_density(runs.sparsity) / (1.0 - runs.sparsity)
+    dense = Runs(
+        sparsity=np.zeros(len(runs)),
+        nonzero_params=active,
+        data_seen=runs.data_seen,
+        loss=runs.loss,
+        family=runs.family,
+        run_id=runs.run_id,
+        group=runs.group,
+    )
+    rival = fit_law(dense, objective=fit.objective, starts=starts, seed=seed)
+    left_out = []
+    for one in (rival, fit):
+        without = without_each_run(one)
+        left_out.append(np.array([predict(one.design, theta)[i] for i, theta in enumerate(without)]))
+    penalty = [fit.objective.penalty(fit.objective.residuals(predicted, runs.loss)) for predicted in left_out]
+    weights = draw_weights(fit, draws, rng)
+    errors = [float(np.sqrt(np.mean((predicted / runs.loss - 1.0) ** 2))) for predicted in left_out]
+    return Rival(
+        objective=rival.value,
+        error=errors[0],
+        law_error=errors[1],
+        p_law_better=float(np.mean(weights @ (penalty[1] - penalty[0]) < 0)),
+    )

@@ -1,0 +1,168 @@
+"""One fit: many starts, the best minimum, and its certificate."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from sparseplan.errors import FitError
+from sparseplan.fit.certificate import Certificate, certify
+from sparseplan.fit.model import (
+    LOG_F,
+    Array,
+    Design,
+    from_coefficients,
+    kappa_of,
+    make_design,
+    predict,
+    to_coefficients,
+)
+from sparseplan.fit.objective import Objective
+from sparseplan.fit.solver import Solution, solve
+from sparseplan.fit.starts import make_starts
+from sparseplan.law import Law, coefficient_draws, dense_coefficients
+from sparseplan.laws.frantar2023 import Coefficients
+from sparseplan.runs import Runs
+
+DEFAULT_STARTS = 64
+MAX_STARTS = 100_000
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class DenseBase:
+    """A dense base that a fit leaves as it is: one value of each coefficient, and draws of them where it has any.
+
+    `tied` also keeps f(0) = a_S + c_S at the dense law's value.
+    """
+
+    law: Law
+    tied: bool = False
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Fit:
+    """A fitted law in the solver's coordinates, with the runs it came from.
+
+    Attributes:
+        runs: what was fitted.
+        design: the runs' places, normalised.
+        objective: what was minimised, and `value` its minimum: the mean over runs.
+        free: the parameters that were varied.
+        theta: the best parameter vector, shape (P,).
+        certificate: how far the minimum can be trusted.
+        base: the dense base that was kept, None where it was fitted too.
+    """
+
+    runs: Runs
+    design: Design
+    objective: Objective
+    value: float
+    free: tuple[int, ...]
+    theta: Array
+    certificate: Certificate
+    base: DenseBase | None = None
+
+    @property
+    def predicted(self) -> Array:
+        """Losses that the law predicts for its runs, shape (n,)."""
+        return predict(self.design, self.theta)
+
+    @property
+    def residuals(self) -> Array:
+        """Residuals in the objective's sense, shape (n,): positive where the law predicts too high a loss."""
+        return self.objective.residuals(self.predicted, self.runs.loss)
+
+    def coefficients(self, family: str | None, theta: Array | None = None) -> Coefficients:
+        """Coefficients of a family in natural units, None for the dense law; of other parameter vectors if given."""
+        index = None if family is None else self.design.families.index(family)
+        return to_coefficients(self.design, self.theta if theta is None else theta, index)
+
+    def predict(self, runs: Runs, theta: Array | None = None) -> Array:
+        """Losses that the law predicts for other runs of its families."""
+        place = make_design(runs.sparsity, runs.nonzero_params, runs.data_seen, runs.family, like=self.design)
+        return predict(place, self.theta if theta is None else theta)
+
+
+def fit_law(
+    runs: Runs,
+    *,
+    objective: Objective | None = None,
+    base: DenseBase | None = None,
+    starts: int = DEFAULT_STARTS,
+    seed: int = 0,
+) -> Fit:
+    """Fit the sparse law, the dense law where every S is 0, or only the sparsity term where a dense base is given.
+
+    Args:
+        runs: at least one run for each coefficient, better three.
+        objective: mean Huber loss on log residuals with delta 1e-3 unless given.
+        base: the dense base to keep.
+        starts: random starting points.
+        seed: of the starting points.
+
+    Raises:
+        FitError: if the question contradicts itself: a base in another data unit, or no sparse run to fit on a base.
+    """
+    objective = objective or Objective()
+    design = make_design(runs.sparsity, runs.nonzero_params, runs.data_seen, runs.family)
+    free = design.free() if base is None else _free_on_base(runs, design, base)
+    rng = np.random.default_rng(seed)
+    points = make_starts(design, runs.loss, starts, rng)
+    if base is not None:
+        points = on_base(points, design, base, dense_coefficients(base.law))
+    solution = solve(objective, design, free, points, runs.loss, np.full(len(runs), 1.0 / len(runs)))
+    best = choose(solution)
+    return Fit(
+        runs=runs,
+        design=design,
+        objective=objective,
+        value=float(solution.value[best]),
+        free=free,
+        theta=solution.theta[best],
+        certificate=certify(objective, design, free, solution, best, runs),
+        base=base,
+    )
+
+
+def choose(solution: Solution) -> int:
+    """The lowest minimum; among starts that reached it, the one with the smallest gradient."""
+    value = np.where(np.isfinite(solution.value), solution.value, np.inf)
+    near = value <= value.min() * (1.0 + 1e-9)
+    return int(np.argmin(np.where(near, solution.gradient, np.inf)))
+
+
+def _free_on_base(runs: Runs, design: Design, base: DenseBase) -> tuple[int, ...]:
+    if not design.families:
+        raise FitError(
+            f"{runs.source or 'the runs'}: a fit on a frozen dense base needs sparse runs, and every S here is 0. "
+            "Leave --freeze-dense out to fit the dense law."
+        )
+    if runs.data_unit is not None and runs.data_unit != base.law.data_unit:
+        raise FitError(
+            f"{runs.source}: these runs count data in {runs.data_unit}s, the law {base.law.name!r} in "
+            f"{base.law.data_unit}s. A dense base must come from the same setup."
+        )
+    families = tuple(range(kappa_of(0), design.size))
+    return families if base.tied else (LOG_F, *families)
+
+
+def on_base(points: Array, design: Design, base: DenseBase, values: Coefficients) -> Array:
+    """Give parameter vectors (B, P) a base's dense parameters; `values` are scalars or of shape (B,).
+
+    Where the fit varies f(0), it starts from the base's.
+    """
+    vector = from_coefficients(design, values, None)
+    placed = points.copy()
+    placed[:, : kappa_of(0)] = vector[..., : kappa_of(0)]
+    if not base.tied and vector.ndim == 1:
+        placed[:, LOG_F] = np.where(np.arange(len(points)) % 2, points[:, LOG_F], vector[LOG_F])
+    return placed
+
+
+def base_draws(base: DenseBase, count: int, rng: np.random.Generator) -> Coefficients | None:
+    """`count` draws of the base's dense coefficients, at random from those it carries; None where it has none."""
+    draws = coefficient_draws(base.law, None)
+    if draws is None or base.law.draws is None:
+        return None
+    total = base.law.draws.count
+    rows = rng.permutation(total)[:count] if count <= total else rng.integers(total, size=count)
+    return Coefficients(*(np.broadcast_to(np.asarray(value), (total,))[rows] for value in draws))

@@ -1,0 +1,95 @@
+"""Which runs a law misses, and which runs hold it where it is."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sparseplan.fit.bootstrap import refit
+from sparseplan.fit.fitting import Fit
+from sparseplan.fit.model import Array, predict
+
+_LEVEL_WIDTH = 0.01
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LevelErrors:
+    """Relative errors of the law at one level of S, N or D: predicted over measured, less 1."""
+
+    axis: str
+    value: float
+    runs: int
+    mean: float
+    rms: float
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RunNote:
+    """One run that stands out: `error` of the fit there, and `shift`, how far leaving it out moves the law.
+
+    `shift` is the largest relative change of a predicted loss over all runs.
+    """
+
+    run_id: str
+    sparsity: float
+    nonzero_params: float
+    data_seen: float
+    loss: float
+    error: float
+    shift: float
+
+
+def level_errors(fit: Fit) -> list[LevelErrors]:
+    """Errors by level of S, N and D: a trend along one of them is a law that bends the wrong way."""
+    runs = fit.runs
+    error = fit.predicted / runs.loss - 1.0
+    found = []
+    for axis, values, scale in (
+        ("S", runs.sparsity, -np.log1p(-runs.sparsity)),
+        ("N", runs.nonzero_params, np.log(runs.nonzero_params)),
+        ("D", runs.data_seen, np.log(runs.data_seen)),
+    ):
+        order = np.argsort(scale, kind="stable")
+        cuts = np.flatnonzero(np.diff(scale[order]) > _LEVEL_WIDTH) + 1
+        for rows in np.split(order, cuts):
+            here = error[rows]
+            found.append(
+                LevelErrors(
+                    axis=axis,
+                    value=float(values[rows].mean()),
+                    runs=len(rows),
+                    mean=float(here.mean()),
+                    rms=float(np.sqrt(np.mean(here**2))),
+                )
+            )
+    return found
+
+
+def without_each_run(fit: Fit) -> Array:
+    """Parameter vectors of the fits that leave one run (or one group of them) out, shape (n, P)."""
+    n = len(fit.runs)
+    group: NDArray[np.int64] = np.arange(n) if fit.runs.group is None else fit.runs.group
+    kept = (group[:, None] != group[None, :]).astype(np.float64)
+    weights = kept / np.maximum(kept.sum(axis=1, keepdims=True), 1.0)
+    return refit(fit, np.tile(fit.theta, (n, 1)), fit.runs.loss, weights).theta
+
+
+def notable_runs(fit: Fit, without: Array, count: int = 3) -> tuple[list[RunNote], list[RunNote]]:
+    """The most influential runs and the worst fitted ones; `without` comes from `without_each_run`."""
+    runs = fit.runs
+    error = fit.predicted / runs.loss - 1.0
+    shift = np.max(np.abs(predict(fit.design, without) / fit.predicted - 1.0), axis=1)
+
+    def note(row: int) -> RunNote:
+        return RunNote(
+            run_id=runs.run_id[row],
+            sparsity=float(runs.sparsity[row]),
+            nonzero_params=float(runs.nonzero_params[row]),
+            data_seen=float(runs.data_seen[row]),
+            loss=float(runs.loss[row]),
+            error=float(error[row]),
+            shift=float(shift[row]),
+        )
+
+    by_shift, by_error = np.argsort(-shift, kind="stable"), np.argsort(-np.abs(error), kind="stable")
+    return [note(int(row)) for row in by_shift[:count]], [note(int(row)) for row in by_error[:count]]

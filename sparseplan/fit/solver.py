@@ -1,0 +1,181 @@
+"""Minimise many objectives at once: Newton steps damped by the majorant, kept inside bounds.
+
+One call solves B problems that share their runs' places but may differ in start, weights and measured losses (many
+starts, bootstrap replicates, leave-one-out refits). Each step solves
+
+    (H + lambda (M + diag)) step = -gradient
+
+over the parameters that aren't held at a bound, H the exact Hessian and M the majorant: lambda near 0 is Newton's
+method and converges quadratically, a large lambda is a short step that must descend. M is the metric of the problem
+itself, so that no unit matters. A problem leaves the batch when its gradient vanishes.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sparseplan.fit.model import Array, Design
+from sparseplan.fit.objective import Curvature, Objective, evaluate
+
+TOLERANCE = 1e-9
+MAX_ITERATIONS = 400
+_ACCEPTABLE = 1e-6
+_EXACT = 1e-13
+_MAX_DAMPING = 1e14
+_CHUNK_NUMBERS = 2_000_000
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Solution:
+    """Minima of B problems.
+
+    Attributes:
+        theta: parameters, shape (B, P).
+        value: objective, shape (B,).
+        gradient: cosine between the residuals and the model's surface, the largest over the free parameters that no
+            bound holds: 0 at a minimum, about 1 where a step would mend everything. Shape (B,).
+        converged: whether the gradient vanished, or the model meets every run exactly. Shape (B,).
+        iterations: shape (B,).
+    """
+
+    theta: Array
+    value: Array
+    gradient: Array
+    converged: NDArray[np.bool_]
+    iterations: NDArray[np.int64]
+
+
+def solve(
+    objective: Objective,
+    design: Design,
+    free: tuple[int, ...],
+    starts: Array,
+    measured: Array,
+    weights: Array,
+    *,
+    tolerance: float = TOLERANCE,
+) -> Solution:
+    """Minimise from each start.
+
+    Args:
+        objective: what to minimise.
+        design: where the runs are, n of them.
+        free: the parameters to vary; the others keep their start's value.
+        starts: shape (B, P).
+        measured: losses, shape (n,) or (B, n).
+        weights: weight of each run, shape (n,) or (B, n); 1 / n each in a plain fit.
+        tolerance: largest `Solution.gradient` of a solved problem.
+
+    Memory stays bounded: problems are taken in chunks of about two million Jacobian entries.
+    """
+    batch, runs = len(starts), len(design.x)
+    measured = np.broadcast_to(measured, (batch, runs))
+    weights = np.broadcast_to(weights, (batch, runs))
+    chunk = max(1, _CHUNK_NUMBERS // (len(free) * runs))
+    parts = [
+        _solve_chunk(
+            objective, design, free, starts[i : i + chunk], measured[i : i + chunk], weights[i : i + chunk], tolerance
+        )
+        for i in range(0, batch, chunk)
+    ]
+    return Solution(
+        theta=np.concatenate([part.theta for part in parts]),
+        value=np.concatenate([part.value for part in parts]),
+        gradient=np.concatenate([part.gradient for part in parts]),
+        converged=np.concatenate([part.converged for part in parts]),
+        iterations=np.concatenate([part.iterations for part in parts]),
+    )
+
+
+def _solve_chunk(
+    objective: Objective,
+    design: Design,
+    free: tuple[int, ...],
+    starts: Array,
+    measured: Array,
+    weights: Array,
+    tolerance: float,
+) -> Solution:
+    columns = np.array(free)
+    low, high = (bound[columns] for bound in design.bounds())
+    theta = starts.copy()
+    theta[:, columns] = np.clip(theta[:, columns], low, high)
+    # Residuals this small are rounding: the model meets the runs exactly and no gradient can be told from noise.
+    scale = np.ones(len(theta)) if objective.residual == "log" else np.mean(np.abs(measured), axis=1)
+    exact = objective.penalty(_EXACT * scale) * weights.sum(axis=1)
+
+    value, cosine = np.empty(len(theta)), np.empty(len(theta))
+    iterations = np.zeros(len(theta), dtype=np.int64)
+    damping = np.ones(len(theta))
+    live = np.arange(len(theta))
+    here = evaluate(objective, design, free, theta, measured, weights)
+    for iteration in range(MAX_ITERATIONS + 1):
+        point = theta[np.ix_(live, columns)]
+        held = ((point <= low) & (here.gradient > 0)) | ((point >= high) & (here.gradient < 0))
+        value[live], cosine[live], iterations[live] = here.value, _cosine(here, held), iteration
+        going = (cosine[live] > tolerance) & (here.value > exact[live]) & (damping[live] < _MAX_DAMPING)
+        if iteration == MAX_ITERATIONS or not going.any():
+            break
+        if not going.all():
+            live, point, held, here = live[going], point[going], held[going], here.take(going)
+        step, descends = _step(here, held, damping[live])
+        trial = theta[live]
+        trial[:, columns] = np.clip(point + step, low, high)
+        step = trial[:, columns] - point
+        there = evaluate(objective, design, free, trial, measured[live], weights[live])
+        accepted, damping[live] = _judge(here, there, step, descends, held, damping[live])
+        theta[live[accepted]] = trial[accepted]
+        here = here.replaced(accepted, there)
+    converged = (cosine <= tolerance) | (value <= exact) | ((damping >= _MAX_DAMPING) & (cosine <= _ACCEPTABLE))
+    return Solution(theta=theta, value=value, gradient=cosine, converged=converged, iterations=iterations)
+
+
+def _cosine(here: Curvature, held: NDArray[np.bool_]) -> Array:
+    """|gradient| relative to its largest possible value given residuals and Jacobian, by Cauchy and Schwarz."""
+    spread = np.sqrt(np.einsum("bii->bi", here.majorant) * 2.0 * here.value[:, None])
+    with np.errstate(invalid="ignore", divide="ignore"):
+        ratio = np.where(held | (spread == 0), 0.0, np.abs(here.gradient) / spread)
+    return np.asarray(ratio.max(axis=1, initial=0.0))
+
+
+def _step(here: Curvature, held: NDArray[np.bool_], damping: Array) -> tuple[Array, NDArray[np.bool_]]:
+    """The damped Newton step over the parameters that aren't held, and whether it points downhill."""
+    gradient = np.where(held, 0.0, here.gradient)
+    diagonal = np.einsum("bii->bi", here.majorant)
+    index = np.arange(held.shape[1])
+    matrix = here.hessian + damping[:, None, None] * here.majorant
+    floor = 1e-12 * np.maximum(diagonal, 1e-12 * diagonal.max(axis=1, keepdims=True) + 1e-300)
+    matrix[:, index, index] += 1e-3 * damping[:, None] * diagonal + floor
+    matrix[held[:, :, None] | held[:, None, :]] = 0.0
+    matrix[:, index, index] += np.where(held, 1.0, 0.0)
+    # Scaling to a unit diagonal keeps the solve clear of over- and underflow; a singular matrix is then never exact.
+    size = 1.0 / np.sqrt(np.maximum(np.abs(matrix[:, index, index]), 1e-300))
+    scaled = matrix * size[:, :, None] * size[:, None, :]
+    scaled[:, index, index] += 1e-14
+    try:
+        step = -np.linalg.solve(scaled, (size * gradient)[:, :, None])[:, :, 0] * size
+    except np.linalg.LinAlgError:
+        step = -gradient * size * size
+    return step, np.sum(step * gradient, axis=1) < 0
+
+
+def _judge(
+    here: Curvature,
+    there: Curvature,
+    step: Array,
+    descends: NDArray[np.bool_],
+    held: NDArray[np.bool_],
+    damping: Array,
+) -> tuple[NDArray[np.bool_], Array]:
+    """Which steps to accept, and the damping of the next: less where the quadratic model foretold the gain."""
+    foretold = -(np.sum(step * here.gradient, axis=1) + 0.5 * np.einsum("bi,bij,bj->b", step, here.hessian, step))
+    gain = here.value - there.value
+    finite = np.isfinite(there.value)
+    # Near the minimum gains drown in rounding; the gradient still tells which of two points is closer.
+    tie = (np.abs(gain) <= 1e-13 * here.value) & (_cosine(there, held) < 0.5 * _cosine(here, held))
+    accepted = finite & ((descends & (gain > 0)) | tie)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        trust = np.where(foretold > 0, gain / foretold, 0.0)
+    factor = np.select([~accepted, tie | (trust > 0.75), trust > 0.25], [4.0, 0.15, 0.5], 1.5)
+    return accepted, np.maximum(damping * factor, 1e-12)

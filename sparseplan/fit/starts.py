@@ -1,0 +1,49 @@
+"""Starting points: exponents at random over every plausible value, the rest by least squares."""
+
+import numpy as np
+
+from sparseplan.fit.model import B_N, BASE, LOG_F, LOG_O, SIGMA, Array, Design, E, bent, kappa_of
+
+_EXPONENTS = (0.03, 1.5)  # b_N, b_D
+_DENSITY_EXPONENTS = (0.2, 4.0)  # b_S
+_SMALLEST_SHARE = 0.02
+
+
+def make_starts(design: Design, measured: Array, count: int, rng: np.random.Generator) -> Array:
+    """Draw `count` parameter vectors, shape (count, P).
+
+    b_N, b_D and each family's exponent and share are drawn; the capacity term's size, E and c then follow from linear
+    least squares on relative residuals, each kept above a fiftieth of the mean loss.
+    """
+    theta = np.zeros((count, design.size))
+    b_N, b_D = (_log_uniform(_EXPONENTS, count, rng) for _ in range(2))
+    shape = np.ones((count, 1))
+    for family in range(len(design.families)):
+        b_S = _log_uniform(_DENSITY_EXPONENTS, count, rng)
+        share = rng.uniform(0.1, 0.9, size=count)
+        theta[:, kappa_of(family)] = b_S * share
+        theta[:, kappa_of(family) + 1] = b_S * (1.0 - share)
+    if design.families:
+        kappa, epsilon = (theta[:, len(BASE) + offset :: 2][:, design.family] for offset in (0, 1))
+        shape = 1.0 + kappa * bent(kappa, epsilon, design.u)[0]
+    columns = np.stack(
+        np.broadcast_arrays(
+            np.exp(-b_N[:, None] * design.x) * shape, np.exp(-b_D[:, None] * design.y), np.ones((count, 1))
+        ),
+        axis=2,
+    )
+    columns = columns / measured[None, :, None]
+    transposed = columns.transpose(0, 2, 1)
+    normal = transposed @ columns
+    normal[:, range(3), range(3)] *= 1.0 + 1e-9
+    sizes = np.linalg.solve(normal, transposed.sum(axis=2)[:, :, None])[:, :, 0]
+    F, numerator, c = np.maximum(sizes, _SMALLEST_SHARE * measured.mean()).T
+    theta[:, LOG_F], theta[:, B_N] = np.log(F), b_N
+    theta[:, LOG_O] = np.log(numerator + c)
+    theta[:, SIGMA] = b_D * numerator / (numerator + c)
+    theta[:, E] = b_D * c / (numerator + c)
+    return theta
+
+
+def _log_uniform(ends: tuple[float, float], count: int, rng: np.random.Generator) -> Array:
+    return np.exp(rng.uniform(np.log(ends[0]), np.log(ends[1]), size=count))
