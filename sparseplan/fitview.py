@@ -4,9 +4,10 @@ from pathlib import Path
 
 from rich.console import Console
 
+from sparseplan.console import open_table, say
 from sparseplan.fit.answer import FitAnswer
 from sparseplan.fit.influence import RunNote
-from sparseplan.report import open_table, print_caveats, say
+from sparseplan.report import print_caveats
 from sparseplan.units import format_count, format_sparsity
 
 

@@ -134,7 +134,7 @@ def fit(
     if json:
         print(to_json(result.answer))
         return
+    from sparseplan.console import open_console
     from sparseplan.fitview import print_fit
-    from sparseplan.report import open_console
 
     print_fit(open_console(), result.answer, written=out)
