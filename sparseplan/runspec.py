@@ -16,7 +16,7 @@ from sparseplan.arch import Shape, pruned_weights
 from sparseplan.pattern import Pattern, parse_pattern
 from sparseplan.schedule import Schedule
 
-TRAINING_VERSION = 1
+TRAINING_VERSION = 2
 """Part of every identity: raised when the training code changes what a specification's loss comes out as."""
 
 Positive = Annotated[float, Meta(gt=0)]

@@ -66,6 +66,21 @@ def test_a_later_token_never_moves_an_earlier_prediction():
     assert not torch.equal(hidden[0][0, 20:], hidden[1][0, 20:])
 
 
+def test_attention_sees_relative_positions_only():
+    # rotary positions: the score of a query and a key, both turned, depends on how far apart they are
+    from sparseplan.train.model import rotary_tables, rotate
+
+    cos, sin = rotary_tables(40, heads=2, head_width=8)  # 16 numbers a half: 2 heads x 4 of queries, then of keys
+    halves = torch.randn(2, 16, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    first, second = (half.expand(1, 40, 16) for half in halves)
+    turned = torch.stack(rotate(first, second, cos.double(), sin.double()))[:, 0]
+    score = torch.einsum("htw,hsw->wts", turned[..., :4], turned[..., 8:12]).sum(0)  # head 0: queries with keys
+    assert torch.allclose(score[3, 7], score[20, 24])
+    assert torch.allclose(score[30, 5], score[35, 10])
+    assert not torch.allclose(score[3, 7], score[3, 8])
+    assert torch.allclose(turned.square().sum(0), halves.square().sum(0).expand(40, 16))  # a rotation
+
+
 def test_training_learns_and_the_record_counts_what_was_trained(data, tmp_path):
     run = tiny_run(data, 0.75)
     record = train_alone(run, tmp_path)

@@ -35,7 +35,11 @@ class PrunableLinear(nn.Linear):
 
 
 class Block(nn.Module):
-    """Attention and MLP, each behind a norm and added to the residual stream."""
+    """Attention and MLP, each behind a norm and added to the residual stream.
+
+    The outputs of `qkv` are ordered so that rotation works on long contiguous runs: the first halves of all query
+    heads, then of all key heads, their second halves likewise, then the values.
+    """
 
     def __init__(self, shape: GptShape) -> None:
         super().__init__()
@@ -48,12 +52,14 @@ class Block(nn.Module):
         self.up = PrunableLinear(w, MLP_RATIO * w)
         self.down = PrunableLinear(MLP_RATIO * w, w)
 
-    def forward(self, x_BTW: Tensor, cos_TK: Tensor, sin_TK: Tensor) -> Tensor:
+    def forward(self, x_BTW: Tensor, cos_TW: Tensor, sin_TW: Tensor) -> Tensor:
         """Apply the block; the result has the shape of `x_BTW`."""
         B, T, W = x_BTW.shape
-        qkv = self.qkv(self.norm1(x_BTW)).view(B, T, 3, self.heads, W // self.heads)
-        q, k, v = (part.transpose(1, 2) for part in qkv.unbind(2))
-        q, k = rotate(q, cos_TK, sin_TK), rotate(k, cos_TK, sin_TK)
+        first, second, v = self.qkv(self.norm1(x_BTW)).split(W, dim=-1)
+        turned = rotate(first, second, cos_TW, sin_TW)
+        halves = [half.view(B, T, 2, self.heads, W // self.heads // 2) for half in turned]
+        q, k = (part.transpose(1, 2) for part in torch.cat(halves, dim=-1).to(v.dtype).unbind(2))
+        v = v.view(B, T, self.heads, W // self.heads).transpose(1, 2)
         attended = functional.scaled_dot_product_attention(q, k, v, is_causal=True)
         x_BTW = x_BTW + self.out(attended.transpose(1, 2).reshape(B, T, W))
         hidden = functional.relu(self.up(self.norm2(x_BTW))).square()
@@ -74,7 +80,7 @@ class Gpt(nn.Module):
         self.blocks = nn.ModuleList(Block(shape) for _ in range(shape.layers))
         self.norm = nn.RMSNorm(shape.width, eps=1e-6)
         self.head = nn.Linear(shape.width, shape.vocab, bias=False)
-        cos, sin = rotary_tables(shape.context, shape.width // shape.heads)
+        cos, sin = rotary_tables(shape.context, heads=shape.heads, head_width=shape.width // shape.heads)
         self.register_buffer("cos", cos, persistent=False)
         self.register_buffer("sin", sin, persistent=False)
         self._initialise(torch.Generator().manual_seed(seed))
@@ -105,20 +111,18 @@ class Gpt(nn.Module):
         return functional.cross_entropy(logits_BTV.flatten(0, 1).float(), targets_BT.flatten())
 
 
-def rotary_tables(context: int, head_width: int) -> tuple[Tensor, Tensor]:
-    """Cosines and sines of the rotary angles, each `(context, head_width / 2)`.
+def rotary_tables(context: int, *, heads: int, head_width: int) -> tuple[Tensor, Tensor]:
+    """Cosines and sines of the rotary angles, each `(context, W)`: one head's, for all query heads and all key heads.
 
     Source: Su et al. 2021, arXiv:2104.09864.
     """
     rates = ROTARY_BASE ** (-torch.arange(0, head_width, 2, dtype=torch.float64) / head_width)
-    angles = torch.outer(torch.arange(context, dtype=torch.float64), rates)
+    angles = torch.outer(torch.arange(context, dtype=torch.float64), rates).repeat(1, 2 * heads)
     return angles.cos().float(), angles.sin().float()
 
 
-def rotate(x_BHTK: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
-    """Turn the pairs (first half, second half) of every head by the angle of their position."""
-    T = x_BHTK.shape[2]
-    first, second = x_BHTK.chunk(2, dim=-1)
-    cos, sin = cos[:T], sin[:T]
-    turned = torch.cat((first * cos - second * sin, second * cos + first * sin), dim=-1)
-    return turned.to(x_BHTK.dtype)
+def rotate(first: Tensor, second: Tensor, cos_TW: Tensor, sin_TW: Tensor) -> tuple[Tensor, Tensor]:
+    """Turn pairs (first, second), each `(B, T, W)`, by the angle of their position."""
+    T = first.shape[1]
+    cos, sin = cos_TW[:T], sin_TW[:T]
+    return torch.addcmul(first * cos, second, sin, value=-1), torch.addcmul(second * cos, first, sin)

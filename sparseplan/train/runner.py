@@ -69,16 +69,17 @@ class Runner:
     def seconds(self, batch: Batch, *, repeats: int = 10) -> float:
         """Time of one update, on a training that is left as it was."""
         saved = _Saved(self._state)
-        for _ in range(_WARM_UP):
-            self(batch)
-        _wait(self._device)
-        start = time.perf_counter()
-        for _ in range(repeats):
-            self(batch)
-        _wait(self._device)
-        elapsed = (time.perf_counter() - start) / repeats
-        saved.restore()
-        return elapsed
+        try:
+            for _ in range(_WARM_UP):
+                self(batch)
+            _wait(self._device)
+            start = time.perf_counter()
+            for _ in range(repeats):
+                self(batch)
+            _wait(self._device)
+            return (time.perf_counter() - start) / repeats
+        finally:
+            saved.restore()
 
     def loss(self, batch: Batch) -> Tensor:
         """Mean loss of a batch in the run's dtype, with gradients to come."""
