@@ -5,6 +5,7 @@ import math
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from training import SHAPE, STEPS, StopAfter, job_of, tiny_run, train_all, train
 
 from sparseplan.errors import SparseplanError
 from sparseplan.job import (
+    EXIT_OUT_OF_MEMORY,
     RunRecord,
     TrunkRecord,
     kept_checkpoint,
@@ -172,14 +174,45 @@ def test_a_bad_job_is_one_line_and_exit_2(data, tmp_path, capfd):
     from sparseplan.train.__main__ import main
 
     (tmp_path / "job.json").write_text("{}")
-    assert main([str(tmp_path / "job.json")]) == 2
+    stop = threading.Event()
+    assert main([str(tmp_path / "job.json")], stop=stop) == 2
     changed = msgspec.structs.replace(data, train=msgspec.structs.replace(data.train, sha256="0" * 64))
     segment = plan_segments([tiny_run(changed)]).segments[0]
     (tmp_path / "changed.json").write_bytes(to_json(job_of(segment, tmp_path)))
-    assert main([str(tmp_path / "changed.json")]) == 2
+    assert main([str(tmp_path / "changed.json")], stop=stop) == 2
     first, second = capfd.readouterr().err.splitlines()
     assert "expected a job file" in first
     assert "the data changed since this run was specified" in second
+
+
+def test_one_process_does_several_jobs_and_skips_those_that_are_done(data, tmp_path):
+    from sparseplan.train.__main__ import main
+
+    paths = []
+    for number, segment in enumerate(plan_segments([tiny_run(data), tiny_run(data, 0.5)]).segments):
+        path = tmp_path / f"{number}.json"
+        path.write_bytes(to_json(job_of(segment, tmp_path)))
+        paths.append(str(path))
+    assert main(paths, stop=threading.Event()) == 0
+    results = sorted(tmp_path.glob("*[0-9a-f].json"))
+    first = {path: path.stat().st_mtime_ns for path in results}
+    assert main(paths, stop=threading.Event()) == 0
+    assert {path: path.stat().st_mtime_ns for path in results} == first
+    stopped = threading.Event()
+    stopped.set()
+    (tmp_path / f"{plan_segments([tiny_run(data)]).segments[0].id}.json").unlink()
+    assert main(paths, stop=stopped) == 130
+
+
+def test_running_out_of_memory_has_its_own_exit_status(data, tmp_path, capfd, monkeypatch):
+    from sparseplan.train import __main__ as entry
+
+    def exhausted(*_args: object, **_more: object) -> None:
+        raise RuntimeError("[enforce fail at alloc_cpu.cpp:1] DefaultCPUAllocator: can't allocate memory: 9 bytes")
+
+    monkeypatch.setattr(entry, "do", exhausted)
+    assert entry.main(["job.json"], stop=threading.Event()) == EXIT_OUT_OF_MEMORY
+    assert "job.json: out of memory" in capfd.readouterr().err
 
 
 def test_a_full_disk_costs_a_rolling_checkpoint_and_no_number(data, tmp_path, monkeypatch):
@@ -338,8 +371,6 @@ def write_source_text(folder: Path):
 
 
 def test_training_objects_refuse_a_file_that_is_too_short(data, tmp_path):
-    import threading
-
     few = msgspec.structs.replace(data, valid=msgspec.structs.replace(data.valid, tokens=32))
     segment = plan_segments([tiny_run(few)]).segments[0]
     with pytest.raises(SparseplanError, match="more than 32 tokens, found 32"):

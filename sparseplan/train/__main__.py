@@ -38,14 +38,11 @@ def do(path: Path, *, stop: threading.Event) -> None:
     training.clean_up()
 
 
-def main(arguments: list[str]) -> int:
-    """Do the jobs named on the command line; returns the exit status."""
+def main(arguments: list[str], *, stop: threading.Event) -> int:
+    """Do the jobs named on the command line until asked to stop; returns the exit status."""
     if not arguments:
         print(f"expected one job file or more: {__doc__}", file=sys.stderr)
         return EXIT_BAD_INPUT
-    stop = threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: stop.set())
     for argument in arguments:
         try:
             do(Path(argument), stop=stop)
@@ -67,4 +64,7 @@ def main(arguments: list[str]) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    asked_to_stop = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: asked_to_stop.set())
+    sys.exit(main(sys.argv[1:], stop=asked_to_stop))

@@ -273,10 +273,13 @@ def _device(name: str) -> torch.device:
         raise SparseplanError(
             f"expected the device {name}, found no CUDA; choose the device cpu, or install CUDA torch."
         )
-    device = torch.device(name)
-    if device.type == "cuda":
-        torch.cuda.set_device(device)
-    return device
+    if not name.startswith("cuda"):
+        return torch.device(name)
+    index = torch.device(name).index or 0
+    if index >= torch.cuda.device_count():
+        raise SparseplanError(f"expected one of {torch.cuda.device_count()} CUDA devices, found {name}.")
+    torch.cuda.set_device(index)
+    return torch.device("cuda", index)
 
 
 def _versions(device: torch.device) -> dict[str, str]:

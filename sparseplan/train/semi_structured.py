@@ -5,6 +5,7 @@ device at hand finds it right and faster (`choose`); elsewhere 2:4 is trained by
 Compression doesn't check the pattern, so we do; it is done anew for every product, since every update moves the weight.
 """
 
+import warnings
 from collections.abc import Callable
 from typing import Any, NamedTuple, Protocol
 
@@ -29,6 +30,9 @@ class Backend(Protocol):
 
 class CuSparseLt:
     """torch's semi-structured tensors on cuSPARSELt, the one backend that runs on Hopper."""
+
+    def __init__(self) -> None:
+        warnings.filterwarnings("ignore", message="The PyTorch API of SparseSemiStructuredTensor is in prototype")
 
     def compress(self, weight: Tensor) -> Any:
         """Compress a bfloat16 CUDA weight."""
