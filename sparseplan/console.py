@@ -4,14 +4,13 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-NARROWEST = 100  # a narrower terminal wraps our lines itself: better than a number cut short
+# Wider than any table of ours: a narrow terminal wraps a line itself, which is better than a number cut short.
+_WIDTH = 10_000
 
 
-def open_console(*, stderr: bool = False) -> Console:
+def open_console() -> Console:
     """A console that colours and frames on a terminal, and neither wraps nor decorates where piped."""
-    console = Console(stderr=stderr, highlight=False)
-    width = max(console.width, NARROWEST) if console.is_terminal else 1000
-    return Console(stderr=stderr, highlight=False, width=width)
+    return Console(highlight=False, width=_WIDTH)
 
 
 def open_table(console: Console, *columns: str, text_columns: int = 1) -> Table:
@@ -23,5 +22,5 @@ def open_table(console: Console, *columns: str, text_columns: int = 1) -> Table:
 
 
 def say(console: Console, line: str = "", *, style: str | None = None) -> None:
-    """Print one line as it is, however wide the console."""
-    console.print(line, soft_wrap=True, markup=False, style=style)
+    """Print one line as it is, however wide the console; control characters from a file don't reach the terminal."""
+    console.print("".join(c for c in line if c.isprintable()), soft_wrap=True, markup=False, style=style)

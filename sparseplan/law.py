@@ -18,6 +18,9 @@ from sparseplan.schedule import Schedule
 DEFAULT_LAW = "frantar2023-t5-c4"
 _FAMILY = r"^(unstructured|n:([2-9]|[1-5][0-9]|6[0-4]))$"
 
+_ENCODINGS: dict[str, np.dtype[Any]] = {"float32-base64": np.dtype("<f4"), "float64-base64": np.dtype("<f8")}
+_FLOAT32_HOLDS = (1e-35, 1e35)
+
 Positive = Annotated[float, Meta(gt=0)]
 Family = Annotated[str, Meta(pattern=_FAMILY, description="A pattern family: unstructured, n:4, n:8, ...")]
 
@@ -71,8 +74,8 @@ class Draws(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     count: Annotated[int, Meta(ge=2, le=1_000_000, description="Number of draws, the rows of the table.")]
     columns: Annotated[list[str], Meta(min_length=1, max_length=1000, description="Coefficient names, in order.")]
-    data: Annotated[str, Meta(description="Row-major little-endian float32, in base64.")]
-    encoding: Literal["float32-base64"] = "float32-base64"
+    data: Annotated[str, Meta(description="Row-major little-endian floats, in base64.")]
+    encoding: Literal["float32-base64", "float64-base64"] = "float32-base64"
     method: Annotated[str, Meta(description="How the draws were made.")] = ""
 
     def __post_init__(self) -> None:
@@ -86,17 +89,22 @@ class Draws(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
             raw = base64.b64decode(self.data, validate=True)
         except ValueError as problem:
             raise ValueError(f"draws.data: expected base64 text, found what isn't ({problem})") from None
-        size = 4 * self.count * len(self.columns)
+        kind = _ENCODINGS[self.encoding]
+        size = kind.itemsize * self.count * len(self.columns)
         if len(raw) != size:
             shape = f"{self.count} draws of {len(self.columns)} columns"
             raise ValueError(f"draws.data: expected {size} bytes for {shape}, found {len(raw)}")
-        return np.frombuffer(raw, dtype="<f4").reshape(self.count, len(self.columns)).astype(np.float64)
+        return np.frombuffer(raw, dtype=kind).reshape(self.count, len(self.columns)).astype(np.float64)
 
     @classmethod
     def pack(cls, columns: list[str], table: NDArray[np.float64], *, method: str) -> "Draws":
-        """Pack a table of draws, shape (count, len(columns)), for a law file."""
-        data = base64.b64encode(np.ascontiguousarray(table, dtype="<f4").tobytes()).decode("ascii")
-        return cls(count=len(table), columns=columns, data=data, method=method)
+        """Pack a table of draws, shape (count, len(columns)), for a law file; in float32 where that holds them."""
+        sizes = np.abs(table[table != 0.0])
+        small = sizes.size == 0 or (sizes.max() < _FLOAT32_HOLDS[1] and sizes.min() > _FLOAT32_HOLDS[0])
+        encoding: Literal["float32-base64", "float64-base64"] = "float32-base64" if small else "float64-base64"
+        raw = np.ascontiguousarray(table, dtype=_ENCODINGS[encoding]).tobytes()
+        data = base64.b64encode(raw).decode("ascii")
+        return cls(count=len(table), columns=columns, data=data, encoding=encoding, method=method)
 
 
 class _Common(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="form"):
@@ -155,17 +163,23 @@ def family_used(law: SparseLaw, family: str) -> str:
         return family
     if "unstructured" in law.sparsity:
         return "unstructured"
+    what = family if family == "unstructured" else f"{family}, nor for unstructured sparsity"
     raise LawError(
-        f"the law {law.name!r} has no coefficients for {family}, nor for unstructured sparsity; "
+        f"the law {law.name!r} has no coefficients for {what}; "
         f"it has {', '.join(law.sparsity)}. Choose one of these with --pattern."
     )
 
 
 def dense_coefficients(law: Law) -> Coefficients:
-    """The law's coefficients for dense models; a sparse law answers from the set of its first family."""
+    """The law's coefficients for dense models; a sparse law answers from `main_family`."""
     if isinstance(law, DenseLaw):
         return chinchilla.as_coefficients(*_values(law.coefficients))
-    return coefficients(law, next(iter(law.sparsity)))
+    return coefficients(law, main_family(law))
+
+
+def main_family(law: SparseLaw) -> str:
+    """The pattern family that speaks for the law where none is asked for: unstructured, else the first it has."""
+    return "unstructured" if "unstructured" in law.sparsity else next(iter(law.sparsity))
 
 
 def coefficients(law: Law, family: str) -> Coefficients:
@@ -194,20 +208,34 @@ def require_sparse(law: Law) -> SparseLaw:
 
 
 def coefficient_draws(law: Law, family: str | None) -> Coefficients | None:
-    """Bootstrap draws of the seven coefficients, each of shape (K,); None where the law carries none.
+    """Bootstrap draws of the seven coefficients, each of shape (K,); None where none of them was drawn.
 
     Coefficients that were not drawn (a frozen base, say) keep their one value. `family` None asks for the dense law.
     """
     if law.draws is None:
         return None
+    columns = _columns(law, family)
+    if not any(column in law.draws.columns for column in columns):
+        return None
     table = dict(zip(law.draws.columns, law.draws.table().T, strict=True))
+    values = [table.get(column, np.full(law.draws.count, value)) for column, value in columns.items()]
+    return chinchilla.as_coefficients(*values) if isinstance(law, DenseLaw) else Coefficients(*values)
+
+
+def undrawn(law: Law, family: str | None) -> list[str]:
+    """The coefficients, named as draws are, that the law's draws hold at one value; empty without draws."""
+    if law.draws is None:
+        return []
+    return [column for column in _columns(law, family) if column not in law.draws.columns]
+
+
+def _columns(law: Law, family: str | None) -> dict[str, float]:
+    """The coefficients that answer for a family, by column name, in the order of the form."""
     if isinstance(law, DenseLaw):
-        return chinchilla.as_coefficients(*(table.get(name, value) for name, value in _items(law.coefficients)))
-    chosen = family_used(law, family) if family is not None else next(iter(law.sparsity))
-    return Coefficients(
-        *(table.get(f"{chosen}.{name}", value) for name, value in _items(law.sparsity[chosen])),
-        *(table.get(name, value) for name, value in _items(law.coefficients)),
-    )
+        return dict(_items(law.coefficients))
+    chosen = main_family(law) if family is None else family_used(law, family)
+    own = {f"{chosen}.{name}": value for name, value in _items(law.sparsity[chosen])}
+    return own | dict(_items(law.coefficients))
 
 
 def _items(struct: Struct) -> list[tuple[str, float]]:

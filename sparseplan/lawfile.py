@@ -14,7 +14,7 @@ import yaml
 from sparseplan import yamlfile
 from sparseplan.errors import LawError, nearest
 from sparseplan.files import write_text
-from sparseplan.law import Law, SparseLaw, draw_columns
+from sparseplan.law import Law, SparseLaw, coefficient_draws, draw_columns
 
 LAWS_VARIABLE = "SPARSEPLAN_LAWS"
 BUILTIN_LAWS = Path(__file__).parent / "builtin" / "laws"
@@ -71,6 +71,9 @@ def _checked(document: yamlfile.Document) -> Law:
                 )
     if isinstance(law, SparseLaw):
         for family, chosen in law.sparsity.items():
+            drawn = coefficient_draws(law, family)
+            if drawn is not None and np.any(np.asarray(drawn.a_S) + drawn.c_S <= 0):
+                raise LawError(f"{document.where(('draws', 'data'))}expected draws of {family}'s a_S + c_S above 0.")
             if chosen.a_S + chosen.c_S <= 0:
                 raise LawError(f"{document.where(('sparsity', family))}expected a_S + c_S above 0, found both 0.")
     return law
@@ -132,12 +135,19 @@ def law_files() -> Iterator[tuple[str, Path]]:
     for path in sorted(Path("calibration").glob("*/law.yaml")):
         yield _name_in(path) or path.parent.name, path
     for entry in os.environ.get(LAWS_VARIABLE, "").split(os.pathsep):
-        if entry:
-            place = Path(entry)
-            for path in [place] if place.is_file() else sorted([*place.glob("*.yaml"), *place.glob("*/law.yaml")]):
-                yield _name_in(path) or path.stem, path
+        for path in _files_at(entry) if entry else ():
+            yield _name_in(path) or path.stem, path
     for path in builtin_laws():
         yield path.stem, path
+
+
+def _files_at(entry: str) -> list[Path]:
+    """The law file or the folder's law files that an entry of the variable names; none where it names nothing."""
+    try:
+        place = Path(entry).expanduser()
+        return [place] if place.is_file() else sorted([*place.glob("*.yaml"), *place.glob("*/law.yaml")])
+    except (OSError, RuntimeError, ValueError):  # an entry that no file system can mean
+        return []
 
 
 @cache

@@ -12,7 +12,7 @@ from sparseplan.lawfile import law_files, read_law
 from sparseplan.laws.frantar2023 import size_multiplier
 from sparseplan.lawtools.check import size_multipliers
 from sparseplan.lawtools.diff import Change, LawDiff
-from sparseplan.plan.answer import bounds
+from sparseplan.plan.confidence import bounds
 from sparseplan.report import format_bounds
 from sparseplan.units import format_count, format_sparsity
 

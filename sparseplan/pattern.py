@@ -29,7 +29,7 @@ class Pattern:
     @property
     def sparsity(self) -> float | None:
         """The one sparsity that this pattern makes, None where there are several."""
-        return None if self.group is None or self.kept is None else 1.0 - self.kept / self.group
+        return None if self.group is None or self.kept is None else (self.group - self.kept) / self.group
 
     @property
     def sparsities(self) -> tuple[float, ...] | None:
@@ -44,7 +44,7 @@ class Pattern:
             return None
         if self.sparsity is not None:
             return (self.sparsity,)
-        return tuple(1.0 - kept / self.group for kept in range(self.group, 0, -1))
+        return tuple(zeros / self.group for zeros in range(self.group))
 
     def __str__(self) -> str:
         if self.group is None:

@@ -6,8 +6,9 @@ from rich.console import Console
 from rich.table import Table
 
 from sparseplan.console import open_table, say
-from sparseplan.plan.answer import Answer, Bounds
+from sparseplan.plan.answer import Answer
 from sparseplan.plan.caveats import Warning
+from sparseplan.plan.confidence import Bounds
 from sparseplan.plan.prediction import Prediction
 from sparseplan.units import format_count, format_percent, format_scientific, format_sparsity
 
@@ -39,7 +40,7 @@ def print_answer(console: Console, answer: Answer) -> None:
 
 def _plan_table(console: Console, answer: Answer) -> Table:
     plan, dense, intervals = answer.plan, answer.dense, answer.intervals
-    columns = ["", "sparse plan" if plan.sparsity > 0 else "plan (dense)"]
+    columns = ["", _plan_name(answer)]
     if intervals is not None:
         columns.append(f"{100 * intervals.level:.0f}% interval")
     table = open_table(console, *columns, "dense plan")
@@ -55,6 +56,12 @@ def _plan_table(console: Console, answer: Answer) -> Table:
             cells.append(format_bounds(getattr(intervals, key), write))
         table.add_row(noun, *cells, write(getattr(dense, key)))
     return table
+
+
+def _plan_name(answer: Answer) -> str:
+    if answer.plan.sparsity == 0:
+        return "plan (dense)"
+    return "sparse plan" if answer.comparison.loss_gain >= 0 else f"{answer.pattern} plan"
 
 
 def _question(answer: Answer) -> str:
@@ -83,10 +90,12 @@ def format_bounds(bounds: Bounds, write: Callable[[float], str]) -> str:
 def _gain(answer: Answer) -> list[str]:
     comparison, plan = answer.comparison, answer.plan
     lines: list[str] = []
-    if plan.sparsity == 0:
+    if plan.sparsity == 0 and comparison.unlimited_sparsity:
+        lines.append("No sparsity is allowed here, though the law would take some: see below.")
+    elif plan.sparsity == 0:
         lines.append("Sparsity does not pay here: no allowed sparsity reaches a lower loss than the dense plan.")
     elif comparison.loss_gain < 0:
-        lines.append(f"This pattern loses {-comparison.loss_gain:.4f} nats against the dense plan.")
+        lines.append(f"This pattern loses {-comparison.loss_gain:.4f} nats; {_equal_loss(answer)}.")
     else:
         lines.append(f"Sparsity gains {comparison.loss_gain:.4f} nats; {_equal_loss(answer)}.")
     if answer.intervals:
@@ -105,11 +114,17 @@ def _equal_loss(answer: Answer) -> str:
     if needed is None:
         return "a dense model of this size can't reach the sparse plan's loss at any budget"
     ratio = needed / answer.plan.train_flops
-    return f"a dense model needs {format_scientific(needed)} FLOPs for the same loss, {_times(ratio)} the budget"
+    spread = ""
+    if answer.intervals and answer.intervals.compute_ratio[0] > 0:
+        low, high = answer.intervals.compute_ratio
+        spread = f" ({format_bounds((1 / high, 1 / low), _times)})"
+    return (
+        f"a dense model needs {format_scientific(needed)} FLOPs for the same loss, {_times(ratio)} the budget{spread}"
+    )
 
 
 def _times(ratio: float) -> str:
-    """Write a ratio with three digits.
+    """Write a ratio with three digits; infinite where there is none.
 
     >>> _times(1.154), _times(70.16), _times(0.02), _times(123456.0)
     ('1.15x', '70.2x', '0.02x', '1.23e5x')
@@ -129,7 +144,9 @@ def summary(answer: Answer) -> str:
     if answer.intervals and answer.intervals.sparsity[0] != answer.intervals.sparsity[1]:
         sparsity += f" ({format_bounds(answer.intervals.sparsity, format_sparsity)})"
     needed = answer.comparison.compute_ratio
-    against = f"dense needs {_times(1 / needed)} the compute" if needed else f"dense at best {dense.loss:.3f} here"
+    against = f"dense reaches {dense.loss:.3f}"
+    if needed:
+        against = f"dense needs {'only ' if needed > 1 else ''}{_times(1 / needed)} the compute"
     model = f"{format_count(plan.nonzero_params)} non-zero of {format_count(plan.dense_params)} weights"
     return f"{budget}: S = {sparsity}, {model} on {run}; {against} ({source})"
 
@@ -150,10 +167,8 @@ def print_prediction(console: Console, prediction: Prediction) -> None:
     size = f"{format_count(given.nonzero_params)} non-zero of {format_count(given.dense_params)} parameters"
     data = f"{format_count(given.data_seen)} {given.data_unit}s"
     say(console, f"{size}, S = {format_sparsity(given.sparsity)}, {data}; law {prediction.law.name}")
-    if prediction.size_multiplier is not None:
+    if prediction.size_multiplier is not None and given.sparsity > 0:
         equal = format_count(given.nonzero_params * prediction.size_multiplier)
-        say(
-            console,
-            f"As capable as a dense model of {equal}, {prediction.size_multiplier:.2f}x the non-zero parameters.",
-        )
+        ratio = _times(prediction.size_multiplier)
+        say(console, f"As capable as a dense model of {equal}, {ratio} the non-zero parameters.")
     print_caveats(console, prediction.warnings)

@@ -5,14 +5,14 @@ import re
 
 from sparseplan.errors import QuantityError
 
-_FACTORS = {"": 1.0, "k": 1e3, "m": 1e6, "b": 1e9, "g": 1e9, "t": 1e12, "p": 1e15, "e": 1e18, "z": 1e21}
-_NUMBER = re.compile(r"([+-]?(?:\d[\d_]*(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?)\s*([kKmMbBgGtTpPeEzZ]?)", re.ASCII)
+_FACTORS = {"": 1.0, "k": 1e3, "m": 1e6, "b": 1e9, "g": 1e9, "t": 1e12, "p": 1e15}
+_NUMBER = re.compile(r"([+-]?(?:\d[\d_]*(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?)\s*([kKmMbBgGtTpP]?)", re.ASCII)
 _DURATION = re.compile(r"(?:(\d+(?:\.\d+)?)d)?(?:(\d+(?:\.\d+)?)h)?(?:(\d+(?:\.\d+)?)m(?:in)?)?(?:(\d+(?:\.\d+)?)s)?")
 _SECONDS = (86400.0, 3600.0, 60.0, 1.0)
 
 
 def parse_number(text: str) -> float:
-    """Read a finite number with an optional suffix k, M, B (or G), T, P, E, Z; case doesn't matter.
+    """Read a finite number with an optional suffix k, M, B (or G), T, P; case doesn't matter.
 
     Raises:
         QuantityError: if the text isn't such a number.
@@ -123,6 +123,8 @@ def format_scientific(value: float) -> str:
     >>> format_scientific(1e23), format_scientific(2.346e19)
     ('1e23', '2.35e19')
     """
+    if not math.isfinite(value):
+        return str(value)
     mantissa, exponent = f"{value:.2e}".split("e")
     return f"{mantissa.rstrip('0').rstrip('.')}e{int(exponent)}"
 
@@ -142,7 +144,7 @@ def format_sparsity(value: float) -> str:
     >>> format_sparsity(0.875), format_sparsity(0.99996)
     ('87.5%', '99.996%')
     """
-    return format_percent(value) if value < 0.9995 else f"{100 * value:.7g}%"
+    return format_percent(value) if value < 0.9995 else f"{100 * value:.12g}%"
 
 
 def format_duration(seconds: float) -> str:

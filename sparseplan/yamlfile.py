@@ -19,6 +19,8 @@ from sparseplan.errors import SparseplanError, nearest
 
 MAX_BYTES = 16 * 2**20
 MAX_DEPTH = 32
+MAX_VALUES = 100_000
+MAX_DIGITS = 300
 _PLAIN_TAGS = {f"tag:yaml.org,2002:{kind}" for kind in ("map", "seq", "str", "int", "float", "bool", "null")}
 _Base: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _ERROR_PATH = re.compile(r"(?P<what>.*?)(?: - at (?:`key` in )?`\$\.?(?P<path>.*)`)?", re.DOTALL)
@@ -86,10 +88,13 @@ def read_document(path: Path, *, kind: str, error: type[SparseplanError]) -> Doc
         SparseplanError: of the class `error`, if the file can't be read or holds what is refused here.
     """
     try:
-        size = path.stat().st_size
-        if size > MAX_BYTES:
-            raise error(f"{path}: expected a {kind} of at most {MAX_BYTES >> 20} MiB, found {size / 2**20:.0f} MiB.")
-        text = path.read_text(encoding="utf-8")
+        if not path.is_file() and path.exists():
+            raise error(f"{path}: expected a {kind}, found what is no plain file.")
+        with path.open("rb") as file:
+            raw = file.read(MAX_BYTES + 1)
+        if len(raw) > MAX_BYTES:
+            raise error(f"{path}: expected a {kind} of at most {MAX_BYTES >> 20} MiB, found a larger one.")
+        text = raw.decode("utf-8")
     except OSError as problem:
         raise error(f"{path}: can't read this {kind}: {problem.strerror or problem}.") from None
     except UnicodeDecodeError as problem:
@@ -124,11 +129,13 @@ def parse_document(text: str, *, source: str, kind: str, error: type[SparseplanE
 def _refuse_depth_and_aliases(text: str, *, source: str, kind: str, error: type[SparseplanError]) -> None:
     """Look through the events, which come one by one, before a composer that recurses sees the text."""
     depth = 0
-    for event in yaml.parse(text, Loader=_Loader):
+    for count, event in enumerate(yaml.parse(text, Loader=_Loader)):
         line = event.start_mark.line + 1 if event.start_mark is not None else 1
-        if isinstance(event, yaml.AliasEvent):
-            what = f"expected plain values, found an alias; write the value out, a {kind} has no anchors"
+        if getattr(event, "anchor", None) is not None:  # of an anchor, or of an alias to one
+            what = f"expected plain values, found an anchor or alias; write the value out, a {kind} has none"
             raise error(f"{source}:{line}: {what}.")
+        if count > MAX_VALUES:
+            raise error(f"{source}:{line}: expected a {kind} of at most {MAX_VALUES} values.")
         depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
         if depth > MAX_DEPTH:
             raise error(f"{source}:{line}: expected a {kind} nested at most {MAX_DEPTH} deep.")
@@ -161,6 +168,8 @@ def _inspect(node: yaml.Node, key: Key, lines: dict[Key, int], *, source: str, e
     elif isinstance(node, yaml.SequenceNode):
         for index, child in enumerate(node.value):
             _inspect(child, (*key, index), lines, source=source, error=error)
+    elif node.tag == "tag:yaml.org,2002:int" and len(node.value) > MAX_DIGITS:
+        raise refuse(f"expected a number of at most {MAX_DIGITS} digits")
     elif node.tag == "tag:yaml.org,2002:float" and not _is_finite(node.value):
         raise refuse(f"expected a finite number, found {node.value}")
 
@@ -192,12 +201,12 @@ def _explain(document: Document, into: Any, message: str, reasons: Mapping[str, 
     match = _ERROR_PATH.fullmatch(message)
     assert match is not None
     what, key = match["what"], _locate(document.data, into, message, match["path"] or "")
-    if unknown := re.fullmatch(r"Object contains unknown field `(.*)`", what):
+    if unknown := re.fullmatch(r"Object contains unknown field `(.*)`", what, re.DOTALL):
         name = unknown[1]
         known = _known_fields(into, document.data, key)
         close = nearest(name, known) or (f"; known here: {', '.join(known)}" if known else "")
         return f"{document.where((*key, name))}unknown key{close}."
-    if missing := re.fullmatch(r"Object missing required field `(.*)`", what):
+    if missing := re.fullmatch(r"Object missing required field `(.*)`", what, re.DOTALL):
         return f"{document.where(key)}the key {missing[1]!r} is missing; add it."
     found = document.data
     for step in key:
@@ -209,8 +218,8 @@ def _explain(document: Document, into: Any, message: str, reasons: Mapping[str, 
             return f"{where}expected a key of the form {wanted[1].removeprefix('`str` matching regex ')}."
         expected = wanted[1]
         for word, plain in _TYPE_WORDS.items():
-            expected = expected.replace(word, plain)
-        expected = expected.replace(" | ", " or ")
+            expected = expected.replace(word, plain).replace(word.strip("`"), plain.replace("nothing", "null"))
+        expected = expected.replace(" | ", " or ").replace("`", "")
         reason = reasons.get(str(key[-1]), "") if key and isinstance(found, float | int) else ""
         return f"{document.where(key)}expected {expected}, found {_shown(found)}. {reason}".rstrip()
     if what.startswith("Invalid"):

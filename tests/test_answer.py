@@ -116,7 +116,6 @@ def test_a_pattern_without_coefficients_borrows_the_unstructured_ones_and_says_s
     result = answer(t5, question(t5, 1e20, nonzero_params=1e8, pattern="2:4"))
     assert result.plan.sparsity == 0.5
     assert "pattern-borrowed" in codes(result)
-    assert result.robust is None
 
 
 def test_what_holds_anyway_is_the_plan_with_the_size_free(t5: SparseLaw) -> None:
@@ -132,7 +131,7 @@ def test_both_sizes_at_once_contradict_each_other(t5: SparseLaw) -> None:
 
 
 def test_numbers_beyond_floating_point_are_refused_not_answered(t5: SparseLaw) -> None:
-    with pytest.raises(PlanError, match="floating point"):
+    with pytest.raises(PlanError, match="which no training has"):
         answer(t5, question(t5, 1e-300, nonzero_params=1e300))
 
 

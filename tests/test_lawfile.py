@@ -80,6 +80,7 @@ def test_numbers_in_powers_of_ten_are_numbers(number: str) -> None:
         ("name: team-gpt", "name: team gpt", "law.yaml:2: name: expected text matching"),
         ("tokens_per_unit: 1", "tokens_per_unit: 0", "law.yaml:6: tokens_per_unit: expected a number > 0.0, found 0."),
         ("schedule:", "range: {sparsity: [0.9, 0.1]}\nschedule:", "law.yaml:11: range: sparsity: expected [smallest"),
+        ("schedule:", '"a\\nb": 1\nschedule:', "unknown key"),
         ("schedule:", "name: again\nschedule:", "law.yaml:11: name: expected each key once, found it twice"),
     ],
 )
@@ -95,7 +96,10 @@ def test_a_mistake_is_named_by_line_and_key(old: str, new: str, expected: str) -
         ("just words", "expected a mapping, found 'just words'"),
         ("[1, 2]", "expected a mapping, found a list of 2"),
         ("a: [1, 2", "syntax error"),
-        ("a: &x 1\nb: *x", "found an alias"),
+        ("a: &x 1\nb: *x", "found an anchor or alias"),
+        ("a: &x 1", "found an anchor or alias"),
+        ("{a: " + "9" * 5000 + "}", "at most 300 digits"),
+        ("[" + "1," * 120_000 + "]", "at most 100000 values"),
         ("a: !!python/object/apply:os.system ['true']", "found the tag"),
         ("a: !!binary aGk=", "found the tag"),
         ("[" * 50_000, "nested at most"),
@@ -111,7 +115,7 @@ def test_what_is_no_law_is_refused(text: str, expected: str) -> None:
 
 def test_an_alias_bomb_is_refused_before_it_unfolds() -> None:
     bomb = "a0: &a0 [x, x]\n" + "".join(f"a{i}: &a{i} [*a{i - 1}, *a{i - 1}]\n" for i in range(1, 60))
-    assert "found an alias" in refusal(bomb)
+    assert "found an anchor or alias" in refusal(bomb)
 
 
 def test_binary_and_huge_and_missing_files_are_refused(tmp_path: Path) -> None:
@@ -123,8 +127,9 @@ def test_binary_and_huge_and_missing_files_are_refused(tmp_path: Path) -> None:
     for path, expected in ((binary, "UTF-8"), (huge, "at most 16 MiB"), (tmp_path / "no.yaml", "No such file")):
         with pytest.raises(LawError, match=expected):
             read_law(path)
-    with pytest.raises(LawError, match="can't read"):
-        read_law(tmp_path)
+    for special in (tmp_path, Path("/dev/zero")):
+        with pytest.raises(LawError, match="no plain file"):
+            read_law(special)
 
 
 @settings(suppress_health_check=[HealthCheck.too_slow])
@@ -189,7 +194,7 @@ def test_a_coefficient_that_was_not_drawn_keeps_its_value(t5: SparseLaw) -> None
     drawn = coefficient_draws(law, "unstructured")
     assert drawn is not None
     assert np.asarray(drawn.b_N) == pytest.approx([0.2, 0.3])
-    assert drawn.c == 0.651
+    assert np.asarray(drawn.c).tolist() == [0.651, 0.651]
 
 
 @pytest.mark.parametrize(

@@ -13,8 +13,10 @@ from sparseplan import __version__
 from sparseplan.cli import contour, fit, laws, optimal, predict
 from sparseplan.errors import SparseplanError
 
+MAX_MESSAGE = 2000  # what a person reads; a mistyped argument may be longer
+
 # Base class of the usage errors of whichever click is underneath: typer's own since 0.26, the package before.
-_ClickError: type[Exception] = typer.BadParameter.__mro__[2]
+_ClickError: type[Exception] = next(c for c in typer.BadParameter.__mro__ if c.__name__ == "ClickException")
 
 app = typer.Typer(
     name="sparseplan",
@@ -50,6 +52,9 @@ def main() -> NoReturn:
 
 def run(arguments: list[str]) -> int:
     """Run one command; returns the exit code. Errors that the user can mend are one message on stderr."""
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")  # a name with an umlaut is no reason to fail
     try:
         status = app(arguments, prog_name="sparseplan", standalone_mode=False)
         sys.stdout.flush()
@@ -62,6 +67,8 @@ def run(arguments: list[str]) -> int:
         # The reader went away (as `| head` does); point stdout elsewhere so that the interpreter's own flush succeeds.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    except OSError as problem:
+        return _no_output(problem)
     except _ClickError as problem:
         return _usage_error(problem)
     return status if isinstance(status, int) else 0
@@ -71,12 +78,20 @@ def _usage_error(problem: BaseException) -> int:
     message = problem.format_message()  # type: ignore[attr-defined]
     context = getattr(problem, "ctx", None)
     if type(problem).__name__ == "NoArgsIsHelpError":
-        print(message)
+        print(message, file=sys.stderr)
         return 2
     path = context.command_path if context is not None else "sparseplan"
     return _complain(f"{message} See {path} --help.")
 
 
+def _no_output(problem: OSError) -> int:
+    """A full disk behind a pipe or a redirection: say so, and keep the interpreter from failing at its own flush."""
+    where = problem.filename or "standard output"
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+    return _complain(f"{where}: {problem.strerror or problem}.")
+
+
 def _complain(message: str) -> int:
-    print(f"sparseplan: error: {message}", file=sys.stderr)
+    shown = message if len(message) <= MAX_MESSAGE else message[: MAX_MESSAGE - 3] + "..."
+    print(f"sparseplan: error: {shown}", file=sys.stderr)
     return 2

@@ -50,6 +50,7 @@ def optimal(
         cost=o.load_cost(cost, chosen, pattern, profile),
         tokens_per_unit=chosen.tokens_per_unit,
         max_sparsity=sparsity_cap(chosen) if max_sparsity is None else max_sparsity,
+        pattern_cap=1.0 if max_sparsity is None else max_sparsity,
     )
     result = answer(chosen, question, device=device, device_hours=device_hours)
     if json:

@@ -5,7 +5,6 @@ from typing import Annotated
 import typer
 
 from sparseplan.cli import options as o
-from sparseplan.errors import PlanError
 from sparseplan.pattern import UNSTRUCTURED
 
 EPILOG = """Examples:
@@ -48,10 +47,6 @@ def predict(
     from sparseplan.plan.answer import to_json
     from sparseplan.plan.prediction import predict as predict_loss
 
-    possible = pattern.sparsities
-    if possible is not None and sparsity not in possible:
-        makes = ", ".join(f"{value:g}" for value in possible)
-        raise PlanError(f"--sparsity: expected what the pattern {pattern} makes ({makes}), found {sparsity:g}.")
     result = predict_loss(load_law(law), N=params, D=data, S=sparsity, pattern=pattern)
     if json:
         print(to_json(result))

@@ -14,8 +14,8 @@ from sparseplan.fit.fitting import Fit
 from sparseplan.fit.holdout import HeldOut
 from sparseplan.fit.influence import LevelErrors, RunNote, level_errors, notable_runs, without_each_run
 from sparseplan.law import dense_coefficients
-from sparseplan.plan.answer import LEVEL, Bounds, bounds
 from sparseplan.plan.caveats import Warning
+from sparseplan.plan.confidence import LEVEL, Bounds, bounds
 from sparseplan.plan.optimum import sparsity_at_free_size
 from sparseplan.runs import LeftOut
 from sparseplan.schedule import Schedule

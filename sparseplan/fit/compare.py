@@ -18,7 +18,7 @@ from sparseplan.fit.influence import without_each_run
 from sparseplan.fit.model import B_N, ETA, SIGMA, ZETA, Array, E, predict
 from sparseplan.fit.objective import residual_jacobian
 from sparseplan.fit.solver import solve
-from sparseplan.plan.answer import Bounds, bounds
+from sparseplan.plan.confidence import Bounds, bounds
 from sparseplan.runs import Runs
 from sparseplan.schedule import Schedule
 

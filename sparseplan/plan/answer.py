@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 
 from sparseplan.errors import PlanError
 from sparseplan.law import Law, SparseLaw, coefficient_draws, coefficients, form, require_sparse
-from sparseplan.laws.frantar2023 import Coefficients, loss
 from sparseplan.pattern import TWO_OF_FOUR
 from sparseplan.plan import optimum
-from sparseplan.plan.caveats import Distance, Warning, distances, law_caveats, plan_caveats
+from sparseplan.plan.caveats import Distance, Warning, distances, law_caveats, plan_caveats, require_real
+from sparseplan.plan.confidence import Intervals, Robust, draw_caveats, plan_intervals, robust_statement
 from sparseplan.plan.onhardware import DeviceUse, FamilyVerdict
 from sparseplan.plan.question import (
     Plans,
@@ -30,9 +30,6 @@ from sparseplan.plan.question import (
 
 if TYPE_CHECKING:
     from sparseplan.plan.device import Device
-
-LEVEL = 0.9
-Bounds = tuple[float, float]
 
 
 class LawName(Struct, frozen=True, kw_only=True):
@@ -82,33 +79,6 @@ class Comparison(Struct, frozen=True, kw_only=True):
     unlimited_sparsity: float | None
 
 
-class Intervals(Struct, frozen=True, kw_only=True):
-    """Percentile intervals over the law's draws, each draw planned anew.
-
-    Attributes:
-        p_sparse_better: Share of draws in which the plan, as it stands, reaches a lower loss than the dense plan as it
-            stands; where the plan is dense, the share in which some allowed sparsity would beat it.
-    """
-
-    level: float
-    draws: int
-    sparsity: Bounds
-    nonzero_params: Bounds
-    dense_params: Bounds
-    data_seen: Bounds
-    loss: Bounds
-    loss_gain: Bounds
-    p_sparse_better: float
-
-
-class Robust(Struct, frozen=True, kw_only=True):
-    """What stays true far outside the range: the best sparsity with the size free, which no budget enters."""
-
-    sparsity: float
-    sparsity_interval: Bounds | None
-    message: str
-
-
 class Answer(Struct, frozen=True, kw_only=True):
     """Everything `optimal` says; `device` where one is named, `verdict` where its profile is the cost."""
 
@@ -128,6 +98,7 @@ class Answer(Struct, frozen=True, kw_only=True):
     warnings: list[Warning]
 
 
+@np.errstate(all="ignore")  # what overflows is refused or counted, by name
 def answer(
     law: Law, question: Question, *, device: "Device | None" = None, device_hours: float | None = None
 ) -> Answer:
@@ -152,10 +123,10 @@ def answer(
 
         question = replace(question, train_flops=flops_for_hours(theta, question, device, device_hours))
     draws = coefficient_draws(law, question.pattern.family)
-    with np.errstate(all="ignore"):  # what overflows is refused below
-        best, dense = best_plan(theta, question), dense_plan(theta, question)
-    if not all(math.isfinite(float(value)) and float(value) >= 0 for value in (*best, *dense)):
-        raise PlanError("these numbers lead out of the range of floating point; check --flops and the size.")
+    best, dense = best_plan(theta, question), dense_plan(theta, question)
+    for plan in (best, dense):
+        require_real(N=plan.nonzero_params, D=plan.data_seen, loss=plan.loss)
+    intervals = None if draws is None else plan_intervals(draws, question, best, dense)
     equal = float(dense_flops_for_loss(theta, question, best.loss))
     unlimited = None if question.pattern.group is not None else float(unlimited_sparsity(theta, question))
     outside = distances(
@@ -188,13 +159,14 @@ def answer(
             ),
             unlimited_sparsity=unlimited,
         ),
-        intervals=None if draws is None else _intervals(draws, question, best, dense),
+        intervals=intervals,
         extrapolation=[*outside, *(hardware.distances if hardware else ())],
-        robust=_robust(theta, draws, question) if question.pattern.group is None else None,
+        robust=robust_statement(sparse, theta, draws, question),
         device=hardware.use if hardware else None,
         verdict=hardware.verdict if hardware else None,
         warnings=[
             *law_caveats(law, question.pattern.family),
+            *draw_caveats(intervals),
             *plan_caveats(outside, float(best.sparsity), unlimited, question.max_sparsity),
             *(hardware.warnings if hardware else ()),
         ],
@@ -255,43 +227,6 @@ def _plan(plans: Plans, law: Law, question: Question, device_hours: float | None
         loss=float(plans.loss),
         device_hours=device_hours,
     )
-
-
-def _intervals(draws: Coefficients, question: Question, best: Plans, dense: Plans) -> Intervals:
-    planned, dense_planned = best_plan(draws, question), dense_plan(draws, question)
-    if best.sparsity > 0:
-        better = loss(draws, *best[:3]) < loss(draws, *dense[:3])
-    else:
-        better = planned.loss < dense_planned.loss
-    count = np.size(draws.b_N) if np.size(draws.b_N) > 1 else max(np.size(value) for value in draws)
-    return Intervals(
-        level=LEVEL,
-        draws=int(count),
-        sparsity=bounds(planned.sparsity),
-        nonzero_params=bounds(planned.nonzero_params),
-        dense_params=bounds(planned.dense_params),
-        data_seen=bounds(planned.data_seen),
-        loss=bounds(planned.loss),
-        loss_gain=bounds(dense_planned.loss - planned.loss),
-        p_sparse_better=float(np.mean(better)),
-    )
-
-
-def bounds(values: NDArray[np.float64]) -> Bounds:
-    """The central `LEVEL` of the values: their percentiles 5 and 95."""
-    low, high = np.quantile(values, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
-    return float(low), float(high)
-
-
-def _robust(theta: Coefficients, draws: Coefficients | None, question: Question) -> Robust:
-    saving = question.cost.saving
-    sparsity = float(optimum.sparsity_at_free_size(theta, saving))
-    interval = None if draws is None else bounds(optimum.sparsity_at_free_size(draws, saving))
-    if sparsity == 0.0:
-        message = "with the size free, dense is best at every budget under this cost"
-    else:
-        message = f"with the size free, the best sparsity is {100 * sparsity:.0f}% at every budget"
-    return Robust(sparsity=sparsity, sparsity_interval=interval, message=message)
 
 
 def _number(value: NDArray[np.float64] | float) -> float:

@@ -1,8 +1,14 @@
 """What a plan rests on: distances outside the law's range, and the warnings that follow."""
 
-from msgspec import Struct
+import math
 
-from sparseplan.law import Law, Range, SparseLaw, family_used, is_transferred
+import numpy as np
+from msgspec import Struct
+from numpy.typing import NDArray
+
+from sparseplan.errors import PlanError
+from sparseplan.law import Law, Range, SparseLaw, coefficient_draws, family_used, is_transferred, undrawn
+from sparseplan.lawfile import builtin_laws
 from sparseplan.units import format_count, format_sparsity
 
 
@@ -72,14 +78,29 @@ def _factor(factor: float) -> str:
     return f"{factor:.0f}x" if factor < 9999.5 else f"{factor:.2e}x".replace("e+0", "e").replace("e+", "e")
 
 
-def law_caveats(law: Law, family: str) -> list[Warning]:
-    """What a law with sparsity can't itself vouch for."""
+def require_real(**values: NDArray[np.float64] | float) -> None:
+    """Refuse numbers that no model can have: infinite, not a number, or less than one parameter or unit of data.
+
+    Raises:
+        PlanError: naming the value.
+    """
+    for name, value in values.items():
+        number = float(value)
+        if not math.isfinite(number) or number < (1.0 if name in ("N", "D") else 0.0):
+            raise PlanError(
+                f"these numbers lead to {name} = {number:.3g}, which no training has; check the budget, the size and "
+                "the law's coefficients (sparseplan laws check)."
+            )
+
+
+def law_caveats(law: Law, family: str | None) -> list[Warning]:
+    """What a law can't itself vouch for when asked about a pattern family; None where the question is dense."""
     found: list[Warning] = []
-    if is_transferred(law):
+    if is_transferred(law) and family is not None:
         found.append(
             Warning(code="transferred", message="the sparsity term was borrowed from another law, not measured here")
         )
-    if isinstance(law, SparseLaw) and (used := family_used(law, family)) != family:
+    if isinstance(law, SparseLaw) and family is not None and (used := family_used(law, family)) != family:
         found.append(
             Warning(
                 code="pattern-borrowed",
@@ -88,12 +109,21 @@ def law_caveats(law: Law, family: str) -> list[Warning]:
         )
     if law.range.nonzero_params is None or law.range.data_seen is None or law.range.sparsity is None:
         found.append(Warning(code="no-range", message="the law doesn't say what its runs covered on every axis"))
-    if law.draws is None:
-        found.append(Warning(code="no-draws", message=NO_DRAWS))
+    missing = undrawn(law, family)
+    if coefficient_draws(law, family) is None:
+        found.append(Warning(code="no-draws", message=_no_draws(law)))
+    elif missing:
+        message = f"the law's draws take {', '.join(missing)} as exactly known: the intervals leave their error out"
+        found.append(Warning(code="partial-draws", message=message))
     return found
 
 
-NO_DRAWS = "the law carries no bootstrap draws, so there are no intervals; refit its runs with sparseplan fit"
+def _no_draws(law: Law) -> str:
+    """Why there are no intervals, and where some are to be had."""
+    refit = f"{law.name}-refit"
+    if any(path.stem == refit for path in builtin_laws()):
+        return f"the published law carries no draws, so there are no intervals; --law {refit} has them"
+    return "the law carries no draws for this question, so there are no intervals; sparseplan fit makes them from runs"
 
 
 def plan_caveats(

@@ -11,7 +11,7 @@ from sparseplan.cost import ACCELERATED_SPARSITY, FLOPS_PER_PARAMETER_AND_TOKEN,
 from sparseplan.law import Law, Range, coefficient_draws, coefficients
 from sparseplan.laws.frantar2023 import Coefficients, loss
 from sparseplan.plan import optimum
-from sparseplan.plan.answer import LEVEL
+from sparseplan.plan.confidence import LEVEL
 
 Array = NDArray[np.float64]
 Bounds = tuple[float, float]

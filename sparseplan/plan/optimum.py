@@ -96,10 +96,14 @@ def sparsity_at_free_size(theta: Coefficients, saving: float) -> Array:
     """S_opt where N is free as well; it depends on the sparsity term, b_N and the cost alone, not on the budget."""
     a_S, b_S, c_S, b_N = (np.asarray(v, dtype=np.float64) for v in (theta.a_S, theta.b_S, theta.c_S, theta.b_N))
 
+    with np.errstate(divide="ignore", over="ignore"):
+        rest = np.where(a_S > 0.0, c_S / a_S, np.inf)
+
     def condition(x: Array) -> tuple[Array, Array]:
         damping = 1.0 + saving * np.expm1(x)
-        term = a_S * np.exp(b_S * x)
-        share, price = term / (term + c_S), (1.0 - saving) / damping
+        with np.errstate(over="ignore", invalid="ignore"):
+            ratio = np.where(rest > 0.0, rest * np.exp(-b_S * x), 0.0)  # of what stays to what falls with sparsity
+        share, price = 1.0 / (1.0 + ratio), (1.0 - saving) / damping
         value = share * b_S / b_N - price
         derivative = share * (1.0 - share) * b_S**2 / b_N + price * saving * np.exp(x) / damping
         return value, derivative

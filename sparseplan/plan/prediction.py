@@ -2,13 +2,18 @@
 
 from typing import Literal
 
+import numpy as np
 from msgspec import Struct
 
-from sparseplan.law import Law, coefficient_draws, coefficients, dense_coefficients, form
+from sparseplan.errors import PlanError
+from sparseplan.law import DenseLaw, Law, coefficient_draws, coefficients, dense_coefficients, form
 from sparseplan.laws.frantar2023 import loss, size_multiplier
-from sparseplan.pattern import Pattern
-from sparseplan.plan.answer import LEVEL, Bounds, LawName, bounds
-from sparseplan.plan.caveats import NO_DRAWS, Distance, Warning, distances, law_caveats
+from sparseplan.pattern import UNSTRUCTURED, Pattern
+from sparseplan.plan.answer import LawName
+from sparseplan.plan.caveats import Distance, Warning, distances, law_caveats, require_real
+from sparseplan.plan.confidence import LEVEL, Bounds, bounds
+
+_AS_WRITTEN = 0.005
 
 
 class GivenRun(Struct, frozen=True, kw_only=True):
@@ -41,20 +46,23 @@ class Prediction(Struct, frozen=True, kw_only=True):
     warnings: list[Warning]
 
 
-def predict(law: Law, *, N: float, D: float, S: float, pattern: Pattern) -> Prediction:
+@np.errstate(all="ignore")  # what overflows is refused by name
+def predict(law: Law, *, N: float, D: float, S: float, pattern: Pattern = UNSTRUCTURED) -> Prediction:
     """Predict the loss of a run with N non-zero parameters, D data and sparsity S.
 
     Raises:
         LawError: if S > 0 and the law is dense only.
+        PlanError: if the pattern doesn't make S, or the numbers lead nowhere.
     """
-    if S == 0.0:
-        theta, draws = dense_coefficients(law), coefficient_draws(law, None)
-        caveats = [] if draws is not None else [Warning(code="no-draws", message=NO_DRAWS)]
-        multiplier = None
-    else:
-        theta, draws = coefficients(law, pattern.family), coefficient_draws(law, pattern.family)
-        caveats = law_caveats(law, pattern.family)
-        multiplier = float(size_multiplier(theta, S))
+    S = _made(S, pattern)
+    dense_only = S == 0.0 and (isinstance(law, DenseLaw) or pattern == UNSTRUCTURED)
+    family = None if dense_only else pattern.family
+    theta = dense_coefficients(law) if family is None else coefficients(law, family)
+    draws = coefficient_draws(law, family)
+    predicted = float(loss(theta, S, N, D))
+    multiplier = None if isinstance(law, DenseLaw) else float(size_multiplier(theta, S))
+    require_real(N=N, D=D, loss=predicted)
+    spread = None if draws is None else loss(draws, S, N, D)
     outside = distances(law.range, sparsity=S, nonzero_params=N, data_seen=D, data_unit=law.data_unit)
     return Prediction(
         law=LawName(name=law.name, form=form(law)),
@@ -66,10 +74,29 @@ def predict(law: Law, *, N: float, D: float, S: float, pattern: Pattern) -> Pred
             sparsity=S,
             pattern=str(pattern),
         ),
-        loss=float(loss(theta, S, N, D)),
-        interval=None if draws is None else bounds(loss(draws, S, N, D)),
+        loss=predicted,
+        interval=None if spread is None or not np.all(np.isfinite(spread)) else bounds(spread),
         level=LEVEL,
         size_multiplier=multiplier,
         extrapolation=outside,
-        warnings=[*caveats, *(Warning(code="extrapolation", message=distance.message) for distance in outside)],
+        warnings=[
+            *law_caveats(law, family),
+            *(Warning(code="extrapolation", message=distance.message) for distance in outside),
+        ],
     )
+
+
+def _made(S: float, pattern: Pattern) -> float:
+    """The sparsity that a pattern makes nearest to S: people write 0.67 for 1:3.
+
+    Raises:
+        PlanError: if it makes none within half a percent.
+    """
+    choices = pattern.sparsities
+    if choices is None:
+        return S
+    nearest = min(choices, key=lambda choice: abs(choice - S))
+    if abs(nearest - S) > _AS_WRITTEN:
+        makes = ", ".join(f"{choice:.4g}" for choice in choices)
+        raise PlanError(f"--sparsity: expected what the pattern {pattern} makes ({makes}), found {S:g}.")
+    return nearest

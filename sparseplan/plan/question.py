@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sparseplan.cost import FLOPS_PER_PARAMETER_AND_TOKEN, Cost
+from sparseplan.errors import PlanError
 from sparseplan.laws.frantar2023 import Coefficients, loss, shape
 from sparseplan.pattern import UNSTRUCTURED, Pattern
 from sparseplan.plan import optimum
@@ -26,7 +27,8 @@ class Question:
         nonzero_params: N where it is decided; at most one of this and dense_params, with neither the size is free.
         dense_params: N / (1 - S) where that is decided.
         pattern: Which sparsities can be made.
-        max_sparsity: Continuous sparsity stays at or below this, [0, 1); patterns are what the user asked for.
+        max_sparsity: Unstructured sparsity stays at or below this, [0, 1).
+        pattern_cap: A family of patterns likewise; its members beyond it aren't tried.
     """
 
     train_flops: Floats
@@ -36,6 +38,7 @@ class Question:
     dense_params: Floats | None = None
     pattern: Pattern = UNSTRUCTURED
     max_sparsity: float = 1.0 - optimum.LOWEST_DENSITY
+    pattern_cap: float = 1.0
 
     @property
     def token_budget(self) -> Floats:
@@ -87,13 +90,22 @@ def best_plan(theta: Coefficients, question: Question) -> Plans:
     """The plan with the lowest loss among the sparsities that the question allows.
 
     The loss is unimodal in S, so a cap on S is applied to the optimum; of a pattern's few sparsities all are tried.
+
+    Raises:
+        PlanError: if the pattern makes nothing below the cap.
     """
     choices = question.pattern.sparsities
     if choices is None:
         return plan_at(theta, question, np.minimum(unlimited_sparsity(theta, question), question.max_sparsity))
-    plans = [plan_at(theta, question, S) for S in choices]
+    allowed = tuple(S for S in choices if question.pattern_cap >= S)
+    if not allowed:
+        raise PlanError(
+            f"--max-sparsity: the pattern {question.pattern} makes {choices[0]:g}, above the {question.pattern_cap:g} "
+            "allowed; raise the one or drop the other."
+        )
+    plans = [plan_at(theta, question, S) for S in allowed]
     best = np.argmin(np.stack(np.broadcast_arrays(*(plan.loss for plan in plans))), axis=0)
-    return plan_at(theta, question, np.asarray(choices)[best])
+    return plan_at(theta, question, np.asarray(allowed)[best])
 
 
 def dense_plan(theta: Coefficients, question: Question) -> Plans:

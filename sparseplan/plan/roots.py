@@ -6,7 +6,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
-MAX_STEPS = 100
+MAX_STEPS = 200
+TOLERANCE = 1e-10
+NEAR = 1e-3  # a Newton step this short has settled; its bracket may still be wide on one side
 
 
 def rising_root(function: Callable[[Array], tuple[Array, Array]], start: Array, low: float, high: float) -> Array:
@@ -26,18 +28,22 @@ def rising_root(function: Callable[[Array], tuple[Array, Array]], start: Array, 
     upper[at_low] = low
     lower[at_high & ~at_low] = high
     x = np.clip(np.nan_to_num(start), lower, upper)
+    before, before_last = upper - lower, np.full(start.shape, np.inf)
     for _ in range(MAX_STEPS):
         value, derivative = function(x)
         negative = value < 0.0
         lower, upper = np.where(negative, x, lower), np.where(negative, upper, x)
         with np.errstate(divide="ignore", invalid="ignore"):
             newton = x - value / derivative
-        # A step that leaves the bracket (NaN included) is replaced by bisection, so that every root is reached.
-        inside = (newton >= lower) & (newton <= upper)
-        following = np.where(inside, newton, 0.5 * (lower + upper))
+        # Bisection replaces a step that leaves the bracket (NaN included), and Newton's method wherever two steps of it
+        # haven't halved the bracket nor come close: so it can't go in circles, and every root is reached.
+        width = upper - lower
+        near = np.abs(newton - x) <= NEAR
+        steady = (newton >= lower) & (newton <= upper) & (near | (width <= 0.5 * before_last))
+        following = np.where(steady, newton, 0.5 * (lower + upper))
         following[at_low], following[at_high & ~at_low] = low, high
-        done = bool(np.all(np.abs(following - x) <= 1e-10))
-        x = following
-        if done:
+        done = np.minimum(np.abs(following - x), width) <= TOLERANCE
+        x, before, before_last = following, width, before
+        if bool(np.all(done)):
             return x
     raise AssertionError("bisection alone needs fewer steps than MAX_STEPS")
