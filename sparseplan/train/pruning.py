@@ -16,8 +16,6 @@ from torch import Tensor, nn
 from sparseplan.arch import pruned_weights
 from sparseplan.runspec import Pruning
 
-_PRUNED, _PROTECTED = -1.0, float("inf")
-
 
 class Masks:
     """The masks of a model's prunable weights: 1 where a weight may live, 0 where it was pruned.
@@ -77,19 +75,22 @@ def shrunk(weight: Tensor, mask: Tensor, sparsity: float, *, kept: int | None, g
 
     Among equal magnitudes the first in memory goes first, so the count is exact and the choice repeatable.
     """
-    scores = torch.where(mask > 0, weight.abs(), _PRUNED).flatten()
-    if group is not None and kept is not None:
-        by_group = scores.view(-1, group)
-        winners = by_group.topk(kept, dim=1, sorted=False).indices
-        by_group.scatter_(1, winners, _PROTECTED)
     number = pruned_weights(weight.numel(), sparsity)
-    if number == 0:
-        return torch.ones_like(weight)
-    threshold = _smallest(scores, number)
-    gone = scores < threshold
-    ties = (scores == threshold).nonzero().flatten()
-    gone[ties[: number - int(gone.sum())]] = True
-    return (~gone).view_as(weight).to(weight.dtype)
+    alive = mask.flatten() > 0
+    to_prune = number - (weight.numel() - int(alive.sum()))
+    if to_prune == 0:
+        return mask.clone()
+    scores, losers = weight.abs().flatten(), alive
+    if group is not None and kept is not None:
+        winners = torch.where(alive, scores, -1.0).view(-1, group).topk(kept, dim=1, sorted=False).indices
+        losers = alive.view(-1, group).scatter(1, winners, False).flatten()
+    threshold = _smallest(scores[losers], to_prune)
+    gone = losers & (scores <= threshold)
+    surplus = int(gone.sum()) - to_prune
+    if surplus:  # the last of those as large as the threshold stay
+        ties = (losers & (scores == threshold)).nonzero().flatten()
+        gone[ties[-surplus:]] = False
+    return mask * ~gone.view_as(mask)
 
 
 def _smallest(scores: Tensor, number: int) -> Tensor:
