@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 
 FORMATS = (".png", ".svg", ".pdf")
 LEVELS = (0.25, 0.5, 0.75, 0.875, 0.9375)
-_BAND_LEVEL = 0.5
 _STYLE: Any = {
     "font.size": 9,
     "axes.titlesize": 10,
@@ -89,17 +88,16 @@ def fill_sparsity_map(axes: "Axes", chart: SparsityMap, *, legend: bool = True) 
     axes.plot(N, chart.dense_optimal_flops, color="black", linewidth=2.2, linestyle="--", label="dense compute-optimal")
     S = chart.sparsity if chart.two_to_four is None else np.ma.masked_where(chart.two_to_four, chart.sparsity)
     levels = [level for level in LEVELS if S.max() >= level > S.min()]
-    axes.plot(
-        N, chart.sparsity_begins_flops, color="black", linewidth=1.1, linestyle=":", label="sparsity begins to pay"
-    )
+    begins = chart.sparsity_begins_flops
+    if np.any((begins >= C[0]) & (begins <= C[-1])):
+        axes.plot(N, begins, color="black", linewidth=1.1, linestyle=":", label="sparsity begins to pay")
     if levels:
         lines = axes.contour(N, C, S, levels=levels, colors="black", linewidths=1.1)
         axes.clabel(lines, fmt=FuncFormatter(lambda level, _: f"{100 * level:g}%"), fontsize=8)
         axes.plot([], [], color="black", linewidth=1.1, label="optimal sparsity")
-    if chart.low is not None and chart.high is not None and np.any(chart.high >= _BAND_LEVEL):
-        for edge in (chart.low, chart.high):
-            axes.contour(N, C, edge, levels=[_BAND_LEVEL], colors="0.35", linewidths=0.9, linestyles="-.")
-        axes.plot([], [], color="0.35", linewidth=0.9, linestyle="-.", label="90% interval of the 50% contour")
+    if chart.half_flops is not None:
+        low, high = chart.half_flops
+        axes.fill_between(N, low, high, color="0.8", alpha=0.6, zorder=0, label="90% interval of the 50% contour")
     if chart.two_to_four is not None and np.any(chart.two_to_four):
         _draw_two_to_four(axes, chart)
     axes.set_xlim(N[0], N[-1])

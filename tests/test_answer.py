@@ -215,7 +215,12 @@ def test_the_difference_of_two_laws_is_that_of_their_predictions() -> None:
 
 def test_the_map_agrees_with_single_plans_and_its_band_surrounds_it(t5_with_draws: SparseLaw) -> None:
     chart = sparsity_map(
-        t5_with_draws, flops_cost("sparse", t5_with_draws.schedule), family="unstructured", points=9, flops=(1e16, 1e22)
+        t5_with_draws,
+        flops_cost("sparse", t5_with_draws.schedule),
+        family="unstructured",
+        points=9,
+        flops=(1e16, 1e22),
+        spread=True,
     )
     for i, j in ((0, 0), (4, 4), (8, 2)):
         asked = Question(

@@ -139,7 +139,7 @@ def test_the_compute_optimal_line_is_where_the_free_dense_plan_lies() -> None:
 @pytest.mark.parametrize("saving", [0.0, 0.625])
 def test_sparsity_begins_exactly_at_its_budget(saving: float) -> None:
     N = np.geomspace(1e6, 1e10, 5)
-    begins = optimum.budget_where_sparsity_begins(T5, saving, N)
+    begins = optimum.budget_where_sparsity_is(T5, saving, 0.0, N)
     assert np.all(optimum.sparsity_at_size(T5, saving, N, begins * 0.999) == 0)
     assert np.all(optimum.sparsity_at_size(T5, saving, N, begins * 1.001) > 0)
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from sparseplan.cli import options as o
-from sparseplan.errors import QuantityError
+from sparseplan.errors import PlanError, QuantityError
 from sparseplan.pattern import TWO_OF_FOUR, UNSTRUCTURED
 from sparseplan.units import parse_positive
 
@@ -22,6 +22,8 @@ EPILOG = """Examples:
 - `sparseplan contour --law frantar2023-vit-jft --cost dense --params 1M..10B --out grid.csv`"""
 
 _TEXT_POINTS = 9
+_MOST_TEXT_POINTS = 30
+_CSV_POINTS = 60
 _PICTURE_POINTS = 240
 
 
@@ -73,20 +75,25 @@ def contour(
 ) -> None:
     """Map the optimal sparsity over non-zero parameters and training FLOPs.
 
-    Below the dense compute-optimal line a model is too large for its budget; above it training is long and sparsity
-    begins to pay. Each contour joins the sizes and budgets that want the same sparsity.
+    Each contour joins the sizes and budgets that want the same sparsity. Below the dotted line sparsity does not pay;
+    the dashed line is where a dense model of that size is compute-optimal, and above it training is longer than that.
     """
     from sparseplan.lawfile import load_law
     from sparseplan.plan.contour import sparsity_maps
 
     chosen = load_law(law)
-    count = points or (_TEXT_POINTS if out is None else _PICTURE_POINTS)
+    as_csv = out is not None and out.suffix.lower() == ".csv"
+    if out is None and (points or 0) > _MOST_TEXT_POINTS:
+        raise PlanError(f"--points: a table holds at most {_MOST_TEXT_POINTS}, found {points}; use --out grid.csv.")
+    count = points or (_TEXT_POINTS if out is None else _CSV_POINTS if as_csv else _PICTURE_POINTS)
     costs = [_map_cost(word, chosen) for word in cost or ["sparse"]]
-    charts = sparsity_maps(chosen, costs, family=UNSTRUCTURED.family, points=count, sizes=params, flops=flops)
+    charts = sparsity_maps(
+        chosen, costs, family=_family(chosen), points=count, sizes=params, flops=flops, spread=as_csv
+    )
     if out is None:
         for chart in charts:
             _print_table(chart)
-    elif out.suffix.lower() == ".csv":
+    elif as_csv:
         _write_csv(charts, out)
     else:
         from sparseplan.plots import draw_sparsity_maps
@@ -94,6 +101,13 @@ def contour(
         draw_sparsity_maps(charts, out)
     if out is not None:
         typer.echo(f"wrote {out}", err=True)
+
+
+def _family(law: "Law") -> str:
+    """The family that the map is of: unstructured sparsity, or what a law of n:m alone knows."""
+    from sparseplan.law import main_family, require_sparse
+
+    return main_family(require_sparse(law))
 
 
 def _map_cost(word: str, law: "Law") -> "MapCost":

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sparseplan.cost import ACCELERATED_SPARSITY, FLOPS_PER_PARAMETER_AND_TOKEN, Cost
+from sparseplan.errors import PlanError
 from sparseplan.law import Law, Range, coefficient_draws, coefficients
 from sparseplan.laws.frantar2023 import Coefficients, loss
 from sparseplan.plan import optimum
@@ -20,6 +21,8 @@ Bounds = tuple[float, float]
 _SIZE_MARGIN = 100.0
 _DEFAULT_SIZES = (1e6, 1e11)
 _FAMILY_24 = "n:4"
+_ENDS = [(1 - LEVEL) / 2, (1 + LEVEL) / 2]
+HALF = 0.5
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -33,7 +36,9 @@ class SparsityMap:
         train_flops: C of the rows, shape (m,).
         sparsity: S_opt without a cap, shape (m, n).
         two_to_four: Where 2:4 on a device beats every unstructured sparsity, shape (m, n); None without a device.
-        low, high: Percentiles 5 and 95 of S_opt over the law's draws, same shape; None without draws.
+        low, high: Percentiles 5 and 95 of S_opt over the law's draws, same shape; None where not asked for or no draws.
+        half_flops: Percentiles 5 and 95 of the C at which each N wants 50 %, shape (2, n); None without draws, or where
+            2:4 on a device competes.
         dense_optimal_flops: C at which each N is the compute-optimal dense size, shape (n,).
         sparsity_begins_flops: C above which each N wants some sparsity, shape (n,); may be infinite.
         covered: What the law's runs covered.
@@ -48,6 +53,7 @@ class SparsityMap:
     two_to_four: NDArray[np.bool_] | None
     low: Array | None
     high: Array | None
+    half_flops: Array | None
     dense_optimal_flops: Array
     sparsity_begins_flops: Array
     covered: Range
@@ -80,6 +86,7 @@ class _Contest(NamedTuple):
         return np.where(wins, ACCELERATED_SPARSITY, S), wins
 
 
+@np.errstate(all="ignore")  # what overflows is refused by name
 def sparsity_maps(
     law: Law,
     costs: Sequence[MapCost],
@@ -88,14 +95,21 @@ def sparsity_maps(
     points: int,
     sizes: Bounds | None = None,
     flops: Bounds | None = None,
+    spread: bool = False,
 ) -> list[SparsityMap]:
     """Compute a map for each cost, all on one grid of points x points, logarithmic on both axes.
+
+    `spread` asks for percentiles at every point of the grid, which a thousand draws make slow.
+
+    Raises:
+        PlanError: if the grid leads out of floating point.
 
     The default grid starts at the law's smallest run and goes on to 100 times its largest; in FLOPs it spans what lies
     between the compute-optimal line and where 87.5 % sparsity is optimal.
     """
-    theta, theta_24 = coefficients(law, family), coefficients(law, _FAMILY_24)
-    draws, draws_24 = coefficient_draws(law, family), coefficient_draws(law, _FAMILY_24)
+    family_24 = _FAMILY_24 if any(cost.two_to_four is not None for cost in costs) else family
+    theta, theta_24 = coefficients(law, family), coefficients(law, family_24)
+    draws, draws_24 = coefficient_draws(law, family), coefficient_draws(law, family_24)
     covered = law.range.nonzero_params
     low, high = sizes or ((covered[0], covered[1] * _SIZE_MARGIN) if covered else _DEFAULT_SIZES)
     N = np.geomspace(low, high, points)
@@ -103,14 +117,21 @@ def sparsity_maps(
     optimal = optimum.budget_where_size_is_optimal(theta, N) * per_unit
     spans = [flops] if flops else [_interesting_flops(theta, cost.unstructured, optimal, N, per_unit) for cost in costs]
     C = np.geomspace(min(span[0] for span in spans), max(span[1] for span in spans), points)
+    if not all(np.all(np.isfinite(axis)) and np.all(axis > 0) for axis in (N, C, optimal)):
+        raise PlanError("this map leads out of floating point; narrow it with --params and --flops.")
     budget = C[:, None] / per_unit
     maps = []
     for cost in costs:
         S, wins = _Contest(theta, theta_24, cost).winners(N, budget)
-        begins = optimum.budget_where_sparsity_begins(theta, cost.unstructured.saving, N) * per_unit
-        spread: tuple[Array, Array] | None = None
-        if draws is not None and draws_24 is not None:
-            spread = _percentiles(_Contest(draws.expanded(), draws_24.expanded(), cost), N, budget)
+        saving = cost.unstructured.saving
+        begins = optimum.budget_where_sparsity_is(theta, saving, 0.0, N) * per_unit
+        low_high: tuple[Array, Array] | None = None
+        half: Array | None = None
+        if spread and draws is not None and draws_24 is not None:
+            low_high = _percentiles(_Contest(draws.expanded(), draws_24.expanded(), cost), N, budget)
+        if draws is not None and cost.two_to_four is None:
+            at_half = optimum.budget_where_sparsity_is(draws.expanded(), saving, HALF, N) * per_unit
+            half = np.quantile(at_half, _ENDS, axis=0)
         maps.append(
             SparsityMap(
                 law_name=law.name,
@@ -119,8 +140,9 @@ def sparsity_maps(
                 train_flops=C,
                 sparsity=S,
                 two_to_four=None if cost.two_to_four is None else wins,
-                low=None if spread is None else spread[0],
-                high=None if spread is None else spread[1],
+                low=None if low_high is None else low_high[0],
+                high=None if low_high is None else low_high[1],
+                half_flops=half,
                 dense_optimal_flops=optimal,
                 sparsity_begins_flops=np.minimum(begins, np.where(wins, C[:, None], np.inf).min(axis=0)),
                 covered=law.range,
@@ -131,10 +153,17 @@ def sparsity_maps(
 
 
 def sparsity_map(
-    law: Law, cost: Cost, *, family: str, points: int, sizes: Bounds | None = None, flops: Bounds | None = None
+    law: Law,
+    cost: Cost,
+    *,
+    family: str,
+    points: int,
+    sizes: Bounds | None = None,
+    flops: Bounds | None = None,
+    spread: bool = False,
 ) -> SparsityMap:
     """Compute one map, as `sparsity_maps` does."""
-    return sparsity_maps(law, [MapCost(cost)], family=family, points=points, sizes=sizes, flops=flops)[0]
+    return sparsity_maps(law, [MapCost(cost)], family=family, points=points, sizes=sizes, flops=flops, spread=spread)[0]
 
 
 def _interesting_flops(theta: Coefficients, cost: Cost, optimal: Array, N: Array, per_unit: float) -> Bounds:
@@ -147,7 +176,6 @@ def _interesting_flops(theta: Coefficients, cost: Cost, optimal: Array, N: Array
 
 def _percentiles(contest: _Contest, N: Array, budget: Array) -> tuple[Array, Array]:
     """Percentiles over draws, a row of the grid at a time, so that memory stays at draws x points."""
-    ends = [(1 - LEVEL) / 2, (1 + LEVEL) / 2]
-    rows = [np.quantile(contest.winners(N, row)[0], ends, axis=0) for row in budget]
+    rows = [np.quantile(contest.winners(N, row)[0], _ENDS, axis=0) for row in budget]
     low, high = np.stack(rows, axis=1)
     return low, high

@@ -157,12 +157,17 @@ def budget_where_size_is_optimal(theta: Coefficients, N: Floats) -> Array:
     return np.asarray(theta.a_D * data ** (-1.0 / b_D))
 
 
-def budget_where_sparsity_begins(theta: Coefficients, saving: float, N: Floats) -> Array:
-    """The token budget above which `sparsity_at_size` is positive; infinite where sparsity never pays."""
-    N, b_D = np.asarray(N, dtype=np.float64), np.asarray(theta.b_D)
+def budget_where_sparsity_is(theta: Coefficients, saving: float, S: float, N: Floats) -> Array:
+    """The token budget at which `sparsity_at_size` reaches S, that inverted; at S = 0 where sparsity begins to pay.
+
+    Infinite where no budget is enough.
+    """
+    N, b_D, x = np.asarray(N, dtype=np.float64), np.asarray(theta.b_D), np.log1p(-S)
+    b_S = np.asarray(theta.b_S)
     with np.errstate(divide="ignore"):
-        ratio = b_D * (1.0 - saving) * N**theta.b_N / np.asarray(theta.a_S * np.asarray(theta.b_S))
-        return np.asarray(theta.a_D * N * ratio ** (1.0 / b_D))
+        ratio = b_D * (1.0 - saving) * N**theta.b_N / np.asarray(theta.a_S * b_S)
+        steepness = (b_S + b_D) * x + (1.0 - b_D) * np.log1p(saving * np.expm1(x))
+        return np.asarray(theta.a_D * N * (ratio * np.exp(-steepness)) ** (1.0 / b_D))
 
 
 def _sparsity(x: Array) -> Array:
