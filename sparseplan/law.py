@@ -16,6 +16,7 @@ from sparseplan.laws.frantar2023 import Coefficients
 from sparseplan.schedule import Schedule
 
 DEFAULT_LAW = "frantar2023-t5-c4"
+LAW_NAME = r"[A-Za-z0-9][A-Za-z0-9._-]*"
 _FAMILY = r"^(unstructured|n:([2-9]|[1-5][0-9]|6[0-4]))$"
 
 _ENCODINGS: dict[str, np.dtype[Any]] = {"float32-base64": np.dtype("<f4"), "float64-base64": np.dtype("<f8")}
@@ -109,7 +110,7 @@ class Draws(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 class _Common(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="form"):
     format: Annotated[Literal["sparseplan-law/1"], Meta(description="This file's format.")]
-    name: Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=100)]
+    name: Annotated[str, Meta(pattern=f"^{LAW_NAME}$", max_length=100)]
     description: str
     data_unit: Annotated[str, Meta(min_length=1, description="What D counts: token, image, byte, ...")]
     tokens_per_unit: Annotated[

@@ -7,15 +7,19 @@ import numpy as np
 
 from sparseplan.console import open_console, open_table, say
 from sparseplan.errors import LawError
-from sparseplan.law import Law, SparseLaw, coefficient_draws, form
+from sparseplan.law import Law, SparseLaw, coefficient_draws, coefficients, form
 from sparseplan.lawfile import law_files, read_law
 from sparseplan.laws.frantar2023 import size_multiplier
-from sparseplan.lawtools.check import size_multipliers
-from sparseplan.lawtools.diff import Change, LawDiff
+from sparseplan.lawtools.diff import SHOWN_SPARSITIES, Change, LawDiff
 from sparseplan.plan.confidence import bounds
 from sparseplan.report import format_bounds
 from sparseplan.units import format_count, format_sparsity
 
+_REGIONS = {
+    "both": "the range both cover",
+    "either": "the ranges of the two, which share none on some axis",
+    "unknown": "what is stated of their ranges (one doesn't say what it covers)",
+}
 FORMULAS = {
     "frantar2023": "L(S, N, D) = (a_S (1 - S)^b_S + c_S) N^(-b_N) + (a_D / D)^b_D + c",
     "chinchilla": "L(N, D) = E + A / N^alpha + B / D^beta",
@@ -70,9 +74,16 @@ def print_law_rows(rows: list[dict[str, Any]]) -> None:
             say(console, f"! {row['error']}")
 
 
+def size_multipliers(law: SparseLaw, family: str) -> dict[float, float]:
+    """m(S) at 50, 75 and 87.5 % sparsity."""
+    theta = coefficients(law, family)
+    with np.errstate(over="ignore"):
+        return {S: float(size_multiplier(theta, S)) for S in SHOWN_SPARSITIES}
+
+
 def law_facts(law: Law) -> dict[str, Any]:
-    """A law as plain data, its draws counted rather than written out."""
-    facts: dict[str, Any] = msgspec.to_builtins(law)
+    """A law as plain data with its formula, its draws counted rather than written out."""
+    facts: dict[str, Any] = {"formula": FORMULAS[form(law)]} | msgspec.to_builtins(law)
     if law.draws is not None:
         facts["draws"] = {"count": law.draws.count, "columns": law.draws.columns, "method": law.draws.method}
     if isinstance(law, SparseLaw):
@@ -146,11 +157,13 @@ def _print_multipliers(law: SparseLaw) -> None:
         draws = coefficient_draws(law, family)
         parts: list[str] = []
         for S, value in size_multipliers(law, family).items():
-            spread = (
-                "" if draws is None else f" ({format_bounds(bounds(size_multiplier(draws, S)), lambda m: f'{m:.2f}')})"
-            )
-            parts.append(f"{value:.2f}x{spread} at {format_sparsity(S)}")
+            spread = "" if draws is None else f" ({format_bounds(bounds(size_multiplier(draws, S)), _multiplier)})"
+            parts.append(f"{_multiplier(value)}x{spread} at {format_sparsity(S)}")
         say(console, f"  {family}: {', '.join(parts)}")
+
+
+def _multiplier(value: float) -> str:
+    return f"{value:.2f}" if value < 1000 else f"{value:.3g}"
 
 
 def _print_range(law: Law) -> None:
@@ -181,9 +194,11 @@ def print_diff(difference: LawDiff) -> None:
             continue
         table.add_row(change.name, _value(change.first), _value(change.second), _change(change))
     console.print(table)
-    where = "the range both cover" if difference.common else "the range of either (they share none)"
+    if difference.loss_difference is None or difference.data_seen is None:
+        say(console, "The two laws count different data: their losses can't be compared.")
+        return
     N, D = (format_bounds(axis, format_count) for axis in (difference.nonzero_params, difference.data_seen))
-    say(console, f"Over {where}, N {N}, D {D}:")
+    say(console, f"Over {_REGIONS[difference.region]}, N {N}, D {D}:")
     say(console, f"  loss changes by {_three(difference.loss_difference)} nats (least, median, most)")
     if difference.sparsity_difference is not None:
         low, middle, high = (100 * value for value in difference.sparsity_difference)

@@ -172,7 +172,7 @@ def test_composing_carries_draws_of_the_lender(t5_with_draws: SparseLaw) -> None
 
 
 def test_check_names_what_is_doubtful(t5: SparseLaw) -> None:
-    assert {finding.key for finding in check_law(t5)} == {"draws"}
+    assert [(finding.key, finding.doubtful) for finding in check_law(t5)] == [("draws", False)]
     facts = {name: getattr(t5, name) for name in t5.__struct_fields__}
     from sparseplan.law import FrantarBase, Range, SparsitySet
 
@@ -201,13 +201,15 @@ def test_a_law_does_not_differ_from_itself(t5: SparseLaw) -> None:
     difference = diff_laws(t5, t5)
     assert difference.loss_difference == (0.0, 0.0, 0.0)
     assert difference.sparsity_difference == (0.0, 0.0, 0.0)
-    assert difference.common
+    assert difference.region == "both"
 
 
 def test_the_difference_of_two_laws_is_that_of_their_predictions() -> None:
     first, second = load_law("hoffmann2022-chinchilla"), load_law("besiroglu2024-chinchilla")
     difference = diff_laws(first, second)
     plain = parse_pattern("unstructured")
+    assert [change.name for change in difference.coefficients] == ["E", "A", "B", "alpha", "beta"]
+    assert difference.loss_difference is not None
     corner = [predict(law, N=7e7, D=5e9, S=0.0, pattern=plain).loss for law in (first, second)]
     assert difference.loss_difference[0] <= corner[1] - corner[0] <= difference.loss_difference[2]
     assert difference.sparsity_difference is None

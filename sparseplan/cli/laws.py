@@ -1,11 +1,12 @@
 """`sparseplan laws`: list, show, check, compare and compose law files."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from sparseplan.cli import options as o
+from sparseplan.pattern import parse_pattern
 
 app = typer.Typer(help="List, show, check, compare and compose scaling laws.", no_args_is_help=True)
 
@@ -53,7 +54,9 @@ def show(law: LawArgument, json: o.JsonOption = False) -> None:
 @app.command("check", epilog=_epilog("sparseplan laws check team.yaml", "sparseplan laws check team.yaml --strict"))
 def check(
     file: Annotated[str, typer.Argument(metavar="FILE", help="A law file, or a law's name.")],
-    strict: Annotated[bool, typer.Option("--strict", help="Exit with 2 if anything is doubtful.")] = False,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Exit with 2 if anything is doubtful; a note is not.")
+    ] = False,
     json: o.JsonOption = False,
 ) -> None:
     """Check a law file: its schema, and whether signs, exponents, ranges, units and draws are plausible.
@@ -67,13 +70,18 @@ def check(
     chosen = load_law(file)
     findings = check_law(chosen)
     if json:
-        _print_json({"law": chosen.name, "findings": [{"key": f.key, "message": f.message} for f in findings]})
+        _print_json(
+            {
+                "law": chosen.name,
+                "findings": [{"key": f.key, "message": f.message, "doubtful": f.doubtful} for f in findings],
+            }
+        )
     else:
         console = open_console()
         say(console, f"{chosen.name}: a valid law" + (", with something to look at:" if findings else "."))
         for finding in findings:
-            say(console, f"! {finding.key}: {finding.message}")
-    if strict and findings:
+            say(console, f"{'!' if finding.doubtful else '-'} {finding.key}: {finding.message}")
+    if strict and any(finding.doubtful for finding in findings):
         raise typer.Exit(2)
 
 
@@ -84,14 +92,27 @@ def check(
         "sparseplan laws diff a.yaml b.yaml --json",
     ),
 )
-def diff(first: LawArgument, second: LawArgument, json: o.JsonOption = False) -> None:
+def diff(
+    first: LawArgument,
+    second: LawArgument,
+    pattern: Annotated[
+        Any,
+        typer.Option(
+            "--pattern",
+            parser=o.reader(parse_pattern),
+            metavar="P",
+            help="Compare the coefficients of this pattern's family. Default: unstructured, else what a law has.",
+        ),
+    ] = None,
+    json: o.JsonOption = False,
+) -> None:
     """Compare two laws: their coefficients, and what they change in predictions over the range both cover."""
     from sparseplan.lawfile import load_law
     from sparseplan.lawtools.diff import diff_laws
     from sparseplan.lawview import print_diff
     from sparseplan.plan.answer import to_json
 
-    result = diff_laws(load_law(first), load_law(second))
+    result = diff_laws(load_law(first), load_law(second), family=None if pattern is None else pattern.family)
     if json:
         print(to_json(result))
     else:
@@ -121,12 +142,17 @@ def compose(
 
     The result is marked as transferred, not measured, and every plan made from it says so.
     """
+    import re
+
     from sparseplan.errors import LawError
+    from sparseplan.law import LAW_NAME
     from sparseplan.lawfile import load_law, write_law
     from sparseplan.lawtools.compose import compose as compose_laws
 
     if out.suffix not in (".yaml", ".yml"):
         raise LawError(f"{out}: expected a file ending in .yaml, found {out.suffix!r}.")
+    if not re.fullmatch(LAW_NAME, out.stem):
+        raise LawError(f"{out}: the file's name becomes the law's: expected letters, digits, '.', '_' and '-' only.")
     composed = compose_laws(load_law(dense), load_law(sparsity), name=out.stem)
     write_law(composed, out)
     typer.echo(f"wrote {out}: transferred, not measured", err=True)

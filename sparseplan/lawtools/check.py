@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from sparseplan.law import DenseLaw, Law, SparseLaw, coefficient_draws, coefficients, dense_coefficients
-from sparseplan.laws.frantar2023 import Coefficients, loss, size_multiplier
+from sparseplan.laws.frantar2023 import Coefficients, loss
 
 # Published exponents lie between 0.2 and 0.9 (Hoffmann 2022, Besiroglu 2024, Frantar 2023); beyond these, ask.
 _EXPONENTS = (0.05, 2.0)
@@ -15,12 +15,14 @@ _TOKENS_PER_IMAGE = 16
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Finding:
-    """One thing to look at: the key it concerns, and why it is doubtful."""
+    """One thing to look at: the key it concerns, and why; a note is no doubt about what is there."""
 
     key: str
     message: str
+    doubtful: bool = True
 
 
+@np.errstate(all="ignore")  # what overflows shows as a doubtful prediction
 def check_law(law: Law) -> list[Finding]:
     """Find what is doubtful about a law whose file is valid; an empty list is a clean bill."""
     found = [*_exponents(law), *_range(law), *_units(law), *_predictions(law), *_draws(law)]
@@ -44,6 +46,13 @@ def _exponents(law: Law) -> list[Finding]:
         for family, chosen in law.sparsity.items():
             if chosen.a_S == 0:
                 found.append(Finding(key=f"sparsity.{family}.a_S", message="0: this law says that sparsity is no help"))
+            if chosen.c_S == 0:
+                found.append(
+                    Finding(key=f"sparsity.{family}.c_S", message="0: a model of zeros would be as good as any")
+                )
+            if not _EXPONENTS[0] <= chosen.b_S <= 2 * _EXPONENTS[1]:
+                message = f"{chosen.b_S:g} is far from every published one (0.7 to 1.4)"
+                found.append(Finding(key=f"sparsity.{family}.b_S", message=message))
     return found
 
 
@@ -75,7 +84,7 @@ def _predictions(law: Law) -> list[Finding]:
     values = loss(dense_coefficients(law), 0.0, sizes[:, None], data)
     low, high = float(values.min()), float(values.max())
     found: list[Finding] = []
-    if low < _SENSIBLE_LOSS[0] or high > _SENSIBLE_LOSS[1]:
+    if not _SENSIBLE_LOSS[0] <= low <= high <= _SENSIBLE_LOSS[1]:
         found.append(
             Finding(key="coefficients", message=f"dense losses over the range run from {low:.3g} to {high:.3g} nats")
         )
@@ -100,7 +109,7 @@ def _families(law: SparseLaw) -> list[Finding]:
 
 def _draws(law: Law) -> list[Finding]:
     if law.draws is None:
-        return [Finding(key="draws", message="missing: answers from this law have no intervals")]
+        return [Finding(key="draws", message="missing: answers from this law have no intervals", doubtful=False)]
     pairs: list[tuple[str, Coefficients, Coefficients | None]] = [
         ("dense", dense_coefficients(law), coefficient_draws(law, None))
     ]
@@ -110,7 +119,9 @@ def _draws(law: Law) -> list[Finding]:
     sizes, data = law.range.nonzero_params or (1e8, 1e8), law.range.data_seen or (1e10, 1e10)
     N, D = np.sqrt(sizes[0] * sizes[1]), np.sqrt(data[0] * data[1])
     for family, point, draws in pairs:
-        assert draws is not None
+        if draws is None:
+            found.append(Finding(key="draws.columns", message=f"none of them answers for {family}", doubtful=False))
+            continue
         S = 0.0 if family == "dense" else 0.5
         spread = np.quantile(loss(draws, S, N, D), [0.005, 0.995])
         if not spread[0] <= float(loss(point, S, N, D)) <= spread[1]:
@@ -121,12 +132,3 @@ def _draws(law: Law) -> list[Finding]:
                 )
             )
     return found
-
-
-SHOWN_SPARSITIES = (0.5, 0.75, 0.875)
-
-
-def size_multipliers(law: SparseLaw, family: str) -> dict[float, float]:
-    """m(S) at 50, 75 and 87.5 % sparsity."""
-    theta = coefficients(law, family)
-    return {S: float(size_multiplier(theta, S)) for S in SHOWN_SPARSITIES}
