@@ -8,6 +8,7 @@ FLOP/s are counted as the planner counts C: 6 per prunable weight and token. The
 (attention, norms) is in them, its FLOPs aren't; the head, the optimizer and communication are in neither.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
@@ -19,6 +20,7 @@ from sparseplan.arch import MLP_RATIO
 
 Array = NDArray[np.float64]
 Floats = Array | float
+Count = Annotated[int, Meta(ge=1)]
 Positive = Annotated[float, Meta(gt=0)]
 Part = Literal["linear", "block"]
 Phase = Literal["forward", "training", "inference"]
@@ -26,7 +28,7 @@ Batch = Literal["small", "large"]
 
 SMALL_BATCH = 64
 """Inference on at most this many tokens at once is bound by reading the weights: generating text."""
-_AGREEMENT = 1.25
+_AGREEMENT = 1.02
 
 
 class Spread(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -58,10 +60,14 @@ class Point(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     phase: Phase
     width: Annotated[int, Meta(ge=1, le=2**20, description="Width of the residual stream: inputs of the layer.")]
     tokens: Annotated[int, Meta(ge=1, le=2**30, description="Tokens processed at once.")]
+    context: Annotated[
+        Count | None, Meta(description="Tokens of a sequence, of a block: what its attention looks back on.")
+    ] = None
     dense: Annotated[Spread, Meta(description="Seconds with dense weights.")]
     sparse: Annotated[Spread | None, Meta(description="Seconds with 2:4 weights.")] = None
     speedup: Annotated[
-        Spread | None, Meta(description="Dense over 2:4 time, of repeats measured side by side; above 1 is faster.")
+        Spread | None,
+        Meta(description="Dense over 2:4 seconds: of the medians, and percentiles of repeats side by side."),
     ] = None
     note: Annotated[str, Meta(description="Why there is no 2:4 time.")] = ""
 
@@ -72,7 +78,8 @@ class Point(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
             ratio = self.dense.median / self.sparse.median
             if not 1 / _AGREEMENT <= self.speedup.median / ratio <= _AGREEMENT:
                 raise ValueError(
-                    f"expected a speedup near dense over sparse seconds ({ratio:.3g}), found {self.speedup.median:.3g}"
+                    f"expected as speedup the dense over the sparse seconds ({ratio:.3g}), "
+                    f"found {self.speedup.median:.3g}"
                 )
 
     @property
@@ -90,7 +97,17 @@ class Point(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     @property
     def model_flops(self) -> float:
         """FLOPs as the planner counts them: 2 per weight and token forward, 4 backward."""
-        return (6.0 if self.phase == "training" else 2.0) * self.prunable_params * self.tokens
+        return self._flops_per_weight * self.prunable_params * self.tokens
+
+    @property
+    def machine_flops(self) -> float:
+        """FLOPs with those of causal attention: width x context / 2 products for scores and as many for values."""
+        attention = self.width * (self.context or 0) if self.part == "block" else 0
+        return self._flops_per_weight * (self.prunable_params + attention) * self.tokens
+
+    @property
+    def _flops_per_weight(self) -> float:
+        return 6.0 if self.phase == "training" else 2.0
 
 
 class Hardware(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -224,15 +241,31 @@ def training_rate(profile: Profile) -> Curve | None:
     """Model FLOP/s of dense training by width, from whole blocks where there are any; None where not measured."""
     if isinstance(profile, DatasheetProfile):
         return _constant(profile.peak_flops * profile.utilization)
+    return _per_second(profile, lambda point: point.model_flops)
+
+
+def training_utilization(profile: Profile) -> Curve | None:
+    """Share of the peak that dense training reaches, by width, the FLOPs of attention counted; None where unknown.
+
+    Source: model FLOPs utilisation, Chowdhery et al. 2022, arXiv:2204.02311, appendix B.
+    """
+    if isinstance(profile, DatasheetProfile):
+        return _constant(profile.utilization)
+    peak = profile.peak_flops
+    return None if peak is None else _per_second(profile, lambda point: point.machine_flops / peak)
+
+
+def _per_second(profile: MeasuredProfile, work: Callable[[Point], float]) -> Curve | None:
+    """Work per second of dense training by width, from whole blocks where there are any."""
     for part in ("block", "linear"):
         points = _one_a_width([p for p in profile.points if p.part == part and p.phase == "training"], "large")
         if points:
-            rates = []
+            spreads = []
             for point in points:
                 low, high = point.dense.ends
-                flops = point.model_flops
-                rates.append(Spread(median=flops / point.dense.median, low=flops / high, high=flops / low))
-            return _curve(points, rates)
+                done = work(point)
+                spreads.append(Spread(median=done / point.dense.median, low=done / high, high=done / low))
+            return _curve(points, spreads)
     return None
 
 

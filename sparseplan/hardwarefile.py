@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from functools import cache
 from importlib import resources
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 import msgspec
 import yaml
@@ -104,6 +104,35 @@ def profile_files() -> Iterator[tuple[str, Path]]:
                 yield path.stem, path
     for path in builtin_profiles():
         yield path.stem, path
+
+
+class ProfileRow(NamedTuple):
+    """A profile in a list; `problem` where its file is broken."""
+
+    name: str
+    path: str
+    kind: str
+    device: str
+    dtype: str
+    peak_flops: float | None
+    problem: str | None
+
+
+def profile_rows() -> list[ProfileRow]:
+    """Every profile that is found by name; of several with one name, the one that is meant."""
+    rows: dict[str, ProfileRow] = {}
+    for name, path in profile_files():
+        if name in rows:
+            continue
+        try:
+            profile = read_profile(path)
+        except HardwareError as problem:
+            rows[name] = ProfileRow(name, str(path), "broken", "", "", None, str(problem))
+            continue
+        kind = "datasheet" if isinstance(profile, DatasheetProfile) else "measured"
+        device = profile.hardware.device
+        rows[name] = ProfileRow(name, str(path), kind, device, profile.dtype, profile.peak_flops, None)
+    return list(rows.values())
 
 
 @cache

@@ -1,8 +1,22 @@
-"""What people read about hardware: hours and money under a plan, and whether each kind of pattern pays."""
+"""What people read about hardware: profiles, hours and money under a plan, and whether each kind of pattern pays."""
+
+from collections.abc import Sequence
 
 from rich.console import Console
 
 from sparseplan.console import open_table, say
+from sparseplan.hardware import (
+    Curve,
+    DatasheetProfile,
+    MeasuredProfile,
+    Part,
+    Point,
+    Profile,
+    speedup,
+    training_rate,
+    training_utilization,
+)
+from sparseplan.hardwarefile import ProfileRow
 from sparseplan.plan.onhardware import DeviceUse, FamilyVerdict
 from sparseplan.units import format_count, format_percent, format_sparsity
 
@@ -121,3 +135,102 @@ def format_bytes(count: float) -> str:
         if count >= size:
             return f"{count / size:.1f} {unit}"
     return f"{count / 1e6:.1f} MB"
+
+
+def print_profile_rows(console: Console, rows: list[ProfileRow]) -> None:
+    """Print the profiles that are found by name."""
+    table = open_table(console, "name", "kind", "device", "dtype", "peak FLOP/s", text_columns=4)
+    for row in rows:
+        peak = "" if row.peak_flops is None else format_count(row.peak_flops)
+        table.add_row(row.name, row.kind, row.device, row.dtype, peak)
+    console.print(table)
+    for row in rows:
+        if row.problem is not None:
+            say(console, f"! {row.problem}", style="yellow")
+
+
+def print_profile(console: Console, profile: Profile) -> None:
+    """Print a profile: the device, and by width its speed and what 2:4 gains."""
+    say(console, f"{profile.name}: {profile.hardware.device}, {profile.dtype}", style="bold")
+    if isinstance(profile, DatasheetProfile):
+        say(console, f"Datasheet, nothing measured. {profile.source}.")
+        say(
+            console,
+            f"Peak {format_count(profile.peak_flops)} FLOP/s, of which training is assumed to reach "
+            f"{format_percent(profile.utilization)}.",
+        )
+    else:
+        made = [profile.date, f"driver {profile.driver}" if profile.driver else ""]
+        made += [f"{name} {version}" for name, version in profile.versions.items()]
+        say(console, f"Measured {', '.join(part for part in made if part)}.")
+        if profile.two_to_four.backend is None:
+            say(
+                console,
+                f"2:4 can't be accelerated here: {profile.two_to_four.reason or 'the profile gives no reason'}.",
+            )
+        else:
+            say(console, f"2:4 runs on {profile.two_to_four.backend}.")
+    say(console)
+    rate, used, gains = training_rate(profile), training_utilization(profile), _columns(profile)
+    table = open_table(
+        console, "width", "training", *(["of peak"] if used is not None else []), *(name for name, _ in gains)
+    )
+    for width in _measured_widths([rate, *(curve for _, curve in gains)]):
+        speed = _cell_value(rate, width)
+        cells = ["any" if width is None else f"{width:g}", "" if speed is None else f"{format_count(speed)} FLOP/s"]
+        share = _cell_value(used, width)
+        if used is not None:
+            cells.append("" if share is None else format_percent(share))
+        table.add_row(*cells, *(_speedup_cell(curve, width) for _, curve in gains))
+    console.print(table)
+    counted = "; of the peak: with those of attention" if used is not None else ""
+    say(console, f"Training: FLOP/s of dense blocks, 6 a prunable weight and token{counted}.")
+    if gains:
+        spread = ", with percentiles 10 and 90 of the repeats" if isinstance(profile, MeasuredProfile) else ""
+        say(console, f"The rest: how many times faster 2:4 is than dense{spread}.")
+    for fault in sorted({point.note for point in _points(profile) if point.note}):
+        say(console, f"! {fault}", style="yellow")
+
+
+def _points(profile: Profile) -> list[Point]:
+    return profile.points if isinstance(profile, MeasuredProfile) else []
+
+
+def _measured_widths(curves: Sequence[Curve | None]) -> list[float] | list[None]:
+    """Every width of the curves, ascending; one None where they hold at any width."""
+    found = {
+        float(width) for curve in curves if curve is not None and curve.widths is not None for width in curve.widths
+    }
+    return sorted(found) or [None]
+
+
+def _columns(profile: Profile) -> list[tuple[str, Curve]]:
+    """What a profile says of 2:4, by what is timed; a datasheet says the same of layers and blocks."""
+    layer: Part | None = "linear" if isinstance(profile, MeasuredProfile) else None
+    columns = [
+        ("layer forward", speedup(profile, "forward", part=layer)),
+        ("layer training", speedup(profile, "training", part=layer)),
+        ("block training", speedup(profile, "training", part="block")),
+        ("few tokens", speedup(profile, "inference", "small", part=layer)),
+        ("many tokens", speedup(profile, "inference", "large", part=layer)),
+    ]
+    return [(name, curve) for name, curve in columns if curve is not None]
+
+
+def _cell_value(curve: Curve | None, width: float | None) -> float | None:
+    """A curve at a width that it holds; None elsewhere, since a table shows what was measured."""
+    if curve is None:
+        return None
+    if width is None or curve.widths is None:
+        return float(curve.median[0])
+    return float(curve.at(width)) if width in curve.widths else None
+
+
+def _speedup_cell(curve: Curve, width: float | None) -> str:
+    median = _cell_value(curve, width)
+    if median is None:
+        return ""
+    if width is None or curve.widths is None:
+        return f"{median:.2f}x"
+    low, high = curve.spread_at(width).ends
+    return f"{median:.2f}x ({low:.2f} .. {high:.2f})"

@@ -35,14 +35,23 @@ def new_figure(width: float, height: float) -> "Figure":
     return Figure(figsize=(width, height))
 
 
+def require_format(path: Path) -> None:
+    """Refuse a file that isn't a picture that we write; for long work, before it begins.
+
+    Raises:
+        PlanError: for a suffix that isn't among `FORMATS`.
+    """
+    if path.suffix.lower() not in FORMATS:
+        raise PlanError(f"{path}: expected a picture ending in {', '.join(FORMATS)}, found {path.suffix!r}.")
+
+
 def save_figure(figure: "Figure", path: Path) -> None:
     """Write a figure as PNG, SVG or PDF by its suffix, whole or not at all.
 
     Raises:
         PlanError: for another suffix.
     """
-    if path.suffix.lower() not in FORMATS:
-        raise PlanError(f"{path}: expected a picture ending in {', '.join(FORMATS)}, found {path.suffix!r}.")
+    require_format(path)
     metadata: dict[str, Any] = {".svg": {"Date": None}, ".pdf": {"CreationDate": None}}.get(path.suffix.lower(), {})
     with replacing(path) as partial:
         figure.savefig(partial, metadata=metadata)

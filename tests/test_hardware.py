@@ -20,6 +20,7 @@ from sparseplan.hardware import (
     TwoToFour,
     speedup,
     training_rate,
+    training_utilization,
 )
 from sparseplan.hardwarefile import (
     builtin_profiles,
@@ -82,6 +83,17 @@ def test_the_training_rate_counts_six_flops_a_weight_and_token_of_a_block() -> N
     assert rate.at(1024.0) == pytest.approx(6 * 12 * 1024**2 * 8192 / 2e-3)
 
 
+def test_the_utilization_counts_attention_too() -> None:
+    text = MEASURED.replace(
+        "width: 1024, tokens: 8192, dense: {median: 2e-3}",
+        "width: 1024, tokens: 8192, context: 512, dense: {median: 2e-3}",
+    )
+    used = training_utilization(measured(text))
+    assert used is not None
+    # 72 w^2 and, for causal attention over T tokens, 6 w T a token (arch.GptShape counts the same).
+    assert used.at(1024.0) == pytest.approx((72 * 1024**2 + 6 * 1024 * 512) * 8192 / 2e-3 / 1e15)
+
+
 def test_a_layer_stands_in_where_no_block_was_measured() -> None:
     text = MEASURED.replace("part: block", "part: linear")
     rate = training_rate(measured(text))
@@ -136,7 +148,12 @@ def test_devices_are_matched_to_their_datasheets() -> None:
         ("kind: measured", "kind: measurd", 4, "did you mean 'measured'"),
         ("phase: training, width: 4096", "phase: training, width: 1024", 1, "found block training at width 1024"),
         ("two_to_four: {backend: cusparselt}\n", "", 1, "'two_to_four' is missing"),
-        ("sparse: {median: 4e-3}}", "sparse: {median: 4e-3}, speedup: {median: 3}}", 9, "near dense over sparse"),
+        (
+            "sparse: {median: 4e-3}}",
+            "sparse: {median: 4e-3}, speedup: {median: 3}}",
+            9,
+            "dense over the sparse seconds (0.5), found 3",
+        ),
         ("sparse: {median: 4e-3}}", "speedup: {median: 3}}", 9, "seconds of 2:4"),
         ("tokens: 16,", "tokens: 16, batch: 2,", 11, "unknown key"),
     ],

@@ -39,11 +39,16 @@ def law_names() -> list[str]:
     return sorted({name for name, _ in law_files()})
 
 
-def cost_names() -> list[str]:
-    """Words that `--cost` completes."""
+def profile_names() -> list[str]:
+    """Names of hardware profiles."""
     from sparseplan.hardwarefile import profile_files
 
-    return ["sparse", "dense", *sorted({name for name, _ in profile_files()})]
+    return sorted({name for name, _ in profile_files()})
+
+
+def cost_names() -> list[str]:
+    """Words that `--cost` completes."""
+    return ["sparse", "dense", *profile_names()]
 
 
 read_positive = reader(parse_positive)

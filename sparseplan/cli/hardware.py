@@ -1,0 +1,71 @@
+"""`sparseplan hardware`: list and show hardware profiles."""
+
+import json as jsonlib
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from sparseplan.cli import options as o
+
+app = typer.Typer(help="List and show hardware profiles: datasheets, and what was measured.", no_args_is_help=True)
+
+
+@app.command(
+    "list",
+    epilog="Examples:\n\n- `sparseplan hardware list`\n- `SPARSEPLAN_HARDWARE=~/gpus sparseplan hardware list --json`",
+)
+def list_profiles(json: o.JsonOption = False) -> None:
+    """List every profile that --cost finds by name.
+
+    Looked for in ./calibration/hardware/*.yaml, then in $SPARSEPLAN_HARDWARE (files and folders), then among the
+    built-in datasheets.
+    """
+    from sparseplan.console import open_console
+    from sparseplan.hardwarefile import profile_rows
+    from sparseplan.hardwarereport import print_profile_rows
+
+    rows = profile_rows()
+    if json:
+        print(jsonlib.dumps([row._asdict() for row in rows], indent=2))
+    else:
+        print_profile_rows(open_console(), rows)
+
+
+@app.command(
+    "show",
+    epilog="Examples:\n\n- `sparseplan hardware show h100`\n- `sparseplan hardware show mine.yaml --figure mine.png`",
+)
+def show(
+    profile: Annotated[
+        str, typer.Argument(metavar="PROFILE", help="A profile's name or path.", autocompletion=o.profile_names)
+    ],
+    figure: Annotated[
+        Path | None, typer.Option("--figure", metavar="FILE", help="Draw the speed-ups: .png, .svg or .pdf.")
+    ] = None,
+    json: o.JsonOption = False,
+) -> None:
+    """Show a profile: the device, its speed, and how much faster than dense it is on 2:4 weights, by width."""
+    from sparseplan.console import open_console
+    from sparseplan.hardwarefile import load_profile
+    from sparseplan.hardwarereport import print_profile
+    from sparseplan.plan.answer import to_json
+
+    chosen = load_profile(profile)
+    if json:
+        print(to_json(chosen))
+    else:
+        print_profile(open_console(), chosen)
+    if figure is not None:
+        from sparseplan.hardwareplots import draw_speedups
+
+        draw_speedups(chosen, figure)
+        typer.echo(f"wrote {figure}", err=True)
+
+
+@app.command("schema", epilog="Example: `sparseplan hardware schema > hardware.schema.json`")
+def schema() -> None:
+    """Print the JSON Schema of hardware profiles, so that an editor completes and checks them."""
+    from sparseplan.hardwarefile import profile_schema
+
+    print(jsonlib.dumps(profile_schema(), indent=2, ensure_ascii=False))
