@@ -1,15 +1,16 @@
 """What the planner says around the numbers: intervals, probability, distances, warnings."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from sparseplan.cost import flops_cost
 from sparseplan.errors import LawError, PlanError
-from sparseplan.law import SparseLaw, coefficient_draws
+from sparseplan.law import Draws, FrantarBase, Range, SparseLaw, SparsitySet, coefficient_draws, coefficients
 from sparseplan.lawfile import load_law
-from sparseplan.laws.frantar2023 import Coefficients, loss, shape
+from sparseplan.laws.frantar2023 import Coefficients, loss, shape, size_multiplier
 from sparseplan.lawtools.check import check_law
 from sparseplan.lawtools.compose import compose
 from sparseplan.lawtools.diff import diff_laws
@@ -54,23 +55,115 @@ def test_intervals_are_the_percentiles_of_each_draw_planned_anew(t5_with_draws: 
 
 
 def test_the_probability_is_the_share_of_draws_in_which_the_plan_beats_the_dense_plan(t5_with_draws: SparseLaw) -> None:
-    # Just above the budget where sparsity begins to pay, the draws disagree.
-    result = answer(t5_with_draws, question(t5_with_draws, 2.2e21, nonzero_params=2e10))
+    result = answer(t5_with_draws, question(t5_with_draws, 4e21, nonzero_params=2e10))
     draws = coefficient_draws(t5_with_draws, "unstructured")
     assert draws is not None
     assert result.intervals is not None
     plan, dense = result.plan, result.dense
+    assert plan.sparsity > 0
     better = loss(draws, plan.sparsity, plan.nonzero_params, plan.data_seen) < loss(
         draws, 0.0, dense.nonzero_params, dense.data_seen
     )
-    expected = float(np.mean(better)) if plan.sparsity > 0 else result.intervals.p_sparse_better
-    assert result.intervals.p_sparse_better == expected
-    assert 0.05 < expected < 0.95
+    assert 0.05 < float(np.mean(better)) < 0.95
+    assert result.intervals.p_sparse_better == float(np.mean(better))
+
+
+def test_where_the_plan_is_dense_the_probability_is_the_share_of_draws_that_want_sparsity(
+    t5_with_draws: SparseLaw,
+) -> None:
+    asked = question(t5_with_draws, 1e21, nonzero_params=2e10)
+    result = answer(t5_with_draws, asked)
+    draws = coefficient_draws(t5_with_draws, "unstructured")
+    assert draws is not None
+    assert result.intervals is not None
+    assert result.plan.sparsity == 0
+    share = float(np.mean(best_plan(draws, asked).sparsity > 0))
+    assert 0.05 < share < 0.95
+    assert result.intervals.p_sparse_better == share
+
+
+def test_the_interval_of_the_compute_ratio_is_that_of_equal_loss_in_each_draw(t5_with_draws: SparseLaw) -> None:
+    asked = question(t5_with_draws, 1e21)
+    result = answer(t5_with_draws, asked)
+    draws = coefficient_draws(t5_with_draws, "unstructured")
+    assert draws is not None
+    assert result.intervals is not None
+    assert result.comparison.compute_ratio is not None
+    low, high = result.intervals.compute_ratio
+    assert low < result.comparison.compute_ratio < high
+    # With the size free the ratio is c_mul(S) / m(S), whatever the budget.
+    best = best_plan(draws, asked)
+    expected = np.quantile(asked.cost.multiplier(best.sparsity) / size_multiplier(draws, best.sparsity), [0.05, 0.95])
+    assert (low, high) == pytest.approx(tuple(expected))
+
+
+@pytest.fixture
+def only_n4(t5: SparseLaw) -> SparseLaw:
+    """A law of n:4 alone, whose draws hold the dense base still."""
+    chosen = SparsitySet(a_S=15.0, b_S=0.7, c_S=46.8)
+    table = np.array([[15.0, 46.8]]) * np.exp(0.05 * np.random.default_rng(3).standard_normal((200, 2)))
+    draws = Draws.pack(["n:4.a_S", "n:4.c_S"], table, method="synthetic")
+    facts = {name: getattr(t5, name) for name in t5.__struct_fields__}
+    return SparseLaw(**facts | {"name": "only-n4", "sparsity": {"n:4": chosen}, "draws": draws})
+
+
+def test_draws_of_some_coefficients_give_intervals_and_say_which_are_taken_as_exact(only_n4: SparseLaw) -> None:
+    result = answer(only_n4, question(only_n4, 1e20, nonzero_params=1e8, pattern="n:4"))
+    assert result.intervals is not None
+    assert result.intervals.draws == 200
+    assert result.intervals.loss[0] < result.plan.loss < result.intervals.loss[1]
+    partial = next(warning for warning in result.warnings if warning.code == "partial-draws")
+    assert "n:4.b_S, b_N, a_D, b_D, c as exactly known" in partial.message
+
+
+def test_draws_that_do_not_touch_the_question_are_no_draws(t5: SparseLaw, only_n4: SparseLaw) -> None:
+    both = SparseLaw(
+        **{name: getattr(t5, name) for name in t5.__struct_fields__}
+        | {"sparsity": t5.sparsity | only_n4.sparsity, "draws": only_n4.draws}
+    )
+    result = answer(both, question(both, 1e20, nonzero_params=1e8))
+    assert result.intervals is None
+    assert "no-draws" in codes(result)
+
+
+def test_a_law_of_n4_alone_maps_and_compares(only_n4: SparseLaw, t5: SparseLaw) -> None:
+    chart = sparsity_map(only_n4, flops_cost("sparse", only_n4.schedule), family="n:4", points=5, spread=True)
+    assert chart.low is not None
+    assert chart.low.shape == chart.sparsity.shape == (5, 5)
+    assert diff_laws(only_n4, t5).loss_difference is not None
+    with pytest.raises(LawError, match=r"no coefficients for unstructured; it has n:4"):
+        answer(only_n4, question(only_n4, 1e20, nonzero_params=1e8))
+
+
+def test_a_cap_given_by_the_user_holds_for_patterns_too(t5: SparseLaw) -> None:
+    capped = replace(question(t5, 1e22, nonzero_params=1e8, pattern="n:4"), pattern_cap=0.3)
+    assert answer(t5, capped).plan.sparsity == 0.25
+    with pytest.raises(PlanError, match=r"the pattern 2:4 makes 0\.5, above"):
+        answer(t5, replace(capped, pattern=parse_pattern("2:4")))
+
+
+def test_what_holds_anyway_is_silent_where_it_would_not_hold(t5: SparseLaw) -> None:
+    from_start = SparseLaw(
+        **{name: getattr(t5, name) for name in t5.__struct_fields__} | {"schedule": Schedule(start=0.0, end=0.0)}
+    )
+    assert answer(from_start, question(from_start, 1e22)).robust is None  # its best S lies beyond every run
+    mixed = compose(load_law("besiroglu2024-chinchilla"), t5, name="mixed")
+    assert answer(mixed, question(mixed, 1e22)).robust is None
+
+
+def test_what_holds_anyway_for_a_pattern_is_its_compute_ratio(t5: SparseLaw) -> None:
+    robust = answer(t5, question(t5, 1e25, nonzero_params=1e8, pattern="2:4")).robust
+    assert robust is not None
+    assert robust.compute_ratio == pytest.approx(1.375 / 1.5874, rel=1e-4)  # c_mul(0.5) / m(0.5)
+
+
+@pytest.mark.parametrize(("pattern", "written"), [("1:3", 0.67), ("9:10", 0.1), ("1:4", 0.75)])
+def test_a_sparsity_is_read_as_the_one_that_the_pattern_makes(t5: SparseLaw, pattern: str, written: float) -> None:
+    made = parse_pattern(pattern)
+    assert predict(t5, N=1e7, D=2e10, S=written, pattern=made).given.sparsity == made.sparsity
 
 
 def test_identical_draws_give_intervals_of_no_width(t5: SparseLaw) -> None:
-    from sparseplan.law import Draws
-
     draws = Draws.pack(["b_N"], np.full((50, 1), 0.245), method="all alike")
     law = SparseLaw(**{name: getattr(t5, name) for name in t5.__struct_fields__} | {"draws": draws})
     result = answer(law, question(law, 1e20, nonzero_params=1e8))
@@ -153,8 +246,6 @@ def test_composing_keeps_the_dense_base_and_the_shape_of_the_sparsity_term(t5: S
     assert predict(mixed, N=1e9, D=2e10, S=0.0, pattern=plain).loss == pytest.approx(
         predict(dense, N=1e9, D=2e10, S=0.0, pattern=plain).loss
     )
-    from sparseplan.law import coefficients
-
     for S in (0.3, 0.5, 0.875):
         lent, own = (coefficients(law, "unstructured") for law in (t5, mixed))
         assert float(shape(own, S) / shape(own, 0.0)) == pytest.approx(float(shape(lent, S) / shape(lent, 0.0)))
@@ -174,8 +265,6 @@ def test_composing_carries_draws_of_the_lender(t5_with_draws: SparseLaw) -> None
 def test_check_names_what_is_doubtful(t5: SparseLaw) -> None:
     assert [(finding.key, finding.doubtful) for finding in check_law(t5)] == [("draws", False)]
     facts = {name: getattr(t5, name) for name in t5.__struct_fields__}
-    from sparseplan.law import FrantarBase, Range, SparsitySet
-
     odd = SparseLaw(
         **facts
         | {

@@ -3,6 +3,8 @@
 import csv
 import json
 import os
+import pty
+import re
 import signal
 import subprocess
 import sys
@@ -70,21 +72,11 @@ def test_piped_output_is_the_golden_text(
     assert all(frame not in printed for frame in "│╭─")
 
 
-def test_the_terminal_gets_a_framed_table(t5_terminal: str) -> None:
-    assert "sparse plan" in t5_terminal
-    assert "─" in t5_terminal
-    assert "\x1b[" in t5_terminal
-
-
-@pytest.fixture
-def t5_terminal() -> str:
-    import pty
-
+def on_a_terminal(width: int, *arguments: str, encoding: str = "utf-8") -> str:
+    """What a command prints on a terminal of some width."""
     lead, follow = pty.openpty()
-    environment = {**os.environ, "TERM": "xterm-256color", "COLUMNS": "100"}
-    process = subprocess.Popen(
-        [sys.executable, "-m", "sparseplan", "optimal", "--flops", "1e23"], stdout=follow, env=environment
-    )
+    environment = {**os.environ, "TERM": "xterm-256color", "COLUMNS": str(width), "PYTHONIOENCODING": encoding}
+    process = subprocess.Popen([sys.executable, "-m", "sparseplan", *arguments], stdout=follow, env=environment)
     os.close(follow)
     chunks: list[bytes] = []
     while True:
@@ -95,9 +87,69 @@ def t5_terminal() -> str:
         if not chunk:
             break
         chunks.append(chunk)
-    assert process.wait() == 0
     os.close(lead)
+    assert process.wait() == 0
     return b"".join(chunks).decode()
+
+
+def plain(printed: str) -> list[str]:
+    """Terminal output without colours, frames and line ends."""
+    lines = (re.sub(r"\x1b\[[0-9;]*m", "", line).strip() for line in printed.splitlines())
+    return [line for line in lines if line and set(line) != {"─"}]
+
+
+@pytest.mark.parametrize("width", [60, 80, 200])
+@pytest.mark.parametrize("name", ["optimal", "laws-show", "contour"])
+def test_a_terminal_shows_every_figure_whole_at_any_width(name: str, width: int) -> None:
+    commands = {
+        "optimal": ["optimal", "--flops", "1e23"],
+        "laws-show": ["laws", "show", "frantar2023-vit-jft"],
+        "contour": ["contour", "--points", "4"],
+    }
+    printed = on_a_terminal(width, *commands[name])
+    golden = (GOLDEN / f"{name}.txt").read_text(encoding="utf-8")
+    assert "\x1b[" in printed
+    assert "─" in printed
+    assert [line.split() for line in plain(printed)] == [line.split() for line in plain(golden)]
+
+
+def test_a_terminal_without_unicode_is_served(tmp_path: Path) -> None:
+    law = tmp_path / "law.yaml"
+    text = law_text(load_law("frantar2023-t5-c4")).replace("T5 encoder", "für \\e[31mT5 encoder")
+    law.write_text(text, encoding="utf-8")
+    assert "T5 encoder" in on_a_terminal(80, "laws", "show", str(law), encoding="ascii")
+
+
+def test_a_full_disk_behind_the_output_is_one_message() -> None:
+    with Path("/dev/full").open("w", encoding="utf-8") as full:
+        process = subprocess.run(
+            [sys.executable, "-m", "sparseplan", "optimal", "--flops", "1e23"],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            check=False,
+        )
+    assert process.returncode == 2
+    assert process.stderr.decode() == "sparseplan: error: standard output: No space left on device.\n"
+
+
+def test_extreme_but_valid_laws_are_answered_or_refused_without_noise(tmp_path: Path) -> None:
+    published = law_text(load_law("frantar2023-t5-c4"))
+    for index, (old, new) in enumerate(
+        [("b_N: 0.245", "b_N: 50"), ("b_D: 0.203", "b_D: 1e-5"), ("c_S: 45.0", "c_S: 0"), ("b_S: 0.722", "b_S: 300")]
+    ):
+        law = tmp_path / f"law{index}.yaml"
+        law.write_text(published.replace(old, new), encoding="utf-8")
+        for command in (
+            ["optimal", "--flops", "1e23"],
+            ["optimal", "--flops", "1e23", "--params", "1B", "--cost", "dense"],
+            ["predict", "--params", "1B", "--data", "1T", "--sparsity", "0.5"],
+            ["contour", "--points", "5"],
+        ):
+            process = sparseplan(*command, "--law", str(law))
+            assert process.returncode in (0, 2), (new, command, process.stderr)
+            assert "Warning" not in process.stderr
+            assert "Traceback" not in process.stderr
+            assert (process.stdout == "") == (process.returncode == 2)
 
 
 @pytest.mark.parametrize(

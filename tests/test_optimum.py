@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from sparseplan.cost import flops_cost
+from sparseplan.cost import Cost, flops_cost
 from sparseplan.laws.frantar2023 import Coefficients, loss, shape
 from sparseplan.pattern import parse_pattern
 from sparseplan.plan import optimum
@@ -223,3 +223,82 @@ def test_a_million_pairs_agree_with_single_answers() -> None:
     for index in range(0, 1_000_000, 99_991):
         single = float(optimum.sparsity_at_size(T5, 0.625, N[index], C[index] / 6))
         assert S[index] == pytest.approx(single, abs=1e-12)
+
+
+def test_newtons_method_does_not_go_in_circles() -> None:
+    # Found by a reviewer's search: here plain Newton steps alternate inside the bracket for ever.
+    theta = Coefficients(
+        a_S=20.547166321701518,
+        b_S=0.14961236664980468,
+        c_S=0.4048004192172913,
+        b_N=0.14585397651782442,
+        a_D=54275397.59199655,
+        b_D=0.01670295257905211,
+        c=0.0,
+    )
+    question = Question(train_flops=6 * 2.6041283339231078e20, cost=Cost(name="x", saving=0.99), dense_params=4.1e12)
+    S, lowest = grid_optimum(theta, question)
+    plan = best_plan(theta, question)
+    assert float(plan.loss) <= lowest * (1 + 1e-12)
+    assert float(plan.sparsity) == pytest.approx(S, abs=1e-4)
+
+
+wild = st.builds(
+    Coefficients,
+    a_S=st.floats(-3, 4).map(lambda e: 10**e),
+    b_S=st.floats(-2, 1).map(lambda e: 10**e),
+    c_S=st.floats(-3, 4).map(lambda e: 10**e),
+    b_N=st.floats(-2, 0.5).map(lambda e: 10**e),
+    a_D=st.floats(3, 12).map(lambda e: 10**e),
+    b_D=st.floats(-2, 0.5).map(lambda e: 10**e),
+    c=st.just(0.5),
+)
+
+
+@settings(max_examples=300)
+@given(
+    wild,
+    st.floats(0, 9).map(lambda e: 1 - 10**-e),
+    st.sampled_from(["nonzero_params", "dense_params", None]),
+    st.floats(6, 13).map(lambda e: 10**e),
+    st.floats(14, 27).map(lambda e: 10**e),
+)
+def test_wild_coefficients_and_costs_still_give_a_plan_that_looking_around_does_not_beat(
+    theta: Coefficients, saving: float, given_size: str | None, size: float, C: float
+) -> None:
+    givens = {given_size: size} if given_size else {}
+    question = Question(train_flops=C, cost=Cost(name="wild", saving=saving), max_sparsity=1 - 1e-6, **givens)  # type: ignore[arg-type]
+    with np.errstate(all="ignore"):
+        plan = best_plan(theta, question)
+        losses = plan_at(theta, question, 1 - np.geomspace(1.0, 1e-6, 2001)).loss
+    finite = losses[np.isfinite(losses)]
+    if np.isfinite(plan.loss) and finite.size:
+        assert float(plan.loss) <= finite.min() * (1 + 1e-9)
+    assert 0 <= float(plan.sparsity) <= 1 - 1e-6
+
+
+@pytest.mark.parametrize("pattern", ["2:4", "n:4", "n:8"])
+@pytest.mark.parametrize("givens", [{}, {"nonzero_params": 3e8}, {"dense_params": 3e8}])
+def test_pattern_plans_agree_with_looking_at_sizes_and_data(pattern: str, givens: dict[str, float]) -> None:
+    family = parse_pattern(pattern)
+    question = Question(train_flops=1e21, cost=SPARSE, tokens_per_unit=196, pattern=family, **givens)  # type: ignore[arg-type]
+    plan = best_plan(VIT, question)
+    best = np.inf
+    for S in family.sparsities or ():
+        free = np.geomspace(1e5, 1e11, 60_001)
+        N = np.asarray([givens["nonzero_params"]]) if "nonzero_params" in givens else free
+        if "dense_params" in givens:
+            N = np.asarray([givens["dense_params"] * (1 - S)])
+        # Written out from the paper: C = 6 N D c_mul 196, c_mul = (1 - 0.625 S) / (1 - S).
+        D = 1e21 / (6 * N * (1 - 0.625 * S) / (1 - S) * 196)
+        best = min(best, float(np.min((294 * (1 - S) ** 0.821 + 468) * N**-0.392 + (2.37e8 / D) ** 0.89 + 4.517)))
+    assert float(plan.loss) <= best
+    assert float(plan.loss) == pytest.approx(best, rel=1e-7)
+
+
+@pytest.mark.parametrize("saving", [0.0, 0.625])
+@pytest.mark.parametrize("S", [0.1, 0.5, 0.9])
+def test_the_budget_for_a_sparsity_inverts_the_optimal_sparsity(saving: float, S: float) -> None:
+    N = np.geomspace(1e6, 1e10, 5)
+    budget = optimum.budget_where_sparsity_is(T5, saving, S, N)
+    np.testing.assert_allclose(optimum.sparsity_at_size(T5, saving, N, budget), S, atol=1e-9)

@@ -115,10 +115,10 @@ def sparsity_maps(
     N = np.geomspace(low, high, points)
     per_unit = FLOPS_PER_PARAMETER_AND_TOKEN * law.tokens_per_unit
     optimal = optimum.budget_where_size_is_optimal(theta, N) * per_unit
+    _require_grid(N, optimal)
     spans = [flops] if flops else [_interesting_flops(theta, cost.unstructured, optimal, N, per_unit) for cost in costs]
     C = np.geomspace(min(span[0] for span in spans), max(span[1] for span in spans), points)
-    if not all(np.all(np.isfinite(axis)) and np.all(axis > 0) for axis in (N, C, optimal)):
-        raise PlanError("this map leads out of floating point; narrow it with --params and --flops.")
+    _require_grid(C)
     budget = C[:, None] / per_unit
     maps = []
     for cost in costs:
@@ -166,9 +166,15 @@ def sparsity_map(
     return sparsity_maps(law, [MapCost(cost)], family=family, points=points, sizes=sizes, flops=flops, spread=spread)[0]
 
 
+def _require_grid(*axes: Array) -> None:
+    if not all(np.all(np.isfinite(axis)) and np.all(axis > 0) for axis in axes):
+        raise PlanError("this map leads out of floating point; narrow it with --params and --flops, or check the law.")
+
+
 def _interesting_flops(theta: Coefficients, cost: Cost, optimal: Array, N: Array, per_unit: float) -> Bounds:
     """From a tenth of the smallest size's optimal budget to where the middle size wants 87.5 % sparsity."""
-    budgets = np.geomspace(float(optimal[len(N) // 2]), float(optimal[len(N) // 2]) * 1e12, 400)
+    middle = float(optimal[len(N) // 2])
+    budgets = middle * np.geomspace(1.0, 1e12, 400)
     S = optimum.sparsity_at_size(theta, cost.saving, float(N[len(N) // 2]), budgets / per_unit)
     deep = float(budgets[min(int(np.searchsorted(S, 0.875)), len(budgets) - 1)])
     return float(optimal[0]) / 10, max(deep, float(optimal[-1]) * 10)
