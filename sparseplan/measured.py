@@ -1,12 +1,13 @@
 """The cost of training on a given device: 2:4 from its speed-up, everything else as if zeros were weights.
 
 A 2:4 run is dense until its mask is exactly 2:4, at the end t1 of the ramp, and runs s times faster from there on.
-Against a dense model with the same non-zero parameters, whose model is half as large,
+Against a dense model with the same non-zero parameters, a model smaller by 1 - S,
 
-    c_mul = (t1 + (1 - t1) / s(width)) / (1 - S),    S = 1/2,
+    c_mul = (t1 + (1 - t1) / s(width)) / (1 - S)
 
-with the width of the model before pruning. Unstructured sparsity and other n:m cost 1 / (1 - S): no kernel that these
-devices have makes use of their zeros in training.
+with the width of the model before pruning. What keeps at most two of every four weights is 2:4 to the device and runs
+as fast: 1:4, and 1:8 and 2:8 too, of which no four consecutive weights keep more than two. Unstructured sparsity and
+all other n:m cost 1 / (1 - S): no kernel that these devices have makes use of their zeros in training.
 """
 
 from dataclasses import dataclass
@@ -15,23 +16,25 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sparseplan.arch import typical_width
-from sparseplan.cost import ACCELERATED_SPARSITY, Cost
+from sparseplan.cost import Cost
 from sparseplan.hardware import Curve, Profile, speedup
 from sparseplan.pattern import Pattern
 from sparseplan.schedule import Schedule
 
-_ACCELERATED_GROUP = 4
+_DEVICE_KEEPS, _DEVICE_GROUP = 2, 4
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class MeasuredCost(Cost):
-    """A cost in which sparsity 1/2 of the family n:4 runs faster after the ramp, by a factor that depends on the width.
+    """A cost in which some sparsities of a pattern run faster after the ramp, by a factor that depends on the width.
 
     Attributes:
+        accelerated: Those sparsities.
         after_ramp: 1 - t1, the share of training with the final mask.
         speedup: Training speed-up of 2:4 by width.
     """
 
+    accelerated: tuple[float, ...]
     after_ramp: float
     speedup: Curve
 
@@ -44,26 +47,31 @@ class MeasuredCost(Cost):
         self, S: NDArray[np.float64] | float, N: NDArray[np.float64] | float | None = None
     ) -> NDArray[np.float64]:
         """c_mul(S, N) for N non-zero parameters."""
-        density = 1.0 - np.asarray(S, dtype=np.float64)
+        S = np.asarray(S, dtype=np.float64)
         assert N is not None or not self.depends_on_size
-        width = np.ones(()) if N is None else typical_width(np.asarray(N, dtype=np.float64) / density)
+        width = np.ones(()) if N is None else typical_width(np.asarray(N, dtype=np.float64) / (1.0 - S))
         time = 1.0 + self.after_ramp * (1.0 / self.speedup.at(width) - 1.0)
-        return np.asarray(np.where(density == 1.0 - ACCELERATED_SPARSITY, time, 1.0) / density)
+        return np.asarray(np.where(np.isin(S, self.accelerated), time, 1.0) / (1.0 - S))
 
 
 def device_cost(profile: Profile, pattern: Pattern, schedule: Schedule) -> Cost:
     """The cost of a pattern's sparsities on a device, trained with a ramp."""
-    curve = speedup(profile, "training")
-    if curve is None or not accelerates(pattern):
+    curve, accelerated = speedup(profile, "training"), accelerated_sparsities(pattern)
+    if curve is None or not accelerated:
         return Cost(name=profile.name, saving=0.0)
-    return MeasuredCost(name=profile.name, saving=0.0, after_ramp=1.0 - schedule.end, speedup=curve)
+    return MeasuredCost(
+        name=profile.name, saving=0.0, accelerated=accelerated, after_ramp=1.0 - schedule.end, speedup=curve
+    )
 
 
-def accelerates(pattern: Pattern) -> bool:
-    """Whether 2:4 is among a pattern's sparsities.
+def accelerated_sparsities(pattern: Pattern) -> tuple[float, ...]:
+    """The sparsities of a pattern whose masks keep at most two of every four weights.
 
     >>> from sparseplan.pattern import parse_pattern
-    >>> [accelerates(parse_pattern(word)) for word in ("2:4", "n:4", "4:8", "unstructured")]
-    [True, True, False, False]
+    >>> [accelerated_sparsities(parse_pattern(word)) for word in ("2:4", "n:4", "n:8", "4:8", "unstructured")]
+    [(0.5,), (0.5, 0.75), (0.75, 0.875), (), ()]
     """
-    return pattern.group == _ACCELERATED_GROUP and ACCELERATED_SPARSITY in (pattern.sparsities or ())
+    if pattern.group is None or pattern.group % _DEVICE_GROUP:
+        return ()
+    group = pattern.group
+    return tuple(S for S in pattern.sparsities or () if round((1.0 - S) * group) <= _DEVICE_KEEPS)

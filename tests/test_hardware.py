@@ -262,6 +262,49 @@ def test_text_that_is_no_profile_is_refused_with_the_files_name(text: str) -> No
         parse_profile(text, source="any.yaml")
 
 
+anything = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers(-(10**6), 10**6)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text("a:-", max_size=5),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.text("ab", min_size=1, max_size=3), inner, max_size=3)
+    ),
+    max_leaves=4,
+)
+
+
+@st.composite
+def damaged_profiles(draw: st.DrawFn) -> str:
+    """A valid profile in which one value, at any depth, is replaced by anything, or removed."""
+    data = yaml.safe_load(MEASURED.replace("e1", "e+1").replace("8e10", "8.0e+10"))
+    here = data
+    while True:
+        key = draw(st.sampled_from(sorted(here) if isinstance(here, dict) else range(len(here))))
+        if not isinstance(here[key], dict | list) or not here[key] or draw(st.booleans()):
+            break
+        here = here[key]
+    if draw(st.booleans()):
+        here[key] = draw(anything)
+    else:
+        del here[key]
+    text: str = yaml.safe_dump(data)
+    return text
+
+
+@given(damaged_profiles())
+def test_a_damaged_profile_is_refused_by_name_or_still_answers(text: str) -> None:
+    try:
+        profile = parse_profile(text, source="any.yaml")
+    except HardwareError as problem:
+        message = str(problem)
+    else:
+        curves = [speedup(profile, phase) for phase in ("forward", "training", "inference")]
+        message = "any.yaml" if all(c is None or np.all(c.at(2048.0) > 0) for c in curves) else "a speed-up below 0"
+    assert message.startswith("any.yaml")
+
+
 def test_a_profile_is_found_by_path(tmp_path: Path) -> None:
     path = tmp_path / "mine.yaml"
     write_profile(measured(), path)

@@ -94,15 +94,18 @@ def test_sparse_from_the_start_at_twice_the_speed_costs_what_a_dense_model_costs
     assert cost.multiplier(0.5, 1e9) == pytest.approx(1.0)
 
 
-@pytest.mark.parametrize("word", ["unstructured", "1:4", "4:8", "n:8"])
-def test_all_other_patterns_cost_as_if_zeros_were_weights(word: str) -> None:
+@pytest.mark.parametrize("word", ["unstructured", "3:4", "4:8", "3:8", "2:6", "n:3"])
+def test_what_keeps_more_than_two_of_four_costs_as_if_zeros_were_weights(word: str) -> None:
     cost = ask(TWICE, parse_pattern(word)).cost
     np.testing.assert_allclose(cost.multiplier(np.array([0.0, 0.5, 0.75]), 1e9), [1.0, 2.0, 4.0])
 
 
-def test_of_the_family_n4_only_2to4_is_faster() -> None:
+def test_what_keeps_at_most_two_of_four_is_2to4_to_the_device() -> None:
+    # 0.875 = 3/4 at the dense pace and 1/4 at twice that; 1:4 is 2:4 with another zero, and so are 2:8 and 1:8.
     cost = ask(TWICE, parse_pattern("n:4")).cost
-    np.testing.assert_allclose(cost.multiplier(np.array([0.0, 0.25, 0.5, 0.75]), 1e9), [1.0, 4 / 3, 1.75, 4.0])
+    np.testing.assert_allclose(cost.multiplier(np.array([0, 0.25, 0.5, 0.75]), 1e9), [1, 4 / 3, 0.875 * 2, 0.875 * 4])
+    cost = ask(TWICE, parse_pattern("n:8")).cost
+    np.testing.assert_allclose(cost.multiplier(np.array([0.5, 0.75, 0.875]), 1e9), [2, 0.875 * 4, 0.875 * 8])
 
 
 def test_the_multiplier_follows_the_width_of_the_model_before_pruning() -> None:

@@ -14,7 +14,7 @@ from sparseplan.arch import typical_width
 from sparseplan.hardware import COMPRESSED_SHARE, Curve, MeasuredProfile, Profile, speedup, training_rate
 from sparseplan.law import SparseLaw, coefficient_draws, coefficients, family_used
 from sparseplan.laws.frantar2023 import Coefficients, shape, size_multiplier
-from sparseplan.measured import accelerates, device_cost
+from sparseplan.measured import accelerated_sparsities, device_cost
 from sparseplan.pattern import TWO_OF_FOUR, UNSTRUCTURED, Pattern
 from sparseplan.plan.caveats import ROUNDING, Distance, Warning
 from sparseplan.plan.onhardware import FamilyVerdict, Kind, Memory, SpeedupRange
@@ -64,7 +64,8 @@ def _verdict(
     plan, dense = best_plan(theta, asked), dense_plan(theta, asked)
     gain = float(dense.loss - plan.loss)
     width = float(typical_width(float(plan.dense_params)))
-    fast = speedup(profile, "training") if accelerates(pattern) else None
+    accelerated = bool(accelerated_sparsities(pattern))
+    fast = speedup(profile, "training") if accelerated else None
     break_even = None
     if pattern.group is not None:
         break_even = break_even_speedup(theta, asked, plan, float(dense.loss), ramp_end=law.schedule.end)
@@ -83,9 +84,9 @@ def _verdict(
         cost_multiplier=float(cost.multiplier(plan.sparsity, plan.nonzero_params)),
         training_speedup=None if fast is None else _range(fast, width),
         break_even_speedup=break_even,
-        inference_speedup_small=_at(speedup(profile, "inference", "small") if accelerates(pattern) else None, width),
-        inference_speedup_large=_at(speedup(profile, "inference", "large") if accelerates(pattern) else None, width),
-        memory=memory(float(plan.dense_params), compressed=accelerates(pattern)),
+        inference_speedup_small=_at(speedup(profile, "inference", "small") if accelerated else None, width),
+        inference_speedup_large=_at(speedup(profile, "inference", "large") if accelerated else None, width),
+        memory=memory(float(plan.dense_params), compressed=accelerated),
     )
 
 
