@@ -56,8 +56,8 @@ class Failing(Reference):
         raise RuntimeError(f"unsupported {weight.ndim}-d shape\nand details")
 
 
-def bench_with(backend: Reference) -> Bench:
-    return Bench(device=CPU, found=Found("reference", backend, ""), seconds=0.01)
+def bench_with(backend: Reference, dtype: torch.dtype = torch.float32) -> Bench:
+    return Bench(device=CPU, dtype=dtype, found=Found("reference", backend, ""), seconds=0.01)
 
 
 def case(part: Any = "linear", phase: Any = "training", *, width: int = 64, tokens: int = 32) -> Case:
@@ -81,9 +81,10 @@ def outcome(of: Case, *, faster: float | None = 2.0, seconds: float = 1e-3) -> O
 
 @pytest.mark.parametrize("part", ["linear", "block"])
 @pytest.mark.parametrize("phase", ["forward", "training", "inference"])
-def test_every_kind_of_work_is_timed_dense_and_2to4_with_their_ratio(part: str, phase: str) -> None:
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_every_kind_of_work_is_timed_dense_and_2to4_with_their_ratio(part: str, phase: str, dtype: torch.dtype) -> None:
     backend = Reference()
-    point = bench_with(backend).measure(case(part, phase))
+    point = bench_with(backend, dtype).measure(case(part, phase))
     assert point.sparse is not None
     assert point.speedup is not None
     low, high = point.speedup.ends

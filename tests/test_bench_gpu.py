@@ -47,7 +47,7 @@ def test_2to4_forward_and_backward_agree_with_masked_dense_in_bfloat16_against_f
 @pytest.mark.parametrize("width", WIDTHS)
 def test_a_block_with_2to4_products_agrees_with_the_dense_one(width: int, device: torch.device, found: Found) -> None:
     assert found.backend is not None
-    block = Bench(device=device, found=found, seconds=0.1)._fresh_block(width, sparse=True)
+    block = Bench(device=device, dtype=torch.bfloat16, found=found, seconds=0.1)._fresh_block(width, sparse=True)
     assert block_fault(block, found.backend, dtype=torch.bfloat16) == ""
 
 
@@ -58,7 +58,7 @@ def test_the_check_finds_a_weight_that_is_not_2to4(device: torch.device, found: 
 
 @pytest.mark.parametrize("phase", ["forward", "training", "inference"])
 def test_every_phase_is_timed_by_events_dense_and_2to4(phase: Phase, device: torch.device, found: Found) -> None:
-    point = Bench(device=device, found=found, seconds=0.2).measure(
+    point = Bench(device=device, dtype=torch.bfloat16, found=found, seconds=0.2).measure(
         Case(part="linear", phase=phase, width=2048, tokens=4096)
     )
     assert point.speedup is not None

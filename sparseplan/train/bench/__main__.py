@@ -11,7 +11,7 @@ import torch
 
 from sparseplan.bench.job import Case, Facts, Job, Outcome, to_line
 from sparseplan.errors import HardwareError
-from sparseplan.train.bench.device import describe, find_backend, open_device
+from sparseplan.train.bench.device import describe, find_backend, open_device, training_dtype
 from sparseplan.train.bench.work import Bench
 
 
@@ -27,7 +27,7 @@ def main() -> int:
     torch.manual_seed(job.seed)
     found = find_backend(device)
     answer(describe(device, found))
-    bench = Bench(device=device, found=found, seconds=job.seconds_per_case)
+    bench = Bench(device=device, dtype=training_dtype(device), found=found, seconds=job.seconds_per_case)
     for line in lines:
         answer(outcome(bench, msgspec.json.decode(line, type=Case)))
         gc.collect()

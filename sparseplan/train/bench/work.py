@@ -20,7 +20,7 @@ from torch.nn import functional
 from sparseplan.arch import MLP_RATIO, GptShape
 from sparseplan.bench.job import BLOCK_CONTEXT, Case
 from sparseplan.hardware import SMALL_BATCH, Point
-from sparseplan.train.bench.device import Found, training_dtype, two_of_four
+from sparseplan.train.bench.device import Found, two_of_four
 from sparseplan.train.bench.timing import Work, compare
 from sparseplan.train.model import Block, PrunableLinear, rotary_tables
 from sparseplan.train.semi_structured import SIDE_MULTIPLE, Backend, sparse_linear
@@ -36,11 +36,10 @@ Compute = Callable[[Tensor], Tensor]
 
 
 class Bench:
-    """Times cases on one device."""
+    """Times cases on one device, with products in `dtype` and about `seconds` of repeats a case."""
 
-    def __init__(self, *, device: torch.device, found: Found, seconds: float) -> None:
-        self._device, self._found, self._seconds = device, found, seconds
-        self._dtype = training_dtype(device)
+    def __init__(self, *, device: torch.device, dtype: torch.dtype, found: Found, seconds: float) -> None:
+        self._device, self._dtype, self._found, self._seconds = device, dtype, found, seconds
 
     def measure(self, case: Case) -> Point:
         """Check that dense and 2:4 agree, then time both; only dense where 2:4 can't run or is wrong."""
@@ -86,8 +85,8 @@ class Bench:
             weight *= two_of_four(weight)
         return weight
 
-    def _inputs(self, *shape: int) -> list[Tensor]:
-        return [torch.randn(*shape, device=self._device, dtype=self._dtype) for _ in range(INPUTS)]
+    def _inputs(self, *shape: int, dtype: torch.dtype | None = None) -> list[Tensor]:
+        return [torch.randn(*shape, device=self._device, dtype=dtype or self._dtype) for _ in range(INPUTS)]
 
     def _copies(self, tokens: int, weight_bytes: float) -> int:
         """How many copies of a weight inference takes turns in."""
@@ -120,7 +119,8 @@ class Bench:
         block = self._fresh_block(case.width, sparse=backend is not None)
         context = min(case.tokens, BLOCK_CONTEXT)
         cos, sin = rotation(case.width, context, self._device)
-        inputs = self._inputs(case.tokens // context, context, case.width)
+        stream = self._dtype if case.phase == "inference" else torch.float32  # the residual stream under autocast
+        inputs = self._inputs(case.tokens // context, context, case.width, dtype=stream)
         if case.phase == "inference":
             block = block.to(self._dtype)
             for layer in linears(block):
