@@ -35,6 +35,14 @@ class RunsError(SparseplanError):
     """A runs table that can't be read, with every bad row named."""
 
 
+class RecipeError(SparseplanError):
+    """A calibration recipe that can't be read or can't be trained."""
+
+
+class SweepError(SparseplanError):
+    """A sweep that can't start or can't go on; what is finished is kept."""
+
+
 class FitError(SparseplanError):
     """A fit that can't be started: options that contradict each other, or a table with nothing to fit."""
 

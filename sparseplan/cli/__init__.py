@@ -10,7 +10,7 @@ from typing import NoReturn
 import typer
 
 from sparseplan import __version__
-from sparseplan.cli import bench, contour, fit, hardware, laws, optimal, predict
+from sparseplan.cli import bench, calibrate, contour, fit, hardware, laws, optimal, predict
 from sparseplan.errors import SparseplanError
 
 MAX_MESSAGE = 2000  # what a person reads; a mistyped argument may be longer
@@ -26,7 +26,7 @@ app = typer.Typer(
     rich_markup_mode="markdown",
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for _command in (optimal, predict, contour, fit, bench):
+for _command in (optimal, predict, contour, fit, calibrate, bench):
     _name = _command.__name__.rsplit(".", 1)[1]
     app.command(_name, epilog=_command.EPILOG)(getattr(_command, _name))
 app.add_typer(laws.app, name="laws")

@@ -1,0 +1,152 @@
+"""`sparseplan calibrate`: real sparse trainings, from a recipe to a law."""
+
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from sparseplan.cli import options as o
+from sparseplan.errors import RecipeError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from sparseplan.calibration.conclusion import Conclusion
+
+EPILOG = """Examples:
+
+- `sparseplan calibrate --dry-run`
+- `sparseplan calibrate team.yaml --out calibration/team --executor slurm --device cuda --workers 16`"""
+
+_DEVICE = re.compile(r"auto|cpu|cuda(:\d+)?")
+
+
+def recipe_names() -> list[str]:
+    """Names that RECIPE completes."""
+    from sparseplan.recipe import builtin_recipes
+
+    return [path.stem for path in builtin_recipes()]
+
+
+def parse_device(text: str) -> str:
+    """Read a device.
+
+    >>> parse_device("cuda:1")
+    'cuda:1'
+    """
+    if not _DEVICE.fullmatch(text):
+        raise RecipeError(f"expected auto, cpu, cuda or cuda:0, found {text!r}.")
+    return text
+
+
+def calibrate(
+    recipe: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="[RECIPE]",
+            help="A recipe's path, or a built-in one's name. Default: the built-in one sized to this machine.",
+            autocompletion=recipe_names,
+            show_default=False,
+        ),
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            "--out", metavar="DIR", help="Folder of the calibration. Default: calibration/NAME.", show_default=False
+        ),
+    ] = None,
+    device: Annotated[
+        str | None,
+        typer.Option(
+            "--device",
+            parser=o.reader(parse_device),
+            metavar="DEVICE",
+            help="auto, cpu, cuda (all GPUs) or cuda:1. Default: as the recipe says.",
+            show_default=False,
+        ),
+    ] = None,
+    workers: Annotated[
+        int | None,
+        typer.Option(
+            "--workers", min=1, help="Trainings at a time. Default: one a CPU core or GPU.", show_default=False
+        ),
+    ] = None,
+    executor: Annotated[
+        Literal["local", "slurm"] | None,
+        typer.Option("--executor", help="Where workers run. Default: as the recipe says.", show_default=False),
+    ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Only say what would be trained, how long it takes, and what it can tell.")
+    ] = False,
+    json: o.JsonOption = False,
+) -> None:
+    """Train a grid of small sparse models and fit the law of your own data and training.
+
+    Finished runs are kept: after Ctrl-C, a crash or a full disk the same command goes on where it stopped and ends in
+    the same losses. The folder that it leaves (recipe, runs, law, figures, README) is meant to be committed; its law
+    answers to `--law NAME`.
+    """
+    from sparseplan.calibration.setup import choose_recipe
+    from sparseplan.console import open_console
+    from sparseplan.sweep.machine import look_around
+
+    console, progress = open_console(), open_console(stderr=True)
+    execution: dict[str, object] = {"device": device, "workers": workers, "kind": executor}
+    slurm = executor == "slurm"
+    loaded = None
+    if recipe is not None:
+        loaded = choose_recipe(recipe, None, execution)
+        slurm = loaded.recipe.executor.kind == "slurm"
+    machine = None if slurm else look_around()
+    loaded = loaded or choose_recipe(None, machine, execution)
+    if dry_run:
+        import tempfile
+
+        from sparseplan.calibration.outlook import look_ahead, print_outlook, to_json
+        from sparseplan.calibration.setup import set_up
+
+        with tempfile.TemporaryDirectory(prefix="sparseplan-corpus-") as corpus:
+            outlook = look_ahead(set_up(loaded, Path(corpus)), machine)
+        if json:
+            print(to_json(outlook))
+        else:
+            print_outlook(console, outlook)
+        return
+    from sparseplan.calibration.whole import calibrate_in
+
+    finished = calibrate_in(out or Path("calibration") / loaded.recipe.name, loaded, machine, progress)
+    if finished.conclusion is None:
+        raise typer.Exit(1)
+    if json:
+        from sparseplan.fit.answer import to_json as fit_json
+
+        print(fit_json(finished.conclusion.result.answer))
+    else:
+        _print_conclusion(console, finished.conclusion, finished.folder)
+
+
+def _print_conclusion(console: "Console", conclusion: "Conclusion", folder: Path) -> None:
+    from sparseplan.calibration.conclusion import coefficient_rows
+    from sparseplan.console import open_table, say
+    from sparseplan.units import format_sparsity
+
+    answer = conclusion.result.answer
+    say(console, f"{answer.n_runs} runs, {answer.status}: {answer.explanation}")
+    say(console)
+    table = open_table(console, "coefficient", "value", f"{100 * answer.level:.0f}% interval")
+    for row in coefficient_rows(answer):
+        table.add_row(*row)
+    console.print(table)
+    if answer.free_size_sparsity is not None:
+        interval = answer.free_size_sparsity_interval
+        spread = f" ({format_sparsity(interval[0])} .. {format_sparsity(interval[1])})" if interval else ""
+        best = format_sparsity(answer.free_size_sparsity)
+        say(console, f"Best sparsity with the size free, sparse FLOPs: {best}{spread}.")
+    say(console)
+    say(console, "What this can't tell:")
+    for sentence in conclusion.limits:
+        say(console, f"- {sentence}")
+    say(console)
+    say(console, f"Written: {folder}/ with recipe.yaml, runs.csv, law.yaml, README.md and figures.")
+    say(console, f"Next: {conclusion.next_command}", style="bold")

@@ -1,0 +1,128 @@
+"""How a sweep is shown: bars with the time left on a terminal, plain lines where piped."""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskID, TextColumn
+
+from sparseplan.console import say
+from sparseplan.job import Record, RunRecord, Segment
+from sparseplan.runspec import RunSpec
+from sparseplan.sweep.driver import Listener, Snapshot
+from sparseplan.units import format_count, format_duration, format_sparsity
+
+
+def describe(run: RunSpec) -> str:
+    """A run in a few words."""
+    size = f"{format_count(run.shape.dense_params)} dense"
+    pruning = run.pruning
+    if pruning.sparsity == 0:
+        return f"{size}, S = 0, {format_count(run.data_seen)} {run.data.unit}s"
+    pattern = "" if pruning.parsed.group is None else f" ({pruning.pattern})"
+    return f"{size}, S = {format_sparsity(pruning.sparsity)}{pattern}, {format_count(run.data_seen)} {run.data.unit}s"
+
+
+def describe_segment(segment: Segment) -> str:
+    """A segment in a few words."""
+    if segment.finish:
+        return describe(segment.run)
+    return f"{format_count(segment.run.shape.dense_params)} dense, trunk"
+
+
+@contextmanager
+def open_display(console: Console, runs: dict[str, RunSpec]) -> Iterator[Listener]:
+    """Show a sweep on a console for as long as the context lasts."""
+    if not console.is_terminal:
+        yield PlainDisplay(console, runs)
+        return
+    with Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("{task.fields[said]}"),
+        console=console,
+        transient=True,
+    ) as progress:
+        yield BarDisplay(progress, runs)
+
+
+def _outcome(record: Record, runs: dict[str, RunSpec]) -> str:
+    if not isinstance(record, RunRecord):
+        end = f"diverged: {record.reason}" if record.diverged else "done"
+        return f"{record.trunk_id}: shared by its branches, {end}"
+    what = describe(runs[record.run_id]) if record.run_id in runs else record.run_id
+    return f"{what}: diverged: {record.reason}" if record.loss is None else f"{what}: loss {record.loss:.4f}"
+
+
+def _left(snapshot: Snapshot) -> str:
+    return "" if snapshot.seconds_left is None else f"about {format_duration(snapshot.seconds_left)} left"
+
+
+class PlainDisplay:
+    """One line a finished run."""
+
+    def __init__(self, console: Console, runs: dict[str, RunSpec]) -> None:
+        self._console, self._runs = console, runs
+
+    def note(self, text: str) -> None:
+        """Something worth a line."""
+        self._say(text)
+
+    def finished(self, record: Record, snapshot: Snapshot) -> None:
+        """A run or trunk has ended."""
+        if isinstance(record, RunRecord):
+            left = _left(snapshot)
+            place = f"[{snapshot.finished}/{snapshot.runs}]"
+            self._say(f"{place} {_outcome(record, self._runs)}{'; ' + left if left else ''}")
+
+    def update(self, snapshot: Snapshot) -> None:
+        """Nothing: a pipe wants no bars."""
+
+    def _say(self, line: str) -> None:
+        say(self._console, line)
+
+
+class BarDisplay:
+    """A bar for the sweep and one for every running training, redrawn in place; finished runs scroll by above."""
+
+    def __init__(self, progress: Progress, runs: dict[str, RunSpec]) -> None:
+        self._progress, self._runs = progress, runs
+        self._sweep = progress.add_task("sweep", total=None, said="")
+        self._bars: dict[str, TaskID] = {}
+        self._drawn = 0.0
+
+    def note(self, text: str) -> None:
+        """Something worth a line."""
+        self._progress.console.print(text, soft_wrap=True, markup=False, style="yellow")
+
+    def finished(self, record: Record, snapshot: Snapshot) -> None:
+        """A run or trunk has ended."""
+        if isinstance(record, RunRecord):
+            line = f"[{snapshot.finished}/{snapshot.runs}] {_outcome(record, self._runs)}"
+            self._progress.console.print(line, soft_wrap=True, markup=False)
+
+    def update(self, snapshot: Snapshot) -> None:
+        """Move the bars."""
+        now = time.monotonic()
+        if now - self._drawn < 0.2:
+            return
+        self._drawn = now
+        done = f"{snapshot.finished}/{snapshot.runs} runs, {_left(snapshot)}".removesuffix(", ")
+        if snapshot.total_seconds and snapshot.seconds_left is not None:
+            completed = max(0.0, snapshot.total_seconds - snapshot.seconds_left)
+            self._progress.update(self._sweep, total=snapshot.total_seconds, completed=completed, said=done)
+        else:
+            self._progress.update(self._sweep, total=snapshot.runs, completed=snapshot.finished, said=done)
+        present = {work.segment.id for work in snapshot.at_work}
+        for name in [name for name in self._bars if name not in present]:
+            self._progress.remove_task(self._bars.pop(name))
+        for work in snapshot.at_work:
+            segment, said = work.segment, work.progress
+            if segment.id not in self._bars:
+                label = "  " + describe_segment(segment)
+                self._bars[segment.id] = self._progress.add_task(label, total=segment.to_step, said="")
+            if said is not None:
+                speed = f", {format_count(said.tokens_per_second)}/s" if said.tokens_per_second else ""
+                loss = f"loss {said.loss:.3f}{speed}" if said.loss is not None else ""
+                self._progress.update(self._bars[segment.id], completed=said.step, said=loss)

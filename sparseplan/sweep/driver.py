@@ -1,0 +1,266 @@
+"""The loop of a sweep: give ready segments to free workers, look at what they left, until nothing is left to do.
+
+All state is in files, so a driver may die at any moment: the next one sees on the board what is missing, and every
+training goes on from its last checkpoint.
+"""
+
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from itertools import count
+from typing import Protocol
+
+from sparseplan.errors import SweepError
+from sparseplan.files import replacing
+from sparseplan.job import EXIT_OUT_OF_MEMORY, Job, Placement, Progress, Record, Segment, to_json
+from sparseplan.sweep.board import Board
+from sparseplan.sweep.estimate import Speed, priorities
+from sparseplan.sweep.executors import Ended, Executor, Task
+from sparseplan.sweep.folder import Folder
+from sparseplan.sweep.watch import Watch
+
+ATTEMPTS = 3
+"""How often a segment may end a worker before it is given up for this sweep."""
+EXIT_BAD_INPUT = 2
+_LOG_LINES = 5
+_PACK_STARTS = 10
+"""A worker gets work for at most so many times its start."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class AtWork:
+    """A segment that a worker is at, and the last it said."""
+
+    segment: Segment
+    progress: Progress | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Snapshot:
+    """Where a sweep is.
+
+    Attributes:
+        runs, finished: Runs of the sweep, and those with a record, diverged ones included.
+        at_work: The running trainings.
+        seconds_left: Training time that is left, shared among the workers; None where unknown.
+        total_seconds: The same, of the whole sweep as it was when this driver started.
+    """
+
+    runs: int
+    finished: int
+    at_work: tuple[AtWork, ...]
+    seconds_left: float | None
+    total_seconds: float | None
+
+
+class Listener(Protocol):
+    """Who is told how a sweep goes."""
+
+    def note(self, text: str) -> None:
+        """Something worth a line."""
+
+    def finished(self, record: Record, snapshot: Snapshot) -> None:
+        """A run or trunk has ended."""
+
+    def update(self, snapshot: Snapshot) -> None:
+        """How it stands; called many times a second."""
+
+
+@dataclass(kw_only=True)
+class Driver:
+    """Drives the segments of one board.
+
+    Attributes:
+        folder: Where the files lie; the caller holds its lock.
+        board: What there is to do.
+        executor: Who does it.
+        placements: Where each worker's jobs run; one entry a worker.
+        speed: How long segments take, as far as known.
+        listener: Who is told.
+        poll_seconds: Between two looks.
+    """
+
+    folder: Folder
+    board: Board
+    executor: Executor
+    placements: Sequence[Placement]
+    speed: Speed
+    listener: Listener
+    poll_seconds: float = 0.1
+    sleep: Callable[[float], None] = time.sleep
+    failures: dict[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self._watch = Watch(self.folder)
+        self._free = list(range(len(self.placements)))
+        self._workers = len(self.placements)
+        self._running: dict[str, tuple[Task, int | None]] = {}  # None: beyond the workers that this driver was given
+        self._segments: dict[str, Segment] = {}
+        self._crashes: Counter[str] = Counter()
+        self._names = count(1)
+        self._total = self._seconds_left()
+
+    def run(self) -> None:
+        """Drive until nothing is left that can be done; `failures` then says what couldn't be.
+
+        Raises:
+            SweepError: if a worker found the input bad or a file that can't be written; the workers have been stopped.
+            KeyboardInterrupt: passed on, after the workers have saved themselves.
+        """
+        try:
+            self._adopt()
+            while True:
+                self._look()
+                self._hand_out()
+                self.listener.update(self.snapshot())
+                if not self._running:
+                    return
+                self.sleep(self.poll_seconds)
+        finally:
+            self.executor.stop()
+            self.board.look()
+
+    def snapshot(self) -> Snapshot:
+        """Where the sweep is."""
+        finished = len(self.board.finished)
+        busy = [name for task, _ in self._running.values() for name in task.segments if name in self._watch.latest]
+        return Snapshot(
+            runs=finished + len(self.board.unfinished),
+            finished=finished,
+            at_work=tuple(
+                AtWork(segment=self._segments[name], progress=self._watch.latest[name])
+                for name in busy
+                if self._watch.latest[name].event != "done"
+            ),
+            seconds_left=self._seconds_left(),
+            total_seconds=self._total,
+        )
+
+    def _adopt(self) -> None:
+        """Take over what an earlier driver's workers are still at."""
+        known = {segment.id: segment for segment in self.board.remaining()}
+        for task in self.executor.adopt():
+            slot = self._free.pop(0) if self._free else None
+            self._running[task.name] = (task, slot)
+            for name in task.segments:
+                if name in known:
+                    self._segments[name] = known[name]
+                    self._watch.begin(name)
+
+    def _look(self) -> None:
+        """See what workers have done, and which have ended."""
+        for note in self._watch.look():
+            self.listener.note(f"{note.segment}: {note.note}")
+        ended = self.executor.ended()  # before the board, so that all that an ended worker left is seen
+        for record in self.board.look():
+            self.listener.finished(record, self.snapshot())
+        for each in ended:
+            self._settle(each)
+
+    def _settle(self, ended: Ended) -> None:
+        """Free an ended worker's place, and decide what becomes of the job it broke off at."""
+        task, slot = self._running.pop(ended.task.name)
+        for name in task.segments:
+            self._watch.end(name)
+        broken = next((name for name in task.segments if not self.folder.record(name).exists()), None)
+        if slot is not None:
+            self._free.append(slot)
+        if broken is None:
+            return
+        said = _tail(task)
+        if ended.status == EXIT_BAD_INPUT:
+            raise SweepError(f"a worker can't go on: {said or 'it said nothing'}")
+        self._crashes[broken] += 1
+        how = _how(ended.status)
+        if ended.status == EXIT_OUT_OF_MEMORY and self._workers > 1 and slot is not None:
+            self._free.remove(slot)
+            self._workers -= 1
+            how += f"; going on with {self._workers} worker{'s' if self._workers > 1 else ''}"
+        if self._crashes[broken] >= ATTEMPTS:
+            self.failures[broken] = f"{how}, {ATTEMPTS} times{': ' + said if said else ''} (log: {task.log})"
+            self.listener.note(f"{broken}: given up: {self.failures[broken]}")
+        else:
+            self.listener.note(f"{broken}: its worker {how}; starting it again from its last checkpoint")
+
+    def _hand_out(self) -> None:
+        """Give free workers what is most urgent."""
+        while self._free:
+            busy = {name for task, _ in self._running.values() for name in task.segments} | set(self.failures)
+            ready = self.board.ready(busy)
+            if not ready:
+                return
+            urgency = priorities(self.board.remaining(), self.speed)
+            ready.sort(key=lambda segment: (segment.finish, -urgency[segment.id]))
+            slot = self._free.pop(0)
+            self._start(self._pack(ready), slot)
+
+    def _pack(self, ready: list[Segment]) -> list[Segment]:
+        """Enough short runs for one worker that its start is worth it, fewer towards the end; a trunk goes alone."""
+        left, start = self._seconds_left() or 0.0, self.speed.startup_seconds
+        limit = max(min(_PACK_STARTS * start, left / 3), min(start, left))
+        pack, seconds = [ready[0]], self.speed.seconds(ready[0])
+        if not ready[0].finish:
+            return pack
+        for segment in ready[1:]:
+            seconds += self.speed.seconds(segment)
+            if seconds > limit:
+                break
+            pack.append(segment)
+        return pack
+
+    def _start(self, segments: list[Segment], slot: int) -> None:
+        jobs = []
+        for segment in segments:
+            self._segments[segment.id] = segment
+            path = self.folder.job(segment.id)
+            job = Job(
+                segment=segment,
+                checkpoints=str(self.folder.checkpoints),
+                result=str(self.folder.record(segment.id)),
+                progress=str(self.folder.progress(segment.id)),
+                placement=self.placements[slot],
+            )
+            with replacing(path) as partial:
+                partial.write_bytes(to_json(job))
+            jobs.append(path)
+            self._watch.begin(segment.id)
+        name = f"{segments[0].id}-{next(self._names)}"
+        task = Task(
+            name=name,
+            segments=tuple(segment.id for segment in segments),
+            jobs=tuple(jobs),
+            log=self.folder.log(segments[0].id),
+        )
+        self._running[name] = (task, slot)
+        self.executor.start(task)
+
+    def _seconds_left(self) -> float | None:
+        if not self.speed.tokens_per_second:
+            return None
+        total = longest = 0.0
+        for segment in self.board.remaining():
+            seconds = self.speed.seconds(segment)
+            progress = self._watch.latest.get(segment.id)
+            if progress is not None:
+                length = max(1, segment.to_step - segment.from_step)
+                seconds *= max(0.0, min(1.0, (segment.to_step - progress.step) / length))
+            total += seconds
+            longest = max(longest, seconds)
+        return max(total / self._workers, longest)
+
+
+def _tail(task: Task) -> str:
+    try:
+        lines = task.log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
+    except OSError:
+        return ""
+    return " | ".join(lines[-_LOG_LINES:])
+
+
+def _how(status: int | None) -> str:
+    if status is None or status == 0:
+        return "ended without a result"
+    if status == EXIT_OUT_OF_MEMORY:
+        return "ran out of memory"
+    return f"was killed by signal {-status}" if status < 0 else f"crashed with status {status}"

@@ -1,0 +1,82 @@
+"""Seconds of a segment and of a whole sweep, from tokens per second of each shape."""
+
+import heapq
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from sparseplan.arch import Shape
+from sparseplan.job import Segment
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Speed:
+    """How fast this device trains.
+
+    Attributes:
+        tokens_per_second: Of each shape, one worker among as many as will be at work.
+        startup_seconds: What a worker takes before it trains.
+    """
+
+    tokens_per_second: Mapping[Shape, float]
+    startup_seconds: float = 0.0
+
+    def seconds(self, segment: Segment) -> float:
+        """Time of a segment, its evaluation included: a token that is only read costs a third of one trained on."""
+        run = segment.run
+        read = run.evaluation_sequences * run.shape.tokens_per_sequence if segment.finish else 0
+        rate = self._rate(run.shape)
+        return 0.0 if rate is None else (segment.tokens + min(read, run.data.valid.tokens) / 3) / rate
+
+    def _rate(self, shape: Shape) -> float | None:
+        """Tokens per second; a shape that wasn't measured trains at the speed of the nearest, by its FLOPs."""
+        rate = self.tokens_per_second.get(shape)
+        if rate is None:
+            if not self.tokens_per_second:
+                return None
+            nearest = min(
+                self.tokens_per_second,
+                key=lambda known: abs(known.machine_flops_per_token() - shape.machine_flops_per_token()),
+            )
+            ratio = nearest.machine_flops_per_token() / shape.machine_flops_per_token()
+            rate = self.tokens_per_second[nearest] * ratio
+        return rate
+
+
+def priorities(segments: Sequence[Segment], speed: Speed) -> dict[str, float]:
+    """The seconds that must at least pass from a segment's start to the end of all that waits for it."""
+    tails: dict[str, float] = {}
+    for segment in segments:
+        if segment.parent is not None:
+            # a child starts at its branch step, maybe long before the trunk ends
+            behind = (segment.to_step - segment.from_step) / max(1, segment.from_step)
+            trunk_rate = speed.seconds(segment) / max(behind, 1e-9)
+            tails[segment.parent] = max(tails.get(segment.parent, 0.0), trunk_rate + speed.seconds(segment))
+    return {segment.id: max(speed.seconds(segment), tails.get(segment.id, 0.0)) for segment in segments}
+
+
+def expected_seconds(segments: Sequence[Segment], speed: Speed, *, workers: int) -> float:
+    """How long `workers` take for some segments, each worker always taking the most urgent one that can start."""
+    urgency = priorities(segments, speed)
+    present = {segment.id for segment in segments}
+    waiting: list[tuple[float, float, str]] = []
+    by_id = {segment.id: segment for segment in segments}
+    children: dict[str, list[Segment]] = {}
+    for segment in segments:
+        if segment.parent in present and segment.parent is not None:
+            children.setdefault(segment.parent, []).append(segment)
+        else:
+            waiting.append((0.0, -urgency[segment.id], segment.id))
+    free = [speed.startup_seconds] * workers
+    end = 0.0
+    while waiting:
+        now = max(heapq.heappop(free), min(waiting)[0])
+        chosen = min((entry for entry in waiting if entry[0] <= now), key=lambda entry: entry[1])
+        waiting.remove(chosen)
+        segment = by_id[chosen[2]]
+        seconds = speed.seconds(segment)
+        heapq.heappush(free, now + seconds)
+        end = max(end, now + seconds)
+        for child in children.get(segment.id, ()):
+            share = (child.from_step - segment.from_step) / max(1, segment.to_step - segment.from_step)
+            waiting.append((now + seconds * share, -urgency[child.id], child.id))
+    return end

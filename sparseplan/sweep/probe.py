@@ -1,0 +1,89 @@
+"""How fast this device trains each shape: a few real steps, by as many workers at once as the sweep will have."""
+
+import math
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import msgspec
+
+from sparseplan.arch import Shape
+from sparseplan.errors import SweepError
+from sparseplan.job import Job, Placement, Progress, Segment, to_json
+from sparseplan.runspec import Pruning, RunSpec
+from sparseplan.sweep.estimate import Speed
+from sparseplan.sweep.executors import Ended, LocalExecutor, Task
+
+STEPS = 24
+_POLL_SECONDS = 0.05
+
+
+def measure_speed(runs: Sequence[RunSpec], placements: Sequence[Placement], *, trainer: str) -> Speed:
+    """Train every shape for a few steps in every worker, all workers at once.
+
+    Raises:
+        SweepError: if a worker fails, with what it said.
+    """
+    shapes: dict[Shape, RunSpec] = {}
+    for run in runs:
+        shapes.setdefault(run.shape, run)
+    specs = [
+        msgspec.structs.replace(run, steps=STEPS, pruning=Pruning(), evaluation_sequences=run.batch)
+        for run in shapes.values()
+    ]
+    executor = LocalExecutor(trainer)
+    with tempfile.TemporaryDirectory(prefix="sparseplan-probe-") as name:
+        folder = Path(name)
+        tasks = [_task(folder, slot, specs, placement) for slot, placement in enumerate(placements)]
+        started = time.perf_counter()
+        try:
+            for task in tasks:
+                executor.start(task)
+            ended: list[Ended] = []
+            while len(ended) < len(tasks):
+                ended += executor.ended()
+                time.sleep(_POLL_SECONDS)
+        finally:
+            executor.stop()
+        elapsed = time.perf_counter() - started
+        for each in ended:
+            if each.status != 0:
+                said = each.task.log.read_text(encoding="utf-8", errors="replace").strip().splitlines()[-3:]
+                raise SweepError("a worker failed at a short probe of this device: " + " | ".join(said))
+        rates = {
+            spec.shape: math.fsum(_rate(task.jobs[index]) for task in tasks) / len(tasks)
+            for index, spec in enumerate(specs)
+        }
+    training = sum(spec.data_seen / rates[spec.shape] for spec in specs)
+    return Speed(tokens_per_second=rates, startup_seconds=max(0.0, elapsed - training))
+
+
+def _task(folder: Path, slot: int, specs: list[RunSpec], placement: Placement) -> Task:
+    jobs: list[Path] = []
+    for index, spec in enumerate(specs):
+        place = folder / f"{slot}-{index}"
+        job = Job(
+            segment=Segment(id=spec.run_id, run=spec, from_step=0, to_step=spec.steps),
+            checkpoints=str(place),
+            result=str(place / "result.json"),
+            progress=str(place.with_suffix(".jsonl")),
+            placement=msgspec.structs.replace(placement, progress_seconds=1e-3),
+        )
+        path = place.with_suffix(".json")
+        path.write_bytes(to_json(job))
+        jobs.append(path)
+    return Task(name=str(slot), segments=(), jobs=tuple(jobs), log=folder / f"{slot}.log")
+
+
+def _rate(job: Path) -> float:
+    """Tokens per second of a probe: the median step, which neither the first ones nor an interruption move."""
+    lines = job.with_suffix(".jsonl").read_bytes().splitlines()
+    rates = sorted(
+        line.tokens_per_second
+        for line in (msgspec.json.decode(text, type=Progress) for text in lines)
+        if line.event == "step" and line.tokens_per_second is not None
+    )
+    if not rates:
+        raise SweepError("a worker said nothing of its speed at a short probe of this device.")
+    return rates[len(rates) // 2]
