@@ -15,13 +15,14 @@ from typing import Annotated, Any, Literal, cast
 import msgspec
 from msgspec import Meta, Struct
 
-from sparseplan import yamlfile
 from sparseplan.arch import GptShape
 from sparseplan.corpus import Corpus, TextCorpus
 from sparseplan.errors import RecipeError, SparseplanError, nearest
 from sparseplan.pattern import UNSTRUCTURED, parse_pattern
 from sparseplan.runspec import AdamW, DataSpec, LearningRate, Optimizer, Pruning, RunSpec
 from sparseplan.schedule import Schedule
+from sparseplan.yamldocument import Document, Key, parse_document, read_document
+from sparseplan.yamlfile import convert
 
 BUILTIN_RECIPES = resources.files("sparseplan") / "builtin" / "recipes"
 COUNT_TOLERANCE = 0.25
@@ -173,10 +174,10 @@ class LoadedRecipe:
     """A recipe with its text, so that later findings still name its lines."""
 
     recipe: Recipe
-    document: yamlfile.Document
+    document: Document
     text: str
 
-    def refuse(self, key: yamlfile.Key, what: str) -> RecipeError:
+    def refuse(self, key: Key, what: str) -> RecipeError:
         """The error for what is wrong at a key."""
         return RecipeError(f"{self.document.where(key)}{what}.")
 
@@ -197,13 +198,13 @@ def load_recipe(name: str) -> LoadedRecipe:
                 f"Known: {', '.join(known)}. A file is given by its path, ending in .yaml."
             )
         path = known[name]
-    document = yamlfile.read_document(path, kind="recipe", error=RecipeError)
+    document = read_document(path, kind="recipe", error=RecipeError)
     return _checked(document, path.read_text(encoding="utf-8"))
 
 
 def parse_recipe(text: str, *, source: str) -> LoadedRecipe:
     """Read and check a recipe from YAML text, as `load_recipe` does."""
-    return _checked(yamlfile.parse_document(text, source=source, kind="recipe", error=RecipeError), text)
+    return _checked(parse_document(text, source=source, kind="recipe", error=RecipeError), text)
 
 
 def recipe_schema() -> dict[str, Any]:
@@ -222,8 +223,8 @@ def builtin_recipes() -> tuple[Path, ...]:
         return tuple(sorted(folder.glob("*.yaml")))
 
 
-def _checked(document: yamlfile.Document, text: str) -> LoadedRecipe:
-    recipe = cast(Recipe, yamlfile.convert(document, Recipe, error=RecipeError))
+def _checked(document: Document, text: str) -> LoadedRecipe:
+    recipe = cast(Recipe, convert(document, Recipe, error=RecipeError))
     loaded = LoadedRecipe(recipe=recipe, document=document, text=text)
     seen: set[tuple[float, str]] = set()
     for index in range(len(recipe.sparsities)):
@@ -259,7 +260,7 @@ def expand(loaded: LoadedRecipe, data: DataSpec, vocab: int) -> list[RunSpec]:
                     try:
                         run = _run(recipe, shape, data, pruning, steps, seed)
                     except ValueError as problem:
-                        key: yamlfile.Key = ("lengths",) if "passes" in str(problem) else size_key
+                        key: Key = ("lengths",) if "passes" in str(problem) else size_key
                         raise loaded.refuse(key, str(problem)) from None
                     runs[run.run_id] = run
                     if len(runs) > _MAX_RUNS:
@@ -300,12 +301,12 @@ def _sparsity(loaded: LoadedRecipe, index: int) -> tuple[float, str]:
     return (pattern.sparsity, str(pattern)) if pattern.sparsity else (0.0, str(UNSTRUCTURED))
 
 
-def _sizes(loaded: LoadedRecipe, vocab: int) -> "list[tuple[yamlfile.Key, Callable[[float], GptShape]]]":
+def _sizes(loaded: LoadedRecipe, vocab: int) -> "list[tuple[Key, Callable[[float], GptShape]]]":
     """For every size of the grid: its key in the recipe, and the shape that it means at a sparsity."""
     model = loaded.recipe.model
     sizes = model.sizes
 
-    def shape(key: yamlfile.Key, layers: int, width: int) -> GptShape:
+    def shape(key: Key, layers: int, width: int) -> GptShape:
         if width % model.head_width:
             raise loaded.refuse(key, f"expected a width that head_width {model.head_width} divides, found {width}")
         try:
@@ -314,10 +315,10 @@ def _sizes(loaded: LoadedRecipe, vocab: int) -> "list[tuple[yamlfile.Key, Callab
         except ValueError as problem:
             raise loaded.refuse(key, str(problem)) from None
 
-    def fixed(key: yamlfile.Key, size: Size) -> "Callable[[float], GptShape]":
+    def fixed(key: Key, size: Size) -> "Callable[[float], GptShape]":
         return lambda _: shape(key, size.layers, size.width)
 
-    def counted(key: yamlfile.Key, grid: DenseGrid | NonzeroGrid, wanted: float) -> "Callable[[float], GptShape]":
+    def counted(key: Key, grid: DenseGrid | NonzeroGrid, wanted: float) -> "Callable[[float], GptShape]":
         def choose(sparsity: float) -> GptShape:
             dense = wanted / (1.0 - sparsity) if isinstance(grid, NonzeroGrid) else wanted
             layers, width = nearest_size(grid, dense)

@@ -15,7 +15,7 @@ from sparseplan.fit.bootstrap import refit
 from sparseplan.fit.fitting import fit_law
 from sparseplan.fit.objective import Objective
 from sparseplan.laws.frantar2023 import Coefficients, loss
-from sparseplan.plan.answer import LEVEL, Bounds, bounds
+from sparseplan.plan.confidence import LEVEL, Bounds, bounds
 from sparseplan.plan.optimum import sparsity_at_free_size
 from sparseplan.runs import Runs
 from sparseplan.runspec import RunSpec

@@ -87,11 +87,13 @@ def calibrate(
     the same losses. The folder that it leaves (recipe, runs, law, figures, README) is meant to be committed; its law
     answers to `--law NAME`.
     """
+    from rich.console import Console
+
     from sparseplan.calibration.setup import choose_recipe
     from sparseplan.console import open_console
     from sparseplan.sweep.machine import look_around
 
-    console, progress = open_console(), open_console(stderr=True)
+    console, progress = open_console(), Console(stderr=True, highlight=False)
     execution: dict[str, object] = {"device": device, "workers": workers, "kind": executor}
     slurm = executor == "slurm"
     loaded = None
