@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
+import numpy as np
 
 from sparseplan.calibration.conduct import Trained
 from sparseplan.calibration.fitting import Aside, Fitted, fit_calibration
@@ -100,6 +101,11 @@ def limits(setup: Setup, fitted: Fitted) -> list[str]:
         )
     if max(run.epochs for run in runs) > 1:
         found.append("Some runs saw data more than once; the law counts repeats like fresh data.")
+    errors = np.abs(np.expm1(np.log(fitted.result.fit.predicted / fitted.result.fit.runs.loss)))
+    found.append(
+        f"The runs stray from the law by {format_percent(float(np.sqrt(np.mean(errors**2))))} in the mean square, "
+        f"{format_percent(float(errors.max()))} at worst: differences between plans below that are not to be trusted."
+    )
     found += [_said_of(aside) for aside in fitted.aside]
     found += [f"{warning.message[0].upper()}{warning.message[1:]}" for warning in answer.warnings]
     return found
