@@ -198,6 +198,10 @@ def test_one_process_does_several_jobs_and_skips_those_that_are_done(data, tmp_p
     first = {path: path.stat().st_mtime_ns for path in results}
     assert main(paths, stop=threading.Event()) == 0
     assert {path: path.stat().st_mtime_ns for path in results} == first
+    left_over = rolling_checkpoint(tmp_path, plan_segments([tiny_run(data)]).segments[0].id)
+    left_over.write_bytes(b"from a process killed right after its result")
+    assert main(paths, stop=threading.Event()) == 0
+    assert not left_over.exists()
     stopped = threading.Event()
     stopped.set()
     (tmp_path / f"{plan_segments([tiny_run(data)]).segments[0].id}.json").unlink()

@@ -14,7 +14,7 @@ import torch
 
 from sparseplan.errors import SparseplanError
 from sparseplan.files import replacing
-from sparseplan.job import EXIT_OUT_OF_MEMORY, read_job, to_json
+from sparseplan.job import EXIT_OUT_OF_MEMORY, read_job, rolling_checkpoint, to_json
 from sparseplan.train.loop import StoppedError, Training
 
 EXIT_BAD_INPUT, EXIT_STOPPED = 2, 130
@@ -29,13 +29,11 @@ def do(path: Path, *, stop: threading.Event) -> None:
     """
     job = read_job(path)
     result = Path(job.result)
-    if result.exists():
-        return
-    training = Training(job, stop=stop)
-    record = training.train()
-    with replacing(result) as partial:
-        partial.write_bytes(to_json(record))
-    training.clean_up()
+    if not result.exists():
+        record = Training(job, stop=stop).train()
+        with replacing(result) as partial:
+            partial.write_bytes(to_json(record))
+    rolling_checkpoint(job.checkpoints, job.segment.id).unlink(missing_ok=True)  # only an unfinished segment needs it
 
 
 def main(arguments: list[str], *, stop: threading.Event) -> int:

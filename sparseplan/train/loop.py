@@ -118,10 +118,6 @@ class Training:
         self._reporter.say("done", step, seconds=self._seconds, tokens_per_second=rate, note=reason)
         return record
 
-    def clean_up(self) -> None:
-        """Remove what only an unfinished segment needs."""
-        rolling_checkpoint(self._folder, self._segment.id).unlink(missing_ok=True)
-
     @property
     def _seconds(self) -> float:
         return self._seconds_before + time.perf_counter() - self._started
