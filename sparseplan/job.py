@@ -27,7 +27,9 @@ class Placement(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Where and how a segment runs: it may move a loss in its last digits, and never names a run."""
 
     device: Annotated[str, Meta(pattern=r"^(cpu|cuda(:\d+)?)$")] = "cpu"
-    threads: Annotated[Count | None, Meta(description="CPU threads; None leaves torch's choice.")] = None
+    threads: Annotated[
+        Count | None, Meta(description="CPU threads; 1 makes a run repeatable bit for bit, None leaves torch's choice.")
+    ] = None
     execution: Annotated[
         Literal["auto", "eager", "compile", "graphs"],
         Meta(description="auto: eager on the CPU; on a GPU CUDA graphs for small models, compiled ones for large."),

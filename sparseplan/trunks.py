@@ -3,8 +3,8 @@
 Runs with one trunk id (dense size, seed, data order, optimizer) train alike until each one's `branch_step`: a sparse
 run's ramp begins, a dense run's learning rate starts to fall. Their common prefix becomes one trunk segment, which
 goes as far as its longest branch needs and leaves a checkpoint at every branch step; each run is then a branch.
-A branched run equals the unshared one, bit for bit on a CPU: the order of the data depends on seed and step alone,
-and a checkpoint holds the whole state.
+A branched run equals the unshared one, bit for bit on one CPU thread: the order of the data depends on seed and step
+alone, and a checkpoint holds the whole state.
 """
 
 from collections.abc import Sequence
