@@ -12,7 +12,7 @@ from torch import nn
 from sparseplan.arch import pruned_weights
 from sparseplan.pattern import parse_pattern
 from sparseplan.runspec import Pruning
-from sparseplan.train.pruning import Masks, shrunk
+from sparseplan.train.pruning import Masks, shrunk, winners
 
 
 def ramp_of(pattern: str, sparsity: float) -> list[float]:
@@ -36,6 +36,16 @@ def test_winners_are_protected_on_the_ramp_even_where_they_are_the_smallest_of_a
     weight = torch.tensor([[9.0, 8.0, 7.0, 6.0, 0.1, 0.4, -0.3, 0.2]])
     mask = shrunk(weight, torch.ones_like(weight), 0.25, kept=3, group=4)
     assert mask.tolist() == [[1, 1, 1, 0, 0, 1, 1, 1]]
+
+
+@given(group=st.integers(2, 64), seed=st.integers(0, 100), levels=st.sampled_from([2, 5, 10**6]))
+def test_the_winners_of_a_group_are_those_of_a_stable_sort(group, seed, levels):
+    generator = torch.Generator().manual_seed(seed)
+    scores = torch.randint(0, levels, (7, group), generator=generator).float()
+    kept = 1 + seed % group
+    sorted_first = scores.argsort(dim=1, descending=True, stable=True)[:, :kept]
+    expected = torch.zeros_like(scores, dtype=torch.bool).scatter(1, sorted_first, True)
+    assert torch.equal(winners(scores, kept), expected)
 
 
 def test_ties_are_cut_to_the_exact_count():

@@ -82,8 +82,7 @@ def shrunk(weight: Tensor, mask: Tensor, sparsity: float, *, kept: int | None, g
         return mask.clone()
     scores, losers = weight.abs().flatten(), alive
     if group is not None and kept is not None:
-        winners = torch.where(alive, scores, -1.0).view(-1, group).topk(kept, dim=1, sorted=False).indices
-        losers = alive.view(-1, group).scatter(1, winners, False).flatten()
+        losers = alive & ~winners((scores + (alive.to(scores.dtype) - 1.0)).view(-1, group), kept).flatten()
     threshold = _smallest(scores[losers], to_prune)
     gone = losers & (scores <= threshold)
     surplus = int(gone.sum()) - to_prune
@@ -91,6 +90,19 @@ def shrunk(weight: Tensor, mask: Tensor, sparsity: float, *, kept: int | None, g
         ties = (losers & (scores == threshold)).nonzero().flatten()
         gone[ties[-surplus:]] = False
     return mask * ~gone.view_as(mask)
+
+
+def winners(scores: Tensor, kept: int) -> Tensor:
+    """Which are the `kept` largest of each row, the first of equals; scores `(groups, m)`, the result alike and bool.
+
+    A score wins if fewer than `kept` others beat it. Comparing whole columns is several times as fast as sorting rows.
+    """
+    columns = scores.t().contiguous()
+    beaten = torch.zeros_like(columns, dtype=torch.uint8)
+    for apart in range(1, len(columns)):
+        beaten[apart:] += columns[:-apart] >= columns[apart:]
+        beaten[:-apart] += columns[apart:] > columns[:-apart]
+    return (beaten < kept).t()
 
 
 def _smallest(scores: Tensor, number: int) -> Tensor:
