@@ -118,8 +118,10 @@ def test_a_dry_run_says_what_to_expect_and_writes_nothing(recipe, tmp_path, caps
     assert plan["train_flops"] == pytest.approx(sum(each["train_flops"] for each in plan["runs"]))
     assert 0.3 < plan["saved_by_trunks"] < 0.5
     assert 0 < plan["expected_seconds"] < 600
-    assert plan["law"]["status"] == "flat direction"  # one sparsity of n:4 doesn't separate its three coefficients
-    assert "n:4.a_S" in plan["law"]["explanation"]
+    assert plan["law"]["status"] == "identified"
+    assert "gives n:4 too few sparsities for a set of its own" in plan["law"]["explanation"]
+    low, high = plan["law"]["b_N"]
+    assert low < plan["law"]["assumed"]["b_N"] < high
     assert run(["calibrate", str(recipe), "--dry-run"]) == 0
     said = capsys.readouterr().out
     assert "with 2 workers on cpu, by a short probe" in said
@@ -179,6 +181,25 @@ def test_the_shipped_calibration_is_refitted_from_its_runs():
         value = getattr(shipped.coefficients, name)
         assert getattr(fitted.coefficients, name) == pytest.approx(value, rel=1e-4, abs=1e-9), name
     assert shipped.fit["objective"] == pytest.approx(fitted.fit["objective"], rel=1e-6)
+
+
+def test_in_the_shipped_runs_pruning_costs_loss_and_beats_a_dense_model_of_equal_nonzero_size():
+    table = read_runs(ROOT / "calibration" / "gpt-stdlib-cpu" / "runs.csv")
+    dense = {
+        (N, D): L
+        for S, N, D, L in zip(table.sparsity, table.nonzero_params, table.data_seen, table.loss, strict=True)
+        if S == 0
+    }
+    parents = equals = 0
+    for S, N, D, L in zip(table.sparsity, table.nonzero_params, table.data_seen, table.loss, strict=True):
+        if S == 0:
+            continue
+        assert dense[N / (1 - S), D] < L
+        parents += 1
+        if (N, D) in dense:  # 75 % of 24.6k and of 98.3k weights leave 6.14k and 24.6k
+            assert dense[N, D] > L
+            equals += 1
+    assert (parents, equals) == (48, 6)
 
 
 def test_the_shipped_calibration_has_a_record_behind_every_row():

@@ -220,3 +220,12 @@ def test_an_unknown_recipe_is_answered_with_the_known_ones():
 def test_any_text_is_a_recipe_or_a_recipe_error(text):
     with pytest.raises(RecipeError):
         parse_recipe(text, source="x.yaml")
+
+
+def test_the_recipe_in_the_documentation_is_valid():
+    page = (Path(__file__).parent.parent / "docs" / "calibration.md").read_text(encoding="utf-8")
+    text = page.partition("```yaml\n")[2].partition("```")[0]
+    runs = expand(read(text), DATA, 50304)
+    assert len(runs) == 3 * 6 * 3 * 2
+    for run in runs:
+        assert min(abs(run.nonzero_params / wanted - 1) for wanted in (1e7, 4e7, 1.6e8)) < 0.05

@@ -104,7 +104,7 @@ def limits(setup: Setup, fitted: Fitted) -> list[str]:
     errors = np.abs(np.expm1(np.log(fitted.result.fit.predicted / fitted.result.fit.runs.loss)))
     found.append(
         f"The runs stray from the law by {format_percent(float(np.sqrt(np.mean(errors**2))))} in the mean square, "
-        f"{format_percent(float(errors.max()))} at worst: differences between plans below that are not to be trusted."
+        f"{format_percent(float(errors.max()))} at worst: what it says of a single run is no surer than that."
     )
     found += [_said_of(aside) for aside in fitted.aside]
     found += [f"{warning.message[0].upper()}{warning.message[1:]}" for warning in answer.warnings]

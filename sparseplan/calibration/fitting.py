@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from sparseplan.fit.fitting import Fit
 from sparseplan.fit.job import FitJob, FitResult, fit_runs
 from sparseplan.pattern import UNSTRUCTURED
 from sparseplan.recipe import Recipe
@@ -63,22 +64,24 @@ def fit_calibration(recipe: Recipe, table: Path, *, date: str | None = None) -> 
     )
     runs = read_runs(table)
     whole = fit_runs(runs, job)
-    unstructured = str(UNSTRUCTURED)
-    open_families = {
-        family
-        for direction in whole.fit.certificate.flat
-        for name in direction
-        for family, found, _ in [name.rpartition(".")]
-        if found and family != unstructured
-    }
-    if not open_families or unstructured not in whole.fit.design.families:
+    open_to_choice = open_families(whole.fit)
+    if not open_to_choice:
         return Fitted(result=whole, aside=())
-    left = np.array([family in open_families and S > 0 for family, S in zip(runs.family, runs.sparsity, strict=True)])
+    left = np.array([family in open_to_choice and S > 0 for family, S in zip(runs.family, runs.sparsity, strict=True)])
     rest = fit_runs(runs.take(~left), job)
     if not rest.fit.certificate.identified:
         return Fitted(result=whole, aside=())
     names = sorted({family for family, aside in zip(runs.family, left, strict=True) if aside})
     return Fitted(result=rest, aside=tuple(_compared(rest, runs.take(left), name) for name in names))
+
+
+def open_families(fit: Fit) -> set[str]:
+    """Families of n:m patterns whose coefficients the runs leave open, where there are unstructured runs to rest on."""
+    unstructured = str(UNSTRUCTURED)
+    if unstructured not in fit.design.families:
+        return set()
+    names = [name for direction in fit.certificate.flat for name in direction]
+    return {name.rpartition(".")[0] for name in names} & set(fit.design.families) - {unstructured}
 
 
 def _compared(result: FitResult, aside: Runs, family: str) -> Aside:

@@ -9,10 +9,11 @@ from msgspec import Struct
 from rich.console import Console
 
 from sparseplan.calibration.conduct import TRAINER
+from sparseplan.calibration.fitting import open_families
 from sparseplan.calibration.setup import Setup, placements
 from sparseplan.console import open_table, say
 from sparseplan.fit.bootstrap import refit
-from sparseplan.fit.fitting import fit_law
+from sparseplan.fit.fitting import Fit, fit_law
 from sparseplan.fit.objective import Objective
 from sparseplan.laws.frantar2023 import Coefficients, loss
 from sparseplan.plan.confidence import LEVEL, Bounds, bounds
@@ -125,22 +126,25 @@ def judge_grid(runs: Sequence[RunSpec]) -> GridOutlook:
         run_id=tuple(run.run_id for run in runs),
     )
     fit = fit_law(table, objective=Objective(), starts=32)
+    aside = open_families(fit)
+    if aside:
+        kept = np.array([S == 0 or family not in aside for S, family in zip(table.sparsity, table.family, strict=True)])
+        table = table.take(kept)
+        fit = fit_law(table, objective=Objective(), starts=32)
     saving = runs[0].pruning.schedule.saving
     intervals: dict[str, Bounds | None] = {"b_N": None, "b_D": None, "free_size_sparsity": None}
     if fit.certificate.identified:
         rng = np.random.default_rng(0)
-        noisy = table.loss * np.exp(NOISE * rng.standard_normal((_DRAWS, len(runs))))
+        noisy = table.loss * np.exp(NOISE * rng.standard_normal((_DRAWS, len(table))))
         starts = np.tile(fit.theta, (_DRAWS, 1))
-        theta = refit(fit, starts, noisy, np.full(len(runs), 1.0 / len(runs))).theta
+        theta = refit(fit, starts, noisy, np.full(len(table), 1.0 / len(table))).theta
         drawn = fit.coefficients(next(iter(fit.design.families), None), theta)
         intervals["b_N"], intervals["b_D"] = bounds(np.asarray(drawn.b_N)), bounds(np.asarray(drawn.b_D))
         if fit.design.families:
             intervals["free_size_sparsity"] = bounds(np.asarray(sparsity_at_free_size(drawn, saving)))
     return GridOutlook(
         status=fit.certificate.status if not fit.certificate.identified else "identified",
-        explanation="the grid determines every coefficient."
-        if fit.certificate.identified
-        else fit.certificate.explanation,
+        explanation=_explanation(fit, aside),
         level=LEVEL,
         noise=NOISE,
         assumed={
@@ -151,6 +155,17 @@ def judge_grid(runs: Sequence[RunSpec]) -> GridOutlook:
         b_N=intervals["b_N"],
         b_D=intervals["b_D"],
         free_size_sparsity=intervals["free_size_sparsity"],
+    )
+
+
+def _explanation(fit: Fit, aside: set[str]) -> str:
+    if not fit.certificate.identified:
+        return fit.certificate.explanation
+    if not aside:
+        return "the grid determines every coefficient."
+    return (
+        f"the grid determines every coefficient, but gives {', '.join(sorted(aside))} too few sparsities for a set of "
+        "its own: these runs will be left aside and compared with the unstructured ones."
     )
 
 
@@ -200,19 +215,21 @@ def print_outlook(console: Console, outlook: Outlook) -> None:
     """Print the outlook for people."""
     say(console, f"{outlook.recipe}: {len(outlook.runs)} runs on {outlook.data}", style="bold")
     say(console)
-    table = open_table(
-        console, "pattern", "sparsity", "dense parameters", "non-zero", "data", "epochs", "FLOPs", "seed"
-    )
+    table = open_table(console, "pattern", "sparsity", "dense parameters", "non-zero", "data", "epochs", "FLOPs")
+    families: dict[tuple[int, float, str], list[RunOutlook]] = {}
     for run in outlook.runs:
+        families.setdefault((run.dense_params, run.sparsity, run.pattern), []).append(run)
+    for (dense_params, sparsity, pattern), runs in families.items():
+        first, longest = runs[0], max(runs, key=lambda run: run.data_seen)
+        lengths = sorted({run.data_seen for run in runs})
         table.add_row(
-            run.pattern if run.sparsity else "dense",
-            format_sparsity(run.sparsity),
-            format_count(run.dense_params),
-            format_count(run.nonzero_params),
-            f"{format_count(run.data_seen)} {run.data_unit}s",
-            f"{run.epochs:.3g}",
-            format_scientific(run.train_flops),
-            str(run.seed),
+            pattern if sparsity else "dense",
+            format_sparsity(sparsity),
+            format_count(dense_params),
+            format_count(first.nonzero_params),
+            f"{', '.join(format_count(length) for length in lengths)} {first.data_unit}s",
+            f"{longest.epochs:.3g}",
+            format_scientific(sum(run.train_flops for run in runs)),
         )
     console.print(table)
     say(console)
