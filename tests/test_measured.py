@@ -184,6 +184,14 @@ def test_the_verdict_counts_the_draws_in_which_a_pattern_pays(t5_with_draws: Spa
     assert verdict[1].p_pays == better.mean()
 
 
+def test_the_verdict_and_the_intervals_count_draws_alike(t5_with_draws: SparseLaw) -> None:
+    for N in (None, 2e9):
+        result = answer(t5_with_draws, ask(TWICE, flops=4e21, N=N), device=Device(name="x", profile=TWICE))
+        assert result.verdict is not None
+        assert result.intervals is not None
+        assert result.verdict[1].p_pays == result.intervals.p_sparse_better
+
+
 def test_memory_of_compressed_weights_is_nine_sixteenths_at_inference_and_comes_on_top_in_training() -> None:
     memory = verdict_on(TWICE, ask(TWICE, N=5e8), "2:4").memory
     assert memory.inference_dense == 2e9  # 1e9 weights before pruning, 2 bytes each

@@ -76,10 +76,7 @@ def plan_intervals(draws: Coefficients, question: Question, best: Plans, dense: 
     planned, dense_planned = best_plan(draws, question), dense_plan(draws, question)
     ratio = question.train_flops / dense_flops_for_loss(draws, question, planned.loss)
     overtraining = question.token_budget / optimum.budget_where_size_is_optimal(draws, dense_planned.nonzero_params)
-    if best.sparsity > 0:
-        better = loss(draws, *best[:3]) < loss(draws, *dense[:3])
-    else:
-        better = planned.loss < dense_planned.loss
+    better = sparse_is_better(draws, question, best, dense)
     columns = {
         "sparsity": planned.sparsity,
         "nonzero_params": planned.nonzero_params,
@@ -103,6 +100,16 @@ def plan_intervals(draws: Coefficients, question: Question, best: Plans, dense: 
         p_sparse_better=float(np.mean(np.broadcast_to(better, count)[real])),
         **spreads,
     )
+
+
+def sparse_is_better(draws: Coefficients, question: Question, best: Plans, dense: Plans) -> NDArray[np.bool_]:
+    """For each draw, whether the plan as it stands beats the dense plan as it stands.
+
+    Where the plan is dense: whether some allowed sparsity would beat it.
+    """
+    if best.sparsity > 0:
+        return np.asarray(loss(draws, *best[:3]) < loss(draws, *dense[:3]))
+    return np.asarray(best_plan(draws, question).loss < dense_plan(draws, question).loss)
 
 
 def draw_caveats(intervals: Intervals | None) -> list[Warning]:

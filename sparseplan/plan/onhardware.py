@@ -63,7 +63,7 @@ class FamilyVerdict(Struct, frozen=True, kw_only=True):
         coefficients: The law's coefficient set that spoke for it.
         loss_gain: Dense loss minus this plan's, nats; negative where it loses.
         pays: Whether loss_gain is positive.
-        p_pays: Share of the law's draws in which it is; None without draws.
+        p_pays: Share of the law's draws that say so, as p_sparse_better is counted; None without draws.
         cost_multiplier: c_mul of the plan on this hardware.
         training_speedup: Of this pattern over dense weights, at the plan's width; None where nothing accelerates it.
         break_even_speedup: The training speed-up at which the pattern begins to pay; None where none is enough.

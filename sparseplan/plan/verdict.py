@@ -17,6 +17,7 @@ from sparseplan.laws.frantar2023 import Coefficients, shape, size_multiplier
 from sparseplan.measured import accelerated_sparsities, device_cost
 from sparseplan.pattern import TWO_OF_FOUR, UNSTRUCTURED, Pattern
 from sparseplan.plan.caveats import ROUNDING, Distance, Warning
+from sparseplan.plan.confidence import sparse_is_better
 from sparseplan.plan.onhardware import FamilyVerdict, Kind, Memory, SpeedupRange
 from sparseplan.plan.question import Plans, Question, best_plan, dense_plan
 from sparseplan.units import format_count
@@ -80,7 +81,7 @@ def _verdict(
         loss=float(plan.loss),
         loss_gain=gain,
         pays=gain > 0,
-        p_pays=None if draws is None else _share_of_draws(draws, asked),
+        p_pays=None if draws is None else float(np.mean(sparse_is_better(draws, asked, plan, dense))),
         cost_multiplier=float(cost.multiplier(plan.sparsity, plan.nonzero_params)),
         training_speedup=None if fast is None else _range(fast, width),
         break_even_speedup=break_even,
@@ -88,10 +89,6 @@ def _verdict(
         inference_speedup_large=_at(speedup(profile, "inference", "large") if accelerated else None, width),
         memory=memory(float(plan.dense_params), compressed=accelerated),
     )
-
-
-def _share_of_draws(draws: Coefficients, question: Question) -> float:
-    return float(np.mean(best_plan(draws, question).loss < dense_plan(draws, question).loss))
 
 
 def _range(curve: Curve, width: float) -> SpeedupRange:
