@@ -162,3 +162,5 @@ def test_a_table_that_cannot_decide_says_which_coefficients_and_gives_no_interva
     assert "2 levels of S (at least 3 are needed)" in out
     assert read_law(law).draws is None
     assert read_law(law).fit["status"] == "too few levels"
+    assert run(["optimal", "--flops", "1e19", "--law", str(law), "--json"]) == 0
+    assert "poor-fit" in {warning["code"] for warning in json.loads(capsys.readouterr().out)["warnings"]}

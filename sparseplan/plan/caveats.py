@@ -107,6 +107,9 @@ def law_caveats(law: Law, family: str | None) -> list[Warning]:
                 message=f"the law has no coefficients for {family}; the {used} ones stand in, which flatters n:m",
             )
         )
+    if law.fit.get("status") in POOR_FITS:
+        message = f"this law's fit ended with '{law.fit['status']}': {law.fit.get('explanation', 'see sparseplan fit')}"
+        found.append(Warning(code="poor-fit", message=message.rstrip(".")))
     if law.range.nonzero_params is None or law.range.data_seen is None or law.range.sparsity is None:
         found.append(Warning(code="no-range", message="the law doesn't say what its runs covered on every axis"))
     missing = undrawn(law, family)
@@ -116,6 +119,9 @@ def law_caveats(law: Law, family: str | None) -> list[Warning]:
         message = f"the law's draws take {', '.join(missing)} as exactly known: the intervals leave their error out"
         found.append(Warning(code="partial-draws", message=message))
     return found
+
+
+POOR_FITS = ("not converged", "flat direction", "too few levels")
 
 
 def _no_draws(law: Law) -> str:

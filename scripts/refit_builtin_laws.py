@@ -1,0 +1,155 @@
+"""Refit the shipped laws from the authors' own runs of arXiv:2309.08520.
+
+    python scripts/refit_builtin_laws.py [--check] [FOLDER]
+
+FOLDER holds `t5-data.csv` and `vit-data.json` (published beside the authors' fitting notebook in
+google-research/jaxpruner); by default `$SPARSEPLAN_PAPER_RUNS/frantar2023`, else `../shared/data/frantar2023`.
+Writes sparseplan/builtin/laws/frantar2023-{t5-c4,vit-jft}-refit.yaml; with --check only compares them.
+"""
+
+import argparse
+import csv
+import hashlib
+import json
+import os
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from sparseplan.fit.job import FitJob, FitResult, fit_runs
+from sparseplan.law import coefficient_draws, coefficients
+from sparseplan.lawfile import law_text, read_law
+from sparseplan.runs import Runs
+
+ROOT = Path(__file__).resolve().parents[1]
+LAWS = ROOT / "sparseplan" / "builtin" / "laws"
+DATE = "2026-11-23"  # of the last refit; fixed, so that a refit that changes nothing writes the same file
+SCHEMA = "# yaml-language-server: $schema=../schemas/law.schema.json\n"
+SAME_COEFFICIENTS = 1e-4
+SAME_DRAWS = 0.02
+
+
+def default_folder() -> Path:
+    """Where the authors' runs are looked for."""
+    return Path(os.environ.get("SPARSEPLAN_PAPER_RUNS", ROOT.parent / "shared" / "data")) / "frantar2023"
+
+
+def t5_runs(folder: Path) -> Runs:
+    """The 48 T5 runs. The file gives the dense scale, and D in optimizer steps of 128 x 512 tokens."""
+    path = folder / "t5-data.csv"
+    with path.open(encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    columns = {
+        name: np.array([float(row[name]) for row in rows]) for name in ("sparsity", "scale", "val-loss", "steps")
+    }
+    dense = 24 * (12 * 768**2) * columns["scale"]
+    return _runs(path, columns["sparsity"], dense, columns["steps"] * 65_536, columns["val-loss"], "token")
+
+
+def vit_runs(folder: Path) -> Runs:
+    """The 112 ViT runs. The file gives the dense scale, and D in images."""
+    path = folder / "vit-data.json"
+    columns = {
+        name: np.array(list(cells.values()), dtype=np.float64)
+        for name, cells in json.loads(path.read_text(encoding="utf-8")).items()
+    }
+    dense = 12 * (12 * 768**2) * columns["scale"]
+    return _runs(path, columns["sparsity"], dense, columns["total_examples"], columns["val-loss"], "image")
+
+
+def _runs(path: Path, S: np.ndarray, dense: np.ndarray, D: np.ndarray, L: np.ndarray, unit: str) -> Runs:
+    return Runs(
+        sparsity=S,
+        nonzero_params=dense * (1.0 - S),
+        data_seen=D,
+        loss=L,
+        family=("unstructured",) * len(S),
+        run_id=tuple(f"{path.name}[{i}]" for i in range(len(S))),
+        data_unit=unit,
+        source=path.name,
+        sha256=hashlib.sha256(path.read_bytes()).hexdigest(),
+    )
+
+
+def refits(folder: Path) -> list[FitResult]:
+    """Both refits, with the authors' own objectives."""
+    common = {"runs": folder, "draws": 1000, "seed": 0, "date": DATE}
+    t5 = FitJob(
+        name="frantar2023-t5-c4-refit",
+        description="T5 encoder-decoders on C4, span corruption; the authors' 48 runs refitted to their true minimum.",
+        **common,
+    )
+    vit = FitJob(
+        name="frantar2023-vit-jft-refit",
+        description="Vision transformers (patch 16) on JFT-4B; the authors' 112 runs refitted, with draws.",
+        residual="plain",
+        huber_delta=0.01,
+        tokens_per_unit=196.0,
+        **common,
+    )
+    return [_sourced(fit_runs(t5_runs(folder), t5)), _sourced(fit_runs(vit_runs(folder), vit))]
+
+
+def _sourced(result: FitResult) -> FitResult:
+    source = {
+        "source": "runs published by Frantar et al. 2023 (arXiv:2309.08520) in google-research/jaxpruner",
+        "counts": "prunable weights of the transformer blocks only; embeddings, norms, heads, biases are not counted",
+    }
+    # Versions would make the same refit a new file on every machine.
+    kept = {key: value for key, value in result.law.provenance.items() if key not in {"numpy", "python"}}
+    law = type(result.law)(
+        **{name: getattr(result.law, name) for name in result.law.__struct_fields__ if name != "provenance"},
+        provenance=source | kept,
+    )
+    return replace(result, law=law)
+
+
+def differences(result: FitResult) -> list[str]:
+    """How a fresh refit differs from the shipped file: coefficients, objective, and the draws' percentiles."""
+    name = result.law.name
+    shipped = read_law(LAWS / f"{name}.yaml")
+    found = []
+    pairs = zip(coefficients(result.law, "unstructured"), coefficients(shipped, "unstructured"), strict=True)
+    for letter, (new, old) in zip(["a_S", "b_S", "c_S", "b_N", "a_D", "b_D", "c"], pairs, strict=True):
+        if abs(float(new) / float(old) - 1) > SAME_COEFFICIENTS:
+            found.append(f"{name}: {letter} is {float(new):.6g} now and {float(old):.6g} in the file")
+    if abs(result.law.fit["objective"] / shipped.fit["objective"] - 1) > SAME_COEFFICIENTS:
+        found.append(f"{name}: objective is {result.law.fit['objective']:.8g} now, {shipped.fit['objective']:.8g} then")
+    fresh, kept = (coefficient_draws(law, "unstructured") for law in (result.law, shipped))
+    if fresh is None or kept is None:
+        return [*found, f"{name}: draws are missing"]
+    for letter, new_values, old_values in zip(fresh._fields, fresh, kept, strict=True):
+        ends = [np.quantile(values, [0.05, 0.5, 0.95]) for values in (new_values, old_values)]
+        if np.any(np.abs(ends[0] - ends[1]) > SAME_DRAWS * np.abs(ends[1]).max()):
+            found.append(f"{name}: the interval of {letter} is {ends[0][::2]} now and {ends[1][::2]} in the file")
+    if shipped.provenance.get("runs_sha256") != result.law.provenance["runs_sha256"]:
+        found.append(f"{name}: the runs are other ones than the file was fitted to")
+    return found
+
+
+def main() -> int:
+    """Refit, then write or compare."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("folder", nargs="?", type=Path, default=default_folder())
+    parser.add_argument("--check", action="store_true", help="compare with the shipped files, write nothing")
+    arguments = parser.parse_args()
+    if not (arguments.folder / "t5-data.csv").exists():
+        print(f"{arguments.folder}: the authors' runs aren't here", file=sys.stderr)
+        return 2
+    problems = []
+    for result in refits(arguments.folder):
+        path = LAWS / f"{result.law.name}.yaml"
+        if arguments.check:
+            problems += differences(result)
+        else:
+            path.write_text(SCHEMA + law_text(result.law), encoding="utf-8")
+            assert read_law(path) == result.law
+            print(f"{path}: objective {result.fit.value:.10g}, {result.answer.draws} draws")
+    print("\n".join(problems) or "done")
+    return 1 if problems else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
