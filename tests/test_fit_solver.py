@@ -133,3 +133,23 @@ def test_every_bootstrap_refit_converges_and_a_fresh_search_finds_nothing_lower(
             )
             fresh = np.minimum(fresh, np.where(found.converged, found.value, np.inf))
         assert np.all(warm.value <= fresh * (1 + 1e-7))
+
+
+def test_levels_give_the_same_derivatives_as_runs_that_share_none() -> None:
+    rng = np.random.default_rng(1)
+    S, N, D, families = grid(rng)
+    repeats = 4  # 27 runs have few levels; 108 runs with sizes of their own have more than a grid's
+    apart = N.repeat(repeats) * np.exp(1e-13 * rng.standard_normal(repeats * len(N)))
+    beside = D.repeat(repeats) * np.exp(1e-13 * rng.standard_normal(repeats * len(N)))
+    shared = make_design(S.repeat(repeats), N.repeat(repeats), D.repeat(repeats), np.repeat(families, repeats).tolist())
+    single = make_design(S.repeat(repeats), apart, beside, np.repeat(families, repeats).tolist())
+    assert shared.x_levels.index is not None
+    assert single.x_levels.index is None
+    theta = np.array([[0.2, 0.3, 0.0, 0.1, 0.1, 0.2, 0.0, 0.3, 0.7, 0.5, 0.4]])
+    measured = predict(shared, theta[0])[None] * np.exp(0.03 * rng.standard_normal((1, len(shared.x))))
+    weights = np.full((1, len(shared.x)), 1 / len(shared.x))
+    free = shared.free()
+    one, other = (evaluate(Objective(), design, free, theta, measured, weights) for design in (shared, single))
+    assert one.value == pytest.approx(other.value, rel=1e-9)
+    assert one.gradient == pytest.approx(other.gradient, rel=1e-6, abs=1e-12)
+    assert one.hessian == pytest.approx(other.hessian, rel=1e-6, abs=1e-12)

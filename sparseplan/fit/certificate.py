@@ -7,11 +7,10 @@ import numpy as np
 
 from sparseplan.fit.model import B_N, BASE, LOG_F, LOG_O, SIGMA, Array, Design, E, to_coefficients
 from sparseplan.fit.objective import Objective, evaluate, residual_jacobian
-from sparseplan.fit.solver import Solution
+from sparseplan.fit.solver import SAME_MINIMUM, Solution
 from sparseplan.runs import Runs
 
 Status = Literal["converged", "not converged", "flat direction", "too few levels"]
-SAME_MINIMUM = 1e-6
 _FLAT = 1e-6
 _PRESSURE = 1e-6
 _LEVEL_WIDTH = 0.01
@@ -26,7 +25,8 @@ class Certificate:
         status: `converged`; `not converged`; `too few levels` or `flat direction` where the runs can't tell some
             coefficients apart, so that the law must not be used beyond the runs.
         explanation: the status in a sentence, with what to do.
-        starts: how many starts were made, and `starts_at_optimum` how many ended within 1e-6 of the best objective.
+        starts: how many starts were made, and `starts_at_optimum` how many ended within 1e-6 of the best objective;
+            the slowest are stopped once half of them agree (see `solver.solve`) and count only if they are there.
         gradient: cosine between the residuals and the model's surface, 0 at a minimum.
         smallest_curvature: lowest eigenvalue of the scaled Hessian over the parameters that no bound holds; above 0 at
             an isolated minimum.

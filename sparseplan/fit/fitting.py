@@ -109,7 +109,7 @@ def fit_law(
     points = make_starts(design, runs.loss, starts, rng)
     if base is not None:
         points = on_base(points, design, base, dense_coefficients(base.law))
-    solution = solve(objective, design, free, points, runs.loss, np.full(len(runs), 1.0 / len(runs)))
+    solution = solve(objective, design, free, points, runs.loss, np.full(len(runs), 1.0 / len(runs)), rivals=True)
     best = choose(solution)
     return Fit(
         runs=runs,

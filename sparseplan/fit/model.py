@@ -38,6 +38,41 @@ def kappa_of(family: int) -> int:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Levels:
+    """The few distinct values on a grid's axis, so that a function of the axis is computed once a value.
+
+    Attributes:
+        values: distinct values, shape (m,).
+        index: which of them each run has, shape (n,); None where runs are their own levels.
+        member: 1 where a run has a value, shape (n, m); None as `index`.
+    """
+
+    values: Array
+    index: NDArray[np.intp] | None = None
+    member: Array | None = None
+
+    @classmethod
+    def of(cls, *columns: Array) -> "tuple[Levels, NDArray[np.intp]]":
+        """Levels of the first column, distinct in all of them, and for each level a run that has it."""
+        _, first, index = np.unique(np.stack(columns), axis=1, return_index=True, return_inverse=True)
+        if len(first) > MAX_LEVELS:
+            return cls(values=columns[0]), np.arange(len(columns[0]))
+        index = index.reshape(-1)
+        return cls(values=columns[0][first], index=index, member=np.eye(len(first))[index]), first
+
+    def spread(self, at_levels: Array) -> Array:
+        """From levels (B, m) to runs (B, n)."""
+        return at_levels if self.index is None else np.take(at_levels, self.index, axis=1)
+
+    def collect(self, at_runs: Array) -> Array:
+        """From runs (B, n) to levels (B, m), summed."""
+        return at_runs if self.member is None else at_runs @ self.member
+
+
+MAX_LEVELS = 64
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class Design:
     """Where the runs are, normalised; every array has shape (n,).
 
@@ -46,6 +81,7 @@ class Design:
         family: index of each run's family; 0 where S = 0.
         families: names of the families that have sparse runs, or were given.
         log_N0, log_D0: the means that were taken out.
+        x_levels, y_levels, u_levels: distinct x, y and (u, family); `level_family` is the family of each u level.
     """
 
     x: Array
@@ -55,6 +91,10 @@ class Design:
     families: tuple[str, ...]
     log_N0: float
     log_D0: float
+    x_levels: Levels
+    y_levels: Levels
+    u_levels: Levels
+    level_family: NDArray[np.intp]
 
     @property
     def size(self) -> int:
@@ -83,14 +123,20 @@ def make_design(S: Array, N: Array, D: Array, family: Sequence[str], *, like: De
         families = tuple(dict.fromkeys(name for name, pruned in zip(family, sparse, strict=True) if pruned))
         log_N0, log_D0 = float(np.mean(np.log(N))), float(np.mean(np.log(D)))
     index = [families.index(name) if pruned else 0 for name, pruned in zip(family, sparse, strict=True)]
+    x, y, u, numbers = np.log(N) - log_N0, np.log(D) - log_D0, np.log1p(-S), np.array(index, dtype=np.intp)
+    u_levels, first = Levels.of(u, numbers.astype(np.float64))
     return Design(
-        x=np.log(N) - log_N0,
-        y=np.log(D) - log_D0,
-        u=np.log1p(-S),
-        family=np.array(index, dtype=np.intp),
+        x=x,
+        y=y,
+        u=u,
+        family=numbers,
         families=families,
         log_N0=log_N0,
         log_D0=log_D0,
+        x_levels=Levels.of(x)[0],
+        y_levels=Levels.of(y)[0],
+        u_levels=u_levels,
+        level_family=numbers[first],
     )
 
 

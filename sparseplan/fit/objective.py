@@ -17,7 +17,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from sparseplan.fit.model import B_N, BASE, ETA, LOG_F, LOG_O, SIGMA, ZETA, Array, Design, E, bent, kappa_of
+from sparseplan.fit.model import B_N, BASE, ETA, LOG_F, LOG_O, SIGMA, ZETA, Array, Design, E, Levels, bent, kappa_of
 
 Residual = Literal["log", "plain"]
 
@@ -107,7 +107,7 @@ def evaluate(
     transposed = jacobian.transpose(0, 2, 1)
     hessian = np.matmul(jacobian * inner[:, None, :], transposed)
     gradient = np.matmul(jacobian, psi[:, :, None])[:, :, 0]
-    _add_capacity_curvature(design, slot, hessian, jacobian, psi, pull, capacity_parts)
+    _add_capacity_curvature(design, slot, hessian, jacobian, gradient, psi, pull, capacity_parts)
     _add_data_curvature(slot, hessian, gradient, pull, data_parts)
     return Curvature(
         value=np.sum(weights * objective.penalty(r), axis=1),
@@ -138,6 +138,8 @@ def _linearised(
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class _CapacityParts:
+    """The capacity term of dense runs (B, n), and at u levels (B, m) kappa and B's derivatives."""
+
     term: Array
     kappa: Array
     B1: Array
@@ -146,21 +148,24 @@ class _CapacityParts:
 
 def _capacity(design: Design, theta: Array, slot: dict[int, int], jacobian: Array) -> tuple[Array, _CapacityParts]:
     """The capacity term (B, n), its derivatives into the Jacobian, and what its second derivatives need."""
-    exponent = theta[:, B_N, None] + theta[:, ETA, None] * design.u if ETA in slot else theta[:, B_N, None]
-    term = np.exp(theta[:, LOG_F, None] - exponent * design.x)
-    parts = _CapacityParts(term=term, kappa=np.zeros((1, 1)), B1=np.zeros((1, 1)), B2=np.zeros((1, 1)))
-    value = term
+    term = design.x_levels.spread(np.exp(theta[:, LOG_F, None] - theta[:, B_N, None] * design.x_levels.values))
+    if ETA in slot:
+        term = term * np.exp(-theta[:, ETA, None] * design.u * design.x)
     if design.families:
-        kappa = theta[:, len(BASE) :: 2][:, design.family]
-        B, B1, B2 = bent(kappa, theta[:, len(BASE) + 1 :: 2][:, design.family], design.u)
-        value = term * (1.0 + kappa * B)
+        levels, owner = design.u_levels, design.level_family
+        kappa = theta[:, len(BASE) :: 2][:, owner]
+        B, B1, B2 = bent(kappa, theta[:, len(BASE) + 1 :: 2][:, owner], levels.values)
+        value = term * levels.spread(1.0 + kappa * B)
         parts = _CapacityParts(term=term, kappa=kappa, B1=B1, B2=B2)
         for family in range(len(design.families)):
-            own = design.family == family
+            own = owner == family
             if (at := slot.get(kappa_of(family))) is not None:
-                jacobian[:, at, own] = (term * (B + kappa * B1))[:, own]
+                jacobian[:, at] = term * levels.spread(own * (B + kappa * B1))
             if (at := slot.get(kappa_of(family) + 1)) is not None:
-                jacobian[:, at, own] = (term * kappa * B1)[:, own]
+                jacobian[:, at] = term * levels.spread(own * (kappa * B1))
+    else:
+        none = np.zeros((1, 1))
+        value, parts = term, _CapacityParts(term=term, kappa=none, B1=none, B2=none)
     for parameter, factor in _exponents(design).items():
         if parameter in slot:
             jacobian[:, slot[parameter]] = value * factor
@@ -177,28 +182,29 @@ def _add_capacity_curvature(
     slot: dict[int, int],
     hessian: Array,
     jacobian: Array,
+    gradient: Array,
     psi: Array,
     pull: Array,
     parts: _CapacityParts,
 ) -> None:
-    exponents = {slot[parameter]: factor for parameter, factor in _exponents(design).items() if parameter in slot}
+    exponents = {parameter: factor for parameter, factor in _exponents(design).items() if parameter in slot}
     families = [slot[parameter] for parameter in range(len(BASE), design.size) if parameter in slot]
-    # A parameter in the exponent multiplies every derivative of the term by its factor.
-    for at, factor in exponents.items():
-        others = [*exponents, *families]
-        row = np.matmul(jacobian[:, others], (psi * factor)[:, :, None])[:, :, 0]
-        hessian[:, at, others] += row
-        hessian[:, families, at] += row[:, len(exponents) :]
+    touched = [*(slot[parameter] for parameter in exponents), *families]
+    # A parameter in the exponent multiplies every derivative of the term by its factor, which is 1 for log F.
+    for parameter, factor in exponents.items():
+        row = gradient if parameter == LOG_F else np.matmul(jacobian, (psi * factor)[:, :, None])[:, :, 0]
+        at = slot[parameter]
+        hessian[:, at, touched] += row[:, touched]
+        hessian[:, families, at] += row[:, families]
     if not families:
         return
-    bend = pull * parts.term
+    bend = design.u_levels.collect(pull * parts.term)
     first, second = bend * parts.B1, bend * parts.kappa * parts.B2
     for family in range(len(design.families)):
-        if kappa_of(family) not in slot:
-            continue
-        own = design.family == family
-        s1, s2 = first[:, own].sum(axis=1), second[:, own].sum(axis=1)
-        _add_bend(hessian, slot[kappa_of(family)], slot[kappa_of(family) + 1], s1, s2)
+        if kappa_of(family) in slot:
+            own = design.level_family == family
+            s1, s2 = first[:, own].sum(axis=1), second[:, own].sum(axis=1)
+            _add_bend(hessian, slot[kappa_of(family)], slot[kappa_of(family) + 1], s1, s2)
 
 
 def _add_bend(hessian: Array, p: int, q: int, s1: Array, s2: Array) -> None:
@@ -211,6 +217,9 @@ def _add_bend(hessian: Array, p: int, q: int, s1: Array, s2: Array) -> None:
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class _DataParts:
+    """Parameters (B, 1), and at the levels of z (B, m) z, its derivative by zeta, and C's derivatives."""
+
+    levels: Levels
     o: Array
     sigma: Array
     b: Array
@@ -223,18 +232,20 @@ class _DataParts:
 def _data(design: Design, theta: Array, slot: dict[int, int], jacobian: Array) -> tuple[Array, _DataParts]:
     """The rest of the loss (B, n), its derivatives into the Jacobian, and what its second derivatives need."""
     o, sigma, e = np.exp(theta[:, LOG_O, None]), theta[:, SIGMA, None], theta[:, E, None]
+    levels = Levels(values=design.y) if ZETA in slot else design.y_levels
     turn = -design.y * design.u  # dz / dzeta
-    z = -design.y + theta[:, ZETA, None] * turn if ZETA in slot else -design.y[None, :]
+    z = -levels.values[None, :] + (theta[:, ZETA, None] * turn if ZETA in slot else 0.0)
     C, C1, C2 = bent(sigma, e, z)
-    value = o * (1.0 + sigma * C)
+    value = levels.spread(o * (1.0 + sigma * C))
     slope = o * sigma * C1
-    columns = {LOG_O: value, SIGMA: o * C + slope, E: slope}
-    if ZETA in slot:
-        columns[ZETA] = o * sigma * np.exp((sigma + e) * z) * turn
-    for parameter, column in columns.items():
+    for parameter, column in ((SIGMA, o * C + slope), (E, slope)):
         if parameter in slot:
-            jacobian[:, slot[parameter]] = column
-    return value, _DataParts(o=o, sigma=sigma, b=sigma + e, z=z, turn=turn, C1=C1, C2=C2)
+            jacobian[:, slot[parameter]] = levels.spread(column)
+    if LOG_O in slot:
+        jacobian[:, slot[LOG_O]] = value
+    if ZETA in slot:
+        jacobian[:, slot[ZETA]] = o * sigma * np.exp((sigma + e) * z) * turn
+    return value, _DataParts(levels=levels, o=o, sigma=sigma, b=sigma + e, z=z, turn=turn, C1=C1, C2=C2)
 
 
 def _add_data_curvature(slot: dict[int, int], hessian: Array, gradient: Array, pull: Array, parts: _DataParts) -> None:
@@ -243,7 +254,7 @@ def _add_data_curvature(slot: dict[int, int], hessian: Array, gradient: Array, p
         hessian[:, slot[LOG_O], slot[LOG_O]] += gradient[:, slot[LOG_O]]
         hessian[:, slot[LOG_O], others] += gradient[:, others]
         hessian[:, others, slot[LOG_O]] += gradient[:, others]
-    bend = pull * parts.o
+    bend = parts.levels.collect(pull) * parts.o
     if SIGMA in slot and E in slot:
         s1, s2 = (bend * parts.C1).sum(axis=1), (bend * parts.sigma * parts.C2).sum(axis=1)
         _add_bend(hessian, slot[SIGMA], slot[E], s1, s2)

@@ -19,11 +19,12 @@ from sparseplan.fit.model import Array, Design
 from sparseplan.fit.objective import Curvature, Objective, evaluate
 
 TOLERANCE = 1e-9
+SAME_MINIMUM = 1e-6
 MAX_ITERATIONS = 400
 _ACCEPTABLE = 1e-6
 _EXACT = 1e-13
 _MAX_DAMPING = 1e14
-_CHUNK_NUMBERS = 2_000_000
+_CHUNK_NUMBERS = 500_000
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -55,6 +56,7 @@ def solve(
     weights: Array,
     *,
     tolerance: float = TOLERANCE,
+    rivals: bool = False,
 ) -> Solution:
     """Minimise from each start.
 
@@ -66,8 +68,10 @@ def solve(
         measured: losses, shape (n,) or (B, n).
         weights: weight of each run, shape (n,) or (B, n); 1 / n each in a plain fit.
         tolerance: largest `Solution.gradient` of a solved problem.
+        rivals: the starts are of one and the same problem. Once half of them agree on the lowest minimum, the others
+            get half as many iterations again, and count as not converged after that.
 
-    Memory stays bounded: problems are taken in chunks of about two million Jacobian entries.
+    Memory stays bounded: problems are taken in chunks of about 500,000 Jacobian entries, which also fit a cache.
     """
     batch, runs = len(starts), len(design.x)
     measured = np.broadcast_to(measured, (batch, runs))
@@ -75,7 +79,14 @@ def solve(
     chunk = max(1, _CHUNK_NUMBERS // (len(free) * runs))
     parts = [
         _solve_chunk(
-            objective, design, free, starts[i : i + chunk], measured[i : i + chunk], weights[i : i + chunk], tolerance
+            objective,
+            design,
+            free,
+            starts[i : i + chunk],
+            measured[i : i + chunk],
+            weights[i : i + chunk],
+            tolerance,
+            rivals,
         )
         for i in range(0, batch, chunk)
     ]
@@ -96,6 +107,7 @@ def _solve_chunk(
     measured: Array,
     weights: Array,
     tolerance: float,
+    rivals: bool,
 ) -> Solution:
     columns = np.array(free)
     low, high = (bound[columns] for bound in design.bounds())
@@ -109,13 +121,19 @@ def _solve_chunk(
     iterations = np.zeros(len(theta), dtype=np.int64)
     damping = np.ones(len(theta))
     live = np.arange(len(theta))
+    last = MAX_ITERATIONS
     here = evaluate(objective, design, free, theta, measured, weights)
     for iteration in range(MAX_ITERATIONS + 1):
         point = theta[np.ix_(live, columns)]
         held = ((point <= low) & (here.gradient > 0)) | ((point >= high) & (here.gradient < 0))
-        value[live], cosine[live], iterations[live] = here.value, _cosine(here, held), iteration
-        going = (cosine[live] > tolerance) & (here.value > exact[live]) & (damping[live] < _MAX_DAMPING)
-        if iteration == MAX_ITERATIONS or not going.any():
+        slope = _cosine(here, held)
+        value[live], cosine[live], iterations[live] = here.value, slope, iteration
+        going = (slope > tolerance) & (here.value > exact[live]) & (damping[live] < _MAX_DAMPING)
+        if rivals and _agree(value, cosine <= tolerance):
+            last = min(last, iteration + iteration // 2)
+        elif last < MAX_ITERATIONS:  # a late start went below the minimum that the others share
+            last = MAX_ITERATIONS
+        if iteration >= last or not going.any():
             break
         if not going.all():
             live, point, held, here = live[going], point[going], held[going], here.take(going)
@@ -126,9 +144,14 @@ def _solve_chunk(
         there = evaluate(objective, design, free, trial, measured[live], weights[live])
         accepted, damping[live] = _judge(here, there, step, descends, held, damping[live])
         theta[live[accepted]] = trial[accepted]
-        here = here.replaced(accepted, there)
+        here = there if accepted.all() else here.replaced(accepted, there)
     converged = (cosine <= tolerance) | (value <= exact) | ((damping >= _MAX_DAMPING) & (cosine <= _ACCEPTABLE))
     return Solution(theta=theta, value=value, gradient=cosine, converged=converged, iterations=iterations)
+
+
+def _agree(value: Array, solved: NDArray[np.bool_]) -> bool:
+    """Whether at least half of all starts are solved and share the lowest value that any start has."""
+    return 2 * int(np.sum(solved & (value <= value.min() * (1.0 + SAME_MINIMUM)))) >= len(value)
 
 
 def _cosine(here: Curvature, held: NDArray[np.bool_]) -> Array:
@@ -173,7 +196,9 @@ def _judge(
     gain = here.value - there.value
     finite = np.isfinite(there.value)
     # Near the minimum gains drown in rounding; the gradient still tells which of two points is closer.
-    tie = (np.abs(gain) <= 1e-13 * here.value) & (_cosine(there, held) < 0.5 * _cosine(here, held))
+    tie = np.abs(gain) <= 1e-13 * here.value
+    if tie.any():
+        tie &= _cosine(there, held) < 0.5 * _cosine(here, held)
     accepted = finite & ((descends & (gain > 0)) | tie)
     with np.errstate(divide="ignore", invalid="ignore"):
         trust = np.where(foretold > 0, gain / foretold, 0.0)
