@@ -44,7 +44,7 @@ def fakes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def finished_losses(root: Path) -> dict[str, float | None]:
-    records = [read_result(path) for path in Folder(root).records.glob("*.json")]
+    records = [read_result(path) for path in Folder(root).records.glob("[!.]*.json")]
     return {record.run_id: record.loss for record in records if hasattr(record, "run_id")}
 
 

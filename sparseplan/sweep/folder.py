@@ -108,7 +108,7 @@ class Folder:
             raise SweepError(f"{self.root}: can't prepare this folder: {problem.strerror or problem}.") from None
         ignore = self.root / ".gitignore"
         if not ignore.exists():
-            write_text(ignore, "/work/\n")
+            write_text(ignore, "work/\n")
 
     @contextmanager
     def locked(self) -> Iterator[None]:

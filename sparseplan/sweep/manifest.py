@@ -81,7 +81,7 @@ def claim(folder: Folder, loaded: LoadedRecipe, facts: DataFacts, run_ids: tuple
     """
     found = read_manifest(folder)
     if found is None:
-        if any(folder.records.glob("*.json")):
+        if any(folder.records.glob("[!.]*.json")):
             raise SweepError(f"{folder.root}: expected the folder of a sweep, found runs without a manifest.json.")
         manifest = Manifest(recipe=loaded.recipe, data=facts, run_ids=run_ids)
         write_text(folder.recipe, loaded.text)
