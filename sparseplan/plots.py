@@ -106,7 +106,7 @@ def fill_sparsity_map(axes: "Axes", chart: SparsityMap, *, legend: bool = True) 
         axes.plot([], [], color="black", linewidth=1.1, label="optimal sparsity")
     if chart.half_flops is not None:
         low, high = chart.half_flops
-        axes.fill_between(N, low, high, color="0.8", alpha=0.6, zorder=0, label="90% interval of the 50% contour")
+        axes.fill_between(N, low, high, color="0.55", alpha=0.5, linewidth=0, label="90% interval of the 50% contour")
     if chart.two_to_four is not None and np.any(chart.two_to_four):
         _draw_two_to_four(axes, chart)
     axes.set_xlim(N[0], N[-1])

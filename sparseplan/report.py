@@ -7,7 +7,7 @@ from rich.table import Table
 
 from sparseplan.console import open_table, say
 from sparseplan.plan.answer import Answer
-from sparseplan.plan.caveats import Warning
+from sparseplan.plan.caveats import Caveat
 from sparseplan.plan.confidence import Bounds
 from sparseplan.plan.prediction import Prediction
 from sparseplan.units import format_count, format_percent, format_scientific, format_sparsity
@@ -151,7 +151,7 @@ def summary(answer: Answer) -> str:
     return f"{budget}: S = {sparsity}, {model} on {run}; {against} ({source})"
 
 
-def print_caveats(console: Console, caveats: list[Warning]) -> None:
+def print_caveats(console: Console, caveats: list[Caveat]) -> None:
     """Print the caveats as a list."""
     for caveat in caveats:
         say(console, f"! {caveat.message}", style="yellow")

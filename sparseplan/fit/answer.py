@@ -14,7 +14,7 @@ from sparseplan.fit.fitting import Fit
 from sparseplan.fit.holdout import HeldOut
 from sparseplan.fit.influence import LevelErrors, RunNote, level_errors, notable_runs, without_each_run
 from sparseplan.law import dense_coefficients
-from sparseplan.plan.caveats import Warning
+from sparseplan.plan.caveats import Caveat
 from sparseplan.plan.confidence import LEVEL, Bounds, bounds
 from sparseplan.plan.optimum import sparsity_at_free_size
 from sparseplan.runs import LeftOut
@@ -71,7 +71,7 @@ class FitAnswer(Struct, frozen=True, kw_only=True):
     average_parameters: Rival | None
     frozen_dense: str | None
     holdout: list[HeldOut] | None
-    warnings: list[Warning]
+    warnings: list[Caveat]
 
 
 def judge(
@@ -173,11 +173,11 @@ def _warnings(
     intervals: dict[str, Bounds] | None,
     dependence: list[Dependence],
     rival: Rival | None,
-) -> list[Warning]:
-    found: list[Warning] = []
+) -> list[Caveat]:
+    found: list[Caveat] = []
 
     def warn(code: str, message: str) -> None:
-        found.append(Warning(code=code, message=message))
+        found.append(Caveat(code=code, message=message))
 
     certificate, runs = fit.certificate, fit.runs
     if certificate.status != "converged" or certificate.starts_at_optimum < 2:
@@ -211,7 +211,7 @@ def _warnings(
     return found
 
 
-def _base_warnings(fit: Fit, drawn: Bootstrap | None) -> list[Warning]:
+def _base_warnings(fit: Fit, drawn: Bootstrap | None) -> list[Caveat]:
     """Whether a_S + c_S came out at the dense value of a frozen base, as it must if the setups are the same."""
     if fit.base is None or fit.base.tied:
         return []
@@ -231,8 +231,8 @@ def _base_warnings(fit: Fit, drawn: Bootstrap | None) -> list[Warning]:
             f"a_S + c_S came out at {f0:.4g} ({low:.4g} .. {high:.4g}), the base's dense value is {known:.4g}: "
             "are these runs from the base's setup? --tie-dense imposes it."
         )
-        found.append(Warning(code="base", message=message))
+        found.append(Caveat(code="base", message=message))
     if fit.base.law.draws is None:
         message = f"the base {fit.base.law.name!r} carries no draws: the intervals leave its own uncertainty out."
-        found.append(Warning(code="base-draws", message=message))
+        found.append(Caveat(code="base-draws", message=message))
     return found

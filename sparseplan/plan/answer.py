@@ -16,7 +16,7 @@ from sparseplan.errors import PlanError
 from sparseplan.law import Law, SparseLaw, coefficient_draws, coefficients, form, require_sparse
 from sparseplan.pattern import TWO_OF_FOUR
 from sparseplan.plan import optimum
-from sparseplan.plan.caveats import Distance, Warning, distances, law_caveats, plan_caveats, require_real
+from sparseplan.plan.caveats import Caveat, Distance, distances, law_caveats, plan_caveats, require_real
 from sparseplan.plan.confidence import Intervals, Robust, draw_caveats, plan_intervals, robust_statement
 from sparseplan.plan.onhardware import DeviceUse, FamilyVerdict
 from sparseplan.plan.question import (
@@ -95,7 +95,7 @@ class Answer(Struct, frozen=True, kw_only=True):
     robust: Robust | None
     device: DeviceUse | None
     verdict: list[FamilyVerdict] | None
-    warnings: list[Warning]
+    warnings: list[Caveat]
 
 
 @np.errstate(all="ignore")  # what overflows is refused or counted, by name
@@ -177,7 +177,7 @@ class _OnHardware(NamedTuple):
     use: DeviceUse | None
     verdict: list[FamilyVerdict] | None
     distances: list[Distance]
-    warnings: list[Warning]
+    warnings: list[Caveat]
 
 
 def _on_hardware(
@@ -211,7 +211,7 @@ def _on_hardware(
         [
             *(caveat for caveat in law_caveats(law, TWO_OF_FOUR.family) if caveat not in known),
             *hardware_caveats(device.profile, utilization_given=device.utilization is not None),
-            *(Warning(code="hardware-extrapolation", message=distance.message) for distance in far),
+            *(Caveat(code="hardware-extrapolation", message=distance.message) for distance in far),
         ],
     )
 

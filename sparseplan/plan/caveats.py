@@ -12,7 +12,7 @@ from sparseplan.lawfile import builtin_laws
 from sparseplan.units import format_count, format_sparsity
 
 
-class Warning(Struct, frozen=True, kw_only=True):
+class Caveat(Struct, frozen=True, kw_only=True):
     """One caveat: a stable code for machines, a sentence for people."""
 
     code: str
@@ -93,31 +93,31 @@ def require_real(**values: NDArray[np.float64] | float) -> None:
             )
 
 
-def law_caveats(law: Law, family: str | None) -> list[Warning]:
+def law_caveats(law: Law, family: str | None) -> list[Caveat]:
     """What a law can't itself vouch for when asked about a pattern family; None where the question is dense."""
-    found: list[Warning] = []
+    found: list[Caveat] = []
     if is_transferred(law) and family is not None:
         found.append(
-            Warning(code="transferred", message="the sparsity term was borrowed from another law, not measured here")
+            Caveat(code="transferred", message="the sparsity term was borrowed from another law, not measured here")
         )
     if isinstance(law, SparseLaw) and family is not None and (used := family_used(law, family)) != family:
         found.append(
-            Warning(
+            Caveat(
                 code="pattern-borrowed",
                 message=f"the law has no coefficients for {family}; the {used} ones stand in, which flatters n:m",
             )
         )
     if law.fit.get("status") in POOR_FITS:
         message = f"this law's fit ended with '{law.fit['status']}': {law.fit.get('explanation', 'see sparseplan fit')}"
-        found.append(Warning(code="poor-fit", message=message.rstrip(".")))
+        found.append(Caveat(code="poor-fit", message=message.rstrip(".")))
     if law.range.nonzero_params is None or law.range.data_seen is None or law.range.sparsity is None:
-        found.append(Warning(code="no-range", message="the law doesn't say what its runs covered on every axis"))
+        found.append(Caveat(code="no-range", message="the law doesn't say what its runs covered on every axis"))
     missing = undrawn(law, family)
     if coefficient_draws(law, family) is None:
-        found.append(Warning(code="no-draws", message=_no_draws(law)))
+        found.append(Caveat(code="no-draws", message=_no_draws(law)))
     elif missing:
         message = f"the law's draws take {', '.join(missing)} as exactly known: the intervals leave their error out"
-        found.append(Warning(code="partial-draws", message=message))
+        found.append(Caveat(code="partial-draws", message=message))
     return found
 
 
@@ -134,12 +134,12 @@ def _no_draws(law: Law) -> str:
 
 def plan_caveats(
     outside: list[Distance], sparsity: float, unlimited: float | None, max_sparsity: float
-) -> list[Warning]:
+) -> list[Caveat]:
     """What this plan can't vouch for."""
-    found = [Warning(code="extrapolation", message=distance.message) for distance in outside]
+    found = [Caveat(code="extrapolation", message=distance.message) for distance in outside]
     if unlimited is not None and unlimited > sparsity:
         found.append(
-            Warning(
+            Caveat(
                 code="sparsity-capped",
                 message=f"S is held at {format_sparsity(max_sparsity)}; the law alone would go to "
                 f"{format_sparsity(unlimited)}. Lift the cap with --max-sparsity",

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from sparseplan.law import SparseLaw, is_transferred
 from sparseplan.laws.frantar2023 import Coefficients, loss
 from sparseplan.plan import optimum
-from sparseplan.plan.caveats import Warning
+from sparseplan.plan.caveats import Caveat
 from sparseplan.plan.question import Plans, Question, best_plan, dense_flops_for_loss, dense_plan, unlimited_sparsity
 from sparseplan.units import format_sparsity
 
@@ -112,12 +112,12 @@ def sparse_is_better(draws: Coefficients, question: Question, best: Plans, dense
     return np.asarray(best_plan(draws, question).loss < dense_plan(draws, question).loss)
 
 
-def draw_caveats(intervals: Intervals | None) -> list[Warning]:
+def draw_caveats(intervals: Intervals | None) -> list[Caveat]:
     """What the draws themselves can't vouch for."""
     if intervals is None or intervals.left_out == 0:
         return []
     message = f"{intervals.left_out} of {intervals.draws} draws lead out of floating point and are left out"
-    return [Warning(code="draws-left-out", message=message)]
+    return [Caveat(code="draws-left-out", message=message)]
 
 
 def robust_statement(

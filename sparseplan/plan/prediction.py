@@ -10,7 +10,7 @@ from sparseplan.law import DenseLaw, Law, coefficient_draws, coefficients, dense
 from sparseplan.laws.frantar2023 import loss, size_multiplier
 from sparseplan.pattern import UNSTRUCTURED, Pattern
 from sparseplan.plan.answer import LawName
-from sparseplan.plan.caveats import Distance, Warning, distances, law_caveats, require_real
+from sparseplan.plan.caveats import Caveat, Distance, distances, law_caveats, require_real
 from sparseplan.plan.confidence import LEVEL, Bounds, bounds
 
 _AS_WRITTEN = 0.005
@@ -43,7 +43,7 @@ class Prediction(Struct, frozen=True, kw_only=True):
     level: float
     size_multiplier: float | None
     extrapolation: list[Distance]
-    warnings: list[Warning]
+    warnings: list[Caveat]
 
 
 @np.errstate(all="ignore")  # what overflows is refused by name
@@ -81,7 +81,7 @@ def predict(law: Law, *, N: float, D: float, S: float, pattern: Pattern = UNSTRU
         extrapolation=outside,
         warnings=[
             *law_caveats(law, family),
-            *(Warning(code="extrapolation", message=distance.message) for distance in outside),
+            *(Caveat(code="extrapolation", message=distance.message) for distance in outside),
         ],
     )
 

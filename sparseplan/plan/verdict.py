@@ -16,7 +16,7 @@ from sparseplan.law import SparseLaw, coefficient_draws, coefficients, family_us
 from sparseplan.laws.frantar2023 import Coefficients, shape, size_multiplier
 from sparseplan.measured import accelerated_sparsities, device_cost
 from sparseplan.pattern import TWO_OF_FOUR, UNSTRUCTURED, Pattern
-from sparseplan.plan.caveats import ROUNDING, Distance, Warning
+from sparseplan.plan.caveats import ROUNDING, Caveat, Distance
 from sparseplan.plan.confidence import sparse_is_better
 from sparseplan.plan.onhardware import FamilyVerdict, Kind, Memory, SpeedupRange
 from sparseplan.plan.question import Plans, Question, best_plan, dense_plan
@@ -154,16 +154,16 @@ def width_distances(profile: Profile, models: dict[str, float]) -> list[Distance
     return list(found.values())
 
 
-def hardware_caveats(profile: Profile, *, utilization_given: bool) -> list[Warning]:
+def hardware_caveats(profile: Profile, *, utilization_given: bool) -> list[Caveat]:
     """What a profile can't vouch for."""
     if not isinstance(profile, MeasuredProfile):
         assumed = "" if utilization_given else f", and an assumed utilisation of {100 * profile.utilization:g}%"
         text = f"{profile.name} is a datasheet, nothing measured: 2:4 at its peak, which no layer reaches{assumed}"
-        return [Warning(code="hardware-datasheet", message=f"{text}. Measure with sparseplan bench")]
+        return [Caveat(code="hardware-datasheet", message=f"{text}. Measure with sparseplan bench")]
     if speedup(profile, "training") is None:
         reason = f" ({profile.two_to_four.reason})" if profile.two_to_four.reason else ""
         return [
-            Warning(
+            Caveat(
                 code="hardware-no-2to4",
                 message=f"{profile.name} doesn't accelerate 2:4 in training{reason}: it costs like dense",
             )
