@@ -1,23 +1,19 @@
 """Hardware profiles on disk: YAML to a typed profile and back, and lookup by name."""
 
-import os
 from collections.abc import Iterator
 from functools import cache
-from importlib import resources
 from pathlib import Path
 from typing import Any, NamedTuple, cast
 
 import msgspec
 import yaml
 
-from sparseplan import yamlfile
-from sparseplan.errors import HardwareError, nearest
+from sparseplan import lookup, yamlfile
+from sparseplan.errors import HardwareError
 from sparseplan.files import write_text
 from sparseplan.hardware import DatasheetProfile, Profile
 
-HARDWARE_VARIABLE = "SPARSEPLAN_HARDWARE"
 HARDWARE_FOLDER = Path("calibration") / "hardware"
-BUILTIN_HARDWARE = resources.files("sparseplan") / "builtin" / "hardware"
 _EMPTY: tuple[Any, ...] = (None, {}, [], "")
 _KEY_ORDER = (
     *("format", "name", "description", "kind", "hardware", "dtype", "peak_flops", "peak_flops_2to4", "utilization"),
@@ -81,29 +77,15 @@ def load_profile(name: str) -> Profile:
     Raises:
         HardwareError: if there is no such profile, or its file is broken.
     """
-    if name.endswith((".yaml", ".yml")) or os.sep in name:
+    if lookup.is_path(name):
         return read_profile(Path(name))
-    for candidate, path in profile_files():
-        if candidate == name:
-            return read_profile(path)
-    known = sorted({candidate for candidate, _ in profile_files()})
-    raise HardwareError(
-        f"no hardware profile is called {name!r}{nearest(name, known)}. Known: {', '.join(known)}. "
-        f"A file is given by its path, ending in .yaml; sparseplan bench makes one."
-    )
+    return read_profile(lookup.find(name, list(profile_files()), kind="hardware profile", error=HardwareError))
 
 
 def profile_files() -> Iterator[tuple[str, Path]]:
-    """Name (of the file) and path of every profile that is found by name, in lookup order; the first one is meant."""
-    for path in sorted(HARDWARE_FOLDER.glob("*.yaml")):
-        yield path.stem, path
-    for entry in os.environ.get(HARDWARE_VARIABLE, "").split(os.pathsep):
-        if entry:
-            place = Path(entry)
-            for path in [place] if place.is_file() else sorted(place.glob("*.yaml")):
-                yield path.stem, path
-    for path in builtin_profiles():
-        yield path.stem, path
+    """Name and path of every profile that is found by name, in lookup order; a name's first file is the one meant."""
+    local = f"{HARDWARE_FOLDER.as_posix()}/*.yaml"
+    return lookup.named_files(local=local, variable="SPARSEPLAN_HARDWARE", builtin="hardware")
 
 
 class ProfileRow(NamedTuple):
@@ -138,8 +120,7 @@ def profile_rows() -> list[ProfileRow]:
 @cache
 def builtin_profiles() -> tuple[Path, ...]:
     """The datasheet profiles that ship with the package."""
-    with resources.as_file(BUILTIN_HARDWARE) as folder:
-        return tuple(sorted(folder.glob("*.yaml")))
+    return tuple(sorted((lookup.BUILTIN / "hardware").glob("*.yaml")))
 
 
 def datasheet_of(device: str) -> DatasheetProfile | None:

@@ -1,7 +1,5 @@
 """Law files: coefficient YAML to a typed law and back, with its checks, and lookup by name."""
 
-import os
-import re
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -11,14 +9,11 @@ import msgspec
 import numpy as np
 import yaml
 
-from sparseplan import yamlfile
+from sparseplan import lookup, yamlfile
 from sparseplan.errors import LawError, nearest
 from sparseplan.files import write_text
 from sparseplan.law import Law, SparseLaw, coefficient_draws, draw_columns
 
-LAWS_VARIABLE = "SPARSEPLAN_LAWS"
-BUILTIN_LAWS = Path(__file__).parent / "builtin" / "laws"
-_NAME_LINE = re.compile(r"^name:\s*[\"']?([^\s\"'#]+)", re.MULTILINE)
 _WORSE_SIZE = "A negative exponent would predict that larger models are worse."
 _WORSE_DATA = "A negative exponent would predict that more data is worse."
 _REASONS = {
@@ -118,49 +113,16 @@ def load_law(name: str) -> Law:
     Raises:
         LawError: if there is no such law, or its file is broken.
     """
-    if name.endswith((".yaml", ".yml")) or os.sep in name:
-        return read_law(Path(name))
-    for candidate, path in law_files():
-        if candidate == name:
-            return read_law(path)
-    known = sorted({candidate for candidate, _ in law_files()})
-    raise LawError(
-        f"no law is called {name!r}{nearest(name, known)}. Known: {', '.join(known)}. "
-        f"A file is given by its path, ending in .yaml."
-    )
+    path = Path(name) if lookup.is_path(name) else lookup.find(name, list(law_files()), kind="law", error=LawError)
+    return read_law(path)
 
 
 def law_files() -> Iterator[tuple[str, Path]]:
     """Name and file of every law that `--law NAME` finds, in lookup order; a name's first file is the one meant."""
-    for path in sorted(Path("calibration").glob("*/law.yaml")):
-        yield _name_in(path) or path.parent.name, path
-    for entry in os.environ.get(LAWS_VARIABLE, "").split(os.pathsep):
-        for path in _files_at(entry) if entry else ():
-            yield _name_in(path) or path.stem, path
-    for path in builtin_laws():
-        yield path.stem, path
-
-
-def _files_at(entry: str) -> list[Path]:
-    """The law file or the folder's law files that an entry of the variable names; none where it names nothing."""
-    try:
-        place = Path(entry).expanduser()
-        return [place] if place.is_file() else sorted([*place.glob("*.yaml"), *place.glob("*/law.yaml")])
-    except (OSError, RuntimeError, ValueError):  # an entry that no file system can mean
-        return []
+    return lookup.named_files(local="calibration/*/law.yaml", variable="SPARSEPLAN_LAWS", builtin="laws")
 
 
 @cache
 def builtin_laws() -> tuple[Path, ...]:
     """The law files that ship with the package."""
-    return tuple(sorted(BUILTIN_LAWS.glob("*.yaml")))
-
-
-def _name_in(path: Path) -> str | None:
-    """The name that a law file gives itself, read without parsing it: a broken neighbour must not stop a lookup."""
-    try:
-        with path.open(encoding="utf-8", errors="replace") as file:
-            match = _NAME_LINE.search(file.read(4096))
-    except OSError:
-        return None
-    return match[1] if match else None
+    return tuple(sorted((lookup.BUILTIN / "laws").glob("*.yaml")))

@@ -183,11 +183,12 @@ def test_profiles_of_the_repository_come_before_the_variable_and_the_builtins(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     elsewhere = tmp_path / "elsewhere"
-    write_profile(measured(MEASURED.replace("bench-machine", "from-variable")), elsewhere / "h100.yaml")
+    ours = MEASURED.replace("bench-machine", "h100")
+    write_profile(measured(ours.replace("by hand", "from the variable")), elsewhere / "any.yaml")
     monkeypatch.setenv("SPARSEPLAN_HARDWARE", str(elsewhere))
-    assert load_profile("h100").name == "from-variable"
-    write_profile(measured(), tmp_path / "calibration" / "hardware" / "h100.yaml")
-    assert load_profile("h100").name == "bench-machine"
+    assert load_profile("h100").description == "from the variable"
+    write_profile(measured(ours.replace("by hand", "ours")), tmp_path / "calibration" / "hardware" / "other.yaml")
+    assert load_profile("h100").description == "ours"
 
 
 def test_the_shipped_schema_is_that_of_the_code_and_accepts_the_builtins() -> None:
