@@ -16,7 +16,7 @@ from sparseplan.lawtools.compose import compose
 from sparseplan.lawtools.diff import diff_laws
 from sparseplan.pattern import parse_pattern
 from sparseplan.plan.answer import answer, to_json
-from sparseplan.plan.caveats import sparsity_cap
+from sparseplan.plan.caveats import POOR_FITS, sparsity_cap
 from sparseplan.plan.contour import sparsity_map
 from sparseplan.plan.prediction import predict
 from sparseplan.plan.question import Question, best_plan
@@ -149,6 +149,10 @@ def test_what_holds_anyway_is_silent_where_it_would_not_hold(t5: SparseLaw) -> N
     assert answer(from_start, question(from_start, 1e22)).robust is None  # its best S lies beyond every run
     mixed = compose(load_law("besiroglu2024-chinchilla"), t5, name="mixed")
     assert answer(mixed, question(mixed, 1e22)).robust is None
+    facts = {name: getattr(t5, name) for name in t5.__struct_fields__}
+    for status in POOR_FITS:
+        left_open = SparseLaw(**facts | {"fit": {"status": status}})
+        assert answer(left_open, question(left_open, 1e22)).robust is None
 
 
 def test_what_holds_anyway_for_a_pattern_is_its_compute_ratio(t5: SparseLaw) -> None:

@@ -164,3 +164,13 @@ def test_a_table_that_cannot_decide_says_which_coefficients_and_gives_no_interva
     assert read_law(law).fit["status"] == "too few levels"
     assert run(["optimal", "--flops", "1e19", "--law", str(law), "--json"]) == 0
     assert "poor-fit" in {warning["code"] for warning in json.loads(capsys.readouterr().out)["warnings"]}
+
+
+def test_a_law_file_must_end_in_yaml_so_that_it_can_be_named_again(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    runs = tmp_path / "runs.csv"
+    runs.write_text("sparsity,nonzero_params,data_seen,loss\n0,1e6,1e9,3\n", encoding="utf-8")
+    assert run(["fit", str(runs), "--out", str(tmp_path / "law.txt")]) == 2
+    assert "expected a file ending in .yaml" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == [runs]

@@ -105,6 +105,7 @@ def fit(
     from sparseplan.fit.answer import to_json
     from sparseplan.fit.job import FitJob, run_fit
 
+    o.require_yaml(out)
     job = FitJob(
         runs=runs,
         columns=dict(column or ()),

@@ -149,8 +149,7 @@ def compose(
     from sparseplan.lawfile import load_law, write_law
     from sparseplan.lawtools.compose import compose as compose_laws
 
-    if out.suffix not in (".yaml", ".yml"):
-        raise LawError(f"{out}: expected a file ending in .yaml, found {out.suffix!r}.")
+    o.require_yaml(out)
     if not re.fullmatch(LAW_NAME, out.stem):
         raise LawError(f"{out}: the file's name becomes the law's: expected letters, digits, '.', '_' and '-' only.")
     composed = compose_laws(load_law(dense), load_law(sparsity), name=out.stem)

@@ -10,6 +10,8 @@ from sparseplan.pattern import parse_pattern
 from sparseplan.units import parse_positive, parse_share, parse_sparsity
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from sparseplan.cost import Cost
     from sparseplan.hardware import Profile
     from sparseplan.law import Law
@@ -30,6 +32,16 @@ def reader(parse: Callable[[str], T]) -> Callable[[Any], T]:
 
     read.__name__ = parse.__name__.removeprefix("parse_").upper()
     return read
+
+
+def require_yaml(out: "Path | None") -> None:
+    """Refuse, before any work, a file to write that could not be named as a law or profile again.
+
+    Raises:
+        SparseplanError: if it doesn't end in .yaml or .yml.
+    """
+    if out is not None and out.suffix not in (".yaml", ".yml"):
+        raise SparseplanError(f"--out: expected a file ending in .yaml, found {out}.")
 
 
 def law_names() -> list[str]:

@@ -177,7 +177,7 @@ def _verdict(
     at_optimum: int,
 ) -> tuple[Status, str]:
     if flat:
-        mixed = "; ".join(f"{', '.join(names)}" for names in flat)
+        mixed = "; ".join(dict.fromkeys(", ".join(names) for names in flat))
         open_words = f"the runs can't tell these coefficients apart: {mixed}"
         few = [
             f"{count} level{'s' if count > 1 else ''} of {axis} (at least 3 are needed)"

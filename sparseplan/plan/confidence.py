@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from sparseplan.law import SparseLaw, is_transferred
 from sparseplan.laws.frantar2023 import Coefficients, loss
 from sparseplan.plan import optimum
-from sparseplan.plan.caveats import Caveat
+from sparseplan.plan.caveats import POOR_FITS, Caveat
 from sparseplan.plan.question import Plans, Question, best_plan, dense_flops_for_loss, dense_plan, unlimited_sparsity
 from sparseplan.units import format_sparsity
 
@@ -125,10 +125,10 @@ def robust_statement(
 ) -> Robust | None:
     """What holds at every budget; None where nothing does.
 
-    That is so where the sparsity term was borrowed (then b_N and the term were never measured together), where the
-    cost changes with the size, and where the best sparsity lies beyond the cap: beyond every run.
+    That is so where the sparsity term was borrowed (then b_N and the term were never measured together) or left open by
+    its fit, where the cost changes with the size, and where the best sparsity lies beyond the cap: beyond every run.
     """
-    if is_transferred(law) or question.cost.depends_on_size:
+    if is_transferred(law) or law.fit.get("status") in POOR_FITS or question.cost.depends_on_size:
         return None
     free = replace(question, nonzero_params=None, dense_params=None)
     if question.pattern.group is None and float(unlimited_sparsity(theta, free)) > question.max_sparsity:
