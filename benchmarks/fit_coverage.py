@@ -18,10 +18,10 @@ from numpy.typing import NDArray
 from sparseplan.fit.bootstrap import bootstrap, refit
 from sparseplan.fit.fitting import Fit, fit_law
 from sparseplan.fit.objective import Objective
-from sparseplan.laws.frantar2023 import Coefficients, loss
-from sparseplan.plan import optimum
-from sparseplan.runs import Runs
-from sparseplan.schedule import Schedule
+from sparseplan.laws.forms import frantar2023_optimum as optimum
+from sparseplan.laws.forms.frantar2023 import Coefficients, loss
+from sparseplan.runs.table import Runs
+from sparseplan.sparsity.schedule import Schedule
 
 Array = NDArray[np.float64]
 LEVEL = 0.9

@@ -21,7 +21,7 @@ import numpy as np
 from sparseplan.fit.bootstrap import bootstrap, draw_weights, refit
 from sparseplan.fit.fitting import Fit, fit_law
 from sparseplan.fit.objective import Objective
-from sparseplan.laws.frantar2023 import Coefficients, coefficient_gradient, loss
+from sparseplan.laws.forms.frantar2023 import Coefficients, coefficient_gradient, loss
 
 _spec = importlib.util.spec_from_file_location(
     "refit_builtin_laws", Path(__file__).parents[1] / "scripts" / "refit_builtin_laws.py"

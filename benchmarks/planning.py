@@ -19,8 +19,8 @@ from collections.abc import Callable
 
 import numpy as np
 
-from sparseplan.laws.frantar2023 import Coefficients
-from sparseplan.plan import optimum
+from sparseplan.laws.forms import frantar2023_optimum as optimum
+from sparseplan.laws.forms.frantar2023 import Coefficients
 
 PAIRS = 21
 REPEATS = 5

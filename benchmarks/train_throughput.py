@@ -26,13 +26,13 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from sparseplan.arch import GptShape
-from sparseplan.corpus import TextCorpus, prepare
-from sparseplan.job import Job, Placement, RunRecord, Segment
-from sparseplan.runspec import AdamW, DataSpec, Pruning, RunSpec
+from sparseplan.calibration.corpus import TextCorpus, prepare
+from sparseplan.runs.job import Job, Placement, RunRecord, Segment
+from sparseplan.runs.spec import AdamW, DataSpec, Pruning, RunSpec
+from sparseplan.runs.trunks import plan_segments
+from sparseplan.shapes.gpt import GptShape
 from sparseplan.train.loop import Training
-from sparseplan.train.model import Gpt
-from sparseplan.trunks import plan_segments
+from sparseplan.train.models.gpt import Gpt
 
 PRUNINGS = {
     "dense": Pruning(),

@@ -18,10 +18,10 @@ from pathlib import Path
 
 import numpy as np
 
-from sparseplan.fit.job import FitJob, FitResult, fit_runs
-from sparseplan.law import coefficient_draws, coefficients
-from sparseplan.lawfile import law_text, read_law
-from sparseplan.runs import Runs
+from sparseplan.fit.fit_table import FitJob, FitResult, fit_runs
+from sparseplan.laws.file import law_text, read_law
+from sparseplan.laws.law import coefficient_draws, coefficients
+from sparseplan.runs.table import Runs
 
 ROOT = Path(__file__).resolve().parents[1]
 LAWS = ROOT / "sparseplan" / "builtin" / "laws"

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from hypothesis import settings
 
-from sparseplan.law import Draws, SparseLaw
-from sparseplan.lawfile import load_law
+from sparseplan.laws.file import load_law
+from sparseplan.laws.law import Draws, SparseLaw
 
 # The same examples on every run: a red test is a change of ours, never the luck of the draw.
 settings.register_profile("steady", derandomize=True, deadline=None)

@@ -5,13 +5,13 @@ from pathlib import Path
 
 import msgspec
 
-from sparseplan.corpus import TextCorpus, prepare, read_manifest
+from sparseplan.calibration.corpus import TextCorpus, prepare, read_manifest
+from sparseplan.calibration.recipe import Execution, LoadedRecipe, expand, load_recipe
 from sparseplan.errors import RecipeError
-from sparseplan.job import Placement
-from sparseplan.recipe import Execution, LoadedRecipe, expand, load_recipe
-from sparseplan.runspec import DataSpec, RunSpec
+from sparseplan.runs.job import Placement
+from sparseplan.runs.spec import DataSpec, RunSpec
+from sparseplan.runs.trunks import SegmentPlan, plan_segments
 from sparseplan.sweep.machine import Machine
-from sparseplan.trunks import SegmentPlan, plan_segments
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -14,7 +14,7 @@ from sparseplan.errors import QuantityError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from sparseplan.bench.job import Case
+    from sparseplan.hardware.bench.protocol import Case
 
 EPILOG = """Examples:
 
@@ -61,12 +61,12 @@ def bench(
     measurement takes minutes; interrupted, the same command goes on where it stopped. The profile is a cost for
     planning: sparseplan optimal --cost PROFILE.yaml. On a device without sparse tensor cores only dense work is timed.
     """
-    from sparseplan.bench.driver import Wish, measure
-    from sparseplan.console import open_console
-    from sparseplan.hardwarereport import print_profile
+    from sparseplan.common.console import open_console
+    from sparseplan.hardware.bench.measure import Wish, measure
+    from sparseplan.report.hardware import print_profile
 
     if figure is not None:
-        from sparseplan.plots import require_format
+        from sparseplan.figures.base import require_format
 
         require_format(figure)
     wish = Wish(out=out, device=device, widths=widths, quick=quick, peak_flops=peak, force=force)
@@ -85,7 +85,7 @@ def bench(
     print_profile(open_console(), result.profile)
     typer.echo(f"wrote {result.path}", err=True)
     if figure is not None:
-        from sparseplan.hardwareplots import draw_speedups, measured_speedups
+        from sparseplan.figures.speedups import draw_speedups, measured_speedups
 
         if measured_speedups(result.profile):
             draw_speedups(result.profile, figure)

@@ -12,7 +12,7 @@ from sparseplan.errors import RecipeError
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from sparseplan.calibration.conclusion import Conclusion
+    from sparseplan.calibration.write_up import Conclusion
 
 EPILOG = """Examples:
 
@@ -24,7 +24,7 @@ _DEVICE = re.compile(r"auto|cpu|cuda(:\d+)?")
 
 def recipe_names() -> list[str]:
     """Names that RECIPE completes."""
-    from sparseplan.recipe import builtin_recipes
+    from sparseplan.calibration.recipe import builtin_recipes
 
     return [path.stem for path in builtin_recipes()]
 
@@ -90,7 +90,7 @@ def calibrate(
     from rich.console import Console
 
     from sparseplan.calibration.setup import choose_recipe
-    from sparseplan.console import open_console
+    from sparseplan.common.console import open_console
     from sparseplan.sweep.machine import look_around
 
     console, progress = open_console(), Console(stderr=True, highlight=False)
@@ -105,7 +105,7 @@ def calibrate(
     if dry_run:
         import tempfile
 
-        from sparseplan.calibration.outlook import look_ahead, print_outlook, to_json
+        from sparseplan.calibration.dry_run import look_ahead, print_outlook, to_json
         from sparseplan.calibration.setup import set_up
 
         with tempfile.TemporaryDirectory(prefix="sparseplan-corpus-") as corpus:
@@ -115,7 +115,7 @@ def calibrate(
         else:
             print_outlook(console, outlook)
         return
-    from sparseplan.calibration.whole import calibrate_in
+    from sparseplan.calibration.calibrate import calibrate_in
 
     finished = calibrate_in(out or Path("calibration") / loaded.recipe.name, loaded, machine, progress)
     if finished.conclusion is None:
@@ -129,9 +129,9 @@ def calibrate(
 
 
 def _print_conclusion(console: "Console", conclusion: "Conclusion", folder: Path) -> None:
-    from sparseplan.calibration.conclusion import coefficient_rows
-    from sparseplan.console import open_table, say
-    from sparseplan.units import format_sparsity
+    from sparseplan.calibration.write_up import coefficient_rows
+    from sparseplan.common.console import open_table, say
+    from sparseplan.common.units import format_sparsity
 
     answer = conclusion.result.answer
     say(console, f"{answer.n_runs} runs, {answer.status}: {answer.explanation}")

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from sparseplan.cli import options as o
+from sparseplan.common.units import parse_positive
 from sparseplan.errors import PlanError, QuantityError
-from sparseplan.pattern import TWO_OF_FOUR, UNSTRUCTURED
-from sparseplan.units import parse_positive
+from sparseplan.sparsity.pattern import TWO_OF_FOUR, UNSTRUCTURED
 
 if TYPE_CHECKING:
-    from sparseplan.law import Law
-    from sparseplan.plan.contour import MapCost, SparsityMap
+    from sparseplan.laws.law import Law
+    from sparseplan.plan.sparsity_map import MapCost, SparsityMap
 
 EPILOG = """Examples:
 
@@ -78,8 +78,8 @@ def contour(
     Each contour joins the sizes and budgets that want the same sparsity. Below the dotted line sparsity does not pay;
     the dashed line is where a dense model of that size is compute-optimal, and above it training is longer than that.
     """
-    from sparseplan.lawfile import load_law
-    from sparseplan.plan.contour import sparsity_maps
+    from sparseplan.laws.file import load_law
+    from sparseplan.plan.sparsity_map import sparsity_maps
 
     chosen = load_law(law)
     as_csv = out is not None and out.suffix.lower() == ".csv"
@@ -96,7 +96,7 @@ def contour(
     elif as_csv:
         _write_csv(charts, out)
     else:
-        from sparseplan.plots import draw_sparsity_maps
+        from sparseplan.figures.sparsity_map import draw_sparsity_maps
 
         draw_sparsity_maps(charts, out)
     if out is not None:
@@ -105,14 +105,14 @@ def contour(
 
 def _family(law: "Law") -> str:
     """The family that the map is of: unstructured sparsity, or what a law of n:m alone knows."""
-    from sparseplan.law import main_family, require_sparse
+    from sparseplan.laws.law import main_family, require_sparse
 
     return main_family(require_sparse(law))
 
 
 def _map_cost(word: str, law: "Law") -> "MapCost":
     """The costs that compete in a map: a device that runs 2:4 faster lets it compete with unstructured sparsity."""
-    from sparseplan.plan.contour import MapCost
+    from sparseplan.plan.sparsity_map import MapCost
 
     profile = o.load_cost_profile(word)
     plain = o.load_cost(word, law, UNSTRUCTURED, profile)
@@ -120,8 +120,8 @@ def _map_cost(word: str, law: "Law") -> "MapCost":
 
 
 def _print_table(chart: "SparsityMap") -> None:
-    from sparseplan.console import open_console, open_table, say
-    from sparseplan.units import format_count, format_scientific, format_sparsity
+    from sparseplan.common.console import open_console, open_table, say
+    from sparseplan.common.units import format_count, format_scientific, format_sparsity
 
     console = open_console()
     across = "by training FLOPs (down) and non-zero parameters (across)"
@@ -135,7 +135,7 @@ def _print_table(chart: "SparsityMap") -> None:
 def _write_csv(charts: "list[SparsityMap]", path: Path) -> None:
     import csv
 
-    from sparseplan.files import replacing
+    from sparseplan.common.files import replacing
 
     with replacing(path) as partial, partial.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)

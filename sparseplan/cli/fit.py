@@ -6,8 +6,8 @@ from typing import Annotated, Any, Literal
 import typer
 
 from sparseplan.cli import options as o
+from sparseplan.common.units import parse_positive
 from sparseplan.errors import FitError
-from sparseplan.units import parse_positive
 
 EPILOG = """Examples:
 
@@ -103,7 +103,7 @@ def fit(
     itself. With --out the law is written with its draws, so that every plan made with it carries an interval.
     """
     from sparseplan.fit.answer import to_json
-    from sparseplan.fit.job import FitJob, run_fit
+    from sparseplan.fit.fit_table import FitJob, run_fit
 
     o.require_yaml(out)
     job = FitJob(
@@ -125,17 +125,17 @@ def fit(
     )
     result = run_fit(job)
     if report is not None:
-        from sparseplan.fitplots import draw_fit_page
+        from sparseplan.figures.fit_page import draw_fit_page
 
         draw_fit_page(result, report)
     if out is not None:
-        from sparseplan.lawfile import write_law
+        from sparseplan.laws.file import write_law
 
         write_law(result.law, out)
     if json:
         print(to_json(result.answer))
         return
-    from sparseplan.console import open_console
-    from sparseplan.fitview import print_fit
+    from sparseplan.common.console import open_console
+    from sparseplan.report.fit import print_fit
 
     print_fit(open_console(), result.answer, written=out)

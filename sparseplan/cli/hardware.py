@@ -21,9 +21,9 @@ def list_profiles(json: o.JsonOption = False) -> None:
     Looked for in ./calibration/hardware/*.yaml, then in $SPARSEPLAN_HARDWARE (files and folders), then among the
     built-in datasheets.
     """
-    from sparseplan.console import open_console
-    from sparseplan.hardwarefile import profile_rows
-    from sparseplan.hardwarereport import print_profile_rows
+    from sparseplan.common.console import open_console
+    from sparseplan.hardware.file import profile_rows
+    from sparseplan.report.hardware import print_profile_rows
 
     rows = profile_rows()
     if json:
@@ -46,10 +46,10 @@ def show(
     json: o.JsonOption = False,
 ) -> None:
     """Show a profile: the device, its speed, and how much faster than dense it is on 2:4 weights, by width."""
-    from sparseplan.console import open_console
-    from sparseplan.hardwarefile import load_profile
-    from sparseplan.hardwarereport import print_profile
+    from sparseplan.common.console import open_console
+    from sparseplan.hardware.file import load_profile
     from sparseplan.plan.answer import to_json
+    from sparseplan.report.hardware import print_profile
 
     chosen = load_profile(profile)
     if json:
@@ -57,7 +57,7 @@ def show(
     else:
         print_profile(open_console(), chosen)
     if figure is not None:
-        from sparseplan.hardwareplots import draw_speedups
+        from sparseplan.figures.speedups import draw_speedups
 
         draw_speedups(chosen, figure)
         typer.echo(f"wrote {figure}", err=True)
@@ -66,6 +66,6 @@ def show(
 @app.command("schema", epilog="Example: `sparseplan hardware schema > hardware.schema.json`")
 def schema() -> None:
     """Print the JSON Schema of hardware profiles, so that an editor completes and checks them."""
-    from sparseplan.hardwarefile import profile_schema
+    from sparseplan.hardware.file import profile_schema
 
     print(jsonlib.dumps(profile_schema(), indent=2, ensure_ascii=False))

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import typer
 
 from sparseplan.cli import options as o
-from sparseplan.pattern import parse_pattern
+from sparseplan.sparsity.pattern import parse_pattern
 
 app = typer.Typer(help="List, show, check, compare and compose scaling laws.", no_args_is_help=True)
 
@@ -29,7 +29,7 @@ def list_laws(json: o.JsonOption = False) -> None:
 
     Looked for in ./calibration/*/law.yaml, then in $SPARSEPLAN_LAWS (files and folders), then among the built-ins.
     """
-    from sparseplan.lawview import law_rows, print_law_rows
+    from sparseplan.report.laws import law_rows, print_law_rows
 
     rows = law_rows()
     if json:
@@ -41,8 +41,8 @@ def list_laws(json: o.JsonOption = False) -> None:
 @app.command("show", epilog=_epilog("sparseplan laws show frantar2023-t5-c4", "sparseplan laws show team.yaml --json"))
 def show(law: LawArgument, json: o.JsonOption = False) -> None:
     """Show a law: formula, coefficients and units, what it was measured on, its sources, and what follows from it."""
-    from sparseplan.lawfile import load_law
-    from sparseplan.lawview import law_facts, print_law
+    from sparseplan.laws.file import load_law
+    from sparseplan.report.laws import law_facts, print_law
 
     chosen = load_law(law)
     if json:
@@ -63,9 +63,9 @@ def check(
 
     A file that isn't a valid law is an error (exit code 2). What is valid but doubtful is listed.
     """
-    from sparseplan.console import open_console, say
-    from sparseplan.lawfile import load_law
-    from sparseplan.lawtools.check import check_law
+    from sparseplan.common.console import open_console, say
+    from sparseplan.laws.check import check_law
+    from sparseplan.laws.file import load_law
 
     chosen = load_law(file)
     findings = check_law(chosen)
@@ -107,10 +107,10 @@ def diff(
     json: o.JsonOption = False,
 ) -> None:
     """Compare two laws: their coefficients, and what they change in predictions over the range both cover."""
-    from sparseplan.lawfile import load_law
-    from sparseplan.lawtools.diff import diff_laws
-    from sparseplan.lawview import print_diff
+    from sparseplan.laws.diff import diff_laws
+    from sparseplan.laws.file import load_law
     from sparseplan.plan.answer import to_json
+    from sparseplan.report.laws import print_diff
 
     result = diff_laws(load_law(first), load_law(second), family=None if pattern is None else pattern.family)
     if json:
@@ -145,9 +145,9 @@ def compose(
     import re
 
     from sparseplan.errors import LawError
-    from sparseplan.law import LAW_NAME
-    from sparseplan.lawfile import load_law, write_law
-    from sparseplan.lawtools.compose import compose as compose_laws
+    from sparseplan.laws.compose import compose as compose_laws
+    from sparseplan.laws.file import load_law, write_law
+    from sparseplan.laws.law import LAW_NAME
 
     o.require_yaml(out)
     if not re.fullmatch(LAW_NAME, out.stem):
@@ -160,6 +160,6 @@ def compose(
 @app.command("schema", epilog=_epilog("sparseplan laws schema > law.schema.json"))
 def schema() -> None:
     """Print the JSON Schema of law files, so that an editor completes and checks them."""
-    from sparseplan.lawfile import law_schema
+    from sparseplan.laws.file import law_schema
 
     _print_json(law_schema())

@@ -1,7 +1,7 @@
 """`sparseplan optimal`: the best sparsity, size and data for a budget."""
 
 from sparseplan.cli import options as o
-from sparseplan.pattern import UNSTRUCTURED
+from sparseplan.sparsity.pattern import UNSTRUCTURED
 
 EPILOG = """Examples:
 
@@ -33,7 +33,7 @@ def optimal(
     and other n:m, whether it pays on that device and how fast 2:4 would have to be; the budget may then be in
     --device-hours.
     """
-    from sparseplan.lawfile import load_law
+    from sparseplan.laws.file import load_law
     from sparseplan.plan.answer import answer, to_json
     from sparseplan.plan.caveats import sparsity_cap
     from sparseplan.plan.question import Question
@@ -56,7 +56,7 @@ def optimal(
     if json:
         print(to_json(result))
         return
-    from sparseplan.console import open_console
-    from sparseplan.report import print_answer
+    from sparseplan.common.console import open_console
+    from sparseplan.report.plan import print_answer
 
     print_answer(open_console(), result)

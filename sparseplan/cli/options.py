@@ -5,18 +5,18 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
+from sparseplan.common.units import parse_positive, parse_share, parse_sparsity
 from sparseplan.errors import SparseplanError
-from sparseplan.pattern import parse_pattern
-from sparseplan.units import parse_positive, parse_share, parse_sparsity
+from sparseplan.sparsity.pattern import parse_pattern
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from sparseplan.cost import Cost
-    from sparseplan.hardware import Profile
-    from sparseplan.law import Law
-    from sparseplan.pattern import Pattern
-    from sparseplan.plan.device import Device
+    from sparseplan.cost.flops import Cost
+    from sparseplan.hardware.profile import Profile
+    from sparseplan.laws.law import Law
+    from sparseplan.plan.device_hours import Device
+    from sparseplan.sparsity.pattern import Pattern
 
 T = TypeVar("T")
 
@@ -46,14 +46,14 @@ def require_yaml(out: "Path | None") -> None:
 
 def law_names() -> list[str]:
     """Names that `--law` completes."""
-    from sparseplan.lawfile import law_files
+    from sparseplan.laws.file import law_files
 
     return sorted({name for name, _ in law_files()})
 
 
 def profile_names() -> list[str]:
     """Names of hardware profiles."""
-    from sparseplan.hardwarefile import profile_files
+    from sparseplan.hardware.file import profile_files
 
     return sorted({name for name, _ in profile_files()})
 
@@ -158,12 +158,12 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for machine
 
 def load_cost_profile(word: str) -> "Profile | None":
     """The hardware profile that `--cost` means; None where it means a FLOP count."""
-    from sparseplan.cost import FLOPS_COSTS
+    from sparseplan.cost.flops import FLOPS_COSTS
 
     if word in FLOPS_COSTS:
         return None
     from sparseplan.errors import HardwareError
-    from sparseplan.hardwarefile import load_profile
+    from sparseplan.hardware.file import load_profile
 
     try:
         return load_profile(word)
@@ -173,14 +173,14 @@ def load_cost_profile(word: str) -> "Profile | None":
 
 def load_cost(word: str, law: "Law", pattern: "Pattern", profile: "Profile | None") -> "Cost":
     """The cost that `--cost` means under a law, whose ramp decides what sparse FLOPs save and when 2:4 begins."""
-    from sparseplan.cost import flops_cost
-    from sparseplan.law import SparseLaw
-    from sparseplan.schedule import Schedule
+    from sparseplan.cost.flops import flops_cost
+    from sparseplan.laws.law import SparseLaw
+    from sparseplan.sparsity.schedule import Schedule
 
     schedule = law.schedule if isinstance(law, SparseLaw) else Schedule()
     if profile is None:
         return flops_cost(word, schedule)
-    from sparseplan.measured import device_cost
+    from sparseplan.cost.device import device_cost
 
     return device_cost(profile, pattern, schedule)
 
@@ -215,7 +215,7 @@ def describe_device(
                     param_hint=option,
                 )
         return None
-    from sparseplan.plan.device import Device
+    from sparseplan.plan.device_hours import Device
 
     return Device(
         name=profile.name if profile is not None else "the device",

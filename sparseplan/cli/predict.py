@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from sparseplan.cli import options as o
-from sparseplan.pattern import UNSTRUCTURED
+from sparseplan.sparsity.pattern import UNSTRUCTURED
 
 EPILOG = """Examples:
 
@@ -43,15 +43,15 @@ def predict(
 
     The interval is the spread of the law's draws; a prediction outside the range of the law's runs says by how much.
     """
-    from sparseplan.lawfile import load_law
+    from sparseplan.laws.file import load_law
     from sparseplan.plan.answer import to_json
-    from sparseplan.plan.prediction import predict as predict_loss
+    from sparseplan.plan.predict import predict as predict_loss
 
     result = predict_loss(load_law(law), N=params, D=data, S=sparsity, pattern=pattern)
     if json:
         print(to_json(result))
         return
-    from sparseplan.console import open_console
-    from sparseplan.report import print_prediction
+    from sparseplan.common.console import open_console
+    from sparseplan.report.plan import print_prediction
 
     print_prediction(open_console(), result)

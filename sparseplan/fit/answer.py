@@ -8,17 +8,17 @@ import msgspec
 import numpy as np
 from msgspec import Struct
 
+from sparseplan.common.caveat import Caveat
+from sparseplan.common.intervals import LEVEL, Bounds, bounds
 from sparseplan.fit.bootstrap import METHOD, Bootstrap
 from sparseplan.fit.compare import Dependence, Rival, average_parameter_law, exponent_depends_on_sparsity
 from sparseplan.fit.fitting import Fit
 from sparseplan.fit.holdout import HeldOut
 from sparseplan.fit.influence import LevelErrors, RunNote, level_errors, notable_runs, without_each_run
-from sparseplan.law import dense_coefficients
-from sparseplan.plan.caveats import Caveat
-from sparseplan.plan.confidence import LEVEL, Bounds, bounds
-from sparseplan.plan.optimum import sparsity_at_free_size
-from sparseplan.runs import LeftOut
-from sparseplan.schedule import Schedule
+from sparseplan.laws.forms.frantar2023_optimum import sparsity_at_free_size
+from sparseplan.laws.law import dense_coefficients
+from sparseplan.runs.table import LeftOut
+from sparseplan.sparsity.schedule import Schedule
 
 _RIVAL_STARTS = 32
 _NESTED_DRAWS = 300

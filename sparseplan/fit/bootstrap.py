@@ -18,8 +18,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from sparseplan.fit.coordinates import Array
 from sparseplan.fit.fitting import Fit, base_draws, on_base
-from sparseplan.fit.model import Array
 from sparseplan.fit.objective import residual_jacobian
 from sparseplan.fit.solver import Solution, solve
 

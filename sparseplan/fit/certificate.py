@@ -5,10 +5,10 @@ from typing import Literal
 
 import numpy as np
 
-from sparseplan.fit.model import B_N, BASE, LOG_F, LOG_O, SIGMA, Array, Design, E, to_coefficients
+from sparseplan.fit.coordinates import B_N, BASE, LOG_F, LOG_O, SIGMA, Array, Design, E, to_coefficients
 from sparseplan.fit.objective import Objective, evaluate, residual_jacobian
 from sparseplan.fit.solver import SAME_MINIMUM, Solution
-from sparseplan.runs import Runs
+from sparseplan.runs.table import Runs
 
 Status = Literal["converged", "not converged", "flat direction", "too few levels"]
 _FLAT = 1e-6

@@ -12,15 +12,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from sparseplan.common.intervals import Bounds, bounds
 from sparseplan.fit.bootstrap import draw_weights, refit
+from sparseplan.fit.coordinates import B_N, ETA, SIGMA, ZETA, Array, E, predict
 from sparseplan.fit.fitting import Fit, choose, fit_law
 from sparseplan.fit.influence import without_each_run
-from sparseplan.fit.model import B_N, ETA, SIGMA, ZETA, Array, E, predict
 from sparseplan.fit.objective import residual_jacobian
 from sparseplan.fit.solver import solve
-from sparseplan.plan.confidence import Bounds, bounds
-from sparseplan.runs import Runs
-from sparseplan.schedule import Schedule
+from sparseplan.runs.table import Runs
+from sparseplan.sparsity.schedule import Schedule
 
 _BLIND = 1e-6
 _NESTED_STARTS = (0.0, -0.1, 0.1, -0.3, 0.3)

@@ -6,7 +6,7 @@ import numpy as np
 
 from sparseplan.errors import FitError
 from sparseplan.fit.certificate import Certificate, certify
-from sparseplan.fit.model import (
+from sparseplan.fit.coordinates import (
     LOG_F,
     Array,
     Design,
@@ -19,9 +19,9 @@ from sparseplan.fit.model import (
 from sparseplan.fit.objective import Objective
 from sparseplan.fit.solver import Solution, solve
 from sparseplan.fit.starts import make_starts
-from sparseplan.law import Law, coefficient_draws, dense_coefficients
-from sparseplan.laws.frantar2023 import Coefficients
-from sparseplan.runs import Runs
+from sparseplan.laws.forms.frantar2023 import Coefficients
+from sparseplan.laws.law import Law, coefficient_draws, dense_coefficients
+from sparseplan.runs.table import Runs
 
 DEFAULT_STARTS = 64
 MAX_STARTS = 100_000

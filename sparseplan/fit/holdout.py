@@ -8,10 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sparseplan.errors import FitError
+from sparseplan.fit.coordinates import Array
 from sparseplan.fit.fitting import DenseBase, fit_law
-from sparseplan.fit.model import Array
 from sparseplan.fit.objective import Objective
-from sparseplan.runs import Runs
+from sparseplan.runs.table import Runs
 
 Split = Literal["largest-n", "largest-d", "highest-s", "rolling"]
 SPLITS: tuple[Split, ...] = ("largest-n", "largest-d", "highest-s", "rolling")

@@ -6,8 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sparseplan.fit.bootstrap import refit
+from sparseplan.fit.coordinates import Array, predict
 from sparseplan.fit.fitting import Fit
-from sparseplan.fit.model import Array, predict
 
 _LEVEL_WIDTH = 0.01
 

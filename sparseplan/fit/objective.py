@@ -17,7 +17,21 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from sparseplan.fit.model import B_N, BASE, ETA, LOG_F, LOG_O, SIGMA, ZETA, Array, Design, E, Levels, bent, kappa_of
+from sparseplan.fit.coordinates import (
+    B_N,
+    BASE,
+    ETA,
+    LOG_F,
+    LOG_O,
+    SIGMA,
+    ZETA,
+    Array,
+    Design,
+    E,
+    Levels,
+    bent,
+    kappa_of,
+)
 
 Residual = Literal["log", "plain"]
 

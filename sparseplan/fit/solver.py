@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from sparseplan.fit.model import Array, Design
+from sparseplan.fit.coordinates import Array, Design
 from sparseplan.fit.objective import Curvature, Objective, evaluate
 
 TOLERANCE = 1e-9

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from sparseplan.fit.model import B_N, BASE, LOG_F, LOG_O, SIGMA, Array, Design, E, bent, kappa_of
+from sparseplan.fit.coordinates import B_N, BASE, LOG_F, LOG_O, SIGMA, Array, Design, E, bent, kappa_of
 
 _EXPONENTS = (0.03, 1.5)  # b_N, b_D
 _DENSITY_EXPONENTS = (0.2, 4.0)  # b_S

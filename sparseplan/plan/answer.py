@@ -12,13 +12,13 @@ import numpy as np
 from msgspec import Struct
 from numpy.typing import NDArray
 
+from sparseplan.common.caveat import Caveat
 from sparseplan.errors import PlanError
-from sparseplan.law import Law, SparseLaw, coefficient_draws, coefficients, form, require_sparse
-from sparseplan.pattern import TWO_OF_FOUR
-from sparseplan.plan import optimum
-from sparseplan.plan.caveats import Caveat, Distance, distances, law_caveats, plan_caveats, require_real
-from sparseplan.plan.confidence import Intervals, Robust, draw_caveats, plan_intervals, robust_statement
-from sparseplan.plan.onhardware import DeviceUse, FamilyVerdict
+from sparseplan.laws.forms import frantar2023_optimum as optimum
+from sparseplan.laws.law import Law, SparseLaw, coefficient_draws, coefficients, form, require_sparse
+from sparseplan.plan.caveats import Distance, distances, law_caveats, plan_caveats, require_real
+from sparseplan.plan.hardware_answer import DeviceUse, FamilyVerdict
+from sparseplan.plan.intervals import Intervals, Robust, draw_caveats, plan_intervals, robust_statement
 from sparseplan.plan.question import (
     Plans,
     Question,
@@ -27,9 +27,10 @@ from sparseplan.plan.question import (
     dense_plan,
     unlimited_sparsity,
 )
+from sparseplan.sparsity.pattern import TWO_OF_FOUR
 
 if TYPE_CHECKING:
-    from sparseplan.plan.device import Device
+    from sparseplan.plan.device_hours import Device
 
 
 class LawName(Struct, frozen=True, kw_only=True):
@@ -119,7 +120,7 @@ def answer(
     sparse = require_sparse(law)
     theta = coefficients(law, question.pattern.family)
     if device is not None and device_hours is not None:
-        from sparseplan.plan.device import flops_for_hours  # noqa: PLC0415  only where a device is named
+        from sparseplan.plan.device_hours import flops_for_hours  # noqa: PLC0415  only where a device is named
 
         question = replace(question, train_flops=flops_for_hours(theta, question, device, device_hours))
     draws = coefficient_draws(law, question.pattern.family)
@@ -184,8 +185,8 @@ def _on_hardware(
     law: SparseLaw, question: Question, device: "Device", best: Plans, dense: Plans, equal: float
 ) -> _OnHardware:
     """What the answer says of the device; nothing of it is loaded where no device is named."""
-    from sparseplan.hardware import training_rate  # noqa: PLC0415
-    from sparseplan.plan.device import device_use  # noqa: PLC0415
+    from sparseplan.hardware.profile import training_rate  # noqa: PLC0415
+    from sparseplan.plan.device_hours import device_use  # noqa: PLC0415
 
     use = None
     if device.asked_for or device.profile is None or training_rate(device.profile) is not None:

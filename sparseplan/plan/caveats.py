@@ -6,17 +6,11 @@ import numpy as np
 from msgspec import Struct
 from numpy.typing import NDArray
 
+from sparseplan.common.caveat import Caveat
+from sparseplan.common.units import format_count, format_sparsity
 from sparseplan.errors import PlanError
-from sparseplan.law import Law, Range, SparseLaw, coefficient_draws, family_used, is_transferred, undrawn
-from sparseplan.lawfile import builtin_laws
-from sparseplan.units import format_count, format_sparsity
-
-
-class Caveat(Struct, frozen=True, kw_only=True):
-    """One caveat: a stable code for machines, a sentence for people."""
-
-    code: str
-    message: str
+from sparseplan.laws.file import builtin_laws
+from sparseplan.laws.law import Law, Range, SparseLaw, coefficient_draws, family_used, is_transferred, undrawn
 
 
 class Distance(Struct, frozen=True, kw_only=True):

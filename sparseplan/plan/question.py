@@ -6,11 +6,11 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from sparseplan.cost import FLOPS_PER_PARAMETER_AND_TOKEN, Cost
+from sparseplan.cost.flops import FLOPS_PER_PARAMETER_AND_TOKEN, Cost
 from sparseplan.errors import PlanError
-from sparseplan.laws.frantar2023 import Coefficients, loss, shape
-from sparseplan.pattern import UNSTRUCTURED, Pattern
-from sparseplan.plan import optimum
+from sparseplan.laws.forms import frantar2023_optimum as optimum
+from sparseplan.laws.forms.frantar2023 import Coefficients, loss, shape
+from sparseplan.sparsity.pattern import UNSTRUCTURED, Pattern
 
 Array = NDArray[np.float64]
 Floats = Array | float

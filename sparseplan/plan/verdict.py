@@ -10,17 +10,18 @@ from dataclasses import replace
 
 import numpy as np
 
-from sparseplan.arch import typical_width
-from sparseplan.hardware import COMPRESSED_SHARE, Curve, MeasuredProfile, Profile, speedup, training_rate
-from sparseplan.law import SparseLaw, coefficient_draws, coefficients, family_used
-from sparseplan.laws.frantar2023 import Coefficients, shape, size_multiplier
-from sparseplan.measured import accelerated_sparsities, device_cost
-from sparseplan.pattern import TWO_OF_FOUR, UNSTRUCTURED, Pattern
-from sparseplan.plan.caveats import ROUNDING, Caveat, Distance
-from sparseplan.plan.confidence import sparse_is_better
-from sparseplan.plan.onhardware import FamilyVerdict, Kind, Memory, SpeedupRange
+from sparseplan.common.caveat import Caveat
+from sparseplan.common.units import format_count
+from sparseplan.cost.device import accelerated_sparsities, device_cost
+from sparseplan.hardware.profile import COMPRESSED_SHARE, Curve, MeasuredProfile, Profile, speedup, training_rate
+from sparseplan.laws.forms.frantar2023 import Coefficients, shape, size_multiplier
+from sparseplan.laws.law import SparseLaw, coefficient_draws, coefficients, family_used
+from sparseplan.plan.caveats import ROUNDING, Distance
+from sparseplan.plan.hardware_answer import FamilyVerdict, Kind, Memory, SpeedupRange
+from sparseplan.plan.intervals import sparse_is_better
 from sparseplan.plan.question import Plans, Question, best_plan, dense_plan
-from sparseplan.units import format_count
+from sparseplan.shapes.base import typical_width
+from sparseplan.sparsity.pattern import TWO_OF_FOUR, UNSTRUCTURED, Pattern
 
 MASTER_BYTES = 4.0
 COMPUTE_BYTES = 2.0

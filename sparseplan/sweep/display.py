@@ -7,11 +7,11 @@ from contextlib import contextmanager
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
 
-from sparseplan.console import say
-from sparseplan.job import Record, RunRecord, Segment
-from sparseplan.runspec import RunSpec
+from sparseplan.common.console import say
+from sparseplan.common.units import format_count, format_duration, format_sparsity
+from sparseplan.runs.job import Record, RunRecord, Segment
+from sparseplan.runs.spec import RunSpec
 from sparseplan.sweep.driver import Listener, Snapshot
-from sparseplan.units import format_count, format_duration, format_sparsity
 
 
 def describe(run: RunSpec) -> str:

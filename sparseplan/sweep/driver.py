@@ -11,14 +11,14 @@ from dataclasses import dataclass, field
 from itertools import count
 from typing import Protocol
 
+from sparseplan.common.files import replacing
 from sparseplan.errors import SweepError
-from sparseplan.files import replacing
-from sparseplan.job import EXIT_OUT_OF_MEMORY, Job, Placement, Progress, Record, Segment, to_json
-from sparseplan.sweep.board import Board
+from sparseplan.runs.job import EXIT_OUT_OF_MEMORY, Job, Placement, Progress, Record, Segment, to_json
 from sparseplan.sweep.estimate import Speed, priorities
-from sparseplan.sweep.executors import Ended, Executor, Task
+from sparseplan.sweep.executors.base import Ended, Executor, Task
 from sparseplan.sweep.folder import Folder
-from sparseplan.sweep.watch import Watch
+from sparseplan.sweep.progress import Watch
+from sparseplan.sweep.state import Board
 
 ATTEMPTS = 3
 """How often a segment may end a worker before it is given up for this sweep."""

@@ -4,8 +4,8 @@ import heapq
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from sparseplan.arch import Shape
-from sparseplan.job import Segment
+from sparseplan.runs.job import Segment
+from sparseplan.shapes.gpt import Shape
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -16,8 +16,8 @@ from pathlib import Path
 
 import filelock
 
+from sparseplan.common.files import write_text
 from sparseplan.errors import SweepError
-from sparseplan.files import write_text
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,12 +8,13 @@ from pathlib import Path
 
 import msgspec
 
-from sparseplan.arch import Shape
 from sparseplan.errors import SweepError
-from sparseplan.job import Job, Placement, Progress, Segment, to_json
-from sparseplan.runspec import Pruning, RunSpec
+from sparseplan.runs.job import Job, Placement, Progress, Segment, to_json
+from sparseplan.runs.spec import Pruning, RunSpec
+from sparseplan.shapes.gpt import Shape
 from sparseplan.sweep.estimate import Speed
-from sparseplan.sweep.executors import Ended, LocalExecutor, Task
+from sparseplan.sweep.executors.base import Ended, Task
+from sparseplan.sweep.executors.local import LocalExecutor
 
 STEPS = 24
 _POLL_SECONDS = 0.05

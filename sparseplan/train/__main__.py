@@ -12,9 +12,9 @@ from pathlib import Path
 
 import torch
 
+from sparseplan.common.files import replacing
 from sparseplan.errors import SparseplanError
-from sparseplan.files import replacing
-from sparseplan.job import EXIT_OUT_OF_MEMORY, read_job, rolling_checkpoint, to_json
+from sparseplan.runs.job import EXIT_OUT_OF_MEMORY, read_job, rolling_checkpoint, to_json
 from sparseplan.train.loop import StoppedError, Training
 
 EXIT_BAD_INPUT, EXIT_STOPPED = 2, 130

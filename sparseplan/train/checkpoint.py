@@ -9,11 +9,11 @@ from typing import Any, NamedTuple
 
 import torch
 
+from sparseplan.common.files import replacing
 from sparseplan.errors import SparseplanError
-from sparseplan.files import replacing
-from sparseplan.job import Segment, kept_checkpoint, rolling_checkpoint
-from sparseplan.train.model import Gpt
-from sparseplan.train.pruning import Masks
+from sparseplan.runs.job import Segment, kept_checkpoint, rolling_checkpoint
+from sparseplan.train.models.gpt import Gpt
+from sparseplan.train.pruning.gradual import Masks
 
 FORMAT = "sparseplan-checkpoint/1"
 

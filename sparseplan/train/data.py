@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from sparseplan.errors import SparseplanError
-from sparseplan.runspec import DataSpec, Split
+from sparseplan.runs.spec import DataSpec, Split
 
 DEVICE_SHARE = 0.25
 """Largest share of a GPU's free memory that tokens may take."""

@@ -14,16 +14,16 @@ import numpy as np
 import torch
 
 from sparseplan import __version__
-from sparseplan.arch import pruned_weights
 from sparseplan.errors import SparseplanError
-from sparseplan.job import Job, Record, RunRecord, TrunkRecord, kept_checkpoint, rolling_checkpoint
+from sparseplan.runs.job import Job, Record, RunRecord, TrunkRecord, kept_checkpoint, rolling_checkpoint
+from sparseplan.shapes.base import pruned_weights
 from sparseplan.train import checkpoint, semi_structured
 from sparseplan.train.checkpoint import State
 from sparseplan.train.data import Order, Windows, open_windows, validation_windows
-from sparseplan.train.model import Gpt, PrunableLinear
+from sparseplan.train.models.gpt import Gpt, PrunableLinear
 from sparseplan.train.optimizers import build_optimizer, set_rates
 from sparseplan.train.progress import Reporter
-from sparseplan.train.pruning import Masks
+from sparseplan.train.pruning.gradual import Masks
 from sparseplan.train.runner import Batch, Runner, resolve_execution
 
 CHECK_STEPS = 16

@@ -9,9 +9,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from sparseplan.runspec import Adafactor as AdafactorSpec
-from sparseplan.runspec import AdamW, Optimizer
-from sparseplan.train.model import Gpt
+from sparseplan.runs.spec import Adafactor as AdafactorSpec
+from sparseplan.runs.spec import AdamW, Optimizer
+from sparseplan.train.models.gpt import Gpt
 
 
 def build_optimizer(model: Gpt, spec: Optimizer) -> torch.optim.Optimizer:

@@ -7,7 +7,7 @@ from typing import Literal
 
 import msgspec
 
-from sparseplan.job import Progress, Segment
+from sparseplan.runs.job import Progress, Segment
 
 
 class Reporter:

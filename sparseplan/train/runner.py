@@ -13,8 +13,8 @@ import torch
 from torch import Tensor
 from torch.nn.utils import clip_grad_norm_
 
-from sparseplan.job import Placement
-from sparseplan.runspec import RunSpec
+from sparseplan.runs.job import Placement
+from sparseplan.runs.spec import RunSpec
 from sparseplan.train.checkpoint import State
 
 Execution = Literal["eager", "compile", "graphs"]

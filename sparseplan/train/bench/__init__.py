@@ -1,1 +1,4 @@
-"""The process that measures a device: `python -m sparseplan.train.bench`, spoken to as `sparseplan.bench.job` says."""
+"""The process that measures a device: `python -m sparseplan.train.bench`.
+
+It is spoken to as `sparseplan.hardware.bench.protocol` says.
+"""

@@ -9,8 +9,8 @@ import sys
 import msgspec
 import torch
 
-from sparseplan.bench.job import Case, Facts, Job, Outcome, to_line
 from sparseplan.errors import HardwareError
+from sparseplan.hardware.bench.protocol import Case, Facts, Job, Outcome, to_line
 from sparseplan.train.bench.device import describe, find_backend, open_device, training_dtype
 from sparseplan.train.bench.work import Bench
 

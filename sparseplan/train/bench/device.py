@@ -10,9 +10,9 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from sparseplan.bench.job import Facts
 from sparseplan.errors import HardwareError
-from sparseplan.hardware import Hardware, TwoToFour
+from sparseplan.hardware.bench.protocol import Facts
+from sparseplan.hardware.profile import Hardware, TwoToFour
 from sparseplan.train.semi_structured import Backend, CuSparseLt, obstacle, wrong
 
 _TRIAL_SIDE = 256

@@ -17,12 +17,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from sparseplan.arch import MLP_RATIO, GptShape
-from sparseplan.bench.job import BLOCK_CONTEXT, Case
-from sparseplan.hardware import SMALL_BATCH, Point
+from sparseplan.hardware.bench.protocol import BLOCK_CONTEXT, Case
+from sparseplan.hardware.profile import SMALL_BATCH, Point
+from sparseplan.shapes.base import MLP_RATIO
+from sparseplan.shapes.gpt import GptShape
 from sparseplan.train.bench.device import Found, two_of_four
 from sparseplan.train.bench.timing import Work, compare
-from sparseplan.train.model import Block, PrunableLinear, rotary_tables
+from sparseplan.train.models.gpt import Block, PrunableLinear, rotary_tables
 from sparseplan.train.semi_structured import SIDE_MULTIPLE, Backend, sparse_linear
 
 HEAD_WIDTH = 64

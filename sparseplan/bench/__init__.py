@@ -1,1 +1,0 @@
-"""Measuring a device: what is measured, the process that measures, and the profile that comes of it."""

@@ -1,0 +1,57 @@
+"""A whole calibration in its folder, under its lock: set up, conduct, conclude."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.console import Console
+
+from sparseplan.calibration.recipe import LoadedRecipe
+from sparseplan.calibration.setup import set_up
+from sparseplan.calibration.train_runs import TRAINER, conduct
+from sparseplan.calibration.write_up import Conclusion, conclude
+from sparseplan.common.console import say
+from sparseplan.common.units import format_percent
+from sparseplan.sweep.folder import Folder
+from sparseplan.sweep.machine import Machine
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Finished:
+    """A calibration that has come to its end; `conclusion` is None where runs are missing."""
+
+    folder: Path
+    conclusion: Conclusion | None
+
+
+def calibrate_in(
+    root: Path, loaded: LoadedRecipe, machine: Machine | None, console: Console, *, trainer: str = TRAINER
+) -> Finished:
+    """Train what is missing in a folder, and conclude once nothing is.
+
+    Raises:
+        SparseplanError: if recipe, data or folder are unfit, or workers can't go on.
+        KeyboardInterrupt: if asked to stop; the same call goes on from there.
+    """
+    folder = Folder(root)
+    with folder.locked():
+        folder.prepare()
+        setup = set_up(loaded, folder.corpus)
+        say(
+            console,
+            f"{loaded.recipe.name}: {len(setup.runs)} runs in {root}; shared trunks save "
+            f"{format_percent(setup.plan.saved)} of the training FLOPs",
+        )
+        try:
+            trained = conduct(setup, folder, machine, console, trainer=trainer)
+        except KeyboardInterrupt:
+            say(console, "stopped; finished runs and checkpoints are kept, and the same command goes on from here")
+            raise
+        if trained.failures:
+            for name, why in trained.failures.items():
+                say(console, f"{name}: {why}", style="red")
+            say(
+                console,
+                f"{len(trained.records)} of {len(trained.runs)} runs are finished; the same command tries again",
+            )
+            return Finished(folder=root, conclusion=None)
+        return Finished(folder=root, conclusion=conclude(setup, folder, trained))

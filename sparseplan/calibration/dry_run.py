@@ -1,0 +1,263 @@
+"""What a calibration would do, before it is done: its runs, FLOPs and time, and what its grid could tell of a law."""
+
+from collections.abc import Sequence
+from typing import Literal
+
+import msgspec
+import numpy as np
+from msgspec import Struct
+from rich.console import Console
+
+from sparseplan.calibration.fit_runs import open_families
+from sparseplan.calibration.setup import Setup, placements
+from sparseplan.calibration.train_runs import TRAINER
+from sparseplan.common.console import open_table, say
+from sparseplan.common.intervals import LEVEL, Bounds, bounds
+from sparseplan.common.units import format_count, format_duration, format_percent, format_scientific, format_sparsity
+from sparseplan.fit.bootstrap import refit
+from sparseplan.fit.fitting import Fit, fit_law
+from sparseplan.fit.objective import Objective
+from sparseplan.laws.forms.frantar2023 import Coefficients, loss
+from sparseplan.laws.forms.frantar2023_optimum import sparsity_at_free_size
+from sparseplan.runs.spec import RunSpec
+from sparseplan.runs.table import Runs
+from sparseplan.sweep.estimate import expected_seconds
+from sparseplan.sweep.machine import Machine
+from sparseplan.sweep.probe import measure_speed
+
+NOISE = 0.005
+"""Relative noise of a loss that the grid is judged with: about what another seed changes."""
+_DRAWS = 200
+_SHARE, _EXPONENT = 0.3, 0.25
+_A_S, _B_S, _C_S = 16.8, 0.722, 45.0
+"""The shape of f(S) that the grid is judged with: T5's, Frantar et al. 2023."""
+
+
+class RunOutlook(Struct, frozen=True, kw_only=True):
+    """One run of the grid."""
+
+    run_id: str
+    pattern: str
+    sparsity: float
+    nonzero_params: int
+    dense_params: int
+    data_seen: int
+    data_unit: str
+    epochs: float
+    train_flops: float
+    seed: int
+
+
+class GridOutlook(Struct, frozen=True, kw_only=True):
+    """What runs on this grid could tell, if their losses followed a law of a typical shape with 0.5 % of noise.
+
+    Attributes:
+        status, explanation: Whether they would determine every coefficient.
+        b_N, b_D, free_size_sparsity: Intervals that fits to such runs would span.
+        assumed: The values behind them.
+    """
+
+    status: str
+    explanation: str
+    level: float
+    noise: float
+    assumed: dict[str, float]
+    b_N: Bounds | None
+    b_D: Bounds | None
+    free_size_sparsity: Bounds | None
+
+
+class Outlook(Struct, frozen=True, kw_only=True):
+    """The answer of `calibrate --dry-run`, key for key its JSON."""
+
+    recipe: str
+    data: str
+    device: str
+    workers: int
+    runs: list[RunOutlook]
+    train_flops: float
+    train_flops_with_trunks: float
+    saved_by_trunks: float
+    expected_seconds: float | None
+    tokens_per_second: dict[str, float] | None
+    law: GridOutlook
+    format: Literal["sparseplan-calibration-plan/1"] = "sparseplan-calibration-plan/1"
+
+
+def look_ahead(setup: Setup, machine: Machine | None, *, trainer: str = TRAINER) -> Outlook:
+    """Work out what a calibration would take and tell; `machine` None for SLURM, where the time can't be known.
+
+    Raises:
+        SweepError: if a probe fails.
+    """
+    places = placements(setup.loaded.recipe.executor, machine)
+    seconds = rates = None
+    if machine is not None:
+        speed = measure_speed(setup.runs, places, trainer=trainer)
+        seconds = expected_seconds(setup.plan.segments, speed, workers=len(places))
+        rates = {_size(run): speed.tokens_per_second[run.shape] for run in setup.runs}
+    return Outlook(
+        recipe=setup.loaded.recipe.name,
+        data=setup.data_description,
+        device=places[0].device,
+        workers=len(places),
+        runs=[_run_outlook(run) for run in setup.runs],
+        train_flops=setup.plan.unshared_flops,
+        train_flops_with_trunks=setup.plan.shared_flops,
+        saved_by_trunks=setup.plan.saved,
+        expected_seconds=seconds,
+        tokens_per_second=rates,
+        law=judge_grid(setup.runs),
+    )
+
+
+def judge_grid(runs: Sequence[RunSpec]) -> GridOutlook:
+    """What the grid could tell of a law: fits to losses that a typical law and noise would give."""
+    S = np.array([run.pruning.sparsity for run in runs])
+    N = np.array([float(run.nonzero_params) for run in runs])
+    D = np.array([float(run.data_seen) for run in runs])
+    assumed = _typical(N, D, float(np.log(runs[0].shape.vocab)))
+    table = Runs(
+        sparsity=S,
+        nonzero_params=N,
+        data_seen=D,
+        loss=np.asarray(loss(assumed, S, N, D)),
+        family=tuple(run.pruning.parsed.family for run in runs),
+        run_id=tuple(run.run_id for run in runs),
+    )
+    fit = fit_law(table, objective=Objective(), starts=32)
+    aside = open_families(fit)
+    if aside:
+        kept = np.array([S == 0 or family not in aside for S, family in zip(table.sparsity, table.family, strict=True)])
+        table = table.take(kept)
+        fit = fit_law(table, objective=Objective(), starts=32)
+    saving = runs[0].pruning.schedule.saving
+    intervals: dict[str, Bounds | None] = {"b_N": None, "b_D": None, "free_size_sparsity": None}
+    if fit.certificate.identified:
+        rng = np.random.default_rng(0)
+        noisy = table.loss * np.exp(NOISE * rng.standard_normal((_DRAWS, len(table))))
+        starts = np.tile(fit.theta, (_DRAWS, 1))
+        theta = refit(fit, starts, noisy, np.full(len(table), 1.0 / len(table))).theta
+        drawn = fit.coefficients(next(iter(fit.design.families), None), theta)
+        intervals["b_N"], intervals["b_D"] = bounds(np.asarray(drawn.b_N)), bounds(np.asarray(drawn.b_D))
+        if fit.design.families:
+            intervals["free_size_sparsity"] = bounds(np.asarray(sparsity_at_free_size(drawn, saving)))
+    return GridOutlook(
+        status=fit.certificate.status if not fit.certificate.identified else "identified",
+        explanation=_explanation(fit, aside),
+        level=LEVEL,
+        noise=NOISE,
+        assumed={
+            "b_N": _EXPONENT,
+            "b_D": _EXPONENT,
+            "free_size_sparsity": float(np.asarray(sparsity_at_free_size(assumed, saving))),
+        },
+        b_N=intervals["b_N"],
+        b_D=intervals["b_D"],
+        free_size_sparsity=intervals["free_size_sparsity"],
+    )
+
+
+def _explanation(fit: Fit, aside: set[str]) -> str:
+    if not fit.certificate.identified:
+        return fit.certificate.explanation
+    if not aside:
+        return "the grid determines every coefficient."
+    return (
+        f"the grid determines every coefficient, but gives {', '.join(sorted(aside))} too few sparsities for a set of "
+        "its own: these runs will be left aside and compared with the unstructured ones."
+    )
+
+
+def _typical(
+    N: "np.ndarray[tuple[int], np.dtype[np.float64]]", D: "np.ndarray[tuple[int], np.dtype[np.float64]]", uniform: float
+) -> Coefficients:
+    """A law whose capacity and data terms are each 30 % of the loss at the centre of the grid, exponents 0.25."""
+    centre = 0.45 * uniform
+    N0, D0 = float(np.exp(np.mean(np.log(N)))), float(np.exp(np.mean(np.log(D))))
+    scale = _SHARE * centre * N0**_EXPONENT / (_A_S + _C_S)
+    return Coefficients(
+        a_S=_A_S * scale,
+        b_S=_B_S,
+        c_S=_C_S * scale,
+        b_N=_EXPONENT,
+        a_D=D0 * (_SHARE * centre) ** (1.0 / _EXPONENT),
+        b_D=_EXPONENT,
+        c=(1.0 - 2.0 * _SHARE) * centre,
+    )
+
+
+def _size(run: RunSpec) -> str:
+    return f"{run.shape.layers}x{run.shape.width}"
+
+
+def _run_outlook(run: RunSpec) -> RunOutlook:
+    return RunOutlook(
+        run_id=run.run_id,
+        pattern=run.pruning.pattern,
+        sparsity=run.pruning.sparsity,
+        nonzero_params=run.nonzero_params,
+        dense_params=run.shape.dense_params,
+        data_seen=run.data_seen,
+        data_unit=run.data.unit,
+        epochs=run.epochs,
+        train_flops=run.train_flops,
+        seed=run.seed,
+    )
+
+
+def to_json(outlook: Outlook) -> str:
+    """The outlook as indented JSON."""
+    return msgspec.json.format(msgspec.json.encode(outlook), indent=2).decode()
+
+
+def print_outlook(console: Console, outlook: Outlook) -> None:
+    """Print the outlook for people."""
+    say(console, f"{outlook.recipe}: {len(outlook.runs)} runs on {outlook.data}", style="bold")
+    say(console)
+    table = open_table(console, "pattern", "sparsity", "dense parameters", "non-zero", "data", "epochs", "FLOPs")
+    families: dict[tuple[int, float, str], list[RunOutlook]] = {}
+    for run in outlook.runs:
+        families.setdefault((run.dense_params, run.sparsity, run.pattern), []).append(run)
+    for (dense_params, sparsity, pattern), runs in families.items():
+        first, longest = runs[0], max(runs, key=lambda run: run.data_seen)
+        lengths = sorted({run.data_seen for run in runs})
+        table.add_row(
+            pattern if sparsity else "dense",
+            format_sparsity(sparsity),
+            format_count(dense_params),
+            format_count(first.nonzero_params),
+            f"{', '.join(format_count(length) for length in lengths)} {first.data_unit}s",
+            f"{longest.epochs:.3g}",
+            format_scientific(sum(run.train_flops for run in runs)),
+        )
+    console.print(table)
+    say(console)
+    say(
+        console,
+        f"Training FLOPs (6 N D, zeros free): {format_scientific(outlook.train_flops)}; with shared trunks "
+        f"{format_scientific(outlook.train_flops_with_trunks)}, {format_percent(outlook.saved_by_trunks)} less.",
+    )
+    if outlook.expected_seconds is not None:
+        workers = f"{outlook.workers} worker{'s' if outlook.workers > 1 else ''} on {outlook.device}"
+        say(console, f"Time: about {format_duration(outlook.expected_seconds)} with {workers}, by a short probe.")
+    else:
+        say(console, "Time: unknown; SLURM's nodes can't be probed from here.")
+    print_grid_outlook(console, outlook.law)
+
+
+def print_grid_outlook(console: Console, law: GridOutlook) -> None:
+    """Print what a grid could tell."""
+    say(console, f"Law: {law.status}: {law.explanation}")
+    told = [
+        f"{name} {low:.2f} .. {high:.2f} (true {law.assumed[key]:.2f})"
+        for key, name in (("b_N", "b_N"), ("b_D", "b_D"), ("free_size_sparsity", "best sparsity with N free"))
+        for low, high in [getattr(law, key) or (None, None)]
+        if low is not None
+    ]
+    if told:
+        say(
+            console,
+            f"If losses followed a law of typical shape with {format_percent(law.noise)} of noise, "
+            f"{100 * law.level:.0f}% of fits would find {', '.join(told)}.",
+        )

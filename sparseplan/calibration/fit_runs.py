@@ -1,0 +1,107 @@
+"""The fit of a calibration: one law for all its runs, or for those that determine one, the others compared with it.
+
+Few sparsities of a pattern leave its a_S, b_S and c_S open, and a law that is open anywhere carries no draws. Such a
+pattern's runs are then left aside, the law is fitted to the rest, and what the law would say of them is reported.
+"""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from sparseplan.calibration.recipe import Recipe
+from sparseplan.fit.fit_table import FitJob, FitResult, fit_runs
+from sparseplan.fit.fitting import Fit
+from sparseplan.runs.table import Runs, read_runs
+from sparseplan.sparsity.pattern import UNSTRUCTURED
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Aside:
+    """Runs of a pattern family that doesn't have a coefficient set of its own in the law.
+
+    Attributes:
+        family: The family, as n:4.
+        runs: How many.
+        sparsities: Which sparsities they have.
+        above_law: Mean of log(measured / predicted), predicted by the unstructured set.
+        pairs: How many have an unstructured run of equal sparsity, size and data.
+        above_pair: Mean loss above that run's, in nats; None without pairs.
+    """
+
+    family: str
+    runs: int
+    sparsities: tuple[float, ...]
+    above_law: float
+    pairs: int
+    above_pair: float | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Fitted:
+    """A fit, and the families that it left aside."""
+
+    result: FitResult
+    aside: tuple[Aside, ...]
+
+
+def fit_calibration(recipe: Recipe, table: Path, *, date: str | None = None) -> Fitted:
+    """Fit the runs table of a calibration as its recipe says.
+
+    Raises:
+        RunsError: if no run is left to fit.
+        FitError: if there is nothing to fit.
+    """
+    job = FitJob(
+        runs=table,
+        residual=recipe.fit.residual,
+        huber_delta=recipe.fit.huber_delta,
+        draws=recipe.fit.bootstrap,
+        name=recipe.name,
+        description=recipe.description,
+        schedule=recipe.pruning.schedule,
+        date=date,
+    )
+    runs = read_runs(table)
+    whole = fit_runs(runs, job)
+    open_to_choice = open_families(whole.fit)
+    if not open_to_choice:
+        return Fitted(result=whole, aside=())
+    left = np.array([family in open_to_choice and S > 0 for family, S in zip(runs.family, runs.sparsity, strict=True)])
+    rest = fit_runs(runs.take(~left), job)
+    if not rest.fit.certificate.identified:
+        return Fitted(result=whole, aside=())
+    names = sorted({family for family, aside in zip(runs.family, left, strict=True) if aside})
+    return Fitted(result=rest, aside=tuple(_compared(rest, runs.take(left), name) for name in names))
+
+
+def open_families(fit: Fit) -> set[str]:
+    """Families of n:m patterns whose coefficients the runs leave open, where there are unstructured runs to rest on."""
+    unstructured = str(UNSTRUCTURED)
+    if unstructured not in fit.design.families:
+        return set()
+    names = [name for direction in fit.certificate.flat for name in direction]
+    return {name.rpartition(".")[0] for name in names} & set(fit.design.families) - {unstructured}
+
+
+def _compared(result: FitResult, aside: Runs, family: str) -> Aside:
+    own = aside.take(np.array([each == family for each in aside.family]))
+    as_unstructured = replace(own, family=(str(UNSTRUCTURED),) * len(own))
+    fitted = result.fit.runs
+    losses = {
+        (S, N, D): L
+        for S, N, D, L in zip(fitted.sparsity, fitted.nonzero_params, fitted.data_seen, fitted.loss, strict=True)
+    }
+    pairs = [
+        L - losses[S, N, D]
+        for S, N, D, L in zip(own.sparsity, own.nonzero_params, own.data_seen, own.loss, strict=True)
+        if (S, N, D) in losses
+    ]
+    return Aside(
+        family=family,
+        runs=len(own),
+        sparsities=tuple(sorted(set(own.sparsity.tolist()))),
+        above_law=float(np.mean(np.log(own.loss / result.fit.predict(as_unstructured)))),
+        pairs=len(pairs),
+        above_pair=float(np.mean(pairs)) if pairs else None,
+    )

@@ -1,0 +1,131 @@
+"""The manifest: what a folder is a sweep of. A folder with another recipe, data or training code is refused."""
+
+from typing import Any, Literal
+
+import msgspec
+from msgspec import Struct
+
+from sparseplan import __version__
+from sparseplan.calibration.recipe import LoadedRecipe, Recipe
+from sparseplan.common.files import write_text
+from sparseplan.errors import SweepError
+from sparseplan.runs.spec import TRAINING_VERSION, DataSpec
+from sparseplan.sweep.folder import Folder
+
+_FREE = ("description", "executor", "fit", "retry_diverged")
+"""Parts of a recipe that may change between two starts: no run's identity depends on them."""
+_MAX_SHOWN = 12
+
+
+class DataFacts(Struct, frozen=True, kw_only=True):
+    """The data that the runs saw, without paths."""
+
+    description: str
+    train_sha256: str
+    train_tokens: int
+    valid_sha256: str
+    valid_tokens: int
+    unit: str
+
+
+class Manifest(Struct, frozen=True, kw_only=True):
+    """What the folder is a sweep of.
+
+    Attributes:
+        recipe: The recipe.
+        data: Its data, hashed.
+        run_ids: Every run of the grid.
+        training_version: Of the training code, see `runspec.TRAINING_VERSION`.
+        sparseplan: Version that started the sweep.
+    """
+
+    recipe: Recipe
+    data: DataFacts
+    run_ids: tuple[str, ...]
+    training_version: int = TRAINING_VERSION
+    sparseplan: str = __version__
+    format: Literal["sparseplan-sweep/1"] = "sparseplan-sweep/1"
+
+
+def data_facts(data: DataSpec, description: str) -> DataFacts:
+    """The facts about some data that a manifest keeps."""
+    return DataFacts(
+        description=description,
+        train_sha256=data.train.sha256,
+        train_tokens=data.train.tokens,
+        valid_sha256=data.valid.sha256,
+        valid_tokens=data.valid.tokens,
+        unit=data.unit,
+    )
+
+
+def read_manifest(folder: Folder) -> Manifest | None:
+    """The manifest of a folder; None where there is none.
+
+    Raises:
+        SweepError: if it isn't one.
+    """
+    try:
+        return msgspec.json.decode(folder.manifest.read_bytes(), type=Manifest)
+    except FileNotFoundError:
+        return None
+    except (OSError, msgspec.DecodeError) as problem:
+        raise SweepError(f"{folder.manifest}: expected the manifest of a sweep, found: {problem}.") from None
+
+
+def claim(folder: Folder, loaded: LoadedRecipe, facts: DataFacts, run_ids: tuple[str, ...]) -> None:
+    """Make a folder the folder of this sweep, or check that it is.
+
+    Raises:
+        SweepError: if it belongs to another sweep, with the difference.
+    """
+    found = read_manifest(folder)
+    if found is None:
+        if any(folder.records.glob("[!.]*.json")):
+            raise SweepError(f"{folder.root}: expected the folder of a sweep, found runs without a manifest.json.")
+        manifest = Manifest(recipe=loaded.recipe, data=facts, run_ids=run_ids)
+        write_text(folder.recipe, loaded.text)
+        write_text(folder.manifest, msgspec.json.format(msgspec.json.encode(manifest), indent=2).decode() + "\n")
+        return
+    changes = differences(found, loaded.recipe, facts)
+    if not changes and set(found.run_ids) != set(run_ids):
+        changes = [f"the training code: version {found.training_version} -> {TRAINING_VERSION}"]
+    if changes:
+        more = f"\n  ... and {len(changes) - _MAX_SHOWN} more" if len(changes) > _MAX_SHOWN else ""
+        raise SweepError(
+            f"{folder.root}: expected the sweep that this folder was made for, found what would change its runs:\n"
+            + "\n".join(f"  {change}" for change in changes[:_MAX_SHOWN])
+            + more
+            + "\nChoose another --out for the new sweep, or go back to the old recipe and data."
+        )
+    if folder.recipe.read_text(encoding="utf-8") != loaded.text:
+        write_text(folder.recipe, loaded.text)
+
+
+def differences(manifest: Manifest, recipe: Recipe, facts: DataFacts) -> list[str]:
+    """What would make runs differ, one line a key: old -> new."""
+    old, new = (_flat(msgspec.to_builtins(each)) for each in (manifest.recipe, recipe))
+    keys = [key for key in dict.fromkeys([*old, *new]) if key.split(".")[0].split("[")[0] not in _FREE]
+    changes = [f"{key}: {_shown(old, key)} -> {_shown(new, key)}" for key in keys if old.get(key) != new.get(key)]
+    for name in ("train_sha256", "valid_sha256"):
+        before, after = getattr(manifest.data, name), getattr(facts, name)
+        if before != after:
+            part = "training" if name.startswith("train") else "validation"
+            tokens = [getattr(each, name.replace("sha256", "tokens")) for each in (manifest.data, facts)]
+            changes.append(
+                f"{part} data: {tokens[0]} {manifest.data.unit}s, sha256 {before[:12]}... "
+                f"-> {tokens[1]} {facts.unit}s, sha256 {after[:12]}..."
+            )
+    return changes
+
+
+def _flat(value: Any, key: str = "") -> dict[str, Any]:
+    if isinstance(value, dict) and value:
+        return {k: v for name, each in value.items() for k, v in _flat(each, f"{key}.{name}" if key else name).items()}
+    if isinstance(value, list | tuple) and value:
+        return {k: v for index, each in enumerate(value) for k, v in _flat(each, f"{key}[{index}]").items()}
+    return {key: value}
+
+
+def _shown(flat: dict[str, Any], key: str) -> str:
+    return repr(flat[key]) if key in flat else "(absent)"

@@ -1,0 +1,54 @@
+"""The runs table of a sweep, from its records."""
+
+from collections.abc import Iterable, Mapping
+
+from sparseplan.runs.job import RunRecord
+from sparseplan.runs.spec import RunSpec
+from sparseplan.runs.table import RunRow
+
+
+def run_rows(runs: Iterable[RunSpec], records: Mapping[str, RunRecord]) -> list[RunRow]:
+    """The rows of the finished runs, diverged ones included, by size, sparsity, data and seed."""
+    finished = [(run, records[run.run_id]) for run in runs if run.run_id in records]
+    finished.sort(
+        key=lambda pair: (
+            pair[1].dense_params,
+            pair[1].sparsity,
+            pair[1].pattern,
+            pair[1].data_seen,
+            pair[1].seed,
+            -pair[0].optimizer.learning_rate,
+        )
+    )
+    return [_row(run, record) for run, record in finished]
+
+
+def _row(run: RunSpec, record: RunRecord) -> RunRow:
+    return RunRow(
+        run_id=record.run_id,
+        pattern=record.pattern,
+        sparsity=record.sparsity,
+        nonzero_params=record.nonzero_params,
+        dense_params=record.dense_params,
+        data_seen=record.data_seen,
+        data_unit=record.data_unit,
+        train_flops=record.train_flops,
+        seed=record.seed,
+        trunk=run.trunk_id,  # whether it was shared or not: such runs saw the same data and initialisation
+        diverged=record.diverged,
+        loss=record.loss,
+        extra=(
+            ("bits_per_byte", record.bits_per_byte),
+            ("epochs", record.epochs),
+            ("layers", run.shape.layers),
+            ("width", run.shape.width),
+            ("steps", run.steps),
+            ("learning_rate", run.optimizer.learning_rate),
+            ("trunk_steps", record.trunk_step),
+            ("segment_seconds", record.segment_seconds),
+            ("tokens_per_second", record.tokens_per_second),
+            ("device", record.device),
+            ("semi_structured", record.semi_structured_reason),
+            ("note", record.reason),
+        ),
+    )

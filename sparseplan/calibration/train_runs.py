@@ -1,0 +1,140 @@
+"""Conduct the sweep of a calibration in its folder: claim it, train what is missing, retry what diverged, tabulate."""
+
+import signal
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+from rich.console import Console
+
+from sparseplan.calibration.manifest import claim, data_facts
+from sparseplan.calibration.run_rows import run_rows
+from sparseplan.calibration.setup import Setup, placements
+from sparseplan.runs.job import Placement, RunRecord, TrunkRecord
+from sparseplan.runs.spec import RunSpec
+from sparseplan.runs.table import write_runs
+from sparseplan.runs.trunks import plan_segments
+from sparseplan.sweep.display import open_display
+from sparseplan.sweep.driver import Driver
+from sparseplan.sweep.estimate import Speed
+from sparseplan.sweep.executors.base import Executor
+from sparseplan.sweep.executors.local import LocalExecutor
+from sparseplan.sweep.executors.slurm import SlurmExecutor
+from sparseplan.sweep.folder import Folder
+from sparseplan.sweep.machine import Machine
+from sparseplan.sweep.probe import measure_speed
+from sparseplan.sweep.state import Board
+
+TRAINER = "sparseplan.train"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Trained:
+    """A sweep that has come to its end.
+
+    Attributes:
+        records: Of the finished runs, retries included, by run id.
+        trunks: Of the trunks.
+        failures: Why segments were given up; empty for a whole sweep.
+        runs: The runs of the grid, and retries of diverged ones.
+    """
+
+    records: dict[str, RunRecord]
+    trunks: dict[str, TrunkRecord]
+    failures: dict[str, str]
+    runs: tuple[RunSpec, ...]
+
+
+def conduct(
+    setup: Setup, folder: Folder, machine: Machine | None, console: Console, *, trainer: str = TRAINER
+) -> Trained:
+    """Train what is missing, and write the runs table. The caller holds the folder's lock.
+
+    Raises:
+        SweepError: if the folder belongs to another sweep, or workers can't go on.
+        KeyboardInterrupt: if asked to stop; the workers have saved themselves.
+    """
+    facts = data_facts(setup.data, setup.data_description)
+    claim(folder, setup.loaded, facts, tuple(run.run_id for run in setup.runs))
+    trained = _drive(setup, setup.runs, folder, machine, console, trainer)
+    share = setup.loaded.recipe.retry_diverged
+    if share is not None:
+        retries = [_gentler(run, share) for run in setup.runs if _has_diverged(trained.records.get(run.run_id))]
+        if retries:
+            again = _drive(setup, retries, folder, machine, console, trainer)
+            trained = Trained(
+                records=trained.records | again.records,
+                trunks=trained.trunks | again.trunks,
+                failures=trained.failures | again.failures,
+                runs=(*setup.runs, *retries),
+            )
+    write_runs(run_rows(trained.runs, trained.records), folder.runs_table)
+    return trained
+
+
+def _drive(
+    setup: Setup,
+    runs: Sequence[RunSpec],
+    folder: Folder,
+    machine: Machine | None,
+    console: Console,
+    trainer: str,
+) -> Trained:
+    recipe = setup.loaded.recipe
+    board = Board(folder, plan_segments(runs, share=recipe.share_trunks).segments)
+    failures: dict[str, str] = {}
+    if board.unfinished:
+        places = placements(recipe.executor, machine)
+        executor, speed = _workforce(setup, board, places, folder, machine, trainer)
+        with open_display(console, {run.run_id: run for run in runs}) as listener:
+            driver = Driver(
+                folder=folder,
+                board=board,
+                executor=executor,
+                placements=places,
+                speed=speed,
+                listener=listener,
+                poll_seconds=0.1 if machine is not None else 2.0,
+            )
+            with _stopping_on_sigterm():
+                driver.run()
+        failures = driver.failures
+    return Trained(records=dict(board.finished), trunks=board.trunk_records, failures=failures, runs=tuple(runs))
+
+
+def _workforce(
+    setup: Setup, board: Board, places: Sequence[Placement], folder: Folder, machine: Machine | None, trainer: str
+) -> tuple[Executor, Speed]:
+    """Who trains, and how fast."""
+    execution = setup.loaded.recipe.executor
+    if machine is None:
+        slurm = SlurmExecutor(folder.work / "slurm", options=execution.sbatch, setup=execution.setup, trainer=trainer)
+        return slurm, Speed(tokens_per_second={})
+    speed = measure_speed([segment.run for segment in board.unfinished], places, trainer=trainer)
+    return LocalExecutor(trainer), speed
+
+
+def _has_diverged(record: RunRecord | None) -> bool:
+    return record is not None and record.diverged
+
+
+def _gentler(run: RunSpec, share: float) -> RunSpec:
+    """The run at a share of its learning rate: a run of its own, with its own identity."""
+    rate = run.optimizer.learning_rate * share
+    return msgspec.structs.replace(run, optimizer=msgspec.structs.replace(run.optimizer, learning_rate=rate))
+
+
+@contextmanager
+def _stopping_on_sigterm() -> Iterator[None]:
+    """Take SIGTERM, which cluster managers send, as Ctrl-C."""
+
+    def interrupt(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

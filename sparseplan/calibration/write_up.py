@@ -1,0 +1,224 @@
+"""The end of a calibration: the law fitted to its runs, figures, and a README that says what they can't tell."""
+
+import hashlib
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+import numpy as np
+
+from sparseplan.calibration.fit_runs import Aside, Fitted, fit_calibration
+from sparseplan.calibration.setup import Setup
+from sparseplan.calibration.train_runs import Trained
+from sparseplan.common.files import write_text
+from sparseplan.common.units import format_count, format_duration, format_percent, format_scientific, format_sparsity
+from sparseplan.figures.fit_page import draw_fit_page
+from sparseplan.fit.answer import FitAnswer
+from sparseplan.fit.fit_table import FitResult
+from sparseplan.laws.file import write_law
+from sparseplan.laws.law import Law
+from sparseplan.runs.job import RunRecord
+from sparseplan.sweep.folder import Folder
+
+FIGURE = "fit.png"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Conclusion:
+    """What a calibration found.
+
+    Attributes:
+        result: The fit.
+        limits: What the grid can't tell, a sentence each.
+        next_command: What to do with the law.
+    """
+
+    result: FitResult
+    limits: list[str]
+    next_command: str
+
+
+def conclude(setup: Setup, folder: Folder, trained: Trained) -> Conclusion:
+    """Fit the law to the runs table, and write law.yaml, the figure and README.md.
+
+    Raises:
+        RunsError: if no run is left to fit.
+        FitError: if there is nothing to fit.
+    """
+    fitted = fit_calibration(setup.loaded.recipe, folder.runs_table)
+    write_law(_with_origin(fitted, setup, folder, trained), folder.law)
+    draw_fit_page(fitted.result, folder.root / FIGURE)
+    conclusion = Conclusion(
+        result=fitted.result, limits=limits(setup, fitted), next_command=_next_command(setup, folder)
+    )
+    write_text(folder.readme, _readme(setup, trained, conclusion))
+    return conclusion
+
+
+def _with_origin(fitted: Fitted, setup: Setup, folder: Folder, trained: Trained) -> Law:
+    """The law with where its runs came from."""
+    devices = Counter(record.device for record in trained.records.values())
+    versions = next(iter(trained.records.values())).versions
+    origin = {
+        "recipe_sha256": hashlib.sha256(folder.recipe.read_bytes()).hexdigest(),
+        "data": setup.data_description,
+        "train_sha256": setup.data.train.sha256,
+        "valid_sha256": setup.data.valid.sha256,
+        "device": ", ".join(name for name, _ in devices.most_common()),
+        "torch": versions.get("torch", "unknown"),
+        "counts": "prunable weights of the transformer blocks only; embedding, norms and head are not counted",
+    }
+    law = fitted.result.law
+    aside = {each.family: f"{each.runs} runs left aside: they leave this set open" for each in fitted.aside}
+    facts = law.fit | ({"families_aside": aside} if aside else {})
+    return msgspec.structs.replace(law, fit=facts, provenance=law.provenance | origin)
+
+
+def limits(setup: Setup, fitted: Fitted) -> list[str]:
+    """What the grid can't tell, plainly."""
+    answer = fitted.result.answer
+    runs, recipe = setup.runs, setup.loaded.recipe
+    unit = runs[0].data.unit
+    N = [run.nonzero_params for run in runs]
+    D = [run.data_seen for run in runs]
+    found = [
+        f"Nothing was trained beyond N = {format_count(max(N))} and D = {format_count(max(D))} {unit}s "
+        f"(from {format_count(min(N))} and {format_count(min(D))}). A plan for a larger budget is an extrapolation, "
+        "and says by how much.",
+        f"The law holds for this data ({setup.data_description.split(',')[0]}), this family of models and this way "
+        "of training; another corpus, tokenizer or architecture has other coefficients.",
+    ]
+    if unit == "byte":
+        found.append("D counts bytes and L is in nats a byte: neither compares with laws in tokens.")
+    if len(recipe.seeds) == 1:
+        found.append("One seed: what another seed would change was not measured, only how well runs agree with a law.")
+    dense = {run.shape.dense_params for run in runs}
+    if len(dense) < 2 * len(answer.coefficients):
+        found.append(
+            f"The runs share {len(dense) * len(recipe.seeds)} trunks (one a dense size and seed). Runs of one trunk "
+            "vary together, so there are far fewer independent observations than runs."
+        )
+    if max(run.epochs for run in runs) > 1:
+        found.append("Some runs saw data more than once; the law counts repeats like fresh data.")
+    errors = np.abs(np.expm1(np.log(fitted.result.fit.predicted / fitted.result.fit.runs.loss)))
+    found.append(
+        f"The runs stray from the law by {format_percent(float(np.sqrt(np.mean(errors**2))))} in the mean square, "
+        f"{format_percent(float(errors.max()))} at worst: what it says of a single run is no surer than that."
+    )
+    found += [_said_of(aside) for aside in fitted.aside]
+    found += [f"{warning.message[0].upper()}{warning.message[1:]}" for warning in answer.warnings]
+    return found
+
+
+def _said_of(aside: Aside) -> str:
+    """What is known of a family that the law has no set for."""
+    levels = ", ".join(format_sparsity(level) for level in aside.sparsities)
+    words = (
+        f"The law has no set of its own for {aside.family}: its {aside.runs} runs (S = {levels}) can't separate a_S, "
+        f"b_S and c_S, and were left aside. Their losses lie {_signed(100 * aside.above_law, '%')} off what the law "
+        f"says for unstructured sparsity, which --pattern {aside.family} falls back to"
+    )
+    if aside.above_pair is None:
+        return words + "."
+    return words + f", and {_signed(aside.above_pair, ' nats')} off unstructured runs of equal size and length."
+
+
+def _signed(value: float, unit: str) -> str:
+    return f"{value:+.2g}{unit}"
+
+
+def _next_command(setup: Setup, folder: Folder) -> str:
+    runs = setup.runs
+    budget = max(run.train_flops for run in runs)
+    found_by_name = folder.root.parent.resolve() == Path("calibration").resolve()
+    law = setup.loaded.recipe.name if found_by_name and folder.root.name == setup.loaded.recipe.name else folder.law
+    return f"sparseplan optimal --flops {format_scientific(budget)} --law {law}"
+
+
+def coefficient_rows(answer: FitAnswer) -> list[tuple[str, str, str]]:
+    """Name, value and interval of every coefficient, families spelled out."""
+    several = len(answer.families) > 1
+    values = {
+        (f"{family}.{name}" if several else name): value
+        for family, chosen in answer.families.items()
+        for name, value in chosen.items()
+    }
+    values |= {name: value for name, value in answer.coefficients.items() if not name.endswith("_S")}
+    intervals = answer.intervals or {}
+    return [
+        (name, f"{value:.4g}", f"{intervals[name][0]:.4g} .. {intervals[name][1]:.4g}" if name in intervals else "-")
+        for name, value in values.items()
+    ]
+
+
+def _readme(setup: Setup, trained: Trained, conclusion: Conclusion) -> str:
+    recipe, answer = setup.loaded.recipe, conclusion.result.answer
+    records = list(trained.records.values())
+    diverged = [record for record in records if record.diverged]
+    lines = [
+        f"# {recipe.name}",
+        "",
+        recipe.description,
+        "",
+        "Written by `sparseplan calibrate`; `recipe.yaml` says what was trained, `runs.csv` has every run (one JSON "
+        "each in `runs/`), `law.yaml` the law with its draws.",
+        "",
+        f"![Predicted against measured losses, the plan that follows, learning curves and residuals]({FIGURE})",
+        "",
+        "## What was trained",
+        "",
+        *_facts(setup, trained, records, diverged),
+        "",
+        "## The law",
+        "",
+        "L = (a_S (1 - S)^b_S + c_S) N^-b_N + (a_D / D)^b_D + c, in nats a " + setup.runs[0].data.unit + ".",
+        "",
+        f"| coefficient | value | {100 * answer.level:.0f}% interval |",
+        "| --- | --- | --- |",
+        *(f"| {name} | {value} | {interval} |" for name, value, interval in coefficient_rows(answer)),
+        "",
+        f"Fit: {answer.status}; {answer.n_runs} runs, {answer.loss} on {answer.residual} residuals, objective "
+        f"{answer.objective:.4g}; {answer.starts_at_optimum} of {answer.starts} starts reached the lowest minimum.",
+    ]
+    if answer.free_size_sparsity is not None:
+        interval = answer.free_size_sparsity_interval
+        spread = f" ({format_sparsity(interval[0])} .. {format_sparsity(interval[1])})" if interval else ""
+        family = next(iter(answer.families))
+        lines += [
+            "",
+            f"Best sparsity with the size free, {family}, sparse FLOPs: "
+            f"{format_sparsity(answer.free_size_sparsity)}{spread}.",
+        ]
+    lines += ["", "## What this can't tell", "", *(f"- {sentence}" for sentence in conclusion.limits)]
+    lines += ["", "## Next", "", "```sh", conclusion.next_command, "```", ""]
+    return "\n".join(lines)
+
+
+def _facts(setup: Setup, trained: Trained, records: list[RunRecord], diverged: list[RunRecord]) -> list[str]:
+    data, runs = setup.data, setup.runs
+    sizes = sorted({(run.shape.dense_params, run.shape.layers, run.shape.width) for run in runs})
+    prunings = sorted({(run.pruning.sparsity, run.pruning.pattern) for run in runs})
+    seconds = sum(record.segment_seconds for record in records)
+    seconds += sum(trunk.segment_seconds for trunk in trained.trunks.values())
+    versions = records[0].versions
+    devices = ", ".join(sorted({record.device for record in records}))
+    shown = ", ".join(f"{format_count(params)} ({layers} x {width})" for params, layers, width in sizes)
+    cut = ", ".join(
+        format_sparsity(sparsity) + (f" ({pattern})" if ":" in pattern else "") for sparsity, pattern in prunings
+    )
+    lengths = ", ".join(format_count(seen) for seen in sorted({run.data_seen for run in runs}))
+    return [
+        f"- {len(records)} runs"
+        + (f", {len(diverged)} of them diverged" if diverged else "")
+        + f", {format_scientific(setup.plan.unshared_flops)} training FLOPs; shared trunks saved "
+        f"{format_percent(setup.plan.saved)} of them.",
+        f"- Dense sizes (blocks x width): {shown}.",
+        f"- Sparsities: {cut}.",
+        f"- Lengths: {lengths} {data.unit}s.",
+        f"- Data: {setup.data_description}; training sha256 `{data.train.sha256[:16]}`, "
+        f"validation `{data.valid.sha256[:16]}`.",
+        f"- Device: {devices}; {format_duration(seconds)} of training in all workers together; "
+        + ", ".join(f"{name} {version}" for name, version in versions.items())
+        + ".",
+    ]

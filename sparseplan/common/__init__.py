@@ -1,0 +1,1 @@
+"""What every room uses: units, files, console, lookup by name, YAML with line numbers."""

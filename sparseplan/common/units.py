@@ -1,0 +1,180 @@
+"""Numbers, sparsities and durations as people write them, in and out: `7B`, `1.5T`, `1e23`, `75%`, `3d12h`."""
+
+import math
+import re
+from collections.abc import Callable
+
+from sparseplan.errors import QuantityError
+
+_FACTORS = {"": 1.0, "k": 1e3, "m": 1e6, "b": 1e9, "g": 1e9, "t": 1e12, "p": 1e15}
+_NUMBER = re.compile(r"([+-]?(?:\d[\d_]*(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?)\s*([kKmMbBgGtTpP]?)", re.ASCII)
+_DURATION = re.compile(r"(?:(\d+(?:\.\d+)?)d)?(?:(\d+(?:\.\d+)?)h)?(?:(\d+(?:\.\d+)?)m(?:in)?)?(?:(\d+(?:\.\d+)?)s)?")
+_SECONDS = (86400.0, 3600.0, 60.0, 1.0)
+
+
+def parse_number(text: str) -> float:
+    """Read a finite number with an optional suffix k, M, B (or G), T, P; case doesn't matter.
+
+    Raises:
+        QuantityError: if the text isn't such a number.
+
+    >>> parse_number("7B"), parse_number("1.5T"), parse_number("1e23"), parse_number("300_000")
+    (7000000000.0, 1500000000000.0, 1e+23, 300000.0)
+    """
+    match = _NUMBER.fullmatch(text.strip()) if len(text) <= 100 else None
+    if match is None:
+        shown = text if len(text) <= 40 else text[:37] + "..."
+        raise QuantityError(f"expected a number such as 7B, 1.5T, 300M or 1e23, found {shown!r}.")
+    value = float(match[1]) * _FACTORS[match[2].lower()]
+    if not math.isfinite(value):
+        raise QuantityError(f"expected a finite number, found {text!r}, which is too large to represent.")
+    return value
+
+
+def parse_positive(text: str) -> float:
+    """Read a number as `parse_number` does and require it to be above zero.
+
+    Raises:
+        QuantityError: if the text isn't a number or isn't positive.
+
+    >>> parse_positive("300M")
+    300000000.0
+    """
+    value = parse_number(text)
+    if value <= 0:
+        raise QuantityError(f"expected a number above 0, found {text!r}.")
+    return value
+
+
+def parse_sparsity(text: str) -> float:
+    """Read a sparsity in [0, 1), as a fraction or in percent.
+
+    Raises:
+        QuantityError: if the text isn't a number or lies outside [0, 1).
+
+    >>> parse_sparsity("0.875"), parse_sparsity("75%")
+    (0.875, 0.75)
+    """
+    percent = text.strip().endswith("%")
+    value = parse_number(text.strip().removesuffix("%")) / (100.0 if percent else 1.0)
+    if not 0.0 <= value < 1.0:
+        hint = f"; for {value:g} percent write {value:g}%" if 1.0 < value < 100.0 and not percent else ""
+        raise QuantityError(
+            f"expected a sparsity in [0, 1), the fraction of weights that are zero, found {text!r}{hint}."
+        )
+    return value
+
+
+def parse_share(text: str) -> float:
+    """Read a share in (0, 1], as a fraction or in percent.
+
+    Raises:
+        QuantityError: if the text isn't a number or lies outside (0, 1].
+
+    >>> parse_share("0.4"), parse_share("100%")
+    (0.4, 1.0)
+    """
+    value = parse_number(text.strip().removesuffix("%")) / (100.0 if text.strip().endswith("%") else 1.0)
+    if not 0.0 < value <= 1.0:
+        raise QuantityError(f"expected a share above 0 and at most 1, as in 0.4 or 40%, found {text!r}.")
+    return value
+
+
+def parse_duration(text: str) -> float:
+    """Read a duration such as `3d12h`, `90m` or `45s`; returns seconds.
+
+    Raises:
+        QuantityError: if the text isn't such a duration.
+
+    >>> parse_duration("3d12h")
+    302400.0
+    """
+    match = _DURATION.fullmatch(text.strip())
+    if match is None or not any(match.groups()):
+        raise QuantityError(f"expected a duration such as 3d12h, 90m or 45s, found {text!r}.")
+    return sum(
+        float(part) * seconds for part, seconds in zip(match.groups(), _SECONDS, strict=True) if part is not None
+    )
+
+
+def format_count(value: float) -> str:
+    """Write a count with three significant digits and a suffix; beyond a quadrillion in powers of ten.
+
+    >>> format_count(7e9), format_count(1.234e12), format_count(450), format_count(1e23)
+    ('7.00B', '1.23T', '450', '1e23')
+    """
+    if not math.isfinite(value):
+        return str(value)
+    rounded = float(f"{value:.3g}")
+    if abs(rounded) < 1e3:
+        return f"{rounded:.3g}"
+    if abs(rounded) >= 1e15:
+        return format_scientific(value)
+    for suffix, factor in (("T", 1e12), ("B", 1e9), ("M", 1e6), ("k", 1e3)):
+        if abs(rounded) >= factor:
+            scaled = rounded / factor
+            digits = 2 - math.floor(math.log10(abs(scaled)))
+            return f"{scaled:.{digits}f}{suffix}"
+    raise AssertionError("unreachable: every size has a suffix")
+
+
+def format_scientific(value: float) -> str:
+    """Write a number as mantissa and power of ten, with at most three digits and no padding.
+
+    >>> format_scientific(1e23), format_scientific(2.346e19)
+    ('1e23', '2.35e19')
+    """
+    if not math.isfinite(value):
+        return str(value)
+    mantissa, exponent = f"{value:.2e}".split("e")
+    return f"{mantissa.rstrip('0').rstrip('.')}e{int(exponent)}"
+
+
+def format_percent(fraction: float) -> str:
+    """Write a fraction in percent with at most one decimal.
+
+    >>> format_percent(0.5), format_percent(0.875)
+    ('50%', '87.5%')
+    """
+    return f"{100 * fraction:.1f}".removesuffix(".0") + "%"
+
+
+def format_sparsity(value: float) -> str:
+    """Write a sparsity in percent, never rounding one below 1 to 100 %.
+
+    >>> format_sparsity(0.875), format_sparsity(0.99996)
+    ('87.5%', '99.996%')
+    """
+    return format_percent(value) if value < 0.9995 else f"{100 * value:.12g}%"
+
+
+def format_duration(seconds: float) -> str:
+    """Write a duration in its two largest units.
+
+    >>> format_duration(302400), format_duration(95), format_duration(0.25)
+    ('3d12h', '1m35s', '0.2s')
+    """
+    if not math.isfinite(seconds):
+        return str(seconds)
+    if seconds < 10:
+        return f"{seconds:.1f}s"
+    rest = round(seconds)
+    parts: list[str] = []
+    for unit, size in zip("dhms", (86400, 3600, 60, 1), strict=True):
+        count, rest = divmod(rest, size)
+        if count or parts:
+            parts.append(f"{count}{unit}" if count else "")
+        if len(parts) == 2:
+            break
+    return "".join(parts)
+
+
+def format_loss(value: float) -> str:
+    """Write a loss with four decimals."""
+    return f"{value:.4f}"
+
+
+def format_bounds(bounds: tuple[float, float], write: Callable[[float], str]) -> str:
+    """Write an interval, or one value where both ends read the same."""
+    low, high = (write(value) for value in bounds)
+    return low if low == high else f"{low} .. {high}"

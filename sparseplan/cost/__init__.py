@@ -1,0 +1,1 @@
+"""What a plan costs: training FLOPs, or a device."""

@@ -1,0 +1,77 @@
+"""The cost of training on a given device: 2:4 from its speed-up, everything else as if zeros were weights.
+
+A 2:4 run is dense until its mask is exactly 2:4, at the end t1 of the ramp, and runs s times faster from there on.
+Against a dense model with the same non-zero parameters, a model smaller by 1 - S,
+
+    c_mul = (t1 + (1 - t1) / s(width)) / (1 - S)
+
+with the width of the model before pruning. What keeps at most two of every four weights is 2:4 to the device and runs
+as fast: 1:4, and 1:8 and 2:8 too, of which no four consecutive weights keep more than two. Unstructured sparsity and
+all other n:m cost 1 / (1 - S): no kernel that these devices have makes use of their zeros in training.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sparseplan.cost.flops import Cost
+from sparseplan.hardware.profile import Curve, Profile, speedup
+from sparseplan.shapes.base import typical_width
+from sparseplan.sparsity.pattern import Pattern
+from sparseplan.sparsity.schedule import Schedule
+
+_DEVICE_KEEPS, _DEVICE_GROUP = 2, 4
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class MeasuredCost(Cost):
+    """A cost in which some sparsities of a pattern run faster after the ramp, by a factor that depends on the width.
+
+    Attributes:
+        accelerated: Those sparsities.
+        after_ramp: 1 - t1, the share of training with the final mask.
+        speedup: Training speed-up of 2:4 by width.
+    """
+
+    accelerated: tuple[float, ...]
+    after_ramp: float
+    speedup: Curve
+
+    @property
+    def depends_on_size(self) -> bool:
+        """Whether the multiplier depends on N."""
+        return self.speedup.widths is not None
+
+    def multiplier(
+        self, S: NDArray[np.float64] | float, N: NDArray[np.float64] | float | None = None
+    ) -> NDArray[np.float64]:
+        """c_mul(S, N) for N non-zero parameters."""
+        S = np.asarray(S, dtype=np.float64)
+        assert N is not None or not self.depends_on_size
+        width = np.ones(()) if N is None else typical_width(np.asarray(N, dtype=np.float64) / (1.0 - S))
+        time = 1.0 + self.after_ramp * (1.0 / self.speedup.at(width) - 1.0)
+        return np.asarray(np.where(np.isin(S, self.accelerated), time, 1.0) / (1.0 - S))
+
+
+def device_cost(profile: Profile, pattern: Pattern, schedule: Schedule) -> Cost:
+    """The cost of a pattern's sparsities on a device, trained with a ramp."""
+    curve, accelerated = speedup(profile, "training"), accelerated_sparsities(pattern)
+    if curve is None or not accelerated:
+        return Cost(name=profile.name, saving=0.0)
+    return MeasuredCost(
+        name=profile.name, saving=0.0, accelerated=accelerated, after_ramp=1.0 - schedule.end, speedup=curve
+    )
+
+
+def accelerated_sparsities(pattern: Pattern) -> tuple[float, ...]:
+    """The sparsities of a pattern whose masks keep at most two of every four weights.
+
+    >>> from sparseplan.sparsity.pattern import parse_pattern
+    >>> [accelerated_sparsities(parse_pattern(word)) for word in ("2:4", "n:4", "n:8", "4:8", "unstructured")]
+    [(0.5,), (0.5, 0.75), (0.75, 0.875), (), ()]
+    """
+    if pattern.group is None or pattern.group % _DEVICE_GROUP:
+        return ()
+    group = pattern.group
+    return tuple(S for S in pattern.sparsities or () if round((1.0 - S) * group) <= _DEVICE_KEEPS)

@@ -1,0 +1,88 @@
+"""Pictures of what was measured on a device."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sparseplan.errors import HardwareError
+from sparseplan.figures.base import new_figure, save_figure
+from sparseplan.hardware.profile import Batch, Curve, MeasuredProfile, Part, Phase, Profile, speedup
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+_SERIES: tuple[tuple[Phase, Batch, str, str, str], ...] = (
+    ("forward", "large", "forward pass", "o", "-"),
+    ("training", "large", "forward and backward", "s", "--"),
+    ("inference", "large", "inference, many tokens", "^", ":"),
+    ("inference", "small", "inference, few tokens", "v", "-."),
+)
+_PANELS: tuple[tuple[Part, str], ...] = (("linear", "one layer"), ("block", "a whole block"))
+_SHIFT = 0.012  # of the width, between series, so that their spreads don't cover each other
+
+
+def measured_speedups(profile: Profile) -> dict[tuple[Part, str], Curve]:
+    """The measured speed-ups by part and label; empty where 2:4 wasn't measured."""
+    if not isinstance(profile, MeasuredProfile):
+        return {}
+    found = {}
+    for part, _ in _PANELS:
+        for phase, batch, label, _, _ in _SERIES:
+            curve = speedup(profile, phase, batch, part=part)
+            if curve is not None:
+                found[part, label] = curve
+    return found
+
+
+def draw_speedups(profile: Profile, path: Path) -> None:
+    """Draw the speed-up of 2:4 over dense against the width, with percentiles 10 and 90.
+
+    Raises:
+        HardwareError: if the profile holds no times of 2:4.
+    """
+    curves = measured_speedups(profile)
+    if not curves:
+        raise HardwareError(f"{profile.name}: expected times of 2:4 to draw, found none; see sparseplan hardware show.")
+    panels = [(part, title) for part, title in _PANELS if any(key[0] == part for key in curves)]
+    figure = new_figure(0.6 + 3.8 * len(panels), 4.2)
+    axes = figure.subplots(1, len(panels), sharey=True, squeeze=False)[0]
+    for panel, (part, title) in zip(axes, panels, strict=True):
+        _fill(panel, curves, part)
+        panel.set_title(title)
+        panel.label_outer()
+    axes[0].set_ylabel("time of dense over time of 2:4")
+    figure.suptitle(f"Speed-up of 2:4, {profile.hardware.device}, {profile.dtype}")
+    save_figure(figure, path)
+
+
+def _fill(axes: "Axes", curves: dict[tuple[Part, str], Curve], part: Part) -> None:
+    from matplotlib.ticker import NullLocator
+
+    axes.set_xscale("log", base=2)
+    axes.axhline(1.0, color="black", linewidth=0.8)
+    widths: set[float] = set()
+    for index, (_, _, label, marker, line) in enumerate(_SERIES):
+        curve = curves.get((part, label))
+        if curve is None or curve.widths is None:
+            continue
+        widths |= set(curve.widths.tolist())
+        spread = [curve.median - curve.low, curve.high - curve.median]
+        shade = f"{0.18 * index:.2f}"
+        axes.errorbar(
+            curve.widths * (1 + _SHIFT * index),
+            curve.median,
+            yerr=spread,
+            label=label,
+            color=shade,
+            marker=marker,
+            linestyle=line,
+            markersize=4.5,
+            linewidth=1.2,
+            capsize=2.5,
+        )
+    ticks = sorted(widths)
+    axes.set_xticks(ticks, [f"{width:g}" for width in ticks], rotation=45)
+    axes.xaxis.set_minor_locator(NullLocator())
+    axes.set_ylim(bottom=0.0)
+    axes.set_xlabel("width of the model")
+    axes.grid(visible=True, axis="y", linewidth=0.4, color="0.85")
+    axes.legend(fontsize=8, loc="best")

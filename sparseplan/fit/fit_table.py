@@ -1,0 +1,106 @@
+"""From a runs table and options to a judged law: the one function behind the command."""
+
+import re
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+
+from sparseplan.errors import FitError
+from sparseplan.fit.answer import FitAnswer, judge
+from sparseplan.fit.bootstrap import DEFAULT_DRAWS, Bootstrap, bootstrap
+from sparseplan.fit.fitting import DEFAULT_STARTS, DenseBase, Fit, fit_law
+from sparseplan.fit.holdout import Split, hold_out
+from sparseplan.fit.law_from_fit import Naming, to_law
+from sparseplan.fit.objective import Objective, Residual
+from sparseplan.laws.file import load_law
+from sparseplan.laws.law import Law, SparseLaw
+from sparseplan.runs.table import Runs, read_runs
+from sparseplan.sparsity.schedule import Schedule
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class FitJob:
+    """What to fit and how; see the options of `sparseplan fit`."""
+
+    runs: Path
+    columns: dict[str, str] = field(default_factory=dict)
+    group: str | None = None
+    residual: Residual = "log"
+    huber_delta: float = 1e-3
+    freeze_dense: str | None = None
+    tie_dense: bool = False
+    draws: int = DEFAULT_DRAWS
+    holdout: Split | None = None
+    starts: int = DEFAULT_STARTS
+    seed: int = 0
+    name: str = "fitted"
+    description: str | None = None
+    data_unit: str | None = None
+    tokens_per_unit: float | None = None
+    schedule: Schedule | None = None
+    date: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class FitResult:
+    """A fit, its draws, the law to write and the answer to print."""
+
+    fit: Fit
+    drawn: Bootstrap | None
+    law: Law
+    answer: FitAnswer
+
+
+def run_fit(job: FitJob) -> FitResult:
+    """Read the runs of a job and fit them.
+
+    Raises:
+        RunsError: if the table is broken.
+        LawError: if the frozen base can't be found.
+        FitError: if the options contradict each other or the table.
+    """
+    return fit_runs(read_runs(job.runs, columns=job.columns, group=job.group), job)
+
+
+def fit_runs(runs: Runs, job: FitJob) -> FitResult:
+    """Fit runs that are already in memory; as `run_fit`."""
+    if not _NAME.fullmatch(job.name):
+        raise FitError(f"--name {job.name}: expected letters, digits, '.', '_' and '-', at most 100, not {job.name!r}.")
+    if job.tie_dense and job.freeze_dense is None:
+        raise FitError("--tie-dense: there is no dense value to keep; give the base with --freeze-dense LAW.")
+    base = None if job.freeze_dense is None else DenseBase(law=load_law(job.freeze_dense), tied=job.tie_dense)
+    objective = Objective(residual=job.residual, huber_delta=job.huber_delta)
+    fit = fit_law(runs, objective=objective, base=base, starts=job.starts, seed=job.seed)
+    drawn = None
+    # Along a direction that the runs leave open draws would only show where the solver happened to stop.
+    if job.draws > 0 and fit.certificate.status == "converged":
+        drawn = bootstrap(fit, job.draws, np.random.default_rng([job.seed, 0]))
+        drawn = drawn if len(drawn.theta) >= 2 else None
+    held = None
+    if job.holdout is not None:
+        held = hold_out(runs, job.holdout, objective=objective, base=base, starts=job.starts, seed=job.seed)
+    naming = _naming(job, runs, base)
+    answer = judge(fit, drawn, schedule=naming.schedule, holdout=held, seed=job.seed)
+    return FitResult(fit=fit, drawn=drawn, law=to_law(fit, drawn, naming), answer=answer)
+
+
+def _naming(job: FitJob, runs: Runs, base: DenseBase | None) -> Naming:
+    law = base.law if base is not None else None
+    if job.data_unit is not None and runs.data_unit is not None and job.data_unit != runs.data_unit:
+        raise FitError(f"--data-unit {job.data_unit}: the table says {runs.data_unit}; leave one of them out.")
+    unit = job.data_unit or runs.data_unit or (law.data_unit if law is not None else "token")
+    schedule = job.schedule or (law.schedule if isinstance(law, SparseLaw) else Schedule())
+    tokens = job.tokens_per_unit or (law.tokens_per_unit if law is not None else 1.0)
+    description = job.description or f"Fitted to {len(runs)} runs of {Path(runs.source).name or 'a table'}."
+    return Naming(
+        name=job.name,
+        description=description,
+        data_unit=unit,
+        tokens_per_unit=tokens,
+        schedule=schedule,
+        date=job.date or datetime.now(UTC).date().isoformat(),
+    )

@@ -1,0 +1,1 @@
+"""Hardware profiles: what they hold, their files, and how they are measured."""

@@ -1,0 +1,1 @@
+"""Measuring a device: what to time, in which process, and what is kept when it is interrupted."""

@@ -1,1 +1,0 @@
-"""What can be done with law files besides planning: check, compare, compose."""

@@ -1,0 +1,132 @@
+"""What `sparseplan fit` prints for people."""
+
+from pathlib import Path
+
+from rich.console import Console
+
+from sparseplan.common.console import open_table, say
+from sparseplan.common.units import format_count, format_sparsity
+from sparseplan.fit.answer import FitAnswer
+from sparseplan.fit.influence import RunNote
+from sparseplan.report.plan import print_caveats
+
+
+def print_fit(console: Console, answer: FitAnswer, *, written: Path | None) -> None:
+    """Print the certificate, the coefficients, errors by level, tests, held-out groups and caveats."""
+    say(console, _headline(answer))
+    say(console, _certificate(answer))
+    say(console)
+    _print_coefficients(console, answer)
+    if answer.free_size_sparsity is not None:
+        interval = answer.free_size_sparsity_interval
+        words = f" ({format_sparsity(interval[0])} .. {format_sparsity(interval[1])})" if interval else ""
+        say(
+            console,
+            f"Best sparsity with the size free, sparse FLOPs: {format_sparsity(answer.free_size_sparsity)}{words}.",
+        )
+    say(console)
+    _print_errors(console, answer)
+    for title, notes in (("Most influential", answer.influential), ("Worst fitted", answer.worst)):
+        for note in notes:
+            say(console, f"{title}: {_note(note)}")
+    if answer.dependence or answer.average_parameters:
+        say(console)
+        _print_tests(console, answer)
+    if answer.holdout is not None:
+        say(console)
+        _print_holdout(console, answer)
+    print_caveats(console, answer.warnings)
+    say(console)
+    target = f"; written to {written}" if written is not None else ""
+    say(console, f"{answer.status}: objective {answer.objective:.6g}{target}", style="bold")
+
+
+def _headline(answer: FitAnswer) -> str:
+    law = {"frantar2023": "the sparse law", "chinchilla": "the dense law"}[answer.form]
+    base = f", dense base {answer.frozen_dense} kept" if answer.frozen_dense else ""
+    delta = "" if answer.huber_delta is None else f" (delta {answer.huber_delta:g})"
+    left = f", {len(answer.left_out)} rows left out" if answer.left_out else ""
+    return (
+        f"{answer.runs}: {law} on {answer.n_runs} runs{left}{base}; {answer.loss}{delta} on {answer.residual} residuals"
+    )
+
+
+def _certificate(answer: FitAnswer) -> str:
+    facts = answer.certificate
+    condition = "infinite" if facts["condition"] is None else f"{facts['condition']:.3g}"
+    return (
+        f"{answer.starts_at_optimum} of {answer.starts} starts reached the lowest minimum, {answer.objective:.8g}; "
+        f"gradient {facts['gradient']:.1e}, condition {condition}"
+    )
+
+
+def _print_coefficients(console: Console, answer: FitAnswer) -> None:
+    headings = ["coefficient", "value"]
+    if answer.intervals is not None:
+        headings.append(f"{100 * answer.level:.0f}% interval")
+    table = open_table(console, *headings)
+    several = len(answer.families) > 1
+    rows = dict(answer.coefficients)
+    if several:
+        sets = {f"{family}.{key}": value for family, values in answer.families.items() for key, value in values.items()}
+        rows = sets | {key: value for key, value in rows.items() if not key.endswith("_S")}
+    if answer.form == "chinchilla":
+        rows = {key: value for key, value in rows.items() if key not in {"a_S", "b_S"}}
+    for key, value in rows.items():
+        cells = [key, f"{value:.4g}"]
+        if answer.intervals is not None:
+            low, high = answer.intervals[key]
+            cells.append(f"{low:.4g} .. {high:.4g}")
+        table.add_row(*cells)
+    console.print(table)
+
+
+def _print_errors(console: Console, answer: FitAnswer) -> None:
+    table = open_table(console, "errors by level", "runs", "mean", "rms")
+    for row in answer.errors:
+        value = format_sparsity(row.value) if row.axis == "S" else format_count(row.value)
+        table.add_row(f"{row.axis} = {value}", str(row.runs), _percent(row.mean), f"{100 * row.rms:.2f}%")
+    console.print(table)
+
+
+def _percent(fraction: float) -> str:
+    return f"{100 * fraction:+.2f}%"
+
+
+def _note(note: RunNote) -> str:
+    place = f"S = {format_sparsity(note.sparsity)}, N = {format_count(note.nonzero_params)}"
+    where = f"{note.run_id} ({place}, D = {format_count(note.data_seen)}, loss {note.loss:.4f})"
+    return f"{where}: error {_percent(note.error)}; without it predictions move by up to {100 * note.shift:.2f}%"
+
+
+def _print_tests(console: Console, answer: FitAnswer) -> None:
+    for one in answer.dependence:
+        low, high = one.interval
+        say(
+            console,
+            f"Does {one.exponent} depend on sparsity? Change from S = 0 to the highest S {one.change:+.3f} "
+            f"({low:+.3f} .. {high:+.3f}), objective {100 * (one.objective_ratio - 1):+.1f}%, p = {one.p_value:.3f}.",
+        )
+    rival = answer.average_parameters
+    if rival is not None:
+        say(
+            console,
+            f"Average-parameter law: objective {rival.objective:.4g}; predicting each run without it errs by "
+            f"{100 * rival.error:.2f}% rms, the sparse law by {100 * rival.law_error:.2f}%; "
+            f"the sparse law is better in {100 * rival.p_law_better:.0f}% of the draws.",
+        )
+
+
+def _print_holdout(console: Console, answer: FitAnswer) -> None:
+    table = open_table(console, "held out", "runs", "fitted", "law rms", "worst", "power law rms", "fit without")
+    for group in answer.holdout or ():
+        table.add_row(
+            group.label,
+            str(group.runs),
+            str(group.fitted),
+            f"{100 * group.law.rms:.2f}%",
+            _percent(group.law.worst),
+            f"{100 * group.baseline.rms:.2f}%",
+            group.status,
+        )
+    console.print(table)

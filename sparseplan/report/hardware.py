@@ -1,0 +1,236 @@
+"""What people read about hardware: profiles, hours and money under a plan, and whether each kind of pattern pays."""
+
+from collections.abc import Sequence
+
+from rich.console import Console
+
+from sparseplan.common.console import open_table, say
+from sparseplan.common.units import format_count, format_percent, format_sparsity
+from sparseplan.hardware.file import ProfileRow
+from sparseplan.hardware.profile import (
+    Curve,
+    DatasheetProfile,
+    MeasuredProfile,
+    Part,
+    Point,
+    Profile,
+    speedup,
+    training_rate,
+    training_utilization,
+)
+from sparseplan.plan.hardware_answer import DeviceUse, FamilyVerdict
+
+_FAMILIES = {"unstructured": "unstructured", "2:4": "2:4", "n:m": "other n:m"}
+
+
+def print_device(console: Console, use: DeviceUse, *, sparse: bool) -> None:
+    """Print the budget in hours, wall-clock time and money, and what a sparse plan saves."""
+    line = f"Budget: {format_count(use.device_hours)} device hours on {use.name}"
+    if use.wall_clock_hours is not None and use.devices is not None:
+        line += f", {format_hours(use.wall_clock_hours)} on {use.devices:g} of them"
+    if use.price is not None:
+        line += f", {format_money(use.price)} in money"
+    rate = f"{format_count(use.flops_per_second)} FLOP/s each"
+    if use.utilization is not None:
+        rate += f", {format_percent(use.utilization)} of the peak ({use.utilization_source})"
+    say(console, f"{line}; {rate}.")
+    if sparse and use.dense_device_hours_for_equal_loss is not None:
+        equal = (
+            f"The plan's loss costs a dense model {format_count(use.dense_device_hours_for_equal_loss)} device hours"
+        )
+        if use.dense_price_for_equal_loss is not None:
+            equal += f", {format_money(use.dense_price_for_equal_loss)}"
+        say(console, f"{equal}.")
+
+
+def format_hours(hours: float) -> str:
+    """Write wall-clock time in the unit that fits.
+
+    >>> format_hours(0.5), format_hours(30.0), format_hours(400.0)
+    ('30 minutes', '30.0 hours', '16.7 days')
+    """
+    if hours < 1.0:
+        return f"{60 * hours:.0f} minutes"
+    return f"{hours:.1f} hours" if hours < 72.0 else f"{hours / 24:.1f} days"
+
+
+def format_money(amount: float) -> str:
+    """Write money without a currency, in whole units from a thousand on.
+
+    >>> format_money(12.5), format_money(1234567.8)
+    ('12.50', '1,234,568')
+    """
+    return f"{amount:,.2f}" if amount < 1000 else f"{amount:,.0f}"
+
+
+def print_verdict(console: Console, device: str, verdict: list[FamilyVerdict]) -> None:
+    """Print whether each kind of pattern pays on a device, what would make it pay, and the memory of the weights."""
+    say(console, f"Does sparsity pay on {device}, under the same givens?")
+    draws = any(each.p_pays is not None for each in verdict)
+    columns = ["", "pays", *(["in draws"] if draws else []), "pattern", "S", "loss gain", "training", "break-even"]
+    table = open_table(console, *columns, "few tokens", "many tokens")
+    for each in verdict:
+        dense = each.sparsity == 0
+        table.add_row(
+            _FAMILIES[each.family],
+            "yes" if each.pays else "no",
+            *([format_percent(each.p_pays)] if each.p_pays is not None else []),
+            "dense" if dense else each.pattern,
+            format_sparsity(each.sparsity),
+            f"{each.loss_gain:+.4f}" if each.loss_gain else "0",
+            _training(each),
+            _break_even(each),
+            _times(each.inference_speedup_small),
+            _times(each.inference_speedup_large),
+        )
+    console.print(table)
+    say(
+        console, "Speed-ups over dense weights: in training after the ramp, the one at which the pattern begins to pay,"
+    )
+    say(console, "and at inference on few and on many tokens at once; 1x where nothing accelerates the pattern.")
+    for each in verdict:
+        if each.memory.inference_compressed is not None and each.memory.training_compressed is not None:
+            before, after = format_bytes(each.memory.training_dense), format_bytes(each.memory.training_compressed)
+            small = format_bytes(each.memory.inference_compressed)
+            say(
+                console,
+                f"Weights of the {each.pattern} model: training {before} dense, {after} with the compressed copy; "
+                f"inference {format_bytes(each.memory.inference_dense)} dense, {small} compressed.",
+            )
+
+
+def _training(each: FamilyVerdict) -> str:
+    speed = each.training_speedup
+    if speed is None:
+        return "1x"
+    if speed.low == speed.high:
+        return _times(speed.median)
+    return f"{speed.median:.2f}x ({speed.low:.2f} .. {speed.high:.2f})"
+
+
+def _break_even(each: FamilyVerdict) -> str:
+    if each.family == "unstructured":
+        return "-"
+    return "no speed" if each.break_even_speedup is None else _times(each.break_even_speedup)
+
+
+def _times(speed: float | None) -> str:
+    """Write a speed-up.
+
+    >>> _times(None), _times(1.2), _times(0.004)
+    ('1x', '1.20x', '0.004x')
+    """
+    if speed is None:
+        return "1x"
+    return f"{speed:.2f}x" if 0.1 <= speed < 1000 else f"{speed:.1g}x"
+
+
+def format_bytes(count: float) -> str:
+    """Write bytes in decimal units.
+
+    >>> format_bytes(1.5e10), format_bytes(42e6)
+    ('15.0 GB', '42.0 MB')
+    """
+    for unit, size in (("TB", 1e12), ("GB", 1e9)):
+        if count >= size:
+            return f"{count / size:.1f} {unit}"
+    return f"{count / 1e6:.1f} MB"
+
+
+def print_profile_rows(console: Console, rows: list[ProfileRow]) -> None:
+    """Print the profiles that are found by name."""
+    table = open_table(console, "name", "kind", "device", "dtype", "peak FLOP/s", text_columns=4)
+    for row in rows:
+        peak = "" if row.peak_flops is None else format_count(row.peak_flops)
+        table.add_row(row.name, row.kind, row.device, row.dtype, peak)
+    console.print(table)
+    for row in rows:
+        if row.problem is not None:
+            say(console, f"! {row.problem}", style="yellow")
+
+
+def print_profile(console: Console, profile: Profile) -> None:
+    """Print a profile: the device, and by width its speed and what 2:4 gains."""
+    say(console, f"{profile.name}: {profile.hardware.device}, {profile.dtype}", style="bold")
+    if isinstance(profile, DatasheetProfile):
+        say(console, f"Datasheet, nothing measured. {profile.source}.")
+        say(
+            console,
+            f"Peak {format_count(profile.peak_flops)} FLOP/s, of which training is assumed to reach "
+            f"{format_percent(profile.utilization)}.",
+        )
+    else:
+        made = [profile.date, f"driver {profile.driver}" if profile.driver else ""]
+        made += [f"{name} {version}" for name, version in profile.versions.items()]
+        say(console, f"Measured {', '.join(part for part in made if part)}.")
+        if profile.two_to_four.backend is None:
+            say(
+                console,
+                f"2:4 can't be accelerated here: {profile.two_to_four.reason or 'the profile gives no reason'}.",
+            )
+        else:
+            say(console, f"2:4 runs on {profile.two_to_four.backend}.")
+    say(console)
+    rate, used, gains = training_rate(profile), training_utilization(profile), _columns(profile)
+    table = open_table(
+        console, "width", "training", *(["of peak"] if used is not None else []), *(name for name, _ in gains)
+    )
+    for width in _measured_widths([rate, *(curve for _, curve in gains)]):
+        speed = _cell_value(rate, width)
+        cells = ["any" if width is None else f"{width:g}", "" if speed is None else f"{format_count(speed)} FLOP/s"]
+        share = _cell_value(used, width)
+        if used is not None:
+            cells.append("" if share is None else format_percent(share))
+        table.add_row(*cells, *(_speedup_cell(curve, width) for _, curve in gains))
+    console.print(table)
+    counted = "; of the peak: with those of attention" if used is not None else ""
+    say(console, f"Training: FLOP/s of dense blocks, 6 a prunable weight and token{counted}.")
+    if gains:
+        spread = ", with percentiles 10 and 90 of the repeats" if isinstance(profile, MeasuredProfile) else ""
+        say(console, f"The rest: how many times faster 2:4 is than dense{spread}.")
+    for fault in sorted({point.note for point in _points(profile) if point.note}):
+        say(console, f"! {fault}", style="yellow")
+
+
+def _points(profile: Profile) -> list[Point]:
+    return profile.points if isinstance(profile, MeasuredProfile) else []
+
+
+def _measured_widths(curves: Sequence[Curve | None]) -> list[float] | list[None]:
+    """Every width of the curves, ascending; one None where they hold at any width."""
+    found = {
+        float(width) for curve in curves if curve is not None and curve.widths is not None for width in curve.widths
+    }
+    return sorted(found) or [None]
+
+
+def _columns(profile: Profile) -> list[tuple[str, Curve]]:
+    """What a profile says of 2:4, by what is timed; a datasheet says the same of layers and blocks."""
+    layer: Part | None = "linear" if isinstance(profile, MeasuredProfile) else None
+    columns = [
+        ("layer forward", speedup(profile, "forward", part=layer)),
+        ("layer training", speedup(profile, "training", part=layer)),
+        ("block training", speedup(profile, "training", part="block")),
+        ("few tokens", speedup(profile, "inference", "small", part=layer)),
+        ("many tokens", speedup(profile, "inference", "large", part=layer)),
+    ]
+    return [(name, curve) for name, curve in columns if curve is not None]
+
+
+def _cell_value(curve: Curve | None, width: float | None) -> float | None:
+    """A curve at a width that it holds; None elsewhere, since a table shows what was measured."""
+    if curve is None:
+        return None
+    if width is None or curve.widths is None:
+        return float(curve.median[0])
+    return float(curve.at(width)) if width in curve.widths else None
+
+
+def _speedup_cell(curve: Curve, width: float | None) -> str:
+    median = _cell_value(curve, width)
+    if median is None:
+        return ""
+    if width is None or curve.widths is None:
+        return f"{median:.2f}x"
+    low, high = curve.spread_at(width).ends
+    return f"{median:.2f}x ({low:.2f} .. {high:.2f})"

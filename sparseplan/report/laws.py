@@ -1,0 +1,220 @@
+"""Laws as people read them: the list, one law, and the difference of two."""
+
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from sparseplan.common.console import open_console, open_table, say
+from sparseplan.common.intervals import bounds
+from sparseplan.common.units import format_bounds, format_count, format_sparsity
+from sparseplan.errors import LawError
+from sparseplan.laws.diff import SHOWN_SPARSITIES, Change, LawDiff
+from sparseplan.laws.file import law_files, read_law
+from sparseplan.laws.forms.frantar2023 import size_multiplier
+from sparseplan.laws.law import Law, SparseLaw, coefficient_draws, coefficients, form
+
+_REGIONS = {
+    "both": "the range both cover",
+    "either": "the ranges of the two, which share none on some axis",
+    "unknown": "what is stated of their ranges (one doesn't say what it covers)",
+}
+FORMULAS = {
+    "frantar2023": "L(S, N, D) = (a_S (1 - S)^b_S + c_S) N^(-b_N) + (a_D / D)^b_D + c",
+    "chinchilla": "L(N, D) = E + A / N^alpha + B / D^beta",
+}
+
+
+def law_rows() -> list[dict[str, Any]]:
+    """One row a law that `--law` finds; a broken file is a row with its error, a hidden one isn't listed."""
+    rows: list[dict[str, Any]] = []
+    seen: set[str] = set()
+    for name, path in law_files():
+        if name in seen:
+            continue
+        seen.add(name)
+        try:
+            law = read_law(path)
+        except LawError as problem:
+            rows.append({"name": name, "path": str(path), "error": str(problem)})
+            continue
+        rows.append(
+            {
+                "name": name,
+                "form": form(law),
+                "patterns": list(law.sparsity) if isinstance(law, SparseLaw) else [],
+                "data_unit": law.data_unit,
+                "nonzero_params": law.range.nonzero_params,
+                "data_seen": law.range.data_seen,
+                "draws": law.draws.count if law.draws is not None else 0,
+                "description": law.description,
+                "path": str(path),
+            }
+        )
+    return rows
+
+
+def print_law_rows(rows: list[dict[str, Any]]) -> None:
+    """Print the list of laws."""
+    console = open_console()
+    table = open_table(console, "law", "patterns", "unit", "N covered", "D covered", "draws", text_columns=3)
+    for row in rows:
+        if "error" in row:
+            table.add_row(row["name"], "broken", "", "", "", "")
+            continue
+        cells = (
+            format_bounds(row[axis], format_count) if row[axis] else "?" for axis in ("nonzero_params", "data_seen")
+        )
+        draws = str(row["draws"]) if row["draws"] else "-"
+        table.add_row(row["name"], ", ".join(row["patterns"]) or "dense only", row["data_unit"], *cells, draws)
+    console.print(table)
+    for row in rows:
+        if "error" in row:
+            say(console, f"! {row['error']}")
+
+
+def size_multipliers(law: SparseLaw, family: str) -> dict[float, float]:
+    """m(S) at 50, 75 and 87.5 % sparsity."""
+    theta = coefficients(law, family)
+    with np.errstate(over="ignore"):
+        return {S: float(size_multiplier(theta, S)) for S in SHOWN_SPARSITIES}
+
+
+def law_facts(law: Law) -> dict[str, Any]:
+    """A law as plain data with its formula, its draws counted rather than written out."""
+    facts: dict[str, Any] = {"formula": FORMULAS[form(law)]} | msgspec.to_builtins(law)
+    if law.draws is not None:
+        facts["draws"] = {"count": law.draws.count, "columns": law.draws.columns, "method": law.draws.method}
+    if isinstance(law, SparseLaw):
+        facts["size_multipliers"] = {
+            family: {str(S): value for S, value in size_multipliers(law, family).items()} for family in law.sparsity
+        }
+    return facts
+
+
+def print_law(law: Law) -> None:
+    """Print one law."""
+    console = open_console()
+    say(console, law.name, style="bold")
+    say(console, law.description)
+    say(console)
+    say(console, FORMULAS[form(law)])
+    table = open_table(console, "coefficient", "unit", "value", "90% of draws", text_columns=2)
+    for name, value, unit in _coefficient_rows(law):
+        table.add_row(name, unit, f"{value:.6g}", _spread(law, name))
+    console.print(table)
+    if isinstance(law, SparseLaw):
+        _print_multipliers(law)
+    _print_range(law)
+    for title, facts in (("fit", law.fit), ("provenance", law.provenance)):
+        for key, value in facts.items():
+            say(console, f"{title} {key}: {value}")
+    if law.draws is not None:
+        say(console, f"draws: {law.draws.count}, {law.draws.method or 'method not stated'}")
+    else:
+        say(console, "draws: none, so answers from this law have no intervals")
+
+
+def _coefficient_rows(law: Law) -> list[tuple[str, float, str]]:
+    unit = law.data_unit
+    if not isinstance(law, SparseLaw):
+        base = law.coefficients
+        return [
+            ("E", base.E, "nats"),
+            ("A", base.A, "nats x parameters^alpha"),
+            ("B", base.B, f"nats x {unit}s^beta"),
+            ("alpha", base.alpha, ""),
+            ("beta", base.beta, ""),
+        ]
+    rows = [
+        ("b_N", law.coefficients.b_N, ""),
+        ("a_D", law.coefficients.a_D, f"{unit}s"),
+        ("b_D", law.coefficients.b_D, ""),
+        ("c", law.coefficients.c, "nats"),
+    ]
+    for family, chosen in law.sparsity.items():
+        numerator = "nats x parameters^b_N"
+        rows += [
+            (f"{family}.a_S", chosen.a_S, numerator),
+            (f"{family}.b_S", chosen.b_S, ""),
+            (f"{family}.c_S", chosen.c_S, numerator),
+        ]
+    return rows
+
+
+def _spread(law: Law, column: str) -> str:
+    if law.draws is None or column not in law.draws.columns:
+        return "-"
+    values = law.draws.table()[:, law.draws.columns.index(column)]
+    return format_bounds(bounds(values), lambda value: f"{value:.4g}")
+
+
+def _print_multipliers(law: SparseLaw) -> None:
+    console = open_console()
+    say(console, "A sparse model is as capable as a dense one of this many times its non-zero parameters:")
+    for family in law.sparsity:
+        draws = coefficient_draws(law, family)
+        parts: list[str] = []
+        for S, value in size_multipliers(law, family).items():
+            spread = "" if draws is None else f" ({format_bounds(bounds(size_multiplier(draws, S)), _multiplier)})"
+            parts.append(f"{_multiplier(value)}x{spread} at {format_sparsity(S)}")
+        say(console, f"  {family}: {', '.join(parts)}")
+
+
+def _multiplier(value: float) -> str:
+    return f"{value:.2f}" if value < 1000 else f"{value:.3g}"
+
+
+def _print_range(law: Law) -> None:
+    console = open_console()
+    covered = law.range
+    parts = [
+        f"S {format_bounds(covered.sparsity, format_sparsity)}" if covered.sparsity else "S unknown",
+        f"N {format_bounds(covered.nonzero_params, format_count)}" if covered.nonzero_params else "N unknown",
+        f"D {format_bounds(covered.data_seen, format_count)} {law.data_unit}s" if covered.data_seen else "D unknown",
+    ]
+    say(console, f"measured over: {', '.join(parts)}")
+    if isinstance(law, SparseLaw):
+        ramp = law.schedule
+        say(
+            console,
+            f"pruned: {ramp.kind} ramp from {format_sparsity(ramp.start)} to {format_sparsity(ramp.end)} of training",
+        )
+    if law.tokens_per_unit != 1:
+        say(console, f"one {law.data_unit} costs {law.tokens_per_unit:g} tokens of compute")
+
+
+def print_diff(difference: LawDiff) -> None:
+    """Print what separates two laws."""
+    console = open_console()
+    table = open_table(console, "", difference.first, difference.second, "change")
+    for change in [*difference.coefficients, *difference.plans]:
+        if change.first is None and change.second is None:
+            continue
+        table.add_row(change.name, _value(change.first), _value(change.second), _change(change))
+    console.print(table)
+    if difference.loss_difference is None or difference.data_seen is None:
+        say(console, "The two laws count different data: their losses can't be compared.")
+        return
+    N, D = (format_bounds(axis, format_count) for axis in (difference.nonzero_params, difference.data_seen))
+    say(console, f"Over {_REGIONS[difference.region]}, N {N}, D {D}:")
+    say(console, f"  loss changes by {_three(difference.loss_difference)} nats (least, median, most)")
+    if difference.sparsity_difference is not None:
+        low, middle, high = (100 * value for value in difference.sparsity_difference)
+        say(console, f"  optimal sparsity at fixed N and C changes by {low:+.1f}, {middle:+.1f}, {high:+.1f} points")
+
+
+def _value(value: float | None) -> str:
+    return "-" if value is None else f"{value:.5g}"
+
+
+def _change(change: Change) -> str:
+    if change.first is None or change.second is None or change.first == change.second:
+        return "" if change.first != change.second else "same"
+    if change.first == 0:
+        return f"{change.second:+.3g}"
+    return f"{100 * (change.second / change.first - 1):+.1f}%"
+
+
+def _three(values: tuple[float, float, float]) -> str:
+    return ", ".join(f"{value:+.4f}" for value in np.asarray(values))

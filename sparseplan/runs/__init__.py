@@ -1,0 +1,1 @@
+"""Runs: their specification before, their records and tables after."""

@@ -1,0 +1,254 @@
+"""The contract between a sweep and a training process: which piece of a run it does, where, and what it reports.
+
+    Segment      the updates that one process makes; `trunks.plan_segments` cuts runs into segments.
+    Job          a segment, where it runs and where its files go: the file that `python -m sparseplan.train` reads.
+    Progress     one JSON line of the progress file.
+    RunRecord    what a finished run reports; TrunkRecord what a shared prefix reports.
+
+All are JSON through `to_json`, `read_job` and `read_result`.
+"""
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import msgspec
+from msgspec import Meta, Struct
+
+from sparseplan.errors import SparseplanError
+from sparseplan.runs.spec import Count, RunSpec
+
+EXIT_OUT_OF_MEMORY = 3
+"""Exit status of a training process that the device had no memory for; 0, 1, 2 and 130 mean what they do elsewhere."""
+
+Steps = Annotated[int, Meta(ge=0)]
+
+
+class Placement(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Where and how a segment runs: it may move a loss in its last digits, and never names a run."""
+
+    device: Annotated[str, Meta(pattern=r"^(cpu|cuda(:\d+)?)$")] = "cpu"
+    threads: Annotated[
+        Count | None, Meta(description="CPU threads; 1 makes a run repeatable bit for bit, None leaves torch's choice.")
+    ] = None
+    execution: Annotated[
+        Literal["auto", "eager", "compile", "graphs"],
+        Meta(description="auto: eager on the CPU; on a GPU CUDA graphs for small models, compiled ones for large."),
+    ] = "auto"
+    accumulate: Annotated[int, Meta(ge=1, description="Pieces that a batch is split into; it must divide it.")] = 1
+    semi_structured: Annotated[
+        Literal["auto", "off"],
+        Meta(description="auto: 2:4 products on tensor cores after the ramp, where right and faster here."),
+    ] = "auto"
+    checkpoint_seconds: Annotated[float, Meta(gt=0, description="Time between rolling checkpoints.")] = 60.0
+    progress_seconds: Annotated[float, Meta(gt=0, description="Time between lines of progress.")] = 1.0
+
+
+class Segment(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The updates from `from_step` to `to_step` that one process makes.
+
+    Attributes:
+        id: Name of the segment: a run's id or a trunk's.
+        run: The run; for a trunk, any run of that trunk (its longest).
+        parent: Segment that left the checkpoint at `from_step`; None starts from scratch.
+        keep: Steps at which a checkpoint is left for children, ascending.
+        finish: Whether the segment ends its run: then it evaluates and writes a RunRecord, else a TrunkRecord.
+    """
+
+    id: str
+    run: RunSpec
+    from_step: Steps
+    to_step: Steps
+    parent: str | None = None
+    keep: tuple[int, ...] = ()
+    finish: bool = True
+
+    def __post_init__(self) -> None:
+        if not self.from_step <= self.to_step <= self.run.steps:
+            raise ValueError(
+                f"expected from_step <= to_step <= {self.run.steps}, found {self.from_step} and {self.to_step}"
+            )
+        if (self.parent is None) != (self.from_step == 0):
+            raise ValueError("expected a parent exactly where from_step is above 0")
+        if self.parent is not None and self.from_step > self.run.branch_step:
+            raise ValueError(
+                f"expected to branch at step {self.run.branch_step} or before, found from_step {self.from_step}"
+            )
+        if self.finish and (self.to_step != self.run.steps or self.id != self.run.run_id):
+            raise ValueError("expected a segment that finishes its run to end at its last step and bear its run id")
+        if not self.finish and (self.to_step > self.run.branch_step or self.id != self.run.trunk_id):
+            raise ValueError("expected a trunk to end at its run's branch step and bear its trunk id")
+        if any(not self.from_step < step <= self.to_step for step in self.keep):
+            raise ValueError(f"expected checkpoints within ({self.from_step}, {self.to_step}], found {self.keep}")
+
+    @property
+    def tokens(self) -> int:
+        """Tokens that the segment trains on."""
+        return (self.to_step - self.from_step) * self.run.tokens_per_step
+
+    @property
+    def train_flops(self) -> float:
+        """The part of the run's training FLOPs that this segment does."""
+        return 6.0 * self.run.tokens_per_step * self.run.weight_steps(self.from_step, self.to_step)
+
+
+class Job(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What `python -m sparseplan.train JOB.json` reads.
+
+    Attributes:
+        segment: What to train.
+        placement: Where and how.
+        checkpoints: Folder of `kept_checkpoint` and `rolling_checkpoint` files.
+        result: File of the record, written once, whole or not at all.
+        progress: File to append lines of `Progress` to; None for standard output.
+    """
+
+    segment: Segment
+    checkpoints: str
+    result: str
+    progress: str | None = None
+    placement: Placement = Placement()
+    format: Literal["sparseplan-job/1"] = "sparseplan-job/1"
+
+
+class Progress(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One line of progress; `step` counts from the start of the run, so a trunk's steps are included."""
+
+    event: Literal["start", "step", "checkpoint", "note", "done"]
+    segment: str
+    step: int
+    steps: int
+    loss: float | None = None
+    tokens_per_second: float | None = None
+    seconds: float | None = None
+    note: str | None = None
+
+
+class RunRecord(Struct, frozen=True, kw_only=True, tag_field="format", tag="sparseplan-run/1"):
+    """What a finished run reports: the row of the runs table, and how it came to be.
+
+    Attributes:
+        run_id: Identity of the run's specification.
+        sparsity, pattern, nonzero_params, dense_params: As the trained weights were counted.
+        data_seen: Tokens seen over the whole run, trunk included, repeats counted.
+        data_unit: byte or token.
+        epochs: Passes over the training data.
+        train_flops: Sparse FLOPs of the whole run, see `RunSpec.train_flops`.
+        loss: Validation loss in nats a token; None when diverged.
+        bits_per_byte: The same in bits a byte of text; None when diverged or where unknown.
+        diverged, reason: Whether training left the finite, and how.
+        seed: Of initialisation and data order.
+        trunk: The trunk it branched from, and at which step; None and 0 when trained alone.
+        segment_seconds: Wall time of this run's own segment, all attempts together; the trunk reports its own.
+        tokens_per_second: Of the segment's training steps; None where it had none.
+        device, versions: Where it ran; python, torch and sparseplan versions, CUDA where used.
+        semi_structured: Whether 2:4 products ran on tensor cores.
+        semi_structured_reason: Why, or why not; None where the pattern has no such products.
+        execution: eager, compile or graphs.
+    """
+
+    run_id: str
+    sparsity: float
+    pattern: str
+    nonzero_params: int
+    dense_params: int
+    data_seen: int
+    data_unit: str
+    epochs: float
+    train_flops: float
+    loss: float | None
+    bits_per_byte: float | None
+    diverged: bool
+    seed: int
+    segment_seconds: float
+    device: str
+    reason: str | None = None
+    trunk: str | None = None
+    trunk_step: int = 0
+    tokens_per_second: float | None = None
+    semi_structured: bool = False
+    semi_structured_reason: str | None = None
+    execution: str = "eager"
+    versions: dict[str, str] = {}
+
+
+class TrunkRecord(Struct, frozen=True, kw_only=True, tag_field="format", tag="sparseplan-trunk/1"):
+    """What a finished trunk reports; a diverged one has left only the checkpoints before `step`."""
+
+    trunk_id: str
+    step: int
+    diverged: bool
+    segment_seconds: float
+    device: str
+    reason: str | None = None
+    tokens_per_second: float | None = None
+    execution: str = "eager"
+    versions: dict[str, str] = {}
+
+
+Record = RunRecord | TrunkRecord
+
+
+def diverged_record(run: RunSpec, *, reason: str, device: str, seconds: float = 0.0) -> RunRecord:
+    """The record of a run that has no loss: it or its trunk diverged."""
+    return RunRecord(
+        run_id=run.run_id,
+        sparsity=run.pruning.sparsity,
+        pattern=run.pruning.pattern,
+        nonzero_params=run.nonzero_params,
+        dense_params=run.shape.dense_params,
+        data_seen=run.data_seen,
+        data_unit=run.data.unit,
+        epochs=run.epochs,
+        train_flops=run.train_flops,
+        loss=None,
+        bits_per_byte=None,
+        diverged=True,
+        reason=reason,
+        seed=run.seed,
+        segment_seconds=seconds,
+        device=device,
+    )
+
+
+def kept_checkpoint(folder: Path | str, segment_id: str, step: int) -> Path:
+    """Where a segment leaves the checkpoint at `step` for its children."""
+    return Path(folder) / f"{segment_id}-{step:08d}.pt"
+
+
+def rolling_checkpoint(folder: Path | str, segment_id: str) -> Path:
+    """Where a segment saves itself, to go on after being killed; gone when it has finished."""
+    return Path(folder) / f"{segment_id}-rolling.pt"
+
+
+def to_json(message: Struct) -> bytes:
+    """Any struct of this module as indented JSON with a final newline."""
+    return msgspec.json.format(msgspec.json.encode(message), indent=2) + b"\n"
+
+
+def read_job(path: Path) -> Job:
+    """Read a job file.
+
+    Raises:
+        SparseplanError: if it can't be read or isn't a valid job.
+    """
+    job: Job = _read(path, Job, "job")
+    return job
+
+
+def read_result(path: Path) -> Record:
+    """Read the record that a segment wrote.
+
+    Raises:
+        SparseplanError: if it can't be read or isn't a valid record.
+    """
+    record: Record = _read(path, RunRecord | TrunkRecord, "result")
+    return record
+
+
+def _read(path: Path, into: Any, kind: str) -> Any:
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=into)
+    except OSError as problem:
+        raise SparseplanError(f"{path}: can't read this {kind} file: {problem.strerror or problem}.") from None
+    except (msgspec.DecodeError, UnicodeDecodeError) as problem:
+        raise SparseplanError(f"{path}: expected a {kind} file, found: {problem}.") from None

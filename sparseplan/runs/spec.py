@@ -1,0 +1,271 @@
+"""One training, specified: everything that determines its loss, and the identity that follows from it.
+
+Steps are counted from 0; "at step k" means after k optimizer updates. How a process is told to train it, and what it
+reports, is in `job`.
+"""
+
+import hashlib
+import math
+from itertools import pairwise
+from typing import Annotated, Any, Literal
+
+import msgspec
+from msgspec import Meta, Struct
+
+from sparseplan.shapes.base import pruned_weights
+from sparseplan.shapes.gpt import Shape
+from sparseplan.sparsity.pattern import Pattern, parse_pattern
+from sparseplan.sparsity.schedule import Schedule
+
+TRAINING_VERSION = 2
+"""Part of every identity: raised when the training code changes what a specification's loss comes out as."""
+
+Positive = Annotated[float, Meta(gt=0)]
+Fraction = Annotated[float, Meta(ge=0, lt=1)]
+Count = Annotated[int, Meta(ge=1)]
+Dtype = Literal["uint8", "uint16", "uint32"]
+
+
+class Split(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A stretch of a token file, raw little-endian or `.npy`: `tokens` of them from `start` on."""
+
+    path: Annotated[str, Meta(description="The file; it isn't part of a run's identity.")]
+    sha256: Annotated[str, Meta(pattern="^[0-9a-f]{64}$", description="Hash of the whole file, checked at the start.")]
+    tokens: Count
+    start: Annotated[int, Meta(ge=0)] = 0
+
+
+class DataSpec(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The tokens that a run sees."""
+
+    train: Split
+    valid: Split
+    dtype: Dtype = "uint16"
+    unit: Annotated[Literal["byte", "token"], Meta(description="What one entry of the files is; D counts these.")] = (
+        "token"
+    )
+    bytes_per_token: Annotated[
+        Positive | None, Meta(description="Mean bytes of text behind a token of `valid`; None where unknown.")
+    ] = None
+    max_epochs: Annotated[Positive, Meta(description="How often a run may see the training data; more is refused.")] = (
+        1.0
+    )
+
+
+class AdamW(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="name", tag="adamw"):
+    """AdamW; the learning rate holds at `base_width` and falls as 1/width for the weights of the blocks and the head.
+
+    Source: Loshchilov & Hutter 2019, arXiv:1711.05101; the width rule: Yang et al. 2022, arXiv:2203.03466, table 8.
+    """
+
+    learning_rate: Positive = 1e-2
+    base_width: Count = 64
+    beta1: Fraction = 0.9
+    beta2: Fraction = 0.95
+    epsilon: Positive = 1e-8
+    weight_decay: Annotated[float, Meta(ge=0, description="Decoupled, on matrices, times the learning rate.")] = 0.1
+
+
+class Adafactor(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="name", tag="adafactor"):
+    """Adafactor without momentum; its steps are relative to the RMS of a weight, taken over the non-zero weights.
+
+    Source: Shazeer & Stern 2018, arXiv:1804.04235; the sparsity-aware RMS: Frantar et al. 2023, arXiv:2309.08520.
+    """
+
+    learning_rate: Annotated[Positive, Meta(description="Relative step at the peak of the schedule.")] = 5e-2
+    clip_threshold: Positive = 1.0
+    decay: Annotated[float, Meta(gt=0, le=1, description="beta2 at step t is 1 - t^-decay.")] = 0.8
+    epsilon1: Annotated[Positive, Meta(description="Added to squared gradients.")] = 1e-30
+    epsilon2: Annotated[Positive, Meta(description="Smallest RMS that a step is relative to.")] = 1e-3
+
+
+Optimizer = AdamW | Adafactor
+
+
+class LearningRate(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The learning rate over training, as a factor of the optimizer's `learning_rate`.
+
+    Up linearly over `warmup` steps; then constant, or down with the inverse square root of the step; and over the last
+    share `cooldown` of training linearly to zero. Only the cooldown depends on a run's length: before it, runs of all
+    lengths train alike and can share a trunk.
+    """
+
+    kind: Literal["constant", "inverse-sqrt"] = "constant"
+    warmup: Annotated[int, Meta(ge=1, description="Steps, the same for every length.")] = 100
+    cooldown: Annotated[float, Meta(ge=0, le=1, description="Share of training.")] = 0.2
+
+    def cooldown_start(self, steps: int) -> int:
+        """The step from which a run of `steps` trains at a lower rate than a longer one does."""
+        return steps - round(self.cooldown * steps)
+
+    def factor(self, step: int, steps: int) -> float:
+        """The factor for the update that takes a run of `steps` from `step` to `step + 1`.
+
+        >>> rate = LearningRate(warmup=10, cooldown=0.2)
+        >>> [rate.factor(step, 100) for step in (0, 9, 50, 80, 90, 99)]
+        [0.1, 1.0, 1.0, 1.0, 0.5, 0.05]
+        """
+        rate = min(1.0, (step + 1) / self.warmup)
+        if self.kind == "inverse-sqrt" and step >= self.warmup:
+            rate = math.sqrt(self.warmup / (step + 1))
+        start = self.cooldown_start(steps)
+        return rate if step < start else rate * ((steps - step) / (steps - start))
+
+
+class Pruning(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Gradual magnitude pruning, every matrix alike, along a ramp of `updates` equal pieces; a zero stays zero."""
+
+    sparsity: Annotated[float, Meta(ge=0, lt=1, description="Final share of prunable weights that are zero.")] = 0.0
+    pattern: Annotated[str, Meta(description="unstructured, or n:m along the input dimension.")] = "unstructured"
+    schedule: Schedule = Schedule()
+    updates: Annotated[int, Meta(ge=1, description="How often the masks shrink on the ramp.")] = 64
+
+    def __post_init__(self) -> None:
+        made = self.parsed.sparsity
+        if self.parsed.group is not None and (made is None or not math.isclose(made, self.sparsity, abs_tol=1e-12)):
+            raise ValueError(
+                f"expected the sparsity that the pattern {self.pattern} makes"
+                f"{'' if made is None else f', {made:g}'}, found {self.sparsity:g}"
+            )
+
+    @property
+    def parsed(self) -> Pattern:
+        """The pattern, read."""
+        return parse_pattern(self.pattern)
+
+    def ramp(self, steps: int) -> tuple[tuple[int, float], ...]:
+        """The mask updates of a run of `steps`: at each step the sparsity that holds from there on; () for dense.
+
+        Piece k of K ends at S(k / K), and the masks that it ends with come in force at its end.
+
+        >>> Pruning(sparsity=0.5, updates=2).ramp(100)
+        ((50, 0.4375), (75, 0.5))
+        """
+        if self.sparsity == 0:
+            return ()
+        first, last = round(self.schedule.start * steps), round(self.schedule.end * steps)
+        if first == last:
+            return ((last, self.sparsity),)
+        pieces = min(self.updates, last - first)
+        width = self.schedule.end - self.schedule.start
+        return tuple(
+            (
+                first + round((last - first) * k / pieces),
+                self.sparsity
+                if k == pieces
+                else float(self.schedule.sparsity(self.sparsity, self.schedule.start + width * k / pieces)),
+            )
+            for k in range(1, pieces + 1)
+        )
+
+    def sparsity_at(self, step: int, steps: int) -> float:
+        """The sparsity in force for the update from `step` on."""
+        return max((sparsity for at, sparsity in self.ramp(steps) if at <= step), default=0.0)
+
+
+class RunSpec(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One training, from scratch to its loss: all that determines its numbers, and nothing else but file paths."""
+
+    shape: Shape
+    data: DataSpec
+    batch: Annotated[int, Meta(ge=1, description="Sequences of a step.")]
+    steps: Annotated[int, Meta(ge=1, description="Optimizer updates of the whole run.")]
+    optimizer: Optimizer = AdamW()
+    learning_rate: LearningRate = LearningRate()
+    pruning: Pruning = Pruning()
+    clip_norm: Annotated[float, Meta(ge=0, description="Largest norm of all gradients together; 0 for none.")] = 1.0
+    dtype: Annotated[
+        Literal["float32", "bfloat16"], Meta(description="Of the matrix products; weights stay float32.")
+    ] = "float32"
+    seed: Annotated[int, Meta(ge=0, lt=2**32)] = 0
+    evaluation_sequences: Annotated[
+        int, Meta(ge=1, description="Sequences of the validation loss, spread over `valid`; all where fewer.")
+    ] = 256
+
+    def __post_init__(self) -> None:
+        group = self.pruning.parsed.group
+        for matrix in self.shape.matrices:
+            if group is not None and matrix.inputs % group:
+                raise ValueError(
+                    f"expected a width that {group} divides, as the pattern {self.pruning.pattern} needs, "
+                    f"found {matrix.inputs} inputs of {matrix.name}"
+                )
+        if self.epochs > self.data.max_epochs:
+            raise ValueError(
+                f"expected at most {self.data.max_epochs:g} passes over the training data, found {self.epochs:.3g}: "
+                f"{self.data_seen} {self.data.unit}s seen of {self.data.train.tokens}; "
+                "train shorter, bring more data, or raise max_epochs"
+            )
+
+    @property
+    def tokens_per_step(self) -> int:
+        """Tokens that one update sees."""
+        return self.batch * self.shape.tokens_per_sequence
+
+    @property
+    def data_seen(self) -> int:
+        """Tokens of the whole run, repeats counted: the law's D."""
+        return self.steps * self.tokens_per_step
+
+    @property
+    def epochs(self) -> float:
+        """Passes over the training data."""
+        return self.data_seen / self.data.train.tokens
+
+    @property
+    def nonzero_params(self) -> int:
+        """Prunable weights left at the end: the law's N."""
+        return self.shape.nonzero_params(self.pruning.sparsity)
+
+    @property
+    def train_flops(self) -> float:
+        """6 x the weights in force x tokens, summed over training: the law's C with sparse FLOPs."""
+        return 6.0 * self.tokens_per_step * self.weight_steps(0, self.steps)
+
+    def weight_steps(self, from_step: int, to_step: int) -> float:
+        """Weights in force, summed over the updates from `from_step` to `to_step`."""
+        numels = [matrix.numel for matrix in self.shape.matrices]
+        moments = ((0, 0.0), *self.pruning.ramp(self.steps), (self.steps, self.pruning.sparsity))
+        total = 0.0
+        for (at, sparsity), (until, _) in pairwise(moments):
+            updates = max(0, min(until, to_step) - max(at, from_step))
+            total += updates * sum(numel - pruned_weights(numel, sparsity) for numel in numels)
+        return total
+
+    @property
+    def run_id(self) -> str:
+        """Identity: a hash of what determines the numbers, so not of paths; 16 hex digits."""
+        return _digest(self._determinants())
+
+    @property
+    def branch_step(self) -> int:
+        """The last step until which this run is the dense, uncooled prefix that other runs share."""
+        first_cut = round(self.pruning.schedule.start * self.steps) if self.pruning.sparsity else self.steps
+        return min(first_cut, self.learning_rate.cooldown_start(self.steps))
+
+    @property
+    def trunk_id(self) -> str:
+        """Identity of the shared prefix: runs with one trunk id train alike until each one's `branch_step`."""
+        facts = self._determinants()
+        for later in ("steps", "pruning", "evaluation_sequences"):
+            del facts[later]
+        del facts["learning_rate"]["cooldown"]
+        del facts["data"]["valid"]
+        return "trunk-" + _digest(facts)
+
+    def _determinants(self) -> dict[str, Any]:
+        """Everything that determines the loss, as plain data."""
+        facts: dict[str, Any] = {"training": TRAINING_VERSION, **msgspec.to_builtins(self)}
+        for split in ("train", "valid"):
+            del facts["data"][split]["path"]
+        for aside in ("max_epochs", "bytes_per_token", "unit"):
+            del facts["data"][aside]
+        if self.pruning.sparsity == 0:
+            del facts["pruning"]
+            facts["pruning"] = None
+        return facts
+
+
+def _digest(facts: dict[str, Any]) -> str:
+    text = msgspec.json.encode(facts, order="deterministic")
+    return hashlib.sha256(text).hexdigest()[:16]

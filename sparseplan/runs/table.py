@@ -1,0 +1,325 @@
+"""Runs tables: finished training runs as columns of numbers, checked row by row.
+
+Needed columns: `sparsity`, `nonzero_params`, `data_seen`, `loss`. `nonzero_params` may instead follow from
+`dense_params`, and `sparsity` from an n:m `pattern`. Also read where present: `pattern`, `run_id`, `seed`, `data_unit`,
+`diverged`, and `group` or `trunk`, which name the runs that share a part of their training. Numbers may carry
+units (`7B`, `75%`).
+"""
+
+import csv
+import io
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sparseplan.common.files import write_text
+from sparseplan.common.units import parse_positive, parse_sparsity
+from sparseplan.errors import PatternError, QuantityError, RunsError, nearest
+from sparseplan.runs.reader import Row, Table, read_table
+from sparseplan.sparsity.pattern import Pattern, parse_pattern
+
+Array = NDArray[np.float64]
+NEEDED = ("sparsity", "nonzero_params", "data_seen", "loss")
+GROUPS = ("group", "trunk")
+KNOWN = (*NEEDED, "pattern", "dense_params", "data_unit", "train_flops", "seed", "run_id", "diverged", *GROUPS)
+MAX_NAMED_ROWS = 20
+COUNT_TOLERANCE = 0.02  # rounding to whole n:m groups moves a count by less
+_MISSING_WORDS = {"", "nan", "none", "null", "na", "n/a", "inf", "-inf", "+inf", "infinity", "-infinity", "diverged"}
+_TRUE_WORDS = {"true", "1", "1.0", "yes", "y"}
+_FALSE_WORDS = {"false", "0", "0.0", "no", "n", "", "none", "null", "nan"}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LeftOut:
+    """A row that a rule leaves out of the table: where it is, and which rule."""
+
+    where: str
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Runs:
+    """Finished runs as columns; every array has shape (n,).
+
+    Attributes:
+        sparsity: S in [0, 1).
+        nonzero_params: N, prunable weights left at the end, > 0.
+        data_seen: D in `data_unit`, repeats counted, > 0.
+        loss: validation loss in nats, > 0.
+        family: pattern family of each run, `unstructured`, `n:4`, ...; meaningless where S = 0.
+        run_id: a name for each run, its place in the file where the table has none.
+        group: number of the run's group, equal for runs that share a trunk or seed; None where all are separate.
+        data_unit: what D counts; None where the table doesn't say.
+        left_out: rows that rules left out.
+        source: the file, and `sha256` its hash; both empty for runs that were made in memory.
+    """
+
+    sparsity: Array
+    nonzero_params: Array
+    data_seen: Array
+    loss: Array
+    family: tuple[str, ...]
+    run_id: tuple[str, ...]
+    group: NDArray[np.int64] | None = None
+    data_unit: str | None = None
+    left_out: tuple[LeftOut, ...] = ()
+    source: str = ""
+    sha256: str = ""
+
+    def __len__(self) -> int:
+        return len(self.loss)
+
+    def take(self, rows: NDArray[Any]) -> "Runs":
+        """The chosen runs, by index or mask, in that order."""
+        index = np.arange(len(self))[rows]
+        return Runs(
+            sparsity=self.sparsity[index],
+            nonzero_params=self.nonzero_params[index],
+            data_seen=self.data_seen[index],
+            loss=self.loss[index],
+            family=tuple(self.family[i] for i in index),
+            run_id=tuple(self.run_id[i] for i in index),
+            group=None if self.group is None else self.group[index],
+            data_unit=self.data_unit,
+            left_out=self.left_out,
+            source=self.source,
+            sha256=self.sha256,
+        )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RunRow:
+    """One finished run, to be written; None where unknown. The fields are the columns."""
+
+    run_id: str
+    pattern: str
+    sparsity: float
+    nonzero_params: float
+    dense_params: float | None = None
+    data_seen: float
+    data_unit: str
+    train_flops: float | None = None
+    seed: int | None = None
+    trunk: str | None = None
+    diverged: bool = False
+    loss: float | None
+    extra: tuple[tuple[str, float | str | None], ...] = ()
+
+
+def write_runs(rows: Iterable[RunRow], path: Path) -> None:
+    """Write a runs table as CSV, whole or not at all; further columns come from each row's `extra`, an empty cell where
+    a row lacks one. Rows keep their order.
+    """
+    kept = list(rows)
+    own = [field.name for field in fields(RunRow) if field.name != "extra"]
+    further = list(dict.fromkeys(name for row in kept for name, _ in row.extra))
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow([*own, *further])
+    for row in kept:
+        extra = dict(row.extra)
+        writer.writerow([_cell(getattr(row, name)) for name in own] + [_cell(extra.get(name)) for name in further])
+    write_text(path, out.getvalue())
+
+
+def _cell(value: object) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return str(value).lower()
+    return f"{value:.15g}" if isinstance(value, float) else str(value)
+
+
+def read_runs(path: Path, *, columns: Mapping[str, str] | None = None, group: str | None = None) -> Runs:
+    """Read and check a runs table.
+
+    Args:
+        path: a .csv, .tsv, .jsonl, .json or .parquet file.
+        columns: our column names to the file's: `{"nonzero_params": "N"}`.
+        group: the file's column that names the runs that share a trunk or seed; by default `group`, else `trunk`,
+            where there is one.
+
+    Raises:
+        RunsError: naming every bad row by file and line.
+    """
+    table = read_table(path)
+    names = _column_names(table, dict(columns or {}), group)
+    parsed, left_out, bad = [], [], []
+    seen: dict[tuple[Any, ...], str] = {}
+    by_id: dict[str, str] = {}
+    for row in table.rows:
+        try:
+            run = _parse_row(row, names)
+        except (QuantityError, PatternError, RunsError) as problem:
+            bad.append(f"{row.where}: {problem}")
+            continue
+        if isinstance(run, LeftOut):
+            left_out.append(run)
+            continue
+        key = (run.sparsity, run.family, run.nonzero_params, run.data_seen, run.loss, run.run_id, run.seed)
+        if key in seen:
+            left_out.append(LeftOut(where=row.where, reason=f"the same run as {seen[key]}"))
+            continue
+        if run.run_id is not None and run.run_id in by_id:
+            bad.append(f"{row.where}: expected each run_id once, found {run.run_id!r} again with other values.")
+            continue
+        seen[key] = row.where
+        if run.run_id is not None:
+            by_id[run.run_id] = row.where
+        parsed.append(run)
+    units = sorted({run.data_unit for run in parsed if run.data_unit})
+    if len(units) > 1:
+        bad.append(f"{table.source}: expected one data_unit for all runs, found {', '.join(units)}.")
+    if bad:
+        more = f"\n... and {len(bad) - MAX_NAMED_ROWS} more bad rows." if len(bad) > MAX_NAMED_ROWS else ""
+        raise RunsError("\n".join(bad[:MAX_NAMED_ROWS]) + more)
+    if not parsed:
+        raise RunsError(f"{table.source}: no run is left: {left_out[0].where}: {left_out[0].reason}.")
+    return Runs(
+        sparsity=np.array([run.sparsity for run in parsed]),
+        nonzero_params=np.array([run.nonzero_params for run in parsed]),
+        data_seen=np.array([run.data_seen for run in parsed]),
+        loss=np.array([run.loss for run in parsed]),
+        family=tuple(run.family for run in parsed),
+        run_id=tuple(run.run_id or run.where for run in parsed),
+        group=_group_numbers([run.group for run in parsed]),
+        data_unit=units[0] if units else None,
+        left_out=tuple(left_out),
+        source=table.source,
+        sha256=table.sha256,
+    )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Run:
+    where: str
+    sparsity: float
+    nonzero_params: float
+    data_seen: float
+    loss: float
+    family: str
+    run_id: str | None
+    seed: str | None
+    group: str | None
+    data_unit: str | None
+
+
+def _column_names(table: Table, columns: dict[str, str], group: str | None) -> dict[str, str]:
+    """Our name to the file's, for every column that is there."""
+    for ours, theirs in columns.items():
+        if ours not in KNOWN:
+            raise RunsError(f"--column {ours}={theirs}: expected one of {', '.join(KNOWN)}{nearest(ours, KNOWN)}.")
+        if theirs not in table.columns:
+            raise RunsError(
+                f"{table.source}: --column {ours}={theirs}: there is no column {theirs!r}"
+                f"{nearest(theirs, table.columns)}; the file has {', '.join(table.columns)}."
+            )
+    if group is not None:
+        if group not in table.columns:
+            known = ", ".join(table.columns)
+            raise RunsError(f"{table.source}: --group {group}: there is no such column; the file has {known}.")
+        columns = columns | {"group": group}
+    names = {name: name for name in KNOWN if name in table.columns} | columns
+    missing = [name for name in NEEDED if name not in names]
+    if "nonzero_params" in missing and "dense_params" in names:
+        missing.remove("nonzero_params")
+    if "sparsity" in missing and "pattern" in names:
+        missing.remove("sparsity")
+    if missing:
+        raise RunsError(
+            f"{table.source}: the columns {', '.join(missing)} are missing; the file has {', '.join(table.columns)}. "
+            f"Map other names: --column {missing[0]}={table.columns[0]}"
+        )
+    return names
+
+
+def _parse_row(row: Row, names: dict[str, str]) -> "_Run | LeftOut":
+    cells = {name: _word(row.cells.get(theirs)) for name, theirs in names.items()}
+    if _truth(cells.get("diverged", "")):
+        return LeftOut(where=row.where, reason="marked as diverged")
+    if cells["loss"].lower() in _MISSING_WORDS:
+        return LeftOut(where=row.where, reason=f"no finite loss ({cells['loss'] or 'empty'})")
+    pattern = _pattern(cells.get("pattern", ""))
+    sparsity = _sparsity(cells.get("sparsity", ""), pattern)
+    group = next((cells[name] for name in GROUPS if cells.get(name)), None)
+    return _Run(
+        where=row.where,
+        sparsity=sparsity,
+        nonzero_params=_nonzero_params(cells, sparsity),
+        data_seen=_positive("data_seen", cells["data_seen"]),
+        loss=_positive("loss", cells["loss"]),
+        family=pattern.family if pattern is not None else "unstructured",
+        run_id=cells.get("run_id") or None,
+        seed=cells.get("seed") or None,
+        group=group,
+        data_unit=cells.get("data_unit") or None,
+    )
+
+
+def _word(value: Any) -> str:
+    return "" if value is None else (repr(value) if isinstance(value, float) else str(value)).strip()
+
+
+def _truth(word: str) -> bool:
+    if word.lower() in _TRUE_WORDS:
+        return True
+    if word.lower() in _FALSE_WORDS:
+        return False
+    raise RunsError(f"diverged: expected true or false, found {word!r}.")
+
+
+def _positive(name: str, word: str) -> float:
+    try:
+        return parse_positive(word)
+    except QuantityError as problem:
+        raise QuantityError(f"{name}: {problem}") from None
+
+
+def _pattern(word: str) -> Pattern | None:
+    if word.lower() in {"", "dense", "none"}:
+        return None
+    try:
+        return parse_pattern(word)
+    except PatternError as problem:
+        raise PatternError(f"pattern: {problem}") from None
+
+
+def _sparsity(word: str, pattern: Pattern | None) -> float:
+    made = pattern.sparsity if pattern is not None else None
+    if not word and made is not None:
+        return made
+    try:
+        sparsity = parse_sparsity(word)
+    except QuantityError as problem:
+        raise QuantityError(f"sparsity: {problem}") from None
+    if made is not None and sparsity > 0 and not math.isclose(sparsity, made, abs_tol=COUNT_TOLERANCE):
+        raise RunsError(f"sparsity: expected {made:g}, which the pattern {pattern} makes, found {word}.")
+    return sparsity
+
+
+def _nonzero_params(cells: dict[str, str], sparsity: float) -> float:
+    if not cells.get("dense_params"):
+        return _positive("nonzero_params", cells.get("nonzero_params", ""))
+    dense = _positive("dense_params", cells["dense_params"])
+    if not cells.get("nonzero_params"):
+        return dense * (1.0 - sparsity)
+    nonzero = _positive("nonzero_params", cells["nonzero_params"])
+    expected = dense * (1.0 - sparsity)
+    if not math.isclose(nonzero, expected, rel_tol=COUNT_TOLERANCE):
+        raise RunsError(
+            f"nonzero_params: expected about {expected:.6g}, which is dense_params x (1 - sparsity), "
+            f"found {nonzero:.6g}. The law's N counts the weights that are left."
+        )
+    return nonzero
+
+
+def _group_numbers(groups: list[str | None]) -> NDArray[np.int64] | None:
+    """Number the groups; a run without one is a group of its own; None where no two runs share one."""
+    labels = [("run", str(i)) if name is None else ("group", name) for i, name in enumerate(groups)]
+    numbers = {label: i for i, label in enumerate(dict.fromkeys(labels))}
+    return None if len(numbers) == len(labels) else np.array([numbers[label] for label in labels], dtype=np.int64)

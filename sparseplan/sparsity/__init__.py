@@ -1,0 +1,1 @@
+"""What is pruned and when: patterns and ramps."""

@@ -1,0 +1,1 @@
+"""What starts workers, one place to run them a file."""

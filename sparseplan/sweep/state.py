@@ -1,0 +1,145 @@
+"""What is finished and what can start, read off the files: a driver that starts anew knows all that the last one did.
+
+A run is finished when its record is there. A trunk is needed only while an unfinished run waits for a checkpoint that
+isn't there, and only as far as that; a trunk that diverged takes the runs beyond it along.
+"""
+
+from collections.abc import Iterable, Sequence
+
+import msgspec
+
+from sparseplan.common.files import replacing
+from sparseplan.errors import SparseplanError
+from sparseplan.runs.job import (
+    Record,
+    RunRecord,
+    Segment,
+    TrunkRecord,
+    diverged_record,
+    kept_checkpoint,
+    read_result,
+    rolling_checkpoint,
+    to_json,
+)
+from sparseplan.sweep.folder import Folder
+
+
+class Board:
+    """The state of some segments in a folder.
+
+    Args:
+        folder: Where their files lie.
+        segments: All of them, parents before children.
+    """
+
+    def __init__(self, folder: Folder, segments: Sequence[Segment]) -> None:
+        self._folder = folder
+        self._trunks = {segment.id: segment for segment in segments if not segment.finish}
+        self._children: dict[str, list[Segment]] = {name: [] for name in self._trunks}
+        for segment in segments:
+            if segment.parent is not None:
+                self._children[segment.parent].append(segment)
+        self._runs = {segment.id: segment for segment in segments if segment.finish}
+        self._trunk_records: dict[str, TrunkRecord] = {}
+        self.finished: dict[str, RunRecord] = {}
+        self.look()
+
+    @property
+    def trunk_records(self) -> dict[str, TrunkRecord]:
+        """Records of the trunks that have ended."""
+        return dict(self._trunk_records)
+
+    @property
+    def unfinished(self) -> list[Segment]:
+        """Runs without a record."""
+        return [run for name, run in self._runs.items() if name not in self.finished]
+
+    def look(self) -> list[Record]:
+        """Read what is new; returns the records that weren't there at the last look.
+
+        A record that can't be read (a machine that lost power can leave one) is removed: its segment is trained again.
+        """
+        fresh: list[Record] = []
+        for name in [*self._trunks, *self._runs]:
+            if name in self.finished or name in self._trunk_records:
+                continue
+            path = self._folder.record(name)
+            if not path.exists():
+                continue
+            try:
+                record = read_result(path)
+            except SparseplanError:
+                path.unlink(missing_ok=True)
+                continue
+            if isinstance(record, TrunkRecord):
+                self._trunk_records[name] = record
+            else:
+                self.finished[name] = record
+            fresh.append(record)
+        fresh.extend(self._spread_divergence())
+        for record in fresh:
+            self._clear_checkpoints(record)
+        return fresh
+
+    def ready(self, busy: Iterable[str]) -> list[Segment]:
+        """Segments that can start now, trunks first; `busy` are at work or given up."""
+        busy = set(busy)
+        trunks: dict[str, Segment] = {}
+        runs: list[Segment] = []
+        for segment in self.unfinished:
+            if segment.parent is None or self._checkpoint_is_there(segment):
+                if segment.id not in busy:
+                    runs.append(segment)
+            elif segment.parent not in busy:
+                trunks[segment.parent] = self._trunks[segment.parent]
+        for name in trunks:  # its record, if there is one, is void: a checkpoint that it left is gone
+            if self._trunk_records.pop(name, None) is not None:
+                self._folder.record(name).unlink(missing_ok=True)
+        return [*(self._as_far_as_needed(trunk) for trunk in trunks.values()), *runs]
+
+    def remaining(self) -> list[Segment]:
+        """Everything that is still to be trained, trunks only as far as they are needed."""
+        missing = dict.fromkeys(
+            segment.parent for segment in self.unfinished if segment.parent and not self._checkpoint_is_there(segment)
+        )
+        return [*(self._as_far_as_needed(self._trunks[name]) for name in missing), *self.unfinished]
+
+    def _checkpoint_is_there(self, segment: Segment) -> bool:
+        assert segment.parent is not None
+        return kept_checkpoint(self._folder.checkpoints, segment.parent, segment.from_step).exists()
+
+    def _as_far_as_needed(self, trunk: Segment) -> Segment:
+        """The trunk with only the checkpoints that unfinished runs wait for."""
+        waited = {child.from_step for child in self._children[trunk.id] if child.id not in self.finished}
+        keep = tuple(sorted(waited))
+        return msgspec.structs.replace(trunk, keep=keep, to_step=keep[-1])
+
+    def _spread_divergence(self) -> list[Record]:
+        """Record runs as diverged whose trunk did before they branched off."""
+        fresh: list[Record] = []
+        for name, trunk in self._trunk_records.items():
+            if not trunk.diverged:
+                continue
+            for child in self._children[name]:
+                if child.id in self.finished or self._checkpoint_is_there(child):
+                    continue
+                reason = f"its trunk diverged at step {trunk.step}: {trunk.reason}"
+                record = diverged_record(child.run, reason=reason, device=trunk.device)
+                record = msgspec.structs.replace(record, trunk=name, trunk_step=child.from_step)
+                with replacing(self._folder.record(child.id)) as partial:
+                    partial.write_bytes(to_json(record))
+                self.finished[child.id] = record
+                fresh.append(record)
+        return fresh
+
+    def _clear_checkpoints(self, record: Record) -> None:
+        """Remove checkpoints that nobody will need again: disks fill."""
+        folder = self._folder.checkpoints
+        if isinstance(record, RunRecord):
+            rolling_checkpoint(folder, record.run_id).unlink(missing_ok=True)
+        for name, children in self._children.items():
+            left = {child.from_step for child in children if child.id not in self.finished}
+            if name in self._trunk_records or not left:
+                rolling_checkpoint(folder, name).unlink(missing_ok=True)
+                for step in {child.from_step for child in children} - left:
+                    kept_checkpoint(folder, name, step).unlink(missing_ok=True)

@@ -1,0 +1,1 @@
+"""The strategies that prune, one a file."""

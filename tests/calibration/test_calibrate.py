@@ -1,0 +1,221 @@
+"""Claims about `sparseplan calibrate`, end to end: real trainings of tiny models on a real text."""
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from sparseplan.cli import run
+from sparseplan.laws.file import load_law, read_law
+from sparseplan.runs.table import read_runs
+
+ROOT = Path(__file__).parents[2]
+RECIPE = """\
+format: sparseplan-recipe/1
+name: tiny
+description: Seconds of training, for a test.
+model:
+  context: 32
+  head_width: 8
+  sizes: {grid: shapes, shapes: [{layers: 1, width: 16}, {layers: 1, width: 32}, {layers: 2, width: 32}]}
+sparsities: [0, 0.5, 0.75, "2:4"]
+lengths: {steps: [15, 30, 60]}
+batch: 8
+data: {kind: text, paths: [TEXT], patterns: ["*.py"]}
+optimizer: {name: adamw, learning_rate: 0.01}
+learning_rate: {warmup: 5}
+pruning: {updates: 6}
+evaluation_sequences: 32
+fit: {bootstrap: 30}
+executor: {device: cpu, workers: 2, checkpoint_seconds: 0.2}
+"""
+
+
+@pytest.fixture
+def recipe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    path = tmp_path / "tiny.yaml"
+    path.write_text(RECIPE.replace("TEXT", str(ROOT / "sparseplan")))
+    return path
+
+
+def start(*words: str) -> subprocess.Popen:
+    return subprocess.Popen(
+        [sys.executable, "-m", "sparseplan", "calibrate", *words],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+
+
+def records(folder: Path) -> dict[str, float | None]:
+    found = {}
+    for path in (folder / "runs").glob("[!.]*.json"):  # a dot begins what is still being written
+        record = json.loads(path.read_text())
+        if record["format"] == "sparseplan-run/1":
+            found[record["run_id"]] = record["loss"]
+    return found
+
+
+@pytest.mark.slow
+def test_from_a_recipe_to_a_law_that_plans(recipe: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["calibrate", str(recipe)]) == 0
+    said = capsys.readouterr()
+    folder = tmp_path / "calibration" / "tiny"
+    assert {path.name for path in folder.iterdir()} == {
+        *("recipe.yaml", "manifest.json", "runs", "runs.csv", "law.yaml", "README.md", "fit.png", "work", ".gitignore"),
+    }
+    assert (folder / ".gitignore").read_text() == "work/\n"  # what is left is meant to be committed
+    assert len(read_runs(folder / "runs.csv")) == 36
+    assert "[36/36]" in said.err
+    assert "What this can't tell:" in said.out
+    command = said.out.strip().rpartition("Next: sparseplan ")[2]
+    law = load_law("tiny")  # by name, from ./calibration
+    assert law.data_unit == "byte"
+    assert law.provenance["train_sha256"]
+    assert run(command.split()) == 0
+    assert "law tiny" in capsys.readouterr().out
+
+
+@pytest.mark.slow
+def test_a_calibration_that_is_killed_and_interrupted_ends_in_the_losses_of_an_undisturbed_one(
+    recipe: Path, tmp_path: Path
+) -> None:
+    plain = start(str(recipe), "--out", "plain")
+    plain.communicate(timeout=300)
+    assert plain.returncode == 0
+    victims = [signal.SIGKILL, signal.SIGINT, signal.SIGKILL]
+    for number in victims:
+        seen = len(records(tmp_path / "hurt"))
+        driver = start(str(recipe), "--out", "hurt")
+        deadline = time.monotonic() + 120
+        while len(records(tmp_path / "hurt")) < min(seen + 4, 35) and time.monotonic() < deadline:
+            time.sleep(0.01)
+        driver.send_signal(number)
+        driver.communicate(timeout=60)
+        assert driver.returncode == (130 if number == signal.SIGINT else -number)
+    assert 0 < len(records(tmp_path / "hurt")) < 36
+    last = start(str(recipe), "--out", "hurt")
+    _, said = last.communicate(timeout=300)
+    assert last.returncode == 0, said
+    assert records(tmp_path / "hurt") == records(tmp_path / "plain")  # bit for bit
+    plans = [read_law(tmp_path / name / "law.yaml").coefficients for name in ("hurt", "plain")]
+    assert plans[0] == plans[1]
+
+
+@pytest.mark.slow
+def test_a_dry_run_says_what_to_expect_and_writes_nothing(
+    recipe: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = set(tmp_path.iterdir())
+    assert run(["calibrate", str(recipe), "--dry-run", "--json"]) == 0
+    plan = json.loads(capsys.readouterr().out)
+    assert plan["format"] == "sparseplan-calibration-plan/1"
+    assert len(plan["runs"]) == 36
+    assert plan["train_flops"] == pytest.approx(sum(each["train_flops"] for each in plan["runs"]))
+    assert 0.3 < plan["saved_by_trunks"] < 0.5
+    assert 0 < plan["expected_seconds"] < 600
+    assert plan["law"]["status"] == "identified"
+    assert "gives n:4 too few sparsities for a set of its own" in plan["law"]["explanation"]
+    low, high = plan["law"]["b_N"]
+    assert low < plan["law"]["assumed"]["b_N"] < high
+    assert run(["calibrate", str(recipe), "--dry-run"]) == 0
+    said = capsys.readouterr().out
+    assert "with 2 workers on cpu, by a short probe" in said
+    assert set(tmp_path.iterdir()) == before
+
+
+def test_torch_is_asked_for_by_the_name_of_the_extra(
+    recipe: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "torch.py").write_text("raise ImportError('No module named torch')")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    assert run(["calibrate", str(recipe)]) == 2
+    assert "pip install 'sparseplan[calibrate]'" in capsys.readouterr().err
+
+
+def test_bad_requests_are_one_line_each(
+    recipe: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        "sparseplan.sweep.machine.look_around",
+        lambda: pytest.fail("no process should be started for a bad request"),
+    )
+    for words, message in (
+        (["no-such-recipe"], "no built-in recipe is called 'no-such-recipe'"),
+        (["missing.yaml"], "missing.yaml: can't read this recipe"),
+        ([str(recipe), "--device", "tpu"], "expected auto, cpu, cuda or cuda:0, found 'tpu'"),
+        ([str(recipe), "--executor", "pbs"], "'pbs' is not one of"),
+        (["--executor", "slurm"], "SLURM jobs need a recipe that is sized to them: name one"),
+    ):
+        assert run(["calibrate", *words]) == 2, words
+        error = capsys.readouterr().err
+        assert message in error
+        assert error.count("\n") == 1
+
+
+def test_nothing_heavy_is_imported_to_plan_after_calibrate_exists() -> None:
+    heavy = ("torch", "scipy", "matplotlib", "filelock")
+    code = f"import sys, sparseplan.cli; print([name for name in {heavy} if name in sys.modules])"
+    answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
+    assert answer.stdout.strip() == "[]"
+
+
+def test_the_shipped_calibration_is_refitted_from_its_runs() -> None:
+    from sparseplan.calibration.fit_runs import fit_calibration
+    from sparseplan.calibration.recipe import load_recipe
+    from sparseplan.laws.law import SparseLaw
+
+    folder = ROOT / "calibration" / "gpt-stdlib-cpu"
+    recipe = load_recipe(str(folder / "recipe.yaml")).recipe
+    shipped = read_law(folder / "law.yaml")
+    fitted = fit_calibration(recipe, folder / "runs.csv", date="2026-11-24").result.law
+    assert isinstance(shipped, SparseLaw)
+    assert isinstance(fitted, SparseLaw)
+    assert shipped.draws is not None
+    assert fitted.draws is not None
+    for family, chosen in shipped.sparsity.items():
+        for name in ("a_S", "b_S", "c_S"):
+            again = getattr(fitted.sparsity[family], name)
+            assert again == pytest.approx(getattr(chosen, name), rel=1e-4, abs=1e-9), f"{family}.{name}"
+    for name in ("b_N", "a_D", "b_D", "c"):
+        value = getattr(shipped.coefficients, name)
+        assert getattr(fitted.coefficients, name) == pytest.approx(value, rel=1e-4, abs=1e-9), name
+    assert shipped.fit["objective"] == pytest.approx(fitted.fit["objective"], rel=1e-6)
+
+
+def test_in_the_shipped_runs_pruning_costs_loss_and_beats_a_dense_model_of_equal_nonzero_size() -> None:
+    table = read_runs(ROOT / "calibration" / "gpt-stdlib-cpu" / "runs.csv")
+    dense = {
+        (N, D): L
+        for S, N, D, L in zip(table.sparsity, table.nonzero_params, table.data_seen, table.loss, strict=True)
+        if S == 0
+    }
+    parents = equals = 0
+    for S, N, D, L in zip(table.sparsity, table.nonzero_params, table.data_seen, table.loss, strict=True):
+        if S == 0:
+            continue
+        assert dense[N / (1 - S), D] < L
+        parents += 1
+        if (N, D) in dense:  # 75 % of 24.6k and of 98.3k weights leave 6.14k and 24.6k
+            assert dense[N, D] > L
+            equals += 1
+    assert (parents, equals) == (48, 6)
+
+
+def test_the_shipped_calibration_has_a_record_behind_every_row() -> None:
+    folder = ROOT / "calibration" / "gpt-stdlib-cpu"
+    table = read_runs(folder / "runs.csv")
+    losses = records(folder)
+    assert len(table) >= 24
+    assert dict(zip(table.run_id, table.loss, strict=True)) == pytest.approx(losses, rel=1e-12)
+    assert len(set(table.sparsity)) >= 4
+    assert len(set(table.data_seen)) == 3
+    assert {json.loads(p.read_text())["versions"]["torch"] for p in (folder / "runs").glob("*.json")}

@@ -1,0 +1,233 @@
+"""Claims about recipes: what they mean, and what is said of broken ones."""
+
+import json
+from pathlib import Path
+
+import jsonschema
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+
+import sparseplan
+from sparseplan.calibration.recipe import (
+    COUNT_TOLERANCE,
+    DenseGrid,
+    LoadedRecipe,
+    builtin_recipes,
+    expand,
+    load_recipe,
+    nearest_size,
+    parse_recipe,
+    recipe_schema,
+)
+from sparseplan.errors import RecipeError
+from sparseplan.runs.spec import Adafactor, AdamW, DataSpec, RunSpec, Split
+from sparseplan.runs.trunks import plan_segments
+
+DATA = DataSpec(
+    train=Split(path="t", sha256="a" * 64, tokens=10**9),
+    valid=Split(path="v", sha256="b" * 64, tokens=10**6),
+    dtype="uint8",
+    unit="byte",
+)
+PLAIN = """\
+format: sparseplan-recipe/1
+name: plain
+description: Two sizes, three sparsities, two lengths.
+model:
+  context: 32
+  head_width: 16
+  sizes: {grid: shapes, shapes: [{layers: 1, width: 32}, {layers: 2, width: 32}]}
+sparsities: [0, 0.75, "2:4"]
+lengths: {steps: [10, 20]}
+batch: 4
+"""
+
+
+def read(text: str = PLAIN) -> LoadedRecipe:
+    return parse_recipe(text, source="team.yaml")
+
+
+def runs_of(text: str = PLAIN) -> list[RunSpec]:
+    return expand(read(text), DATA, 256)
+
+
+def replaced(old: str, new: str) -> str:
+    assert old in PLAIN
+    return PLAIN.replace(old, new)
+
+
+def test_a_recipe_is_the_product_of_its_sizes_sparsities_lengths_and_seeds() -> None:
+    runs = runs_of(PLAIN + "seeds: [0, 1]\n")
+    assert len({run.run_id for run in runs}) == len(runs) == 2 * 3 * 2 * 2
+    assert {(run.pruning.sparsity, run.pruning.pattern) for run in runs} == {
+        (0.0, "unstructured"),
+        (0.75, "unstructured"),
+        (0.5, "2:4"),
+    }
+    assert {run.shape.dense_params for run in runs} == {12 * 32**2, 2 * 12 * 32**2}
+    assert {run.shape.heads for run in runs} == {2}
+
+
+def test_what_a_recipe_says_of_training_reaches_every_run() -> None:
+    text = PLAIN + "optimizer: {name: adafactor, learning_rate: 0.02}\nlearning_rate: {kind: inverse-sqrt, warmup: 3}\n"
+    text += "pruning: {schedule: {kind: linear, start: 0.5, end: 0.9}, updates: 5}\nclip_norm: 0\ndtype: bfloat16\n"
+    for run in runs_of(text):
+        assert run.optimizer == Adafactor(learning_rate=0.02)
+        assert (run.learning_rate.kind, run.learning_rate.warmup) == ("inverse-sqrt", 3)
+        assert (run.pruning.schedule.start, run.pruning.updates) == (0.5, 5)
+        assert (run.clip_norm, run.dtype) == (0.0, "bfloat16")
+    assert all(run.optimizer == AdamW() for run in runs_of())
+
+
+def test_a_grid_over_dense_sizes_cuts_every_sparsity_from_the_same_model() -> None:
+    text = replaced(
+        "sizes: {grid: shapes, shapes: [{layers: 1, width: 32}, {layers: 2, width: 32}]}",
+        "sizes: {grid: dense, params: [1.0e+5, 4.0e+5], layers: 2, width_step: 16}",
+    )
+    runs = runs_of(text)
+    assert {run.shape.dense_params for run in runs} == {2 * 12 * 64**2, 2 * 12 * 128**2}
+    assert plan_segments(runs).saved > 0.2
+
+
+def test_a_grid_over_nonzero_sizes_keeps_the_laws_n_and_lets_the_dense_model_grow_as_in_the_paper() -> None:
+    text = replaced(
+        "sizes: {grid: shapes, shapes: [{layers: 1, width: 32}, {layers: 2, width: 32}]}",
+        "sizes: {grid: nonzero, params: [24576, 98304], layers: 2, width_step: 16}",
+    ).replace('"2:4"', "0.9375")
+    runs = runs_of(text)
+    for run in runs:
+        wanted = min((24576, 98304), key=lambda count: abs(count - run.nonzero_params))
+        assert run.nonzero_params == pytest.approx(wanted, rel=0.03)
+    # 24576 non-zero at S = 0.75 is 98304 dense: 2 x 12 x 64^2
+    assert 2 * 12 * 64**2 in {run.shape.dense_params for run in runs if run.pruning.sparsity == 0.75}
+
+
+def test_lengths_may_be_counted_in_tokens_or_in_tokens_a_weight() -> None:
+    tokens = runs_of(replaced("{steps: [10, 20]}", "{tokens: [1280, 2560]}"))
+    assert {run.steps for run in tokens} == {10, 20}  # 4 sequences of 32 tokens a step
+    ratio = runs_of(replaced("{steps: [10, 20]}", "{tokens_per_dense_param: [1, 2]}"))
+    assert {run.data_seen / run.shape.dense_params for run in ratio} == {1.0, 2.0}
+
+
+def test_dense_is_trained_once_however_it_is_written() -> None:
+    assert len(runs_of(replaced('[0, 0.75, "2:4"]', "[0, 0.75]"))) == 8
+    with pytest.raises(
+        RecipeError, match=r"team\.yaml:8: sparsities\[1\]: expected each sparsity once, found it twice"
+    ):
+        read(replaced('[0, 0.75, "2:4"]', '[0, "4:4"]'))
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("batch: 4", "batch: four", r"team\.yaml:10: batch: expected a whole number, found 'four'"),
+        ("batch: 4", "bach: 4", r"team\.yaml:10: bach: unknown key \(did you mean 'batch'\?\)"),
+        ("batch: 4\n", "", r"team\.yaml:1: the key 'batch' is missing"),
+        ("0.75", "1.5", r"team\.yaml:8: sparsities\[1\]: "),
+        ('"2:4"', '"4:2"', r"team\.yaml:8: sparsities\[2\]: expected n of n:m between 1 and 2"),
+        (
+            '"2:4"',
+            '"n:4"',
+            r"team\.yaml:8: sparsities\[2\]: expected a number for unstructured sparsity, or one pattern",
+        ),
+        (
+            "steps: [10, 20]",
+            "steps: [10], tokens: [5]",
+            r"team\.yaml:9: lengths: expected exactly one of steps, tokens",
+        ),
+        ("{steps: [10, 20]}", "{}", r"team\.yaml:9: lengths: expected exactly one of .* found none"),
+        ("grid: shapes", "grid: shape", r"team\.yaml:7: model\.sizes.*expected one of .*found 'shape'"),
+        ("width: 32}, ", "width: 4}, ", r"team\.yaml:7: model\.sizes\.shapes\[0\]\.width"),
+        ("name: plain", "name: ../plain", r"team\.yaml:2: name"),
+        ("recipe/1", "recipe/2", r"team\.yaml:1: format"),
+    ],
+)
+def test_a_broken_recipe_is_named_by_line_and_key(old: str, new: str, message: str) -> None:
+    with pytest.raises(RecipeError, match=message):
+        read(replaced(old, new))
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("head_width: 16", "head_width: 24", r"team\.yaml:7: model\.sizes\.shapes\[0\]: .* head_width 24 divides"),
+        ('"2:4"', '"1:48"', r"team\.yaml:7: model\.sizes\.shapes\[0\]: expected a width that 48 divides"),
+        ("[10, 20]", "[10, 20_000_000]", r"team\.yaml:9: lengths: expected at most 1 passes over the training data"),
+        (
+            "{grid: shapes, shapes: [{layers: 1, width: 32}, {layers: 2, width: 32}]}",
+            "{grid: dense, params: [5.0e+5], layers: 1, width_step: 512}",
+            r"team\.yaml:7: model\.sizes\.params\[0\]: expected a shape within 25% of 5e\+05",
+        ),
+        (
+            "{grid: shapes, shapes: [{layers: 1, width: 32}, {layers: 2, width: 32}]}",
+            "{grid: dense, params: [5.0e+5]}",
+            "either layers or width_per_layer",
+        ),
+    ],
+)
+def test_a_grid_that_cannot_be_trained_is_refused_at_its_line(old: str, new: str, message: str) -> None:
+    with pytest.raises(RecipeError, match=message):
+        runs_of(replaced(old, new))
+
+
+@given(
+    layers=st.integers(1, 40),
+    steps=st.sampled_from([16, 32, 64]),
+    count=st.floats(1e7, 1e10),
+)
+def test_the_nearest_shape_is_within_the_tolerance_wherever_widths_are_fine_enough(
+    layers, steps: int, count: int
+) -> None:
+    chosen, width = nearest_size(DenseGrid(params=(count,), layers=layers, width_step=steps), count)
+    assert chosen == layers
+    ratio = 12 * layers * width**2 / count
+    # neighbouring widths v < w differ by (w / v)^2 in count, so the nearer of them is within w / v
+    assert max(ratio, 1 / ratio) <= width / (width - steps)
+    assert width % steps == 0
+    assert COUNT_TOLERANCE == 0.25
+
+
+@pytest.mark.parametrize("path", builtin_recipes(), ids=lambda path: path.stem)
+def test_every_built_in_recipe_is_valid_named_as_its_file_and_fits_the_schema(path: Path) -> None:
+    loaded = load_recipe(path.stem)
+    assert loaded.recipe.name == path.stem
+    jsonschema.validate(yaml.safe_load(path.read_text()), json.loads(json.dumps(recipe_schema())))
+    runs = expand(loaded, DATA, 256)
+    sparsities = {(run.pruning.sparsity, run.pruning.parsed.family) for run in runs}
+    assert len({run.shape.dense_params for run in runs}) >= 3
+    assert len({run.steps for run in runs}) >= 3
+    assert len(runs) >= 24
+    # two sparsities at the least, or a_S, b_S and c_S can't be told apart
+    assert len({sparsity for sparsity, family in sparsities if sparsity and family == "unstructured"}) >= 2
+    assert (0.5, "n:4") in sparsities
+
+
+def test_the_shipped_schema_is_that_of_the_code() -> None:
+    shipped = Path(sparseplan.__file__).parent / "builtin" / "schemas" / "recipe.schema.json"
+    assert json.loads(shipped.read_text()) == json.loads(json.dumps(recipe_schema()))
+
+
+def test_an_unknown_recipe_is_answered_with_the_known_ones() -> None:
+    with pytest.raises(
+        RecipeError, match=r"no built-in recipe is called 'gpt-stdlib-cpo' \(did you mean 'gpt-stdlib-cpu'"
+    ):
+        load_recipe("gpt-stdlib-cpo")
+    with pytest.raises(RecipeError, match=r"missing\.yaml: can't read this recipe"):
+        load_recipe("missing.yaml")
+
+
+@given(st.text(max_size=300))
+def test_any_text_is_a_recipe_or_a_recipe_error(text) -> None:
+    with pytest.raises(RecipeError):
+        parse_recipe(text, source="x.yaml")
+
+
+def test_the_recipe_in_the_documentation_is_valid() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "calibration.md").read_text(encoding="utf-8")
+    text = page.partition("```yaml\n")[2].partition("```")[0]
+    runs = expand(read(text), DATA, 50304)
+    assert len(runs) == 3 * 6 * 3 * 2
+    for run in runs:
+        assert min(abs(run.nonzero_params / wanted - 1) for wanted in (1e7, 4e7, 1.6e8)) < 0.05

@@ -1,0 +1,357 @@
+"""What a person at a terminal sees: answers, errors, exit codes, files."""
+
+import csv
+import json
+import os
+import pty
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from sparseplan import __version__
+from sparseplan.cli import run
+from sparseplan.laws.file import law_text, load_law
+
+GOLDEN = Path(__file__).parent / "golden"
+
+
+def sparseplan(*arguments: str, **options: object) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(
+        [sys.executable, "-m", "sparseplan", *arguments],
+        capture_output=True,
+        text=True,
+        check=False,
+        **options,  # type: ignore[call-overload]
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments"),
+    [
+        ("optimal", ["optimal", "--flops", "1e23"]),
+        ("optimal-size", ["optimal", "--flops", "1e20", "--params", "100M", "--pattern", "n:4"]),
+        ("optimal-dense", ["optimal", "--flops", "1e19", "--dense-params", "300M", "--law", "frantar2023-vit-jft"]),
+        ("predict", ["predict", "--params", "85M", "--data", "65B", "--sparsity", "75%"]),
+        ("contour", ["contour", "--points", "4"]),
+        (
+            "optimal-device",
+            [
+                "optimal",
+                "--device-hours",
+                "20k",
+                "--cost",
+                "h100",
+                "--params",
+                "1B",
+                "--devices",
+                "256",
+                "--price",
+                "2.5",
+            ],
+        ),
+        ("laws-show", ["laws", "show", "frantar2023-vit-jft"]),
+        ("laws-diff", ["laws", "diff", "frantar2023-t5-c4", "frantar2023-vit-jft"]),
+    ],
+)
+def test_piped_output_is_the_golden_text(
+    name: str, arguments: list[str], capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert run(arguments) == 0
+    printed = capsys.readouterr().out
+    golden = GOLDEN / f"{name}.txt"
+    if os.environ.get("SPARSEPLAN_WRITE_GOLDEN"):
+        golden.write_text(printed, encoding="utf-8")
+    assert printed == golden.read_text(encoding="utf-8")
+    assert "\x1b" not in printed
+    assert all(frame not in printed for frame in "│╭─")
+
+
+def on_a_terminal(width: int, *arguments: str, encoding: str = "utf-8") -> str:
+    """What a command prints on a terminal of some width."""
+    lead, follow = pty.openpty()
+    environment = {**os.environ, "TERM": "xterm-256color", "COLUMNS": str(width), "PYTHONIOENCODING": encoding}
+    process = subprocess.Popen([sys.executable, "-m", "sparseplan", *arguments], stdout=follow, env=environment)
+    os.close(follow)
+    chunks: list[bytes] = []
+    while True:
+        try:
+            chunk = os.read(lead, 65536)
+        except OSError:  # Linux says so when the other side has closed
+            break
+        if not chunk:
+            break
+        chunks.append(chunk)
+    os.close(lead)
+    assert process.wait() == 0
+    return b"".join(chunks).decode()
+
+
+def plain(printed: str) -> list[str]:
+    """Terminal output without colours, frames and line ends."""
+    lines = (re.sub(r"\x1b\[[0-9;]*m", "", line).strip() for line in printed.splitlines())
+    return [line for line in lines if line and set(line) != {"─"}]
+
+
+@pytest.mark.parametrize("width", [60, 80, 200])
+@pytest.mark.parametrize("name", ["optimal", "laws-show", "contour"])
+def test_a_terminal_shows_every_figure_whole_at_any_width(name: str, width: int) -> None:
+    commands = {
+        "optimal": ["optimal", "--flops", "1e23"],
+        "laws-show": ["laws", "show", "frantar2023-vit-jft"],
+        "contour": ["contour", "--points", "4"],
+    }
+    printed = on_a_terminal(width, *commands[name])
+    golden = (GOLDEN / f"{name}.txt").read_text(encoding="utf-8")
+    assert "\x1b[" in printed
+    assert "─" in printed
+    assert [line.split() for line in plain(printed)] == [line.split() for line in plain(golden)]
+
+
+def test_a_terminal_without_unicode_is_served(tmp_path: Path) -> None:
+    law = tmp_path / "law.yaml"
+    text = law_text(load_law("frantar2023-t5-c4")).replace("T5 encoder", "für \\e[31mT5 encoder")
+    law.write_text(text, encoding="utf-8")
+    assert "T5 encoder" in on_a_terminal(80, "laws", "show", str(law), encoding="ascii")
+
+
+def test_a_full_disk_behind_the_output_is_one_message() -> None:
+    with Path("/dev/full").open("w", encoding="utf-8") as full:
+        process = subprocess.run(
+            [sys.executable, "-m", "sparseplan", "optimal", "--flops", "1e23"],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            check=False,
+        )
+    assert process.returncode == 2
+    assert process.stderr.decode() == "sparseplan: error: standard output: No space left on device.\n"
+
+
+def test_extreme_but_valid_laws_are_answered_or_refused_without_noise(tmp_path: Path) -> None:
+    published = law_text(load_law("frantar2023-t5-c4"))
+    for index, (old, new) in enumerate(
+        [("b_N: 0.245", "b_N: 50"), ("b_D: 0.203", "b_D: 1e-5"), ("c_S: 45.0", "c_S: 0"), ("b_S: 0.722", "b_S: 300")]
+    ):
+        law = tmp_path / f"law{index}.yaml"
+        law.write_text(published.replace(old, new), encoding="utf-8")
+        for command in (
+            ["optimal", "--flops", "1e23"],
+            ["optimal", "--flops", "1e23", "--params", "1B", "--cost", "dense"],
+            ["predict", "--params", "1B", "--data", "1T", "--sparsity", "0.5"],
+            ["contour", "--points", "5"],
+        ):
+            process = sparseplan(*command, "--law", str(law))
+            assert process.returncode in (0, 2), (new, command, process.stderr)
+            assert "Warning" not in process.stderr
+            assert "Traceback" not in process.stderr
+            assert (process.stdout == "") == (process.returncode == 2)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["optimal"], "expected a budget: --flops, or --device-hours"),
+        (["optimal", "--flops", "1x"], "'--flops': expected a number such as 7B"),
+        (["optimal", "--flops", "nan"], "expected a number such as 7B"),
+        (["optimal", "--flops", "1e999"], "too large to represent"),
+        (["optimal", "--flops", "-1e20"], "expected a number above 0"),
+        (["optimal", "--flops", "0"], "expected a number above 0"),
+        (["optimal", "--flops", "1e20", "--params", "1B", "--dense-params", "2B"], "--params or --dense-params"),
+        (["optimal", "--flops", "1e20", "--pattern", "5:4"], "n counts the weights that are kept"),
+        (["optimal", "--flops", "1e20", "--pattern", "dense"], "expected unstructured, a pattern such as 2:4"),
+        (["optimal", "--flops", "1e20", "--cost", "free"], "expected sparse, dense or a hardware profile"),
+        (["optimal", "--flops", "1e20", "--law", "frantar2023-t5"], "did you mean 'frantar2023-t5-c4'?"),
+        (["optimal", "--flops", "1e20", "--law", "missing.yaml"], "missing.yaml: can't read this law file"),
+        (["optimal", "--flops", "1e20", "--law", "hoffmann2022-chinchilla"], "dense only"),
+        (["optimal", "--flops", "1e20", "--max-sparsity", "1"], "expected a sparsity in [0, 1)"),
+        (["optimal", "--flops", "1e-300", "--params", "1e300"], "which no training has"),
+        (["optimal", "--flps", "1e20"], "--flops"),
+        (["optmal"], "optimal"),
+        (["predict", "--params", "1B", "--data", "1B", "--sparsity", "75"], "write 75%"),
+        (["predict", "--params", "1B", "--data", "1B", "--sparsity", "0.6", "--pattern", "2:4"], "what the pattern"),
+        (["optimal", "--flops", "1e22", "--device-hours", "1"], "expected one budget"),
+        (["optimal", "--device-hours", "1"], "expected a device"),
+        (["optimal", "--flops", "1e22", "--price", "2"], "expected a device"),
+        (["optimal", "--device-hours", "1", "--peak", "989T"], "expected --utilization beside it"),
+        (["optimal", "--device-hours", "1", "--peak", "989T", "--utilization", "140%"], "at most 1"),
+        (["optimal", "--flops", "1e22", "--cost", "h10"], "did you mean 'h100'"),
+        (["optimal", "--flops", "1e22", "--cost", "gone.yaml"], "gone.yaml: can't read this hardware profile"),
+        (["contour", "--flops", "1e20"], "expected a range such as"),
+        (["contour", "--params", "7B..1B"], "from small to large"),
+        (["contour", "--out", "map.gif"], "expected a picture ending in .png, .svg, .pdf"),
+        (["laws", "show", "nobody"], "no law is called 'nobody'"),
+        (["laws", "check", "/nonexistent/law.yaml"], "can't read this law file"),
+        (
+            [
+                "laws",
+                "compose",
+                "--dense",
+                "hoffmann2022-chinchilla",
+                "--sparsity",
+                "hoffmann2022-chinchilla",
+                "--out",
+                "x.yaml",
+            ],
+            "dense only",
+        ),
+        (
+            [
+                "laws",
+                "compose",
+                "--dense",
+                "hoffmann2022-chinchilla",
+                "--sparsity",
+                "frantar2023-t5-c4",
+                "--out",
+                "x.json",
+            ],
+            ".yaml",
+        ),
+    ],
+)
+def test_a_mistake_is_one_message_on_stderr_and_exit_code_2(
+    arguments: list[str],
+    expected: str,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert run(arguments) == 2
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert printed.err.startswith("sparseplan: error: ")
+    assert expected in printed.err
+    assert "Traceback" not in printed.err
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        [],
+        ["optimal"],
+        ["predict"],
+        ["contour"],
+        ["laws"],
+        ["laws", "list"],
+        ["laws", "show"],
+        ["laws", "check"],
+        ["laws", "diff"],
+        ["laws", "compose"],
+        ["laws", "schema"],
+    ],
+)
+def test_every_command_explains_itself_with_examples(command: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert run([*command, "--help"]) == 0
+    printed = capsys.readouterr().out
+    assert "Usage: sparseplan" in printed
+    if command and command != ["laws"]:
+        assert "Examples:" in printed
+
+
+def test_json_is_one_object_on_stdout(capsys: pytest.CaptureFixture[str]) -> None:
+    for command in (
+        ["optimal", "--flops", "1e23", "--json"],
+        [
+            "predict",
+            "--params",
+            "1B",
+            "--data",
+            "20B",
+            "--sparsity",
+            "0",
+            "--law",
+            "besiroglu2024-chinchilla",
+            "--json",
+        ],
+        ["laws", "show", "frantar2023-t5-c4", "--json"],
+        ["laws", "check", "frantar2023-t5-c4", "--json"],
+        ["laws", "diff", "frantar2023-t5-c4", "frantar2023-vit-jft", "--json"],
+        ["laws", "schema"],
+    ):
+        assert run(command) == 0
+        printed = capsys.readouterr()
+        assert isinstance(json.loads(printed.out), dict)
+        assert printed.err == ""
+
+
+@pytest.mark.parametrize(("suffix", "start"), [("png", b"\x89PNG"), ("svg", b"<?xml"), ("pdf", b"%PDF")])
+def test_contour_writes_each_kind_of_picture(suffix: str, start: bytes, tmp_path: Path) -> None:
+    target = tmp_path / f"map.{suffix}"
+    assert run(["contour", "--points", "30", "--out", str(target)]) == 0
+    assert target.read_bytes().startswith(start)
+    assert list(tmp_path.iterdir()) == [target]
+
+
+def test_contour_writes_the_grid_as_csv(tmp_path: Path) -> None:
+    target = tmp_path / "grid.csv"
+    assert run(["contour", "--points", "3", "--flops", "1e18..1e22", "--out", str(target)]) == 0
+    with target.open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == 9
+    assert sorted({float(row["train_flops"]) for row in rows}) == pytest.approx([1e18, 1e20, 1e22])
+    assert all(0 <= float(row["sparsity"]) < 1 for row in rows)
+
+
+def test_doubtful_laws_pass_unless_strict(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    assert run(["laws", "check", "frantar2023-t5-c4", "--strict"]) == 0
+    doubtful = tmp_path / "law.yaml"
+    text = law_text(load_law("frantar2023-t5-c4")).replace("b_N: 0.245", "b_N: 4.5")
+    doubtful.write_text(text, encoding="utf-8")
+    assert run(["laws", "check", str(doubtful)]) == 0
+    assert run(["laws", "check", str(doubtful), "--strict"]) == 2
+    assert "coefficients.b_N" in capsys.readouterr().out
+
+
+def test_a_reader_that_goes_away_is_no_error() -> None:
+    read, write = os.pipe()
+    os.close(read)
+    process = subprocess.run(
+        [sys.executable, "-m", "sparseplan", "optimal", "--flops", "1e23"],
+        stdout=write,
+        stderr=subprocess.PIPE,
+        check=False,
+    )
+    os.close(write)
+    assert process.returncode == 0
+    assert process.stderr == b""
+
+
+def test_an_interrupt_ends_with_130_and_writes_nothing(tmp_path: Path) -> None:
+    target = tmp_path / "grid.csv"
+    process = subprocess.Popen(
+        [sys.executable, "-m", "sparseplan", "contour", "--points", "2000", "--out", str(target)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    deadline = time.monotonic() + 120
+    while not any(tmp_path.iterdir()) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=120)
+    assert process.returncode == 130
+    assert out == b""
+    assert b"Traceback" not in err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_planning_imports_neither_torch_nor_scipy_nor_matplotlib() -> None:
+    code = (
+        "import sys; from sparseplan.cli import run; "
+        "assert run(['optimal', '--flops', '1e23']) == 0; assert run(['laws', 'list']) == 0; "
+        "unwanted = {'torch', 'scipy', 'matplotlib', 'pyarrow', 'pydantic', 'sparseplan.hardware.profile', "
+        "'sparseplan.shapes.gpt'}; "
+        "print(sorted(unwanted & set(sys.modules)), file=sys.stderr)"
+    )
+    process = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert process.stderr.strip() == "[]"
+
+
+def test_the_version_is_told() -> None:
+    assert sparseplan("--version").stdout.strip() == f"sparseplan {__version__}"

@@ -1,0 +1,176 @@
+"""What a user of `sparseplan fit` sees."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from sparseplan.cli import run
+from sparseplan.laws.file import read_law
+from sparseplan.laws.forms.frantar2023 import Coefficients, loss
+from sparseplan.runs.table import RunRow, write_runs
+
+TRUTH = Coefficients(a_S=10.7, b_S=1.34, c_S=41.6, b_N=0.232, a_D=6.8e8, b_D=0.385, c=0.83)
+FIXED_KEYS = {
+    "format",
+    "objective",
+    "coefficients",
+    "intervals",
+    "n_runs",
+    "starts",
+    "starts_at_optimum",
+    "status",
+    "warnings",
+    "holdout",
+}
+
+
+@pytest.fixture
+def table(tmp_path: Path) -> Path:
+    rng = np.random.default_rng(0)
+    rows = []
+    for N in (1.3e6, 5.2e6, 2.1e7, 8.4e7):
+        for S in (0.0, 0.5, 0.75):
+            for D in (1.6e10, 3.3e10, 6.6e10):
+                L = float(loss(TRUTH, S, N, D) * np.exp(0.003 * rng.standard_normal()))
+                rows.append(
+                    RunRow(
+                        run_id=f"r{len(rows)}",
+                        pattern="unstructured",
+                        sparsity=S,
+                        nonzero_params=N,
+                        data_seen=D,
+                        data_unit="byte",
+                        loss=L,
+                    )
+                )
+    rows.append(
+        RunRow(
+            run_id="gone",
+            pattern="unstructured",
+            sparsity=0.5,
+            nonzero_params=1e6,
+            data_seen=1e9,
+            data_unit="byte",
+            loss=None,
+            diverged=True,
+        )
+    )
+    path = tmp_path / "runs.csv"
+    write_runs(rows, path)
+    return path
+
+
+def test_the_written_law_plans_with_intervals(table: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    law = tmp_path / "team.yaml"
+    assert run(["fit", str(table), "--out", str(law), "--bootstrap", "120"]) == 0
+    out = capsys.readouterr().out
+    assert "converged" in out
+    assert "1 rows were left out" in out
+    assert f"written to {law}" in out
+    written = read_law(law)
+    assert written.name == "team"
+    assert written.data_unit == "byte"
+    assert written.fit["status"] == "converged"
+    assert written.provenance["runs"] == "runs.csv"
+    assert len(written.provenance["runs_sha256"]) == 64
+    assert run(["optimal", "--flops", "1e19", "--params", "40M", "--law", str(law), "--json"]) == 0
+    plan = json.loads(capsys.readouterr().out)
+    low, high = plan["intervals"]["sparsity"]
+    assert low <= plan["plan"]["sparsity"] <= high
+    assert plan["intervals"]["p_sparse_better"] >= 0
+
+
+def test_json_has_the_fixed_keys_and_the_held_out_errors(table: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["fit", str(table), "--json", "--bootstrap", "60", "--holdout", "largest-n"]) == 0
+    answer = json.loads(capsys.readouterr().out)
+    assert set(answer) >= FIXED_KEYS
+    assert answer["format"] == "sparseplan-fit/1"
+    assert list(answer["coefficients"]) == ["a_S", "b_S", "c_S", "b_N", "a_D", "b_D", "c"]
+    assert answer["n_runs"] == 36
+    (held,) = answer["holdout"]
+    assert held["runs"] == 9
+    assert held["law"]["rms"] < 0.02 < held["baseline"]["rms"]
+
+
+def test_without_draws_there_are_no_intervals(table: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["fit", str(table), "--json", "--bootstrap", "0"]) == 0
+    answer = json.loads(capsys.readouterr().out)
+    assert answer["intervals"] is None
+    assert answer["holdout"] is None
+
+
+@pytest.mark.parametrize("split", ["largest-d", "highest-s", "rolling"])
+def test_every_split_predicts_what_it_holds_out(split: str, table: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["fit", str(table), "--bootstrap", "0", "--holdout", split]) == 0
+    assert "held out" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("suffix", ["png", "svg", "pdf"])
+def test_the_figure_page_is_drawn(suffix: str, table: Path, tmp_path: Path) -> None:
+    page = tmp_path / f"page.{suffix}"
+    assert run(["fit", str(table), "--bootstrap", "30", "--report", str(page)]) == 0
+    assert page.stat().st_size > 10_000
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--column", "nonzero_params"], "expected our column and the file's"),
+        (["--column", "nonzero_params=M"], "there is no column 'M'"),
+        (["--group", "trunks"], "there is no such column"),
+        (["--huber-delta", "0"], "expected a number above 0"),
+        (["--tie-dense"], "--freeze-dense"),
+        (["--freeze-dense", "hofmann2022-chinchilla"], "did you mean 'hoffmann2022-chinchilla'"),
+        (["--freeze-dense", "hoffmann2022-chinchilla"], "count data in bytes"),
+        (["--name", "my law"], "expected letters, digits"),
+        (["--data-unit", "token"], "the table says byte"),
+        (["--report", "page.txt"], "expected a picture ending in"),
+        (["--holdout", "smallest"], "'smallest' is not one of"),
+    ],
+)
+def test_bad_options_are_one_message_and_nothing_is_written(
+    options: list[str], message: str, table: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = sorted(tmp_path.iterdir())
+    assert run(["fit", str(table), "--out", str(tmp_path / "law.yaml"), "--bootstrap", "0", *options]) == 2
+    assert message in " ".join(capsys.readouterr().err.split())
+    assert sorted(tmp_path.iterdir()) == before
+
+
+def test_a_bad_row_is_named_and_nothing_is_written(
+    table: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    table.write_text(table.read_text().replace("r3,unstructured,0.5,", "r3,unstructured,1.5,"), encoding="utf-8")
+    assert run(["fit", str(table), "--out", str(tmp_path / "law.yaml")]) == 2
+    error = capsys.readouterr().err
+    assert f"{table}:" in error
+    assert "sparsity: expected a sparsity in [0, 1)" in error
+    assert not (tmp_path / "law.yaml").exists()
+
+
+def test_a_table_that_cannot_decide_says_which_coefficients_and_gives_no_interval(
+    table: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lines = [line for line in table.read_text().splitlines() if ",66000000000," not in line and "0.75," not in line]
+    table.write_text("\n".join(lines), encoding="utf-8")
+    law = tmp_path / "law.yaml"
+    assert run(["fit", str(table), "--out", str(law)]) == 0
+    out = capsys.readouterr().out
+    assert "too few levels" in out
+    assert "2 levels of S (at least 3 are needed)" in out
+    assert read_law(law).draws is None
+    assert read_law(law).fit["status"] == "too few levels"
+    assert run(["optimal", "--flops", "1e19", "--law", str(law), "--json"]) == 0
+    assert "poor-fit" in {warning["code"] for warning in json.loads(capsys.readouterr().out)["warnings"]}
+
+
+def test_a_law_file_must_end_in_yaml_so_that_it_can_be_named_again(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    runs = tmp_path / "runs.csv"
+    runs.write_text("sparsity,nonzero_params,data_seen,loss\n0,1e6,1e9,3\n", encoding="utf-8")
+    assert run(["fit", str(runs), "--out", str(tmp_path / "law.txt")]) == 2
+    assert "expected a file ending in .yaml" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == [runs]

@@ -1,0 +1,24 @@
+"""Planning questions for tests."""
+
+from sparseplan.cost.flops import flops_cost
+from sparseplan.laws.law import SparseLaw
+from sparseplan.plan.caveats import sparsity_cap
+from sparseplan.plan.question import Question
+from sparseplan.sparsity.pattern import parse_pattern
+
+
+def question(
+    law: SparseLaw, C: float, *, cost: str = "sparse", pattern: str = "unstructured", **givens: float
+) -> Question:
+    return Question(
+        train_flops=C,
+        cost=flops_cost(cost, law.schedule),
+        tokens_per_unit=law.tokens_per_unit,
+        pattern=parse_pattern(pattern),
+        max_sparsity=sparsity_cap(law),
+        **givens,  # type: ignore[arg-type]
+    )
+
+
+def codes(found: object) -> set[str]:
+    return {warning.code for warning in found.warnings}  # type: ignore[attr-defined]

@@ -1,0 +1,20 @@
+"""Specified runs for tests."""
+
+from sparseplan.runs.spec import DataSpec, Pruning, RunSpec, Split
+from sparseplan.shapes.gpt import GptShape
+
+DATA = DataSpec(
+    train=Split(path="train.bin", sha256="a" * 64, tokens=10**7),
+    valid=Split(path="valid.bin", sha256="b" * 64, tokens=10**5),
+    dtype="uint8",
+    unit="byte",
+    bytes_per_token=1.0,
+)
+
+
+SHAPE = GptShape(layers=2, width=64, heads=2, vocab=256, context=32)
+
+
+def spec(sparsity: float = 0.0, pattern: str = "unstructured", *, steps: int = 100, seed: int = 0) -> RunSpec:
+    pruning = Pruning(sparsity=sparsity, pattern=pattern)
+    return RunSpec(shape=SHAPE, data=DATA, batch=4, steps=steps, pruning=pruning, seed=seed)

@@ -1,0 +1,238 @@
+"""What the planner says around the numbers: intervals, probability, distances, warnings."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from sparseplan.cost.flops import flops_cost
+from sparseplan.errors import LawError, PlanError
+from sparseplan.laws.compose import compose
+from sparseplan.laws.diff import diff_laws
+from sparseplan.laws.file import load_law
+from sparseplan.laws.forms.frantar2023 import Coefficients, loss, size_multiplier
+from sparseplan.laws.law import Draws, SparseLaw, SparsitySet, coefficient_draws
+from sparseplan.plan.answer import answer, to_json
+from sparseplan.plan.caveats import POOR_FITS
+from sparseplan.plan.predict import predict
+from sparseplan.plan.question import Question, best_plan
+from sparseplan.plan.sparsity_map import sparsity_map
+from sparseplan.sparsity.pattern import parse_pattern
+from sparseplan.sparsity.schedule import Schedule
+from tests.helpers.questions import codes, question
+
+
+def test_intervals_are_the_percentiles_of_each_draw_planned_anew(t5_with_draws: SparseLaw) -> None:
+    asked = question(t5_with_draws, 1e20, nonzero_params=1e9)
+    result = answer(t5_with_draws, asked)
+    draws = coefficient_draws(t5_with_draws, "unstructured")
+    assert draws is not None
+    one_by_one = [
+        float(best_plan(Coefficients(*(float(values[i]) for values in draws)), asked).sparsity) for i in range(400)
+    ]
+    assert result.intervals is not None
+    assert result.intervals.sparsity == pytest.approx(tuple(np.quantile(one_by_one, [0.05, 0.95])))
+    assert result.intervals.nonzero_params == (1e9, 1e9)
+    assert result.intervals.draws == 400
+
+
+def test_the_probability_is_the_share_of_draws_in_which_the_plan_beats_the_dense_plan(t5_with_draws: SparseLaw) -> None:
+    result = answer(t5_with_draws, question(t5_with_draws, 4e21, nonzero_params=2e10))
+    draws = coefficient_draws(t5_with_draws, "unstructured")
+    assert draws is not None
+    assert result.intervals is not None
+    plan, dense = result.plan, result.dense
+    assert plan.sparsity > 0
+    better = loss(draws, plan.sparsity, plan.nonzero_params, plan.data_seen) < loss(
+        draws, 0.0, dense.nonzero_params, dense.data_seen
+    )
+    assert 0.05 < float(np.mean(better)) < 0.95
+    assert result.intervals.p_sparse_better == float(np.mean(better))
+
+
+def test_where_the_plan_is_dense_the_probability_is_the_share_of_draws_that_want_sparsity(
+    t5_with_draws: SparseLaw,
+) -> None:
+    asked = question(t5_with_draws, 1e21, nonzero_params=2e10)
+    result = answer(t5_with_draws, asked)
+    draws = coefficient_draws(t5_with_draws, "unstructured")
+    assert draws is not None
+    assert result.intervals is not None
+    assert result.plan.sparsity == 0
+    share = float(np.mean(best_plan(draws, asked).sparsity > 0))
+    assert 0.05 < share < 0.95
+    assert result.intervals.p_sparse_better == share
+
+
+def test_the_interval_of_the_compute_ratio_is_that_of_equal_loss_in_each_draw(t5_with_draws: SparseLaw) -> None:
+    asked = question(t5_with_draws, 1e21)
+    result = answer(t5_with_draws, asked)
+    draws = coefficient_draws(t5_with_draws, "unstructured")
+    assert draws is not None
+    assert result.intervals is not None
+    assert result.comparison.compute_ratio is not None
+    low, high = result.intervals.compute_ratio
+    assert low < result.comparison.compute_ratio < high
+    # With the size free the ratio is c_mul(S) / m(S), whatever the budget.
+    best = best_plan(draws, asked)
+    expected = np.quantile(asked.cost.multiplier(best.sparsity) / size_multiplier(draws, best.sparsity), [0.05, 0.95])
+    assert (low, high) == pytest.approx(tuple(expected))
+
+
+@pytest.fixture
+def only_n4(t5: SparseLaw) -> SparseLaw:
+    """A law of n:4 alone, whose draws hold the dense base still."""
+    chosen = SparsitySet(a_S=15.0, b_S=0.7, c_S=46.8)
+    table = np.array([[15.0, 46.8]]) * np.exp(0.05 * np.random.default_rng(3).standard_normal((200, 2)))
+    draws = Draws.pack(["n:4.a_S", "n:4.c_S"], table, method="synthetic")
+    facts = {name: getattr(t5, name) for name in t5.__struct_fields__}
+    return SparseLaw(**facts | {"name": "only-n4", "sparsity": {"n:4": chosen}, "draws": draws})
+
+
+def test_draws_of_some_coefficients_give_intervals_and_say_which_are_taken_as_exact(only_n4: SparseLaw) -> None:
+    result = answer(only_n4, question(only_n4, 1e20, nonzero_params=1e8, pattern="n:4"))
+    assert result.intervals is not None
+    assert result.intervals.draws == 200
+    assert result.intervals.loss[0] < result.plan.loss < result.intervals.loss[1]
+    partial = next(warning for warning in result.warnings if warning.code == "partial-draws")
+    assert "n:4.b_S, b_N, a_D, b_D, c as exactly known" in partial.message
+
+
+def test_draws_that_do_not_touch_the_question_are_no_draws(t5: SparseLaw, only_n4: SparseLaw) -> None:
+    both = SparseLaw(
+        **{name: getattr(t5, name) for name in t5.__struct_fields__}
+        | {"sparsity": t5.sparsity | only_n4.sparsity, "draws": only_n4.draws}
+    )
+    result = answer(both, question(both, 1e20, nonzero_params=1e8))
+    assert result.intervals is None
+    assert "no-draws" in codes(result)
+
+
+def test_a_law_of_n4_alone_maps_and_compares(only_n4: SparseLaw, t5: SparseLaw) -> None:
+    chart = sparsity_map(only_n4, flops_cost("sparse", only_n4.schedule), family="n:4", points=5, spread=True)
+    assert chart.low is not None
+    assert chart.low.shape == chart.sparsity.shape == (5, 5)
+    assert diff_laws(only_n4, t5).loss_difference is not None
+    with pytest.raises(LawError, match=r"no coefficients for unstructured; it has n:4"):
+        answer(only_n4, question(only_n4, 1e20, nonzero_params=1e8))
+
+
+def test_a_cap_given_by_the_user_holds_for_patterns_too(t5: SparseLaw) -> None:
+    capped = replace(question(t5, 1e22, nonzero_params=1e8, pattern="n:4"), pattern_cap=0.3)
+    assert answer(t5, capped).plan.sparsity == 0.25
+    with pytest.raises(PlanError, match=r"the pattern 2:4 makes 0\.5, above"):
+        answer(t5, replace(capped, pattern=parse_pattern("2:4")))
+
+
+def test_what_holds_anyway_is_silent_where_it_would_not_hold(t5: SparseLaw) -> None:
+    from_start = SparseLaw(
+        **{name: getattr(t5, name) for name in t5.__struct_fields__} | {"schedule": Schedule(start=0.0, end=0.0)}
+    )
+    assert answer(from_start, question(from_start, 1e22)).robust is None  # its best S lies beyond every run
+    mixed = compose(load_law("besiroglu2024-chinchilla"), t5, name="mixed")
+    assert answer(mixed, question(mixed, 1e22)).robust is None
+    facts = {name: getattr(t5, name) for name in t5.__struct_fields__}
+    for status in POOR_FITS:
+        left_open = SparseLaw(**facts | {"fit": {"status": status}})
+        assert answer(left_open, question(left_open, 1e22)).robust is None
+
+
+def test_what_holds_anyway_for_a_pattern_is_its_compute_ratio(t5: SparseLaw) -> None:
+    robust = answer(t5, question(t5, 1e25, nonzero_params=1e8, pattern="2:4")).robust
+    assert robust is not None
+    assert robust.compute_ratio == pytest.approx(1.375 / 1.5874, rel=1e-4)  # c_mul(0.5) / m(0.5)
+
+
+@pytest.mark.parametrize(("pattern", "written"), [("1:3", 0.67), ("9:10", 0.1), ("1:4", 0.75)])
+def test_a_sparsity_is_read_as_the_one_that_the_pattern_makes(t5: SparseLaw, pattern: str, written: float) -> None:
+    made = parse_pattern(pattern)
+    assert predict(t5, N=1e7, D=2e10, S=written, pattern=made).given.sparsity == made.sparsity
+
+
+def test_identical_draws_give_intervals_of_no_width(t5: SparseLaw) -> None:
+    draws = Draws.pack(["b_N"], np.full((50, 1), 0.245), method="all alike")
+    law = SparseLaw(**{name: getattr(t5, name) for name in t5.__struct_fields__} | {"draws": draws})
+    result = answer(law, question(law, 1e20, nonzero_params=1e8))
+    assert result.intervals is not None
+    assert result.intervals.sparsity == pytest.approx((result.plan.sparsity,) * 2, abs=1e-6)
+    assert result.intervals.p_sparse_better == 1.0
+
+
+def test_without_draws_the_answer_says_that_it_has_no_intervals(t5: SparseLaw) -> None:
+    result = answer(t5, question(t5, 1e23))
+    assert result.intervals is None
+    assert "no-draws" in codes(result)
+    assert predict(t5, N=1e7, D=3e10, S=0.5, pattern=parse_pattern("unstructured")).interval is None
+
+
+def test_distances_are_factors_of_the_largest_run(t5: SparseLaw) -> None:
+    result = answer(t5, question(t5, 1e23, nonzero_params=35 * 8.4934656e7))
+    by_axis = {distance.axis: distance for distance in result.extrapolation}
+    assert by_axis["nonzero_params"].factor == pytest.approx(35)
+    assert "35x the largest run" in by_axis["nonzero_params"].message
+    assert by_axis["data_seen"].factor == pytest.approx(result.plan.data_seen / 6.5536e10)
+
+
+def test_inside_the_range_nothing_is_extrapolated(t5: SparseLaw) -> None:
+    inside = predict(t5, N=85e6, D=65e9, S=0.875, pattern=parse_pattern("unstructured"))
+    assert inside.extrapolation == []
+    below = predict(t5, N=1.327104e6 / 4, D=30e9, S=0.95, pattern=parse_pattern("unstructured"))
+    assert {distance.axis: round(distance.factor, 3) for distance in below.extrapolation} == {
+        "nonzero_params": 4.0,
+        "sparsity": 2.5,
+    }
+
+
+def test_extreme_overtraining_is_capped_at_the_range_and_says_where_the_law_would_go(t5: SparseLaw) -> None:
+    result = answer(t5, question(t5, 1e24, nonzero_params=1e7))
+    assert result.plan.sparsity == 0.875
+    assert "sparsity-capped" in codes(result)
+    assert result.comparison.unlimited_sparsity is not None
+    assert 0.97 < result.comparison.unlimited_sparsity < 1
+
+
+def test_a_pattern_without_coefficients_borrows_the_unstructured_ones_and_says_so(t5: SparseLaw) -> None:
+    result = answer(t5, question(t5, 1e20, nonzero_params=1e8, pattern="2:4"))
+    assert result.plan.sparsity == 0.5
+    assert "pattern-borrowed" in codes(result)
+
+
+def test_what_holds_anyway_is_the_plan_with_the_size_free(t5: SparseLaw) -> None:
+    fixed = answer(t5, question(t5, 1e23, nonzero_params=1e11))
+    free = answer(t5, question(t5, 1e19))
+    assert fixed.robust is not None
+    assert fixed.robust.sparsity == pytest.approx(free.plan.sparsity, abs=1e-12)
+
+
+def test_both_sizes_at_once_contradict_each_other(t5: SparseLaw) -> None:
+    with pytest.raises(PlanError, match="both"):
+        answer(t5, question(t5, 1e20, nonzero_params=1e8, dense_params=2e8))
+
+
+def test_numbers_beyond_floating_point_are_refused_not_answered(t5: SparseLaw) -> None:
+    with pytest.raises(PlanError, match="which no training has"):
+        answer(t5, question(t5, 1e-300, nonzero_params=1e300))
+
+
+def test_a_dense_only_law_refuses_a_sparse_question_and_says_what_to_do() -> None:
+    law = load_law("besiroglu2024-chinchilla")
+    asked = Question(train_flops=1e20, cost=flops_cost("dense", Schedule()))
+    with pytest.raises(LawError, match="laws compose"):
+        answer(law, asked)
+    with pytest.raises(LawError, match="dense only"):
+        predict(law, N=1e9, D=1e10, S=0.5, pattern=parse_pattern("unstructured"))
+    dense = predict(law, N=1e9, D=2e10, S=0.0, pattern=parse_pattern("unstructured"))
+    assert dense.loss == pytest.approx(1.8172 + 482.01 / 1e9**0.3478 + 2085.43 / 2e10**0.3658)
+
+
+def test_json_has_the_keys_that_scripts_depend_on(t5_with_draws: SparseLaw) -> None:
+    printed = json.loads(to_json(answer(t5_with_draws, question(t5_with_draws, 1e23))))
+    assert printed["format"] == "sparseplan-plan/1"
+    assert set(printed) >= {"law", "cost", "pattern", "given", "plan", "dense", "intervals", "warnings"}
+    assert set(printed["given"]) >= {"train_flops", "nonzero_params", "dense_params"}
+    plan_keys = {"sparsity", "nonzero_params", "dense_params", "data_seen", "data_unit", "train_flops", "loss"}
+    assert set(printed["plan"]) >= plan_keys
+    assert set(printed["dense"]) == set(printed["plan"])
+    assert set(printed["intervals"]) >= {"level", "sparsity", "nonzero_params", "data_seen", "loss", "p_sparse_better"}
+    assert all(set(warning) == {"code", "message"} for warning in printed["warnings"])

@@ -1,0 +1,213 @@
+"""Runs tables: what is read, what a rule leaves out, and how a bad row is named."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sparseplan.errors import RunsError
+from sparseplan.runs.table import RunRow, Runs, read_runs, write_runs
+
+HEADER = "sparsity,nonzero_params,data_seen,loss"
+
+
+def table(tmp_path: Path, text: str, name: str = "runs.csv") -> Path:
+    path = tmp_path / name
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def test_csv_with_units_and_percent_gives_raw_numbers(tmp_path: Path) -> None:
+    runs = read_runs(table(tmp_path, f"{HEADER}\n0,7B,1.5T,2.0\n75%,300M,20B,3.25\n"))
+    assert runs.nonzero_params.tolist() == [7e9, 3e8]
+    assert runs.data_seen.tolist() == [1.5e12, 2e10]
+    assert runs.sparsity.tolist() == [0.0, 0.75]
+    assert runs.loss.tolist() == [2.0, 3.25]
+    assert runs.family == ("unstructured", "unstructured")
+    assert runs.group is None
+
+
+def test_the_same_runs_read_alike_from_csv_tsv_json_lines_json_and_parquet(tmp_path: Path) -> None:
+    pytest.importorskip("pyarrow")
+    import pyarrow
+    import pyarrow.parquet
+
+    rows = [
+        {"sparsity": 0.5, "nonzero_params": 1e6, "data_seen": 2e9, "loss": 3.5},
+        {"sparsity": 0.0, "nonzero_params": 4e6, "data_seen": 2e9, "loss": 3.0},
+    ]
+    lines = [",".join(str(value) for value in row.values()) for row in rows]
+    pyarrow.parquet.write_table(pyarrow.Table.from_pylist(rows), tmp_path / "runs.parquet")
+    by_column = {name: {str(i): row[name] for i, row in enumerate(rows)} for name in rows[0]}
+    paths = [
+        table(tmp_path, "\n".join([HEADER, *lines]), "runs.csv"),
+        table(tmp_path, "\n".join([HEADER, *lines]).replace(",", "\t"), "runs.tsv"),
+        table(tmp_path, "\n".join(json.dumps(row) for row in rows), "runs.jsonl"),
+        table(tmp_path, json.dumps(rows), "list.json"),
+        table(tmp_path, json.dumps(by_column), "columns.json"),
+        tmp_path / "runs.parquet",
+    ]
+    for path in paths:
+        runs = read_runs(path)
+        got = np.stack([runs.sparsity, runs.nonzero_params, runs.data_seen, runs.loss], axis=1)
+        assert got.tolist() == [list(row.values()) for row in rows], path
+
+
+def test_a_tracker_export_is_read_by_mapping_and_nested_objects_become_dotted_columns(tmp_path: Path) -> None:
+    wandb = table(
+        tmp_path,
+        '"Name","State","config.N","config.S","tokens","eval/loss"\n"a","finished","1e6","0.5","2e9","3.5"\n',
+        "wandb.csv",
+    )
+    columns = {
+        "nonzero_params": "config.N",
+        "sparsity": "config.S",
+        "data_seen": "tokens",
+        "loss": "eval/loss",
+        "run_id": "Name",
+    }
+    assert read_runs(wandb, columns=columns).run_id == ("a",)
+    mlflow = {"params": {"N": 1e6, "S": 0.5}, "metrics": {"loss": 3.5}, "tokens": 2e9}
+    nested = table(tmp_path, json.dumps(mlflow) + "\n", "mlflow.jsonl")
+    columns = {"nonzero_params": "params.N", "sparsity": "params.S", "data_seen": "tokens", "loss": "metrics.loss"}
+    assert read_runs(nested, columns=columns).loss.tolist() == [3.5]
+
+
+def test_diverged_and_missing_losses_are_left_out_and_reported(tmp_path: Path) -> None:
+    text = (
+        f"{HEADER},diverged\n0,1e6,2e9,3.5,\n0,1e6,2e9,nan,\n0,1e6,2e9,,\n0.5,1e6,2e9,7.0,true\n0,1e6,4e9,inf,false\n"
+    )
+    path = table(tmp_path, text)
+    runs = read_runs(path)
+    assert len(runs) == 1
+    assert [(entry.where, entry.reason) for entry in runs.left_out] == [
+        (f"{path}:3", "no finite loss (nan)"),
+        (f"{path}:4", "no finite loss (empty)"),
+        (f"{path}:5", "marked as diverged"),
+        (f"{path}:6", "no finite loss (inf)"),
+    ]
+
+
+def test_every_bad_row_is_named_by_file_and_line(tmp_path: Path) -> None:
+    path = table(tmp_path, f"{HEADER}\n0,1e6,2e9,3.5\n1.5,1e6,2e9,3.5\n0,-3,2e9,3.5\n0,1e6,many,3.5\n0,1e6,2e9,-1\n")
+    with pytest.raises(RunsError) as caught:
+        read_runs(path)
+    lines = str(caught.value).splitlines()
+    for line, (number, key) in zip(
+        lines, [(3, "sparsity"), (4, "nonzero_params"), (5, "data_seen"), (6, "loss")], strict=True
+    ):
+        assert line.startswith(f"{path}:{number}: {key}: expected")
+
+
+def test_a_missing_column_names_what_is_there_and_how_to_map_it(tmp_path: Path) -> None:
+    path = table(tmp_path, "S,N,D,loss\n0,1,1,1\n")
+    with pytest.raises(RunsError, match=r"sparsity, nonzero_params, data_seen are missing.*--column sparsity=S"):
+        read_runs(path)
+    with pytest.raises(RunsError, match="did you mean 'loss'"):
+        read_runs(path, columns={"loss": "los"})
+    with pytest.raises(RunsError, match="did you mean 'nonzero_params'"):
+        read_runs(path, columns={"nonzero_param": "N"})
+
+
+def test_counting_the_weights_before_pruning_as_non_zero_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(RunsError, match=r":2: nonzero_params: expected about 500000"):
+        read_runs(table(tmp_path, "sparsity,dense_params,nonzero_params,data_seen,loss\n0.5,1e6,1e6,2e9,3.5\n"))
+    derived = read_runs(table(tmp_path, "sparsity,dense_params,data_seen,loss\n0.5,1e6,2e9,3.5\n", "other.csv"))
+    assert derived.nonzero_params.tolist() == [5e5]
+
+
+def test_a_pattern_gives_the_family_and_the_sparsity_and_must_agree_with_it(tmp_path: Path) -> None:
+    text = "pattern,nonzero_params,data_seen,loss\n2:4,1e6,2e9,3.5\n1:8,1e6,2e9,3.9\n"
+    runs = read_runs(table(tmp_path, text))
+    assert runs.sparsity.tolist() == [0.5, 0.875]
+    assert runs.family == ("n:4", "n:8")
+    with pytest.raises(RunsError, match=r":2: sparsity: expected 0.5, which the pattern 2:4 makes, found 0.75"):
+        read_runs(table(tmp_path, f"{HEADER},pattern\n0.75,1e6,2e9,3.5,2:4\n", "clash.csv"))
+
+
+def test_repeated_rows_are_left_out_but_another_seed_of_the_same_point_is_kept(tmp_path: Path) -> None:
+    text = f"{HEADER},seed\n0,1e6,2e9,3.5,1\n0,1e6,2e9,3.5,1\n0,1e6,2e9,3.5,2\n0,1e6,2e9,3.51,1\n"
+    runs = read_runs(table(tmp_path, text))
+    assert len(runs) == 3
+    assert len(runs.left_out) == 1
+    assert "the same run as" in runs.left_out[0].reason
+
+
+def test_one_run_id_with_two_results_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(RunsError, match=r":3: expected each run_id once, found 'a' again"):
+        read_runs(table(tmp_path, f"{HEADER},run_id\n0,1e6,2e9,3.5,a\n0,1e6,2e9,3.6,a\n"))
+
+
+def test_runs_of_one_trunk_are_one_group_and_a_named_column_overrides_it(tmp_path: Path) -> None:
+    text = f"{HEADER},trunk,seed\n0,1e6,1e9,3.6,t1,7\n0,1e6,2e9,3.5,t1,8\n0.5,1e6,2e9,3.7,,7\n0.5,1e6,2e9,3.8,,8\n"
+    path = table(tmp_path, text)
+    assert read_runs(path).group.tolist() == [0, 0, 1, 2]  # type: ignore[union-attr]
+    assert read_runs(path, group="seed").group.tolist() == [0, 1, 0, 1]  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "message"),
+    [
+        ("runs.xlsx", "", "expected a runs table ending in"),
+        ("runs.csv", "", "found no runs"),
+        ("runs.csv", f"{HEADER},loss\n0,1,1,1,1\n", "loss more than once"),
+        ("runs.csv", f"{HEADER}\n0,1,1\n", ":2: expected 4 cells"),
+        ("runs.csv", f"{HEADER}\n0,1,1,nan\n", "no run is left"),
+        ("runs.csv", f'{HEADER}\n0,1,1,"1\n', "isn't CSV"),
+        ("runs.jsonl", '{"loss": 1}\n{"loss": \n', ":2: this isn't JSON"),
+        ("runs.jsonl", "[1]\n", ":1: expected a run as an object"),
+        ("runs.json", '{"loss": 1}', "expected a list of runs"),
+        ("runs.parquet", "not parquet", "isn't a Parquet file"),
+        ("runs.csv", f"{HEADER},data_unit\n0,1,1,1,token\n0,1,2,1,image\n", "expected one data_unit"),
+    ],
+)
+def test_a_broken_table_is_one_clear_error(tmp_path: Path, name: str, text: str, message: str) -> None:
+    with pytest.raises(RunsError, match=message):
+        read_runs(table(tmp_path, text, name))
+
+
+finite = st.floats(1e-6, 1e24, allow_nan=False)
+
+
+@given(
+    rows=st.lists(st.tuples(st.floats(0, 0.99), finite, finite, st.floats(1e-3, 50)), min_size=1, max_size=8),
+)
+def test_written_runs_are_read_back_to_fifteen_digits(
+    tmp_path_factory: pytest.TempPathFactory, rows: list[tuple[float, float, float, float]]
+) -> None:
+    path = tmp_path_factory.mktemp("runs") / "runs.csv"
+    write_runs(
+        [
+            RunRow(
+                run_id=f"r{i}",
+                pattern="unstructured",
+                sparsity=S,
+                nonzero_params=N,
+                data_seen=D,
+                data_unit="byte",
+                loss=L,
+                trunk="t0",
+                extra=(("wall_seconds", 1.5),),
+            )
+            for i, (S, N, D, L) in enumerate(rows)
+        ],
+        path,
+    )
+    runs: Runs = read_runs(path)
+    assert np.allclose(runs.sparsity, [row[0] for row in rows], rtol=1e-14, atol=0)
+    assert np.allclose(runs.nonzero_params, [row[1] for row in rows], rtol=1e-14, atol=0)
+    assert np.allclose(runs.data_seen, [row[2] for row in rows], rtol=1e-14, atol=0)
+    assert np.allclose(runs.loss, [row[3] for row in rows], rtol=1e-14, atol=0)
+    assert runs.data_unit == "byte"
+
+
+def test_a_diverged_run_is_written_with_an_empty_loss_and_left_out_when_read(tmp_path: Path) -> None:
+    path = tmp_path / "runs.csv"
+    common = {"pattern": "2:4", "sparsity": 0.5, "nonzero_params": 1e6, "data_seen": 1e9, "data_unit": "token"}
+    write_runs([RunRow(run_id="a", loss=3.0, **common), RunRow(run_id="b", loss=None, diverged=True, **common)], path)  # type: ignore[arg-type]
+    runs = read_runs(path)
+    assert runs.run_id == ("a",)
+    assert runs.left_out[0].reason == "marked as diverged"

@@ -1,0 +1,37 @@
+"""Ramps and what they cost."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sparseplan.cost.flops import flops_cost
+from sparseplan.sparsity.schedule import Schedule
+
+fractions = st.floats(min_value=0, max_value=1)
+
+
+def test_the_papers_ramp_has_mean_density_1_minus_0_625_S() -> None:
+    for S in (0.0, 0.5, 0.75, 0.875):
+        assert Schedule().mean_density(S) == pytest.approx(1 - 0.625 * S, abs=1e-15)
+
+
+@given(fractions, fractions, st.sampled_from(["cubic", "linear"]), st.floats(min_value=0, max_value=0.99))
+def test_mean_density_is_the_average_of_the_ramp(first: float, second: float, kind: str, S: float) -> None:
+    ramp = Schedule(kind=kind, start=min(first, second), end=max(first, second))  # type: ignore[arg-type]
+    middles = (np.arange(20_000) + 0.5) / 20_000
+    assert float(ramp.mean_density(S)) == pytest.approx(float(np.mean(1 - ramp.sparsity(S, middles))), abs=2e-4)
+
+
+def test_the_cubic_ramp_matches_hand_values() -> None:
+    # Half-way up the ramp: 0.8 (1 - 0.5^3) = 0.7.
+    assert Schedule().sparsity(0.8, np.array([0.0, 0.25, 0.5, 0.75, 1.0])).tolist() == pytest.approx(
+        [0, 0, 0.7, 0.8, 0.8]
+    )
+
+
+def test_one_shot_and_from_start_are_limits_of_the_ramp() -> None:
+    assert Schedule(start=0.4, end=0.4).saving == pytest.approx(0.6)
+    assert Schedule(start=0.0, end=0.0).saving == 1.0
+    assert Schedule(start=1.0, end=1.0).saving == 0.0
+    assert float(flops_cost("sparse", Schedule(start=0, end=0)).multiplier(0.9)) == pytest.approx(1.0)

@@ -1,0 +1,143 @@
+"""Claims about sweeps through SLURM, with its commands played by a script."""
+
+import os
+import time
+from pathlib import Path
+
+import pytest
+
+from sparseplan.errors import SweepError
+from sparseplan.runs.job import Placement
+from sparseplan.sweep.driver import Driver, Snapshot
+from sparseplan.sweep.estimate import Speed
+from sparseplan.sweep.executors.slurm import SlurmExecutor
+from sparseplan.sweep.folder import Folder
+from sparseplan.sweep.state import Board
+from tests.helpers import fake_slurm
+from tests.helpers.sweeps import TRAINER, environment, expected, setup_in
+
+WORDS = ["kill 3", "exit 1", "memory"]
+
+
+class Quiet:
+    """A listener that keeps what it is told."""
+
+    def __init__(self) -> None:
+        self.notes: list[str] = []
+
+    def note(self, text: str) -> None:
+        self.notes.append(text)
+
+    def finished(self, record, snapshot: Snapshot) -> None:
+        pass
+
+    def update(self, snapshot: Snapshot) -> None:
+        pass
+
+
+@pytest.fixture
+def cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    faults = tmp_path / "faults"
+    faults.mkdir()
+    (tmp_path / "jobs").mkdir()
+    for name, value in environment(faults).items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("FAKE_SLURM", str(tmp_path / "jobs"))
+    monkeypatch.setenv("PATH", f"{fake_slurm.install(tmp_path)}{os.pathsep}{os.environ['PATH']}")
+    return faults
+
+
+def executor(root: Path) -> SlurmExecutor:
+    return SlurmExecutor(
+        root / "work" / "slurm",
+        options=["--partition=test"],
+        setup=["export FROM_SETUP=1"],
+        trainer=TRAINER,
+        ask_seconds=0.05,
+        late_seconds=0.3,
+    )
+
+
+def drive(root: Path, setup, workers: SlurmExecutor) -> tuple[Board, Driver, Quiet]:
+    folder = Folder(root)
+    board, listener = Board(folder, setup.plan.segments), Quiet()
+    driver = Driver(
+        folder=folder,
+        board=board,
+        executor=workers,
+        placements=(Placement(),) * 3,
+        speed=Speed(tokens_per_second={setup.runs[0].shape: 1e3}, startup_seconds=1.0),
+        listener=listener,
+        poll_seconds=0.05,
+    )
+    driver.run()
+    return board, driver, listener
+
+
+def test_jobs_that_fail_in_any_way_are_submitted_again_and_change_no_loss(tmp_path: Path, cluster: Path) -> None:
+    root = tmp_path / "sweep"
+    setup = setup_in(tmp_path, root)
+    for segment, word in zip(setup.plan.segments, WORDS, strict=False):
+        (cluster / segment.id).write_text(word)
+    board, driver, listener = drive(root, setup, executor(root))
+    assert {name: record.loss for name, record in board.finished.items()} == expected(setup.runs)
+    assert driver.failures == {}
+    said = " ".join(listener.notes)
+    assert "was killed by signal 9" in said
+    assert "crashed with status 1" in said
+    assert "ran out of memory" in said
+
+
+def test_a_driver_finds_the_jobs_that_a_killed_one_submitted_and_submits_none_twice(
+    tmp_path: Path, cluster: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = tmp_path / "sweep"
+    setup = setup_in(tmp_path, root)
+    monkeypatch.setenv("FAKE_STEP_SECONDS", "0.01")
+    folder = Folder(root)
+    first = Driver(
+        folder=folder,
+        board=Board(folder, setup.plan.segments),
+        executor=executor(root),
+        placements=(Placement(),) * 2,
+        speed=Speed(tokens_per_second={}),
+        listener=Quiet(),
+    )
+    first._hand_out()  # and then it is killed
+    running = {path.name for path in (tmp_path / "jobs").iterdir()}
+    assert len(running) == 2
+    board, _, _ = drive(root, setup, executor(root))
+    assert {name: record.loss for name, record in board.finished.items()} == expected(setup.runs)
+    submitted = (root / "work" / "slurm").glob("trunk-*.sh")
+    assert len(list(submitted)) == 2  # each trunk once
+
+
+def test_stopping_lets_jobs_save_themselves(tmp_path: Path, cluster: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    root = tmp_path / "sweep"
+    setup = setup_in(tmp_path, root)
+    monkeypatch.setenv("FAKE_STEP_SECONDS", "0.05")
+    folder = Folder(root)
+    workers = executor(root)
+    driver = Driver(
+        folder=folder,
+        board=Board(folder, setup.plan.segments),
+        executor=workers,
+        placements=(Placement(),),
+        speed=Speed(tokens_per_second={}),
+        listener=Quiet(),
+    )
+    driver._hand_out()
+    trunk = setup.plan.segments[0]
+    deadline = time.monotonic() + 20
+    while not folder.progress(trunk.id).exists() and time.monotonic() < deadline:
+        time.sleep(0.02)
+    workers.stop()
+    assert (folder.checkpoints / f"{trunk.id}-rolling.pt").exists()
+    assert not any(fake_slurm.is_alive(pid) for pid in fake_slurm.jobs().values())
+    assert list((root / "work" / "slurm").glob("*.submitted.json")) == []
+
+
+def test_a_machine_without_slurm_is_told_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(SweepError, match=r"expected SLURM's squeue on PATH, found none; .* --executor local"):
+        SlurmExecutor(tmp_path / "slurm")

@@ -1,0 +1,180 @@
+"""Claims about 2:4 products, tested on the CPU against a plain compressed implementation."""
+
+import math
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("torch")
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from sparseplan.train import semi_structured
+from sparseplan.train.pruning.gradual import shrunk
+from sparseplan.train.semi_structured import choose, is_two_four, obstacle, sparse_linear, wrong
+from tests.helpers.references import Compressed, Reference
+from tests.helpers.training import tiny_run, train_alone, write_text
+
+
+class Broken(Reference):
+    """Multiplies with the wrong metadata, as a backend for another chip would."""
+
+    def linear(self, x: Tensor, compressed: Compressed) -> Tensor:
+        return super().linear(x, Compressed(compressed.values, compressed.positions.flip(1)))
+
+
+class Absent(Reference):
+    def compress(self, weight: Tensor) -> Compressed:
+        raise NotImplementedError("no cuSPARSELt here\nand a long trace")
+
+
+def two_four(outputs: int, inputs: int, *, dtype: torch.dtype = torch.float64) -> Tensor:
+    weight = torch.randn(outputs, inputs, generator=torch.Generator().manual_seed(0), dtype=dtype)
+    return weight * shrunk(weight, torch.ones_like(weight), 0.5, kept=2, group=4)
+
+
+def test_the_compressed_product_and_its_gradients_are_the_masked_dense_ones() -> None:
+    weight = two_four(24, 32).requires_grad_()
+    x = torch.randn(2, 5, 32, dtype=torch.float64).requires_grad_()
+    direction = torch.randn(2, 5, 24, dtype=torch.float64)
+    dense = functional.linear(x, weight)
+    expected = torch.autograd.grad((dense * direction).sum(), (x, weight))
+    product = sparse_linear(x, weight, Reference())
+    found = torch.autograd.grad((product * direction).sum(), (x, weight))
+    assert torch.allclose(product, dense, rtol=1e-12)
+    for ours, theirs in zip(found, expected, strict=True):
+        assert torch.allclose(ours, theirs, rtol=1e-12)
+
+
+def test_its_gradients_are_right_by_finite_differences() -> None:
+    weight = two_four(4, 8)
+    x = torch.randn(3, 8, dtype=torch.float64, requires_grad=True)
+    assert torch.autograd.gradcheck(lambda x: sparse_linear(x, weight, Reference()), (x,))
+
+
+def test_under_autocast_the_product_is_bfloat16_and_gradients_keep_their_parameters_dtypes() -> None:
+    weight = two_four(24, 32, dtype=torch.float32).requires_grad_()
+    x = torch.randn(5, 32, requires_grad=True)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        product = sparse_linear(x, weight, Reference())
+    product.float().sum().backward()
+    assert product.dtype == torch.bfloat16
+    assert weight.grad is not None
+    assert x.grad is not None
+    assert (weight.grad.dtype, x.grad.dtype) == (torch.float32, torch.float32)
+    assert torch.allclose(x.grad, weight.detach().sum(0).expand(5, 32), rtol=0.05, atol=0.05)
+
+
+def test_what_is_within_two_four() -> None:
+    assert is_two_four(torch.tensor([[1, 1, 0, 0, 0, 0, 1, 0]]))
+    assert not is_two_four(torch.tensor([[1, 1, 1, 0, 0, 0, 1, 0]]))
+    assert not is_two_four(torch.ones(2, 6))
+
+
+def test_obstacles_are_named() -> None:
+    cpu = torch.device("cpu")
+    assert obstacle([torch.ones(4, 8)], device=cpu, dtype=torch.bfloat16) == "the pattern is not within 2:4"
+    assert obstacle([torch.zeros(4, 8)], device=cpu, dtype=torch.bfloat16) == "no 2:4 products on cpu"
+
+
+def test_a_wrong_backend_is_found_out_and_a_right_one_is_not() -> None:
+    weights = [two_four(64, 64), two_four(32, 128)]
+    assert wrong(Reference(), weights, rows=16, dtype=torch.float32) is None
+    assert wrong(Reference(), weights, rows=16, dtype=torch.bfloat16) is None
+    assert "64 x 64 weight is off by" in (wrong(Broken(), weights, rows=16, dtype=torch.float32) or "")
+
+
+@pytest.mark.parametrize(
+    ("backend", "masked", "sparse", "use", "reason"),
+    [
+        (Reference(), 2.0, 1.0, True, "right, and 2.00 times as fast"),
+        (Reference(), 1.0, 2.0, False, "takes 2.00 times a masked one"),
+        (Reference(), 1.0, 1.0, False, "takes 1.00 times a masked one"),
+        (Broken(), 2.0, 1.0, False, "is off by"),
+        (Absent(), 2.0, 1.0, False, "2:4 products fail here: no cuSPARSELt here"),
+    ],
+    ids=["faster", "slower", "even", "broken", "absent"],
+)
+def test_two_four_products_are_used_only_where_right_and_faster(backend, masked, sparse, use, reason) -> None:
+    choice = choose(
+        backend,
+        [two_four(64, 64)],
+        rows=16,
+        dtype=torch.float32,
+        masked_step_seconds=lambda: masked,
+        sparse_step_seconds=lambda: sparse,
+    )
+    assert choice.use is use
+    assert reason in choice.reason
+    assert "\n" not in choice.reason
+
+
+@pytest.mark.parametrize("sparsity", [0.5, 0.75])
+def test_a_training_that_ends_on_compressed_weights_ends_in_the_masked_loss(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sparsity: float
+) -> None:
+    run = tiny_run(write_text(tmp_path), sparsity, {0.5: "2:4", 0.75: "1:4"}[sparsity])
+    masked = train_alone(run, tmp_path / "masked")
+    backend = Reference()
+    monkeypatch.setattr(semi_structured, "obstacle", lambda *_args, **_more: None)
+    monkeypatch.setattr(semi_structured, "CuSparseLt", lambda: backend)
+    monkeypatch.setattr(semi_structured, "SPEED_MARGIN", 0.0)
+    compressed = train_alone(run, tmp_path / "compressed")
+    assert compressed.semi_structured
+    assert "times as fast a step" in (compressed.semi_structured_reason or "")
+    assert backend.products > 8 * 10  # eight matrices in each of the last ten updates, and the checks before
+    assert compressed.loss == pytest.approx(masked.loss, rel=1e-4)
+
+
+def test_a_check_that_says_no_leaves_the_training_bit_for_bit_as_it_was(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = tiny_run(write_text(tmp_path), 0.5, "2:4")
+    masked = train_alone(run, tmp_path / "masked")
+    monkeypatch.setattr(semi_structured, "obstacle", lambda *_args, **_more: None)
+    monkeypatch.setattr(semi_structured, "CuSparseLt", Reference)
+    monkeypatch.setattr(semi_structured, "SPEED_MARGIN", math.inf)
+    refused = train_alone(run, tmp_path / "refused")
+    assert refused.semi_structured is False
+    assert "times a masked one" in (refused.semi_structured_reason or "")
+    assert refused.loss == masked.loss
+
+
+def test_switching_it_off_is_recorded(tmp_path: Path) -> None:
+    record = train_alone(tiny_run(write_text(tmp_path), 0.5, "2:4"), tmp_path, semi_structured="off")
+    assert record.semi_structured_reason == "switched off"
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("d", [512, 1024, 4096, 8192])
+def test_on_this_gpu_forward_and_backward_agree_with_masked_dense(d) -> None:
+    if not torch.cuda.is_available():
+        pytest.skip("no CUDA device")
+    backend = semi_structured.CuSparseLt()
+    layer = nn.Linear(d, d, bias=False, device="cuda")
+    with torch.no_grad():
+        layer.weight.mul_(shrunk(layer.weight, torch.ones_like(layer.weight), 0.5, kept=2, group=4))
+    assert wrong(backend, [layer.weight], rows=1024, dtype=torch.bfloat16) is None
+    x = torch.randn(1024, d, device="cuda", dtype=torch.bfloat16, requires_grad=True)
+    with torch.autocast("cuda", dtype=torch.bfloat16):
+        sparse_linear(x, layer.weight, backend).float().square().mean().backward()
+    assert layer.weight.grad is not None
+    assert x.grad is not None
+    exact_weight = layer.weight.detach().double().requires_grad_()
+    exact_x = x.detach().double().requires_grad_()
+    functional.linear(exact_x, exact_weight).square().mean().backward()
+    for ours, exact in ((layer.weight.grad, exact_weight.grad), (x.grad, exact_x.grad)):
+        assert ((ours.double() - exact).norm() / exact.norm()).item() < 2e-2
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("execution", ["graphs", "compile"])
+def test_on_this_gpu_graphs_and_compiled_losses_train_like_eager_ones(tmp_path: Path, execution) -> None:
+    if not torch.cuda.is_available():
+        pytest.skip("no CUDA device")
+    run = tiny_run(write_text(tmp_path), 0.5, "2:4")
+    eager, fast = (train_alone(run, tmp_path / how, device="cuda", execution=how) for how in ("eager", execution))
+    assert fast.execution == execution
+    assert fast.loss == pytest.approx(eager.loss, rel=1e-3)
