@@ -1,4 +1,4 @@
-"""A whole calibration in its folder, under its lock: set up, conduct, conclude."""
+"""A whole calibration in its folder, under its lock: set up, train, fit, write up."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -7,8 +7,8 @@ from rich.console import Console
 
 from sparseplan.calibration.recipe import LoadedRecipe
 from sparseplan.calibration.setup import set_up
-from sparseplan.calibration.train_runs import TRAINER, conduct
-from sparseplan.calibration.write_up import Conclusion, conclude
+from sparseplan.calibration.train_runs import TRAINER, train_runs
+from sparseplan.calibration.write_up import Conclusion, write_up
 from sparseplan.common.console import say
 from sparseplan.common.units import format_percent
 from sparseplan.sweep.folder import Folder
@@ -16,17 +16,17 @@ from sparseplan.sweep.machine import Machine
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
-class Finished:
+class CalibrationResult:
     """A calibration that has come to its end; `conclusion` is None where runs are missing."""
 
     folder: Path
     conclusion: Conclusion | None
 
 
-def calibrate_in(
+def calibrate(
     root: Path, loaded: LoadedRecipe, machine: Machine | None, console: Console, *, trainer: str = TRAINER
-) -> Finished:
-    """Train what is missing in a folder, and conclude once nothing is.
+) -> CalibrationResult:
+    """Train what is missing in a folder, and fit and write up once nothing is.
 
     Raises:
         SparseplanError: if recipe, data or folder are unfit, or workers can't go on.
@@ -42,7 +42,7 @@ def calibrate_in(
             f"{format_percent(setup.plan.saved)} of the training FLOPs",
         )
         try:
-            trained = conduct(setup, folder, machine, console, trainer=trainer)
+            trained = train_runs(setup, folder, machine, console, trainer=trainer)
         except KeyboardInterrupt:
             say(console, "stopped; finished runs and checkpoints are kept, and the same command goes on from here")
             raise
@@ -53,5 +53,5 @@ def calibrate_in(
                 console,
                 f"{len(trained.records)} of {len(trained.runs)} runs are finished; the same command tries again",
             )
-            return Finished(folder=root, conclusion=None)
-        return Finished(folder=root, conclusion=conclude(setup, folder, trained))
+            return CalibrationResult(folder=root, conclusion=None)
+        return CalibrationResult(folder=root, conclusion=write_up(setup, folder, trained))

@@ -6,14 +6,11 @@ from typing import Literal
 import msgspec
 import numpy as np
 from msgspec import Struct
-from rich.console import Console
 
 from sparseplan.calibration.fit_runs import open_families
 from sparseplan.calibration.setup import Setup, placements
 from sparseplan.calibration.train_runs import TRAINER
-from sparseplan.common.console import open_table, say
 from sparseplan.common.intervals import LEVEL, Bounds, bounds
-from sparseplan.common.units import format_count, format_duration, format_percent, format_scientific, format_sparsity
 from sparseplan.fit.bootstrap import refit
 from sparseplan.fit.fitting import Fit, fit_law
 from sparseplan.fit.objective import Objective
@@ -33,7 +30,7 @@ _A_S, _B_S, _C_S = 16.8, 0.722, 45.0
 """The shape of f(S) that the grid is judged with: T5's, Frantar et al. 2023."""
 
 
-class RunOutlook(Struct, frozen=True, kw_only=True):
+class RunPlan(Struct, frozen=True, kw_only=True):
     """One run of the grid."""
 
     run_id: str
@@ -48,7 +45,7 @@ class RunOutlook(Struct, frozen=True, kw_only=True):
     seed: int
 
 
-class GridOutlook(Struct, frozen=True, kw_only=True):
+class GridForecast(Struct, frozen=True, kw_only=True):
     """What runs on this grid could tell, if their losses followed a law of a typical shape with 0.5 % of noise.
 
     Attributes:
@@ -67,24 +64,24 @@ class GridOutlook(Struct, frozen=True, kw_only=True):
     free_size_sparsity: Bounds | None
 
 
-class Outlook(Struct, frozen=True, kw_only=True):
+class DryRun(Struct, frozen=True, kw_only=True):
     """The answer of `calibrate --dry-run`, key for key its JSON."""
 
     recipe: str
     data: str
     device: str
     workers: int
-    runs: list[RunOutlook]
+    runs: list[RunPlan]
     train_flops: float
     train_flops_with_trunks: float
     saved_by_trunks: float
     expected_seconds: float | None
     tokens_per_second: dict[str, float] | None
-    law: GridOutlook
+    law: GridForecast
     format: Literal["sparseplan-calibration-plan/1"] = "sparseplan-calibration-plan/1"
 
 
-def look_ahead(setup: Setup, machine: Machine | None, *, trainer: str = TRAINER) -> Outlook:
+def dry_run(setup: Setup, machine: Machine | None, *, trainer: str = TRAINER) -> DryRun:
     """Work out what a calibration would take and tell; `machine` None for SLURM, where the time can't be known.
 
     Raises:
@@ -96,22 +93,22 @@ def look_ahead(setup: Setup, machine: Machine | None, *, trainer: str = TRAINER)
         speed = measure_speed(setup.runs, places, trainer=trainer)
         seconds = expected_seconds(setup.plan.segments, speed, workers=len(places))
         rates = {_size(run): speed.tokens_per_second[run.shape] for run in setup.runs}
-    return Outlook(
+    return DryRun(
         recipe=setup.loaded.recipe.name,
         data=setup.data_description,
         device=places[0].device,
         workers=len(places),
-        runs=[_run_outlook(run) for run in setup.runs],
+        runs=[_run_plan(run) for run in setup.runs],
         train_flops=setup.plan.unshared_flops,
         train_flops_with_trunks=setup.plan.shared_flops,
         saved_by_trunks=setup.plan.saved,
         expected_seconds=seconds,
         tokens_per_second=rates,
-        law=judge_grid(setup.runs),
+        law=identifiability(setup.runs),
     )
 
 
-def judge_grid(runs: Sequence[RunSpec]) -> GridOutlook:
+def identifiability(runs: Sequence[RunSpec]) -> GridForecast:
     """What the grid could tell of a law: fits to losses that a typical law and noise would give."""
     S = np.array([run.pruning.sparsity for run in runs])
     N = np.array([float(run.nonzero_params) for run in runs])
@@ -142,7 +139,7 @@ def judge_grid(runs: Sequence[RunSpec]) -> GridOutlook:
         intervals["b_N"], intervals["b_D"] = bounds(np.asarray(drawn.b_N)), bounds(np.asarray(drawn.b_D))
         if fit.design.families:
             intervals["free_size_sparsity"] = bounds(np.asarray(sparsity_at_free_size(drawn, saving)))
-    return GridOutlook(
+    return GridForecast(
         status=fit.certificate.status if not fit.certificate.identified else "identified",
         explanation=_explanation(fit, aside),
         level=LEVEL,
@@ -191,8 +188,8 @@ def _size(run: RunSpec) -> str:
     return f"{run.shape.layers}x{run.shape.width}"
 
 
-def _run_outlook(run: RunSpec) -> RunOutlook:
-    return RunOutlook(
+def _run_plan(run: RunSpec) -> RunPlan:
+    return RunPlan(
         run_id=run.run_id,
         pattern=run.pruning.pattern,
         sparsity=run.pruning.sparsity,
@@ -206,58 +203,6 @@ def _run_outlook(run: RunSpec) -> RunOutlook:
     )
 
 
-def to_json(outlook: Outlook) -> str:
-    """The outlook as indented JSON."""
-    return msgspec.json.format(msgspec.json.encode(outlook), indent=2).decode()
-
-
-def print_outlook(console: Console, outlook: Outlook) -> None:
-    """Print the outlook for people."""
-    say(console, f"{outlook.recipe}: {len(outlook.runs)} runs on {outlook.data}", style="bold")
-    say(console)
-    table = open_table(console, "pattern", "sparsity", "dense parameters", "non-zero", "data", "epochs", "FLOPs")
-    families: dict[tuple[int, float, str], list[RunOutlook]] = {}
-    for run in outlook.runs:
-        families.setdefault((run.dense_params, run.sparsity, run.pattern), []).append(run)
-    for (dense_params, sparsity, pattern), runs in families.items():
-        first, longest = runs[0], max(runs, key=lambda run: run.data_seen)
-        lengths = sorted({run.data_seen for run in runs})
-        table.add_row(
-            pattern if sparsity else "dense",
-            format_sparsity(sparsity),
-            format_count(dense_params),
-            format_count(first.nonzero_params),
-            f"{', '.join(format_count(length) for length in lengths)} {first.data_unit}s",
-            f"{longest.epochs:.3g}",
-            format_scientific(sum(run.train_flops for run in runs)),
-        )
-    console.print(table)
-    say(console)
-    say(
-        console,
-        f"Training FLOPs (6 N D, zeros free): {format_scientific(outlook.train_flops)}; with shared trunks "
-        f"{format_scientific(outlook.train_flops_with_trunks)}, {format_percent(outlook.saved_by_trunks)} less.",
-    )
-    if outlook.expected_seconds is not None:
-        workers = f"{outlook.workers} worker{'s' if outlook.workers > 1 else ''} on {outlook.device}"
-        say(console, f"Time: about {format_duration(outlook.expected_seconds)} with {workers}, by a short probe.")
-    else:
-        say(console, "Time: unknown; SLURM's nodes can't be probed from here.")
-    print_grid_outlook(console, outlook.law)
-
-
-def print_grid_outlook(console: Console, law: GridOutlook) -> None:
-    """Print what a grid could tell."""
-    say(console, f"Law: {law.status}: {law.explanation}")
-    told = [
-        f"{name} {low:.2f} .. {high:.2f} (true {law.assumed[key]:.2f})"
-        for key, name in (("b_N", "b_N"), ("b_D", "b_D"), ("free_size_sparsity", "best sparsity with N free"))
-        for low, high in [getattr(law, key) or (None, None)]
-        if low is not None
-    ]
-    if told:
-        say(
-            console,
-            f"If losses followed a law of typical shape with {format_percent(law.noise)} of noise, "
-            f"{100 * law.level:.0f}% of fits would find {', '.join(told)}.",
-        )
+def to_json(result: DryRun) -> str:
+    """The dry run as indented JSON."""
+    return msgspec.json.format(msgspec.json.encode(result), indent=2).decode()

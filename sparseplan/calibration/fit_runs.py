@@ -17,14 +17,14 @@ from sparseplan.sparsity.pattern import UNSTRUCTURED
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Aside:
+class UnfittedFamily:
     """Runs of a pattern family that doesn't have a coefficient set of its own in the law.
 
     Attributes:
         family: The family, as n:4.
         runs: How many.
         sparsities: Which sparsities they have.
-        above_law: Mean of log(measured / predicted), predicted by the unstructured set.
+        mean_log_error: Mean of log(measured / predicted), predicted by the unstructured set.
         pairs: How many have an unstructured run of equal sparsity, size and data.
         above_pair: Mean loss above that run's, in nats; None without pairs.
     """
@@ -32,7 +32,7 @@ class Aside:
     family: str
     runs: int
     sparsities: tuple[float, ...]
-    above_law: float
+    mean_log_error: float
     pairs: int
     above_pair: float | None
 
@@ -42,7 +42,7 @@ class Fitted:
     """A fit, and the families that it left aside."""
 
     result: FitResult
-    aside: tuple[Aside, ...]
+    aside: tuple[UnfittedFamily, ...]
 
 
 def fit_calibration(recipe: Recipe, table: Path, *, date: str | None = None) -> Fitted:
@@ -84,7 +84,7 @@ def open_families(fit: Fit) -> set[str]:
     return {name.rpartition(".")[0] for name in names} & set(fit.design.families) - {unstructured}
 
 
-def _compared(result: FitResult, aside: Runs, family: str) -> Aside:
+def _compared(result: FitResult, aside: Runs, family: str) -> UnfittedFamily:
     own = aside.take(np.array([each == family for each in aside.family]))
     as_unstructured = replace(own, family=(str(UNSTRUCTURED),) * len(own))
     fitted = result.fit.runs
@@ -97,11 +97,11 @@ def _compared(result: FitResult, aside: Runs, family: str) -> Aside:
         for S, N, D, L in zip(own.sparsity, own.nonzero_params, own.data_seen, own.loss, strict=True)
         if (S, N, D) in losses
     ]
-    return Aside(
+    return UnfittedFamily(
         family=family,
         runs=len(own),
         sparsities=tuple(sorted(set(own.sparsity.tolist()))),
-        above_law=float(np.mean(np.log(own.loss / result.fit.predict(as_unstructured)))),
+        mean_log_error=float(np.mean(np.log(own.loss / result.fit.predict(as_unstructured)))),
         pairs=len(pairs),
         above_pair=float(np.mean(pairs)) if pairs else None,
     )

@@ -25,13 +25,13 @@ from sparseplan.sweep.executors.slurm import SlurmExecutor
 from sparseplan.sweep.folder import Folder
 from sparseplan.sweep.machine import Machine
 from sparseplan.sweep.probe import measure_speed
-from sparseplan.sweep.state import Board
+from sparseplan.sweep.state import SweepState
 
 TRAINER = "sparseplan.train"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Trained:
+class SweepResult:
     """A sweep that has come to its end.
 
     Attributes:
@@ -47,9 +47,9 @@ class Trained:
     runs: tuple[RunSpec, ...]
 
 
-def conduct(
+def train_runs(
     setup: Setup, folder: Folder, machine: Machine | None, console: Console, *, trainer: str = TRAINER
-) -> Trained:
+) -> SweepResult:
     """Train what is missing, and write the runs table. The caller holds the folder's lock.
 
     Raises:
@@ -64,7 +64,7 @@ def conduct(
         retries = [_gentler(run, share) for run in setup.runs if _has_diverged(trained.records.get(run.run_id))]
         if retries:
             again = _drive(setup, retries, folder, machine, console, trainer)
-            trained = Trained(
+            trained = SweepResult(
                 records=trained.records | again.records,
                 trunks=trained.trunks | again.trunks,
                 failures=trained.failures | again.failures,
@@ -81,17 +81,17 @@ def _drive(
     machine: Machine | None,
     console: Console,
     trainer: str,
-) -> Trained:
+) -> SweepResult:
     recipe = setup.loaded.recipe
-    board = Board(folder, plan_segments(runs, share=recipe.share_trunks).segments)
+    state = SweepState(folder, plan_segments(runs, share=recipe.share_trunks).segments)
     failures: dict[str, str] = {}
-    if board.unfinished:
+    if state.unfinished:
         places = placements(recipe.executor, machine)
-        executor, speed = _workforce(setup, board, places, folder, machine, trainer)
+        executor, speed = _workforce(setup, state, places, folder, machine, trainer)
         with open_display(console, {run.run_id: run for run in runs}) as listener:
             driver = Driver(
                 folder=folder,
-                board=board,
+                state=state,
                 executor=executor,
                 placements=places,
                 speed=speed,
@@ -101,18 +101,18 @@ def _drive(
             with _stopping_on_sigterm():
                 driver.run()
         failures = driver.failures
-    return Trained(records=dict(board.finished), trunks=board.trunk_records, failures=failures, runs=tuple(runs))
+    return SweepResult(records=dict(state.finished), trunks=state.trunk_records, failures=failures, runs=tuple(runs))
 
 
 def _workforce(
-    setup: Setup, board: Board, places: Sequence[Placement], folder: Folder, machine: Machine | None, trainer: str
+    setup: Setup, state: SweepState, places: Sequence[Placement], folder: Folder, machine: Machine | None, trainer: str
 ) -> tuple[Executor, Speed]:
     """Who trains, and how fast."""
     execution = setup.loaded.recipe.executor
     if machine is None:
         slurm = SlurmExecutor(folder.work / "slurm", options=execution.sbatch, setup=execution.setup, trainer=trainer)
         return slurm, Speed(tokens_per_second={})
-    speed = measure_speed([segment.run for segment in board.unfinished], places, trainer=trainer)
+    speed = measure_speed([segment.run for segment in state.unfinished], places, trainer=trainer)
     return LocalExecutor(trainer), speed
 
 

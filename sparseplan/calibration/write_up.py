@@ -8,9 +8,9 @@ from pathlib import Path
 import msgspec
 import numpy as np
 
-from sparseplan.calibration.fit_runs import Aside, Fitted, fit_calibration
+from sparseplan.calibration.fit_runs import Fitted, UnfittedFamily, fit_calibration
 from sparseplan.calibration.setup import Setup
-from sparseplan.calibration.train_runs import Trained
+from sparseplan.calibration.train_runs import SweepResult
 from sparseplan.common.files import write_text
 from sparseplan.common.units import format_count, format_duration, format_percent, format_scientific, format_sparsity
 from sparseplan.figures.fit_page import draw_fit_page
@@ -39,7 +39,7 @@ class Conclusion:
     next_command: str
 
 
-def conclude(setup: Setup, folder: Folder, trained: Trained) -> Conclusion:
+def write_up(setup: Setup, folder: Folder, trained: SweepResult) -> Conclusion:
     """Fit the law to the runs table, and write law.yaml, the figure and README.md.
 
     Raises:
@@ -56,7 +56,7 @@ def conclude(setup: Setup, folder: Folder, trained: Trained) -> Conclusion:
     return conclusion
 
 
-def _with_origin(fitted: Fitted, setup: Setup, folder: Folder, trained: Trained) -> Law:
+def _with_origin(fitted: Fitted, setup: Setup, folder: Folder, trained: SweepResult) -> Law:
     """The law with where its runs came from."""
     devices = Counter(record.device for record in trained.records.values())
     versions = next(iter(trained.records.values())).versions
@@ -111,13 +111,13 @@ def limits(setup: Setup, fitted: Fitted) -> list[str]:
     return found
 
 
-def _said_of(aside: Aside) -> str:
+def _said_of(aside: UnfittedFamily) -> str:
     """What is known of a family that the law has no set for."""
     levels = ", ".join(format_sparsity(level) for level in aside.sparsities)
     words = (
         f"The law has no set of its own for {aside.family}: its {aside.runs} runs (S = {levels}) can't separate a_S, "
-        f"b_S and c_S, and were left aside. Their losses lie {_signed(100 * aside.above_law, '%')} off what the law "
-        f"says for unstructured sparsity, which --pattern {aside.family} falls back to"
+        f"b_S and c_S, and were left aside. Their losses lie {_signed(100 * aside.mean_log_error, '%')} off what the "
+        f"law says for unstructured sparsity, which --pattern {aside.family} falls back to"
     )
     if aside.above_pair is None:
         return words + "."
@@ -152,7 +152,7 @@ def coefficient_rows(answer: FitAnswer) -> list[tuple[str, str, str]]:
     ]
 
 
-def _readme(setup: Setup, trained: Trained, conclusion: Conclusion) -> str:
+def _readme(setup: Setup, trained: SweepResult, conclusion: Conclusion) -> str:
     recipe, answer = setup.loaded.recipe, conclusion.result.answer
     records = list(trained.records.values())
     diverged = [record for record in records if record.diverged]
@@ -195,7 +195,7 @@ def _readme(setup: Setup, trained: Trained, conclusion: Conclusion) -> str:
     return "\n".join(lines)
 
 
-def _facts(setup: Setup, trained: Trained, records: list[RunRecord], diverged: list[RunRecord]) -> list[str]:
+def _facts(setup: Setup, trained: SweepResult, records: list[RunRecord], diverged: list[RunRecord]) -> list[str]:
     data, runs = setup.data, setup.runs
     sizes = sorted({(run.shape.dense_params, run.shape.layers, run.shape.width) for run in runs})
     prunings = sorted({(run.pruning.sparsity, run.pruning.pattern) for run in runs})

@@ -62,17 +62,17 @@ def bench(
     planning: sparseplan optimal --cost PROFILE.yaml. On a device without sparse tensor cores only dense work is timed.
     """
     from sparseplan.common.console import open_console
-    from sparseplan.hardware.bench.measure import Wish, measure
+    from sparseplan.hardware.bench.measure import BenchRequest, measure
     from sparseplan.report.hardware import print_profile
 
     if figure is not None:
         from sparseplan.figures.base import require_format
 
         require_format(figure)
-    wish = Wish(out=out, device=device, widths=widths, quick=quick, peak_flops=peak, force=force)
+    request = BenchRequest(out=out, device=device, widths=widths, quick=quick, peak_flops=peak, force=force)
     try:
         with _progress() as show:
-            result = measure(wish, progress=show)
+            result = measure(request, progress=show)
     except KeyboardInterrupt:
         typer.echo("what was measured is kept: the same command goes on from here", err=True)
         raise

@@ -2,17 +2,12 @@
 
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 import typer
 
 from sparseplan.cli import options as o
 from sparseplan.errors import RecipeError
-
-if TYPE_CHECKING:
-    from rich.console import Console
-
-    from sparseplan.calibration.write_up import Conclusion
 
 EPILOG = """Examples:
 
@@ -91,7 +86,7 @@ def calibrate(
 
     from sparseplan.calibration.setup import choose_recipe
     from sparseplan.common.console import open_console
-    from sparseplan.sweep.machine import look_around
+    from sparseplan.sweep.machine import probe_machine
 
     console, progress = open_console(), Console(stderr=True, highlight=False)
     execution: dict[str, object] = {"device": device, "workers": workers, "kind": executor}
@@ -100,24 +95,26 @@ def calibrate(
     if recipe is not None:
         loaded = choose_recipe(recipe, None, execution)
         slurm = loaded.recipe.executor.kind == "slurm"
-    machine = None if slurm else look_around()
+    machine = None if slurm else probe_machine()
     loaded = loaded or choose_recipe(None, machine, execution)
     if dry_run:
         import tempfile
 
-        from sparseplan.calibration.dry_run import look_ahead, print_outlook, to_json
+        from sparseplan.calibration.dry_run import dry_run as forecast
+        from sparseplan.calibration.dry_run import to_json
         from sparseplan.calibration.setup import set_up
+        from sparseplan.report.calibration import print_dry_run
 
         with tempfile.TemporaryDirectory(prefix="sparseplan-corpus-") as corpus:
-            outlook = look_ahead(set_up(loaded, Path(corpus)), machine)
+            result = forecast(set_up(loaded, Path(corpus)), machine)
         if json:
-            print(to_json(outlook))
+            print(to_json(result))
         else:
-            print_outlook(console, outlook)
+            print_dry_run(console, result)
         return
-    from sparseplan.calibration.calibrate import calibrate_in
+    from sparseplan.calibration.calibrate import calibrate
 
-    finished = calibrate_in(out or Path("calibration") / loaded.recipe.name, loaded, machine, progress)
+    finished = calibrate(out or Path("calibration") / loaded.recipe.name, loaded, machine, progress)
     if finished.conclusion is None:
         raise typer.Exit(1)
     if json:
@@ -125,30 +122,6 @@ def calibrate(
 
         print(fit_json(finished.conclusion.result.answer))
     else:
-        _print_conclusion(console, finished.conclusion, finished.folder)
+        from sparseplan.report.calibration import print_conclusion
 
-
-def _print_conclusion(console: "Console", conclusion: "Conclusion", folder: Path) -> None:
-    from sparseplan.calibration.write_up import coefficient_rows
-    from sparseplan.common.console import open_table, say
-    from sparseplan.common.units import format_sparsity
-
-    answer = conclusion.result.answer
-    say(console, f"{answer.n_runs} runs, {answer.status}: {answer.explanation}")
-    say(console)
-    table = open_table(console, "coefficient", "value", f"{100 * answer.level:.0f}% interval")
-    for row in coefficient_rows(answer):
-        table.add_row(*row)
-    console.print(table)
-    if answer.free_size_sparsity is not None:
-        interval = answer.free_size_sparsity_interval
-        spread = f" ({format_sparsity(interval[0])} .. {format_sparsity(interval[1])})" if interval else ""
-        best = format_sparsity(answer.free_size_sparsity)
-        say(console, f"Best sparsity with the size free, sparse FLOPs: {best}{spread}.")
-    say(console)
-    say(console, "What this can't tell:")
-    for sentence in conclusion.limits:
-        say(console, f"- {sentence}")
-    say(console)
-    say(console, f"Written: {folder}/ with recipe.yaml, runs.csv, law.yaml, README.md and figures.")
-    say(console, f"Next: {conclusion.next_command}", style="bold")
+        print_conclusion(console, finished.conclusion, finished.folder)

@@ -25,7 +25,7 @@ _DEVICE_KEEPS, _DEVICE_GROUP = 2, 4
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class MeasuredCost(Cost):
+class DeviceCost(Cost):
     """A cost in which some sparsities of a pattern run faster after the ramp, by a factor that depends on the width.
 
     Attributes:
@@ -59,7 +59,7 @@ def device_cost(profile: Profile, pattern: Pattern, schedule: Schedule) -> Cost:
     curve, accelerated = speedup(profile, "training"), accelerated_sparsities(pattern)
     if curve is None or not accelerated:
         return Cost(name=profile.name, saving=0.0)
-    return MeasuredCost(
+    return DeviceCost(
         name=profile.name, saving=0.0, accelerated=accelerated, after_ramp=1.0 - schedule.end, speedup=curve
     )
 

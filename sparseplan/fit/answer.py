@@ -74,7 +74,7 @@ class FitAnswer(Struct, frozen=True, kw_only=True):
     warnings: list[Caveat]
 
 
-def judge(
+def diagnose(
     fit: Fit, drawn: Bootstrap | None, *, schedule: Schedule, holdout: list[HeldOut] | None, seed: int
 ) -> FitAnswer:
     """Examine a fit from every side; with 0 draws nothing that needs random numbers is computed."""

@@ -60,11 +60,11 @@ class Levels:
         index = index.reshape(-1)
         return cls(values=columns[0][first], index=index, member=np.eye(len(first))[index]), first
 
-    def spread(self, at_levels: Array) -> Array:
+    def scatter(self, at_levels: Array) -> Array:
         """From levels (B, m) to runs (B, n)."""
         return at_levels if self.index is None else np.take(at_levels, self.index, axis=1)
 
-    def collect(self, at_runs: Array) -> Array:
+    def gather(self, at_runs: Array) -> Array:
         """From runs (B, n) to levels (B, m), summed."""
         return at_runs if self.member is None else at_runs @ self.member
 
@@ -140,7 +140,7 @@ def make_design(S: Array, N: Array, D: Array, family: Sequence[str], *, like: De
     )
 
 
-def bent(p: Array, q: Array, t: Array) -> tuple[Array, Array, Array]:
+def expm1_ratio(p: Array, q: Array, t: Array) -> tuple[Array, Array, Array]:
     """B = (exp(b t) - 1) / b with b = p + q > 0, and its first and second derivative by b; all broadcast."""
     b = p + q
     growth = np.expm1(b * t)
@@ -157,10 +157,10 @@ def predict(design: Design, theta: Array) -> Array:
     if design.families:
         kappa = theta[..., len(BASE) :: 2][..., design.family]
         epsilon = theta[..., len(BASE) + 1 :: 2][..., design.family]
-        shape = 1.0 + kappa * bent(kappa, epsilon, design.u)[0]
+        shape = 1.0 + kappa * expm1_ratio(kappa, epsilon, design.u)[0]
     exponent = column[B_N] + column[ETA] * design.u
     capacity = np.exp(column[LOG_F] - exponent * design.x) * shape
-    bend = bent(column[SIGMA], column[E], -design.y * (1.0 + column[ZETA] * design.u))[0]
+    bend = expm1_ratio(column[SIGMA], column[E], -design.y * (1.0 + column[ZETA] * design.u))[0]
     return np.asarray(capacity + np.exp(column[LOG_O]) * (1.0 + column[SIGMA] * bend))
 
 

@@ -8,11 +8,11 @@ from pathlib import Path
 import numpy as np
 
 from sparseplan.errors import FitError
-from sparseplan.fit.answer import FitAnswer, judge
+from sparseplan.fit.answer import FitAnswer, diagnose
 from sparseplan.fit.bootstrap import DEFAULT_DRAWS, Bootstrap, bootstrap
 from sparseplan.fit.fitting import DEFAULT_STARTS, DenseBase, Fit, fit_law
 from sparseplan.fit.holdout import Split, hold_out
-from sparseplan.fit.law_from_fit import Naming, to_law
+from sparseplan.fit.law_from_fit import LawMetadata, to_law
 from sparseplan.fit.objective import Objective, Residual
 from sparseplan.laws.file import load_law
 from sparseplan.laws.law import Law, SparseLaw
@@ -84,11 +84,11 @@ def fit_runs(runs: Runs, job: FitJob) -> FitResult:
     if job.holdout is not None:
         held = hold_out(runs, job.holdout, objective=objective, base=base, starts=job.starts, seed=job.seed)
     naming = _naming(job, runs, base)
-    answer = judge(fit, drawn, schedule=naming.schedule, holdout=held, seed=job.seed)
+    answer = diagnose(fit, drawn, schedule=naming.schedule, holdout=held, seed=job.seed)
     return FitResult(fit=fit, drawn=drawn, law=to_law(fit, drawn, naming), answer=answer)
 
 
-def _naming(job: FitJob, runs: Runs, base: DenseBase | None) -> Naming:
+def _naming(job: FitJob, runs: Runs, base: DenseBase | None) -> LawMetadata:
     law = base.law if base is not None else None
     if job.data_unit is not None and runs.data_unit is not None and job.data_unit != runs.data_unit:
         raise FitError(f"--data-unit {job.data_unit}: the table says {runs.data_unit}; leave one of them out.")
@@ -96,7 +96,7 @@ def _naming(job: FitJob, runs: Runs, base: DenseBase | None) -> Naming:
     schedule = job.schedule or (law.schedule if isinstance(law, SparseLaw) else Schedule())
     tokens = job.tokens_per_unit or (law.tokens_per_unit if law is not None else 1.0)
     description = job.description or f"Fitted to {len(runs)} runs of {Path(runs.source).name or 'a table'}."
-    return Naming(
+    return LawMetadata(
         name=job.name,
         description=description,
         data_unit=unit,

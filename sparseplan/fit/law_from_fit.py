@@ -30,7 +30,7 @@ SET_COLUMNS = ("a_S", "b_S", "c_S")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Naming:
+class LawMetadata:
     """What a law file says beyond the numbers."""
 
     name: str
@@ -41,7 +41,7 @@ class Naming:
     date: str
 
 
-def to_law(fit: Fit, drawn: Bootstrap | None, naming: Naming) -> Law:
+def to_law(fit: Fit, drawn: Bootstrap | None, naming: LawMetadata) -> Law:
     """The fitted law with its range, its draws and its provenance."""
     runs = fit.runs
     common: dict[str, Any] = {
@@ -123,7 +123,7 @@ def fit_facts(fit: Fit, drawn: Bootstrap | None) -> dict[str, Any]:
     return {key: value for key, value in facts.items() if value is not None}
 
 
-def _provenance(fit: Fit, naming: Naming) -> dict[str, Any]:
+def _provenance(fit: Fit, naming: LawMetadata) -> dict[str, Any]:
     facts: dict[str, Any] = {
         "runs": Path(fit.runs.source).name or None,
         "runs_sha256": fit.runs.sha256 or None,

@@ -29,7 +29,7 @@ from sparseplan.fit.coordinates import (
     Design,
     E,
     Levels,
-    bent,
+    expm1_ratio,
     kappa_of,
 )
 
@@ -162,21 +162,21 @@ class _CapacityParts:
 
 def _capacity(design: Design, theta: Array, slot: dict[int, int], jacobian: Array) -> tuple[Array, _CapacityParts]:
     """The capacity term (B, n), its derivatives into the Jacobian, and what its second derivatives need."""
-    term = design.x_levels.spread(np.exp(theta[:, LOG_F, None] - theta[:, B_N, None] * design.x_levels.values))
+    term = design.x_levels.scatter(np.exp(theta[:, LOG_F, None] - theta[:, B_N, None] * design.x_levels.values))
     if ETA in slot:
         term = term * np.exp(-theta[:, ETA, None] * design.u * design.x)
     if design.families:
         levels, owner = design.u_levels, design.level_family
         kappa = theta[:, len(BASE) :: 2][:, owner]
-        B, B1, B2 = bent(kappa, theta[:, len(BASE) + 1 :: 2][:, owner], levels.values)
-        value = term * levels.spread(1.0 + kappa * B)
+        B, B1, B2 = expm1_ratio(kappa, theta[:, len(BASE) + 1 :: 2][:, owner], levels.values)
+        value = term * levels.scatter(1.0 + kappa * B)
         parts = _CapacityParts(term=term, kappa=kappa, B1=B1, B2=B2)
         for family in range(len(design.families)):
             own = owner == family
             if (at := slot.get(kappa_of(family))) is not None:
-                jacobian[:, at] = term * levels.spread(own * (B + kappa * B1))
+                jacobian[:, at] = term * levels.scatter(own * (B + kappa * B1))
             if (at := slot.get(kappa_of(family) + 1)) is not None:
-                jacobian[:, at] = term * levels.spread(own * (kappa * B1))
+                jacobian[:, at] = term * levels.scatter(own * (kappa * B1))
     else:
         none = np.zeros((1, 1))
         value, parts = term, _CapacityParts(term=term, kappa=none, B1=none, B2=none)
@@ -212,7 +212,7 @@ def _add_capacity_curvature(
         hessian[:, families, at] += row[:, families]
     if not families:
         return
-    bend = design.u_levels.collect(pull * parts.term)
+    bend = design.u_levels.gather(pull * parts.term)
     first, second = bend * parts.B1, bend * parts.kappa * parts.B2
     for family in range(len(design.families)):
         if kappa_of(family) in slot:
@@ -249,12 +249,12 @@ def _data(design: Design, theta: Array, slot: dict[int, int], jacobian: Array) -
     levels = Levels(values=design.y) if ZETA in slot else design.y_levels
     turn = -design.y * design.u  # dz / dzeta
     z = -levels.values[None, :] + (theta[:, ZETA, None] * turn if ZETA in slot else 0.0)
-    C, C1, C2 = bent(sigma, e, z)
-    value = levels.spread(o * (1.0 + sigma * C))
+    C, C1, C2 = expm1_ratio(sigma, e, z)
+    value = levels.scatter(o * (1.0 + sigma * C))
     slope = o * sigma * C1
     for parameter, column in ((SIGMA, o * C + slope), (E, slope)):
         if parameter in slot:
-            jacobian[:, slot[parameter]] = levels.spread(column)
+            jacobian[:, slot[parameter]] = levels.scatter(column)
     if LOG_O in slot:
         jacobian[:, slot[LOG_O]] = value
     if ZETA in slot:
@@ -268,7 +268,7 @@ def _add_data_curvature(slot: dict[int, int], hessian: Array, gradient: Array, p
         hessian[:, slot[LOG_O], slot[LOG_O]] += gradient[:, slot[LOG_O]]
         hessian[:, slot[LOG_O], others] += gradient[:, others]
         hessian[:, others, slot[LOG_O]] += gradient[:, others]
-    bend = parts.levels.collect(pull) * parts.o
+    bend = parts.levels.gather(pull) * parts.o
     if SIGMA in slot and E in slot:
         s1, s2 = (bend * parts.C1).sum(axis=1), (bend * parts.sigma * parts.C2).sum(axis=1)
         _add_bend(hessian, slot[SIGMA], slot[E], s1, s2)

@@ -142,7 +142,7 @@ def _solve_chunk(
         trial[:, columns] = np.clip(point + step, low, high)
         step = trial[:, columns] - point
         there = evaluate(objective, design, free, trial, measured[live], weights[live])
-        accepted, damping[live] = _judge(here, there, step, descends, held, damping[live])
+        accepted, damping[live] = _accept_step(here, there, step, descends, held, damping[live])
         theta[live[accepted]] = trial[accepted]
         here = there if accepted.all() else here.replaced(accepted, there)
     converged = (cosine <= tolerance) | (value <= exact) | ((damping >= _MAX_DAMPING) & (cosine <= _ACCEPTABLE))
@@ -183,7 +183,7 @@ def _step(here: Curvature, held: NDArray[np.bool_], damping: Array) -> tuple[Arr
     return step, np.sum(step * gradient, axis=1) < 0
 
 
-def _judge(
+def _accept_step(
     here: Curvature,
     there: Curvature,
     step: Array,
@@ -192,7 +192,7 @@ def _judge(
     damping: Array,
 ) -> tuple[NDArray[np.bool_], Array]:
     """Which steps to accept, and the damping of the next: less where the quadratic model foretold the gain."""
-    foretold = -(np.sum(step * here.gradient, axis=1) + 0.5 * np.einsum("bi,bij,bj->b", step, here.hessian, step))
+    predicted_gain = -(np.sum(step * here.gradient, axis=1) + 0.5 * np.einsum("bi,bij,bj->b", step, here.hessian, step))
     gain = here.value - there.value
     finite = np.isfinite(there.value)
     # Near the minimum gains drown in rounding; the gradient still tells which of two points is closer.
@@ -201,6 +201,6 @@ def _judge(
         tie &= _cosine(there, held) < 0.5 * _cosine(here, held)
     accepted = finite & ((descends & (gain > 0)) | tie)
     with np.errstate(divide="ignore", invalid="ignore"):
-        trust = np.where(foretold > 0, gain / foretold, 0.0)
+        trust = np.where(predicted_gain > 0, gain / predicted_gain, 0.0)
     factor = np.select([~accepted, tie | (trust > 0.75), trust > 0.25], [4.0, 0.15, 0.5], 1.5)
     return accepted, np.maximum(damping * factor, 1e-12)

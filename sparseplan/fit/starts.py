@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from sparseplan.fit.coordinates import B_N, BASE, LOG_F, LOG_O, SIGMA, Array, Design, E, bent, kappa_of
+from sparseplan.fit.coordinates import B_N, BASE, LOG_F, LOG_O, SIGMA, Array, Design, E, expm1_ratio, kappa_of
 
 _EXPONENTS = (0.03, 1.5)  # b_N, b_D
 _DENSITY_EXPONENTS = (0.2, 4.0)  # b_S
@@ -25,7 +25,7 @@ def make_starts(design: Design, measured: Array, count: int, rng: np.random.Gene
         theta[:, kappa_of(family) + 1] = b_S * (1.0 - share)
     if design.families:
         kappa, epsilon = (theta[:, len(BASE) + offset :: 2][:, design.family] for offset in (0, 1))
-        shape = 1.0 + kappa * bent(kappa, epsilon, design.u)[0]
+        shape = 1.0 + kappa * expm1_ratio(kappa, epsilon, design.u)[0]
     columns = np.stack(
         np.broadcast_arrays(
             np.exp(-b_N[:, None] * design.x) * shape, np.exp(-b_D[:, None] * design.y), np.ones((count, 1))

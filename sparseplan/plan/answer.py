@@ -25,7 +25,7 @@ from sparseplan.plan.question import (
     best_plan,
     dense_flops_for_loss,
     dense_plan,
-    unlimited_sparsity,
+    uncapped_sparsity,
 )
 from sparseplan.sparsity.pattern import TWO_OF_FOUR
 
@@ -70,14 +70,14 @@ class Comparison(Struct, frozen=True, kw_only=True):
         dense_flops_for_equal_loss: What a dense model under the same givens needs; None where no budget is enough.
         compute_ratio: The plan's FLOPs over those; None likewise.
         overtraining: How many times the budget at which the dense plan's size would be compute-optimal.
-        unlimited_sparsity: The optimum without the cap at the law's range; None for n:m patterns.
+        uncapped_sparsity: The optimum without the cap at the law's range; None for n:m patterns.
     """
 
     loss_gain: float
     dense_flops_for_equal_loss: float | None
     compute_ratio: float | None
     overtraining: float
-    unlimited_sparsity: float | None
+    uncapped_sparsity: float | None
 
 
 class Answer(Struct, frozen=True, kw_only=True):
@@ -129,7 +129,7 @@ def answer(
         require_real(N=plan.nonzero_params, D=plan.data_seen, loss=plan.loss)
     intervals = None if draws is None else plan_intervals(draws, question, best, dense)
     equal = float(dense_flops_for_loss(theta, question, best.loss))
-    unlimited = None if question.pattern.group is not None else float(unlimited_sparsity(theta, question))
+    unlimited = None if question.pattern.group is not None else float(uncapped_sparsity(theta, question))
     outside = distances(
         law.range,
         sparsity=float(best.sparsity),
@@ -158,7 +158,7 @@ def answer(
             overtraining=float(
                 question.token_budget / optimum.budget_where_size_is_optimal(theta, dense.nonzero_params)
             ),
-            unlimited_sparsity=unlimited,
+            uncapped_sparsity=unlimited,
         ),
         intervals=intervals,
         extrapolation=[*outside, *(hardware.distances if hardware else ())],

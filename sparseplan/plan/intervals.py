@@ -13,7 +13,7 @@ from sparseplan.laws.forms import frantar2023_optimum as optimum
 from sparseplan.laws.forms.frantar2023 import Coefficients, loss
 from sparseplan.laws.law import SparseLaw, is_transferred
 from sparseplan.plan.caveats import POOR_FITS
-from sparseplan.plan.question import Plans, Question, best_plan, dense_flops_for_loss, dense_plan, unlimited_sparsity
+from sparseplan.plan.question import Plans, Question, best_plan, dense_flops_for_loss, dense_plan, uncapped_sparsity
 
 
 class Intervals(Struct, frozen=True, kw_only=True):
@@ -124,7 +124,7 @@ def robust_statement(
     if is_transferred(law) or law.fit.get("status") in POOR_FITS or question.cost.depends_on_size:
         return None
     free = replace(question, nonzero_params=None, dense_params=None)
-    if question.pattern.group is None and float(unlimited_sparsity(theta, free)) > question.max_sparsity:
+    if question.pattern.group is None and float(uncapped_sparsity(theta, free)) > question.max_sparsity:
         return None
     best = best_plan(theta, free)
     S, ratio = float(best.sparsity), _compute_ratio(theta, free, best)

@@ -76,7 +76,7 @@ def plan_at(theta: Coefficients, question: Question, S: Floats) -> Plans:
     return Plans(S, N, D, loss(theta, S, N, D))
 
 
-def unlimited_sparsity(theta: Coefficients, question: Question) -> Array:
+def uncapped_sparsity(theta: Coefficients, question: Question) -> Array:
     """The optimal unstructured sparsity in [0, 1), whatever `max_sparsity` says."""
     saving, budget = question.cost.saving, question.token_budget
     if question.nonzero_params is not None:
@@ -96,7 +96,7 @@ def best_plan(theta: Coefficients, question: Question) -> Plans:
     """
     choices = question.pattern.sparsities
     if choices is None:
-        return plan_at(theta, question, np.minimum(unlimited_sparsity(theta, question), question.max_sparsity))
+        return plan_at(theta, question, np.minimum(uncapped_sparsity(theta, question), question.max_sparsity))
     allowed = tuple(S for S in choices if question.pattern_cap >= S)
     if not allowed:
         raise PlanError(

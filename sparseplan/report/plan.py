@@ -83,7 +83,7 @@ def _question(answer: Answer) -> str:
 def _gain(answer: Answer) -> list[str]:
     comparison, plan = answer.comparison, answer.plan
     lines: list[str] = []
-    if plan.sparsity == 0 and comparison.unlimited_sparsity:
+    if plan.sparsity == 0 and comparison.uncapped_sparsity:
         lines.append("No sparsity is allowed here, though the law would take some: see below.")
     elif plan.sparsity == 0:
         lines.append("Sparsity does not pay here: no allowed sparsity reaches a lower loss than the dense plan.")

@@ -17,8 +17,8 @@ from sparseplan.runs.job import EXIT_OUT_OF_MEMORY, Job, Placement, Progress, Re
 from sparseplan.sweep.estimate import Speed, priorities
 from sparseplan.sweep.executors.base import Ended, Executor, Task
 from sparseplan.sweep.folder import Folder
-from sparseplan.sweep.progress import Watch
-from sparseplan.sweep.state import Board
+from sparseplan.sweep.progress import ProgressReader
+from sparseplan.sweep.state import SweepState
 
 ATTEMPTS = 3
 """How often a segment may end a worker before it is given up for this sweep."""
@@ -29,7 +29,7 @@ _PACK_STARTS = 10
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class AtWork:
+class RunningSegment:
     """A segment that a worker is at, and the last it said."""
 
     segment: Segment
@@ -49,7 +49,7 @@ class Snapshot:
 
     runs: int
     finished: int
-    at_work: tuple[AtWork, ...]
+    at_work: tuple[RunningSegment, ...]
     seconds_left: float | None
     total_seconds: float | None
 
@@ -82,7 +82,7 @@ class Driver:
     """
 
     folder: Folder
-    board: Board
+    state: SweepState
     executor: Executor
     placements: Sequence[Placement]
     speed: Speed
@@ -92,7 +92,7 @@ class Driver:
     failures: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self._watch = Watch(self.folder)
+        self._progress = ProgressReader(self.folder)
         self._free = list(range(len(self.placements)))
         self._workers = len(self.placements)
         self._running: dict[str, tuple[Task, int | None]] = {}  # None: beyond the workers that this driver was given
@@ -109,7 +109,7 @@ class Driver:
             KeyboardInterrupt: passed on, after the workers have saved themselves.
         """
         try:
-            self._adopt()
+            self._reattach()
             while True:
                 self._look()
                 self._hand_out()
@@ -119,41 +119,41 @@ class Driver:
                 self.sleep(self.poll_seconds)
         finally:
             self.executor.stop()
-            self.board.look()
+            self.state.refresh()
 
     def snapshot(self) -> Snapshot:
         """Where the sweep is."""
-        finished = len(self.board.finished)
-        busy = [name for task, _ in self._running.values() for name in task.segments if name in self._watch.latest]
+        finished = len(self.state.finished)
+        busy = [name for task, _ in self._running.values() for name in task.segments if name in self._progress.latest]
         return Snapshot(
-            runs=finished + len(self.board.unfinished),
+            runs=finished + len(self.state.unfinished),
             finished=finished,
             at_work=tuple(
-                AtWork(segment=self._segments[name], progress=self._watch.latest[name])
+                RunningSegment(segment=self._segments[name], progress=self._progress.latest[name])
                 for name in busy
-                if self._watch.latest[name].event != "done"
+                if self._progress.latest[name].event != "done"
             ),
             seconds_left=self._seconds_left(),
             total_seconds=self._total,
         )
 
-    def _adopt(self) -> None:
+    def _reattach(self) -> None:
         """Take over what an earlier driver's workers are still at."""
-        known = {segment.id: segment for segment in self.board.remaining()}
+        known = {segment.id: segment for segment in self.state.remaining()}
         for task in self.executor.adopt():
             slot = self._free.pop(0) if self._free else None
             self._running[task.name] = (task, slot)
             for name in task.segments:
                 if name in known:
                     self._segments[name] = known[name]
-                    self._watch.begin(name)
+                    self._progress.begin(name)
 
     def _look(self) -> None:
         """See what workers have done, and which have ended."""
-        for note in self._watch.look():
+        for note in self._progress.read():
             self.listener.note(f"{note.segment}: {note.note}")
         ended = self.executor.ended()  # before the board, so that all that an ended worker left is seen
-        for record in self.board.look():
+        for record in self.state.refresh():
             self.listener.finished(record, self.snapshot())
         for each in ended:
             self._settle(each)
@@ -162,17 +162,17 @@ class Driver:
         """Free an ended worker's place, and decide what becomes of the job it broke off at."""
         task, slot = self._running.pop(ended.task.name)
         for name in task.segments:
-            self._watch.end(name)
+            self._progress.end(name)
         broken = next((name for name in task.segments if not self.folder.record(name).exists()), None)
         if slot is not None:
             self._free.append(slot)
         if broken is None:
             return
-        said = _tail(task)
+        said = _last_log_lines(task)
         if ended.status == EXIT_BAD_INPUT:
             raise SweepError(f"a worker can't go on: {said or 'it said nothing'}")
         self._crashes[broken] += 1
-        how = _how(ended.status)
+        how = _exit_reason(ended.status)
         if ended.status == EXIT_OUT_OF_MEMORY and self._workers > 1 and slot is not None:
             self._free.remove(slot)
             self._workers -= 1
@@ -187,10 +187,10 @@ class Driver:
         """Give free workers what is most urgent."""
         while self._free:
             busy = {name for task, _ in self._running.values() for name in task.segments} | set(self.failures)
-            ready = self.board.ready(busy)
+            ready = self.state.ready(busy)
             if not ready:
                 return
-            urgency = priorities(self.board.remaining(), self.speed)
+            urgency = priorities(self.state.remaining(), self.speed)
             ready.sort(key=lambda segment: (segment.finish, -urgency[segment.id]))
             slot = self._free.pop(0)
             self._start(self._pack(ready), slot)
@@ -224,7 +224,7 @@ class Driver:
             with replacing(path) as partial:
                 partial.write_bytes(to_json(job))
             jobs.append(path)
-            self._watch.begin(segment.id)
+            self._progress.begin(segment.id)
         name = f"{segments[0].id}-{next(self._names)}"
         task = Task(
             name=name,
@@ -239,9 +239,9 @@ class Driver:
         if not self.speed.tokens_per_second:
             return None
         total = longest = 0.0
-        for segment in self.board.remaining():
+        for segment in self.state.remaining():
             seconds = self.speed.seconds(segment)
-            progress = self._watch.latest.get(segment.id)
+            progress = self._progress.latest.get(segment.id)
             if progress is not None:
                 length = max(1, segment.to_step - segment.from_step)
                 seconds *= max(0.0, min(1.0, (segment.to_step - progress.step) / length))
@@ -250,7 +250,7 @@ class Driver:
         return max(total / self._workers, longest)
 
 
-def _tail(task: Task) -> str:
+def _last_log_lines(task: Task) -> str:
     try:
         lines = task.log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
     except OSError:
@@ -258,7 +258,7 @@ def _tail(task: Task) -> str:
     return " | ".join(lines[-_LOG_LINES:])
 
 
-def _how(status: int | None) -> str:
+def _exit_reason(status: int | None) -> str:
     if status is None or status == 0:
         return "ended without a result"
     if status == EXIT_OUT_OF_MEMORY:

@@ -46,7 +46,7 @@ class Machine(Struct, frozen=True, kw_only=True):
         return (wanted,) * (workers or (self.cores if wanted == "cpu" else 1))
 
 
-def look_around() -> Machine:
+def probe_machine() -> Machine:
     """Ask what a worker finds here.
 
     Raises:

@@ -6,7 +6,7 @@ from sparseplan.runs.job import Progress
 from sparseplan.sweep.folder import Folder
 
 
-class Watch:
+class ProgressReader:
     """Follows progress files; a segment counts from when its latest attempt began."""
 
     def __init__(self, folder: Folder) -> None:
@@ -25,7 +25,7 @@ class Watch:
         self._offsets.pop(segment_id, None)
         self.latest.pop(segment_id, None)
 
-    def look(self) -> list[Progress]:
+    def read(self) -> list[Progress]:
         """Read new lines; returns the notes among them."""
         notes: list[Progress] = []
         for segment_id, offset in self._offsets.items():

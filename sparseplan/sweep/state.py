@@ -24,7 +24,7 @@ from sparseplan.runs.job import (
 from sparseplan.sweep.folder import Folder
 
 
-class Board:
+class SweepState:
     """The state of some segments in a folder.
 
     Args:
@@ -42,7 +42,7 @@ class Board:
         self._runs = {segment.id: segment for segment in segments if segment.finish}
         self._trunk_records: dict[str, TrunkRecord] = {}
         self.finished: dict[str, RunRecord] = {}
-        self.look()
+        self.refresh()
 
     @property
     def trunk_records(self) -> dict[str, TrunkRecord]:
@@ -54,7 +54,7 @@ class Board:
         """Runs without a record."""
         return [run for name, run in self._runs.items() if name not in self.finished]
 
-    def look(self) -> list[Record]:
+    def refresh(self) -> list[Record]:
         """Read what is new; returns the records that weren't there at the last look.
 
         A record that can't be read (a machine that lost power can leave one) is removed: its segment is trained again.

@@ -20,7 +20,7 @@ from sparseplan.train.loop import StoppedError, Training
 EXIT_BAD_INPUT, EXIT_STOPPED = 2, 130
 
 
-def do(path: Path, *, stop: threading.Event) -> None:
+def run_job(path: Path, *, stop: threading.Event) -> None:
     """Do one job.
 
     Raises:
@@ -43,7 +43,7 @@ def main(arguments: list[str], *, stop: threading.Event) -> int:
         return EXIT_BAD_INPUT
     for argument in arguments:
         try:
-            do(Path(argument), stop=stop)
+            run_job(Path(argument), stop=stop)
         except SparseplanError as problem:
             print(problem, file=sys.stderr)
             return EXIT_BAD_INPUT

@@ -92,7 +92,7 @@ class Training:
         reason: str | None = None
         while step < segment.to_step:
             if step in ramp:
-                self._state.masks.shrink(ramp[step], self._state.optimizer)
+                self._state.masks.prune_to(ramp[step], self._state.optimizer)
                 if step == min(ramp):
                     runner = self._runner(masked=True)
                 entering = True
@@ -111,7 +111,7 @@ class Training:
                 self._reporter.step(step, float(loss))
             self._save_if_due(step)
         if reason is None and segment.finish and step in ramp:  # a ramp that ends with training
-            self._state.masks.shrink(ramp[step], self._state.optimizer)
+            self._state.masks.prune_to(ramp[step], self._state.optimizer)
         training_seconds = time.perf_counter() - self._started
         rate = (step - first) * run.tokens_per_step / training_seconds if step > first else None
         record = self._record(step, reason, rate)
@@ -143,7 +143,7 @@ class Training:
             return masked
         dtype = getattr(torch, self._run.dtype)
         masks = list(self._state.masks.masks.values())
-        fault = semi_structured.obstacle(masks, device=self._device, dtype=dtype)
+        fault = semi_structured.why_unsupported(masks, device=self._device, dtype=dtype)
         if fault is not None:
             self._semi = semi_structured.Choice(False, fault)
             return masked

@@ -96,7 +96,7 @@ class Runner:
             total = loss.detach() if total is None else total + loss.detach()
         assert total is not None
         if self._masked:
-            self._state.masks.hold()
+            self._state.masks.mask_gradients()
         if self._run.clip_norm:
             clip_grad_norm_(self._parameters, self._run.clip_norm)
         self._state.optimizer.step()

@@ -85,7 +85,7 @@ def is_two_four(mask: Tensor) -> bool:
     return mask.shape[1] % 4 == 0 and bool((mask.view(mask.shape[0], -1, 4).sum(-1) <= 2).all())
 
 
-def obstacle(masks: list[Tensor], *, device: torch.device, dtype: torch.dtype) -> str | None:
+def why_unsupported(masks: list[Tensor], *, device: torch.device, dtype: torch.dtype) -> str | None:
     """What rules 2:4 products out before anything is measured; None where nothing does."""
     if not all(is_two_four(mask) for mask in masks):
         return "the pattern is not within 2:4"
@@ -100,7 +100,7 @@ def obstacle(masks: list[Tensor], *, device: torch.device, dtype: torch.dtype) -
     return None
 
 
-def wrong(backend: Backend, weights: list[Tensor], *, rows: int, dtype: torch.dtype) -> str | None:
+def numeric_mismatch(backend: Backend, weights: list[Tensor], *, rows: int, dtype: torch.dtype) -> str | None:
     """How the backend's products differ from dense ones beyond rounding; None where they agree.
 
     One weight of every shape is multiplied with fresh random inputs, forward and backward, and compared with float64:
@@ -130,7 +130,7 @@ def choose(
 ) -> Choice:
     """Use 2:4 products where they are right, and make a whole training step at least `SPEED_MARGIN` faster."""
     try:
-        fault = wrong(backend, weights, rows=rows, dtype=dtype)
+        fault = numeric_mismatch(backend, weights, rows=rows, dtype=dtype)
         if fault is not None:
             return Choice(False, fault)
         masked, sparse = masked_step_seconds(), sparse_step_seconds()

@@ -145,7 +145,7 @@ def test_bad_requests_are_one_line_each(
     recipe: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(
-        "sparseplan.sweep.machine.look_around",
+        "sparseplan.sweep.machine.probe_machine",
         lambda: pytest.fail("no process should be started for a bad request"),
     )
     for words, message in (

@@ -20,13 +20,13 @@ from sparseplan.cli import run
 from sparseplan.errors import HardwareError
 from sparseplan.figures.speedups import draw_speedups
 from sparseplan.hardware.bench.grid import cases
-from sparseplan.hardware.bench.measure import Measurement, Wish, assemble, measure, slug
+from sparseplan.hardware.bench.measure import BenchRequest, Measurement, assemble, measure, slug
 from sparseplan.hardware.bench.partial import Header, Partial, partial_path
 from sparseplan.hardware.bench.process import Measurer
 from sparseplan.hardware.bench.protocol import BLOCK_CONTEXT, Case, Facts, Job, Outcome
 from sparseplan.hardware.file import load_profile, read_profile
 from sparseplan.hardware.profile import Hardware, Point, Spread, TwoToFour, speedup, training_rate
-from sparseplan.train.bench.device import Found, find_backend, two_of_four
+from sparseplan.train.bench.device import BackendChoice, find_backend, two_of_four
 from sparseplan.train.bench.timing import compare, seconds_of
 from sparseplan.train.bench.work import Bench, block_fault, layer_fault
 from sparseplan.train.semi_structured import SparseForward
@@ -57,7 +57,7 @@ class Failing(Reference):
 
 
 def bench_with(backend: Reference, dtype: torch.dtype = torch.float32) -> Bench:
-    return Bench(device=CPU, dtype=dtype, found=Found("reference", backend, ""), seconds=0.01)
+    return Bench(device=CPU, dtype=dtype, found=BackendChoice("reference", backend, ""), seconds=0.01)
 
 
 def case(part: Any = "linear", phase: Any = "training", *, width: int = 64, tokens: int = 32) -> Case:
@@ -144,7 +144,7 @@ def test_a_block_agrees_with_itself_on_a_right_backend() -> None:
 
 
 def test_on_a_cpu_nothing_accelerates_2to4_and_the_reason_is_told() -> None:
-    assert find_backend(CPU) == Found(None, None, "no 2:4 products on cpu")
+    assert find_backend(CPU) == BackendChoice(None, None, "no 2:4 products on cpu")
 
 
 def test_a_clock_tells_the_slower_of_two_pieces_of_work() -> None:
@@ -187,17 +187,17 @@ def test_nothing_measured_is_an_error_that_says_why() -> None:
         assemble(FACTS, [Outcome(case=case(), skipped="no memory")], name="x", peak_flops=None, seconds=1.0)
 
 
-def wish(path: Path) -> Wish:
-    return Wish(out=path, device="cpu", widths=(8, 16), quick=True, seconds_per_case=0.005)
+def request(path: Path) -> BenchRequest:
+    return BenchRequest(out=path, device="cpu", widths=(8, 16), quick=True, seconds_per_case=0.005)
 
 
-def measure_quietly(wanted: Wish) -> Measurement:
+def measure_quietly(wanted: BenchRequest) -> Measurement:
     return measure(wanted, progress=lambda *_: None)
 
 
 def test_bench_measures_the_cpu_and_its_profile_is_a_cost(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / "cpu.yaml"
-    result = measure_quietly(wish(path))
+    result = measure_quietly(request(path))
     assert read_profile(path).hardware.accelerator == "cpu"
     assert result.skipped == []
     assert result.profile.two_to_four.backend is None
@@ -212,7 +212,7 @@ def test_a_profile_that_is_there_is_replaced_only_by_force(tmp_path: Path) -> No
     path = tmp_path / "cpu.yaml"
     path.write_text("mine", encoding="utf-8")
     with pytest.raises(HardwareError, match="--force"):
-        measure_quietly(wish(path))
+        measure_quietly(request(path))
     assert path.read_text(encoding="utf-8") == "mine"
 
 
@@ -224,12 +224,12 @@ def test_an_interrupted_bench_goes_on_where_it_stopped(tmp_path: Path) -> None:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        measure(wish(path), progress=interrupt)
+        measure(request(path), progress=interrupt)
     assert not path.exists()
     kept = partial_path(path).read_bytes()
     assert kept.count(b"\n") == 1 + 4
     partial_path(path).write_bytes(kept + b'{"case":{"part":"lin')  # as a crash in the middle of a line leaves it
-    result = measure_quietly(wish(path))
+    result = measure_quietly(request(path))
     for line, point in zip(kept.splitlines()[1:], result.profile.points[:4], strict=True):
         kept_point = msgspec.json.decode(line, type=Outcome).point
         assert kept_point is not None

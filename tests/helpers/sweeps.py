@@ -9,7 +9,7 @@ from rich.console import Console
 
 from sparseplan.calibration.recipe import LoadedRecipe, parse_recipe
 from sparseplan.calibration.setup import Setup, set_up
-from sparseplan.calibration.train_runs import Trained, conduct
+from sparseplan.calibration.train_runs import SweepResult, train_runs
 from sparseplan.runs.spec import RunSpec
 from sparseplan.sweep.folder import Folder
 from sparseplan.sweep.machine import Machine
@@ -62,11 +62,11 @@ def environment(faults: Path | None = None, *, step_seconds: float = 0.0) -> dic
     return chosen | ({"FAKE_FAULTS": str(faults)} if faults is not None else {})
 
 
-def conduct_in(folder: Path, root: Path, text: str = RECIPE, *, machine: Machine | None = MACHINE) -> Trained:
+def sweep_in(folder: Path, root: Path, text: str = RECIPE, *, machine: Machine | None = MACHINE) -> SweepResult:
     """Sweep in this process; workers are processes."""
     console = Console(stderr=True, width=200)
     with Folder(root).locked():
-        return conduct(setup_in(folder, root, text), Folder(root), machine, console, trainer=TRAINER)
+        return train_runs(setup_in(folder, root, text), Folder(root), machine, console, trainer=TRAINER)
 
 
 def start_driver(
@@ -83,7 +83,7 @@ def start_driver(
     )
 
 
-def losses(trained: Trained) -> dict[str, float | None]:
+def losses(trained: SweepResult) -> dict[str, float | None]:
     return {name: record.loss for name, record in trained.records.items()}
 
 
@@ -93,11 +93,11 @@ def expected(runs: tuple[RunSpec, ...]) -> dict[str, float]:
 
 def main(folder: str, root: str) -> int:
     """What `start_driver` runs: the command's own error boundary, with the fake trainer."""
-    from sparseplan.calibration.calibrate import calibrate_in
+    from sparseplan.calibration.calibrate import calibrate
     from sparseplan.errors import SparseplanError
 
     try:
-        done = calibrate_in(Path(root), recipe(Path(folder)), MACHINE, Console(stderr=True, width=200), trainer=TRAINER)
+        done = calibrate(Path(root), recipe(Path(folder)), MACHINE, Console(stderr=True, width=200), trainer=TRAINER)
     except SparseplanError as problem:
         print(problem, file=sys.stderr)
         return 2

@@ -188,8 +188,8 @@ def test_extreme_overtraining_is_capped_at_the_range_and_says_where_the_law_woul
     result = answer(t5, question(t5, 1e24, nonzero_params=1e7))
     assert result.plan.sparsity == 0.875
     assert "sparsity-capped" in codes(result)
-    assert result.comparison.unlimited_sparsity is not None
-    assert 0.97 < result.comparison.unlimited_sparsity < 1
+    assert result.comparison.uncapped_sparsity is not None
+    assert 0.97 < result.comparison.uncapped_sparsity < 1
 
 
 def test_a_pattern_without_coefficients_borrows_the_unstructured_ones_and_says_so(t5: SparseLaw) -> None:

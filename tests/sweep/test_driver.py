@@ -18,18 +18,18 @@ from sparseplan.runs.trunks import plan_segments
 from sparseplan.sweep.estimate import Speed, expected_seconds
 from sparseplan.sweep.folder import Folder
 from sparseplan.sweep.machine import Machine
-from sparseplan.sweep.state import Board
+from sparseplan.sweep.state import SweepState
 from tests.helpers import sweeps
 from tests.helpers.fake_trainer import expected_loss
 from tests.helpers.sweeps import (
     MACHINE,
     RECIPE,
-    conduct_in,
     environment,
     expected,
     losses,
     setup_in,
     start_driver,
+    sweep_in,
 )
 
 
@@ -56,7 +56,7 @@ def workers_of(root: Path) -> list[str]:
 
 def test_a_sweep_trains_every_run_once_and_ends_in_the_losses_of_lone_runs(tmp_path: Path, fakes: Path) -> None:
     root = tmp_path / "sweep"
-    trained = conduct_in(tmp_path, root)
+    trained = sweep_in(tmp_path, root)
     setup = setup_in(tmp_path, root)
     assert len(setup.runs) == 18
     assert losses(trained) == expected(setup.runs)
@@ -69,9 +69,9 @@ def test_a_sweep_trains_every_run_once_and_ends_in_the_losses_of_lone_runs(tmp_p
 
 
 def test_a_finished_sweep_starts_no_worker(tmp_path: Path, fakes: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    first = conduct_in(tmp_path, tmp_path / "sweep")
+    first = sweep_in(tmp_path, tmp_path / "sweep")
     monkeypatch.setattr("subprocess.Popen", None)
-    assert losses(conduct_in(tmp_path, tmp_path / "sweep")) == losses(first)
+    assert losses(sweep_in(tmp_path, tmp_path / "sweep")) == losses(first)
 
 
 def test_workers_that_are_killed_crash_or_run_out_of_memory_change_no_loss(tmp_path: Path, fakes: Path) -> None:
@@ -79,7 +79,7 @@ def test_workers_that_are_killed_crash_or_run_out_of_memory_change_no_loss(tmp_p
     words = ["kill 3\nkill 9", "exit 1", "memory", "kill 30\nexit 1", "kill 0"]
     for index, segment in enumerate(setup.plan.segments):
         (fakes / segment.id).write_text(words[index % len(words)])
-    trained = conduct_in(tmp_path, tmp_path / "sweep")
+    trained = sweep_in(tmp_path, tmp_path / "sweep")
     assert losses(trained) == expected(setup.runs)
     assert trained.failures == {}
     assert list(fakes.iterdir()) == []  # every fault has struck
@@ -91,11 +91,11 @@ def test_a_segment_that_keeps_crashing_is_given_up_and_tried_again_by_the_next_s
     setup = setup_in(tmp_path, tmp_path / "sweep")
     run = setup.runs[-1]
     (fakes / run.run_id).write_text("exit 1\nexit 1\nexit 1")
-    trained = conduct_in(tmp_path, tmp_path / "sweep")
+    trained = sweep_in(tmp_path, tmp_path / "sweep")
     assert set(trained.failures) == {run.run_id}
     assert "crashed with status 1, 3 times: the fake trainer was told to fail" in "".join(trained.failures.values())
     assert losses(trained) == {k: v for k, v in expected(setup.runs).items() if k != run.run_id}
-    assert losses(conduct_in(tmp_path, tmp_path / "sweep")) == expected(setup.runs)
+    assert losses(sweep_in(tmp_path, tmp_path / "sweep")) == expected(setup.runs)
 
 
 def test_running_out_of_memory_leaves_fewer_workers_at_work(
@@ -103,7 +103,7 @@ def test_running_out_of_memory_leaves_fewer_workers_at_work(
 ) -> None:
     setup = setup_in(tmp_path, tmp_path / "sweep")
     (fakes / setup.plan.segments[0].id).write_text("memory")
-    assert losses(conduct_in(tmp_path, tmp_path / "sweep")) == expected(setup.runs)
+    assert losses(sweep_in(tmp_path, tmp_path / "sweep")) == expected(setup.runs)
     assert "ran out of memory; going on with 1 worker;" in capsys.readouterr().err
 
 
@@ -111,8 +111,8 @@ def test_a_worker_that_finds_its_input_bad_stops_the_sweep_with_its_words(tmp_pa
     setup = setup_in(tmp_path, tmp_path / "sweep")
     (fakes / setup.plan.segments[0].id).write_text("exit 2")
     with pytest.raises(SweepError, match="a worker can't go on: the fake trainer was told to fail"):
-        conduct_in(tmp_path, tmp_path / "sweep")
-    assert losses(conduct_in(tmp_path, tmp_path / "sweep")) == expected(setup.runs)
+        sweep_in(tmp_path, tmp_path / "sweep")
+    assert losses(sweep_in(tmp_path, tmp_path / "sweep")) == expected(setup.runs)
 
 
 def test_a_driver_killed_again_and_again_ends_in_the_same_losses_and_leaves_no_worker(
@@ -161,7 +161,7 @@ def test_an_interrupt_ends_the_workers_cleanly_and_the_next_start_goes_on(
     assert len(finished_losses(root)) < 18
     assert list(Folder(root).checkpoints.glob("*.pt"))  # what the workers saved
     setup = setup_in(tmp_path, root)
-    assert losses(conduct_in(tmp_path, root)) == expected(setup.runs)
+    assert losses(sweep_in(tmp_path, root)) == expected(setup.runs)
 
 
 def test_two_drivers_in_one_folder_are_refused(tmp_path: Path) -> None:
@@ -176,10 +176,10 @@ def test_two_drivers_in_one_folder_are_refused(tmp_path: Path) -> None:
 
 def test_a_changed_recipe_is_refused_with_the_difference(tmp_path: Path, fakes: Path) -> None:
     root = tmp_path / "sweep"
-    conduct_in(tmp_path, root)
+    sweep_in(tmp_path, root)
     changed = RECIPE.replace("batch: 2", "batch: 4").replace("0.75,", "0.875,").replace("[20, 40, 80]", "[20, 40]")
     with pytest.raises(SweepError) as refusal:
-        conduct_in(tmp_path, root, changed)
+        sweep_in(tmp_path, root, changed)
     message = str(refusal.value)
     assert "batch: 2 -> 4" in message
     assert "sparsities[1]: 0.75 -> 0.875" in message
@@ -190,29 +190,29 @@ def test_a_changed_recipe_is_refused_with_the_difference(tmp_path: Path, fakes: 
 
 def test_what_names_no_run_may_change(tmp_path: Path, fakes: Path) -> None:
     root = tmp_path / "sweep"
-    first = conduct_in(tmp_path, root)
+    first = sweep_in(tmp_path, root)
     moved = RECIPE.replace("executor: {workers: 2}", "executor: {workers: 1, checkpoint_seconds: 5}")
     moved = moved.replace("A sweep of fake trainings", "Another description").replace("bootstrap: 20", "bootstrap: 30")
-    assert losses(conduct_in(tmp_path, root, moved)) == losses(first)
+    assert losses(sweep_in(tmp_path, root, moved)) == losses(first)
     assert "Another description" in Folder(root).recipe.read_text()
 
 
 def test_changed_data_are_refused(tmp_path: Path, fakes: Path) -> None:
     root = tmp_path / "sweep"
-    conduct_in(tmp_path, root)
+    sweep_in(tmp_path, root)
     (tmp_path / "texts" / "new.txt").write_text("a document that wasn't there\n" * 50)
     with pytest.raises(SweepError, match=r"(training|validation) data: \d+ bytes, sha256 \w{12}\.\.\. -> \d+ bytes"):
-        conduct_in(tmp_path, root)
+        sweep_in(tmp_path, root)
 
 
 def test_another_version_of_the_training_code_is_refused(
     tmp_path: Path, fakes: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    conduct_in(tmp_path, tmp_path / "sweep")
+    sweep_in(tmp_path, tmp_path / "sweep")
     monkeypatch.setattr("sparseplan.runs.spec.TRAINING_VERSION", 99)
     monkeypatch.setattr("sparseplan.calibration.manifest.TRAINING_VERSION", 99)
     with pytest.raises(SweepError, match=f"the training code: version {TRAINING_VERSION} -> 99"):
-        conduct_in(tmp_path, tmp_path / "sweep")
+        sweep_in(tmp_path, tmp_path / "sweep")
 
 
 def test_divergence_is_a_record_without_a_loss_and_is_not_retried_unasked(tmp_path: Path, fakes: Path) -> None:
@@ -220,7 +220,7 @@ def test_divergence_is_a_record_without_a_loss_and_is_not_retried_unasked(tmp_pa
     setup = setup_in(tmp_path, root)
     run = setup.runs[4]
     (fakes / run.run_id).write_text("diverge 0")
-    trained = conduct_in(tmp_path, root)
+    trained = sweep_in(tmp_path, root)
     assert trained.records[run.run_id].diverged
     assert trained.records[run.run_id].loss is None
     assert len(trained.records) == 18
@@ -234,7 +234,7 @@ def test_a_diverged_trunk_takes_the_runs_beyond_it_along_and_no_other(tmp_path: 
     setup = setup_in(tmp_path, root)
     trunk = setup.plan.segments[0]
     (fakes / trunk.id).write_text("diverge 25")
-    trained = conduct_in(tmp_path, root)
+    trained = sweep_in(tmp_path, root)
     # branches at 25 % of 20, 40 and 80 steps for sparse runs, at 80 % for dense ones: 5, 10, 20; 16, 32, 64
     lost = {run.run_id for run in setup.runs if run.trunk_id == trunk.id and run.branch_step > 25}
     assert len(lost) == 2
@@ -249,36 +249,36 @@ def test_a_diverged_run_is_retried_once_at_a_lower_rate_where_the_recipe_says_so
     setup = setup_in(tmp_path, root, text)
     run = setup.runs[4]
     (fakes / run.run_id).write_text("diverge 0")
-    trained = conduct_in(tmp_path, root, text)
+    trained = sweep_in(tmp_path, root, text)
     assert len(trained.runs) == 19
     retry = trained.runs[-1]
     assert retry.optimizer.learning_rate == 0.5 * run.optimizer.learning_rate
     assert trained.records[retry.run_id].loss == expected_loss(retry)
     assert trained.records[run.run_id].loss is None
     assert len(read_runs(Folder(root).runs_table)) == 18
-    assert losses(conduct_in(tmp_path, root, text)) == losses(trained)  # and not once more
+    assert losses(sweep_in(tmp_path, root, text)) == losses(trained)  # and not once more
 
 
 def test_a_record_that_was_lost_is_trained_again_with_as_much_of_its_trunk_as_it_needs(
     tmp_path: Path, fakes: Path
 ) -> None:
     root = tmp_path / "sweep"
-    conduct_in(tmp_path, root)
+    sweep_in(tmp_path, root)
     setup = setup_in(tmp_path, root)
     folder = Folder(root)
     run = next(run for run in setup.runs if run.pruning.sparsity and run.steps == 40)
     folder.record(run.run_id).unlink()
-    board = Board(folder, setup.plan.segments)
-    assert [(segment.id, segment.to_step) for segment in board.remaining()] == [(run.trunk_id, 10), (run.run_id, 40)]
-    assert losses(conduct_in(tmp_path, root)) == expected(setup.runs)
+    state = SweepState(folder, setup.plan.segments)
+    assert [(segment.id, segment.to_step) for segment in state.remaining()] == [(run.trunk_id, 10), (run.run_id, 40)]
+    assert losses(sweep_in(tmp_path, root)) == expected(setup.runs)
 
 
 def test_an_unreadable_record_is_trained_again(tmp_path: Path, fakes: Path) -> None:
     root = tmp_path / "sweep"
-    conduct_in(tmp_path, root)
+    sweep_in(tmp_path, root)
     setup = setup_in(tmp_path, root)
     Folder(root).record(setup.runs[0].run_id).write_text("")  # as a machine that lost power can leave it
-    assert losses(conduct_in(tmp_path, root)) == expected(setup.runs)
+    assert losses(sweep_in(tmp_path, root)) == expected(setup.runs)
 
 
 def test_half_written_files_of_killed_workers_are_cleared(tmp_path: Path) -> None:
@@ -305,7 +305,7 @@ def test_a_full_disk_is_one_clear_error_and_costs_no_finished_run(tmp_path: Path
     )
     assert limited.returncode == 2, limited.stderr
     assert "can't write this file: File too large" in limited.stderr
-    assert losses(conduct_in(tmp_path, root)) == expected(setup.runs)
+    assert losses(sweep_in(tmp_path, root)) == expected(setup.runs)
 
 
 def test_expected_seconds_are_those_of_a_schedule_done_by_hand(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from sparseplan.sweep.driver import Driver, Snapshot
 from sparseplan.sweep.estimate import Speed
 from sparseplan.sweep.executors.slurm import SlurmExecutor
 from sparseplan.sweep.folder import Folder
-from sparseplan.sweep.state import Board
+from sparseplan.sweep.state import SweepState
 from tests.helpers import fake_slurm
 from tests.helpers.sweeps import TRAINER, environment, expected, setup_in
 
@@ -58,12 +58,12 @@ def executor(root: Path) -> SlurmExecutor:
     )
 
 
-def drive(root: Path, setup, workers: SlurmExecutor) -> tuple[Board, Driver, Quiet]:
+def drive(root: Path, setup, workers: SlurmExecutor) -> tuple[SweepState, Driver, Quiet]:
     folder = Folder(root)
-    board, listener = Board(folder, setup.plan.segments), Quiet()
+    state, listener = SweepState(folder, setup.plan.segments), Quiet()
     driver = Driver(
         folder=folder,
-        board=board,
+        state=state,
         executor=workers,
         placements=(Placement(),) * 3,
         speed=Speed(tokens_per_second={setup.runs[0].shape: 1e3}, startup_seconds=1.0),
@@ -71,7 +71,7 @@ def drive(root: Path, setup, workers: SlurmExecutor) -> tuple[Board, Driver, Qui
         poll_seconds=0.05,
     )
     driver.run()
-    return board, driver, listener
+    return state, driver, listener
 
 
 def test_jobs_that_fail_in_any_way_are_submitted_again_and_change_no_loss(tmp_path: Path, cluster: Path) -> None:
@@ -79,8 +79,8 @@ def test_jobs_that_fail_in_any_way_are_submitted_again_and_change_no_loss(tmp_pa
     setup = setup_in(tmp_path, root)
     for segment, word in zip(setup.plan.segments, WORDS, strict=False):
         (cluster / segment.id).write_text(word)
-    board, driver, listener = drive(root, setup, executor(root))
-    assert {name: record.loss for name, record in board.finished.items()} == expected(setup.runs)
+    state, driver, listener = drive(root, setup, executor(root))
+    assert {name: record.loss for name, record in state.finished.items()} == expected(setup.runs)
     assert driver.failures == {}
     said = " ".join(listener.notes)
     assert "was killed by signal 9" in said
@@ -97,7 +97,7 @@ def test_a_driver_finds_the_jobs_that_a_killed_one_submitted_and_submits_none_tw
     folder = Folder(root)
     first = Driver(
         folder=folder,
-        board=Board(folder, setup.plan.segments),
+        state=SweepState(folder, setup.plan.segments),
         executor=executor(root),
         placements=(Placement(),) * 2,
         speed=Speed(tokens_per_second={}),
@@ -106,8 +106,8 @@ def test_a_driver_finds_the_jobs_that_a_killed_one_submitted_and_submits_none_tw
     first._hand_out()  # and then it is killed
     running = {path.name for path in (tmp_path / "jobs").iterdir()}
     assert len(running) == 2
-    board, _, _ = drive(root, setup, executor(root))
-    assert {name: record.loss for name, record in board.finished.items()} == expected(setup.runs)
+    state, _, _ = drive(root, setup, executor(root))
+    assert {name: record.loss for name, record in state.finished.items()} == expected(setup.runs)
     submitted = (root / "work" / "slurm").glob("trunk-*.sh")
     assert len(list(submitted)) == 2  # each trunk once
 
@@ -120,7 +120,7 @@ def test_stopping_lets_jobs_save_themselves(tmp_path: Path, cluster: Path, monke
     workers = executor(root)
     driver = Driver(
         folder=folder,
-        board=Board(folder, setup.plan.segments),
+        state=SweepState(folder, setup.plan.segments),
         executor=workers,
         placements=(Placement(),),
         speed=Speed(tokens_per_second={}),

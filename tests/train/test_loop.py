@@ -228,7 +228,7 @@ def test_running_out_of_memory_has_its_own_exit_status(
     def exhausted(*_args: object, **_more: object) -> None:
         raise RuntimeError("[enforce fail at alloc_cpu.cpp:1] DefaultCPUAllocator: can't allocate memory: 9 bytes")
 
-    monkeypatch.setattr(entry, "do", exhausted)
+    monkeypatch.setattr(entry, "run_job", exhausted)
     assert entry.main(["job.json"], stop=threading.Event()) == EXIT_OUT_OF_MEMORY
     assert "job.json: out of memory" in capfd.readouterr().err
 

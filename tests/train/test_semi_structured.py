@@ -12,8 +12,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from sparseplan.train import semi_structured
-from sparseplan.train.pruning.gradual import shrunk
-from sparseplan.train.semi_structured import choose, is_two_four, obstacle, sparse_linear, wrong
+from sparseplan.train.pruning.gradual import pruned_mask
+from sparseplan.train.semi_structured import choose, is_two_four, numeric_mismatch, sparse_linear, why_unsupported
 from tests.helpers.references import Compressed, Reference
 from tests.helpers.training import tiny_run, train_alone, write_text
 
@@ -32,7 +32,7 @@ class Absent(Reference):
 
 def two_four(outputs: int, inputs: int, *, dtype: torch.dtype = torch.float64) -> Tensor:
     weight = torch.randn(outputs, inputs, generator=torch.Generator().manual_seed(0), dtype=dtype)
-    return weight * shrunk(weight, torch.ones_like(weight), 0.5, kept=2, group=4)
+    return weight * pruned_mask(weight, torch.ones_like(weight), 0.5, kept=2, group=4)
 
 
 def test_the_compressed_product_and_its_gradients_are_the_masked_dense_ones() -> None:
@@ -75,15 +75,15 @@ def test_what_is_within_two_four() -> None:
 
 def test_obstacles_are_named() -> None:
     cpu = torch.device("cpu")
-    assert obstacle([torch.ones(4, 8)], device=cpu, dtype=torch.bfloat16) == "the pattern is not within 2:4"
-    assert obstacle([torch.zeros(4, 8)], device=cpu, dtype=torch.bfloat16) == "no 2:4 products on cpu"
+    assert why_unsupported([torch.ones(4, 8)], device=cpu, dtype=torch.bfloat16) == "the pattern is not within 2:4"
+    assert why_unsupported([torch.zeros(4, 8)], device=cpu, dtype=torch.bfloat16) == "no 2:4 products on cpu"
 
 
 def test_a_wrong_backend_is_found_out_and_a_right_one_is_not() -> None:
     weights = [two_four(64, 64), two_four(32, 128)]
-    assert wrong(Reference(), weights, rows=16, dtype=torch.float32) is None
-    assert wrong(Reference(), weights, rows=16, dtype=torch.bfloat16) is None
-    assert "64 x 64 weight is off by" in (wrong(Broken(), weights, rows=16, dtype=torch.float32) or "")
+    assert numeric_mismatch(Reference(), weights, rows=16, dtype=torch.float32) is None
+    assert numeric_mismatch(Reference(), weights, rows=16, dtype=torch.bfloat16) is None
+    assert "64 x 64 weight is off by" in (numeric_mismatch(Broken(), weights, rows=16, dtype=torch.float32) or "")
 
 
 @pytest.mark.parametrize(
@@ -118,7 +118,7 @@ def test_a_training_that_ends_on_compressed_weights_ends_in_the_masked_loss(
     run = tiny_run(write_text(tmp_path), sparsity, {0.5: "2:4", 0.75: "1:4"}[sparsity])
     masked = train_alone(run, tmp_path / "masked")
     backend = Reference()
-    monkeypatch.setattr(semi_structured, "obstacle", lambda *_args, **_more: None)
+    monkeypatch.setattr(semi_structured, "why_unsupported", lambda *_args, **_more: None)
     monkeypatch.setattr(semi_structured, "CuSparseLt", lambda: backend)
     monkeypatch.setattr(semi_structured, "SPEED_MARGIN", 0.0)
     compressed = train_alone(run, tmp_path / "compressed")
@@ -133,7 +133,7 @@ def test_a_check_that_says_no_leaves_the_training_bit_for_bit_as_it_was(
 ) -> None:
     run = tiny_run(write_text(tmp_path), 0.5, "2:4")
     masked = train_alone(run, tmp_path / "masked")
-    monkeypatch.setattr(semi_structured, "obstacle", lambda *_args, **_more: None)
+    monkeypatch.setattr(semi_structured, "why_unsupported", lambda *_args, **_more: None)
     monkeypatch.setattr(semi_structured, "CuSparseLt", Reference)
     monkeypatch.setattr(semi_structured, "SPEED_MARGIN", math.inf)
     refused = train_alone(run, tmp_path / "refused")
@@ -155,8 +155,8 @@ def test_on_this_gpu_forward_and_backward_agree_with_masked_dense(d) -> None:
     backend = semi_structured.CuSparseLt()
     layer = nn.Linear(d, d, bias=False, device="cuda")
     with torch.no_grad():
-        layer.weight.mul_(shrunk(layer.weight, torch.ones_like(layer.weight), 0.5, kept=2, group=4))
-    assert wrong(backend, [layer.weight], rows=1024, dtype=torch.bfloat16) is None
+        layer.weight.mul_(pruned_mask(layer.weight, torch.ones_like(layer.weight), 0.5, kept=2, group=4))
+    assert numeric_mismatch(backend, [layer.weight], rows=1024, dtype=torch.bfloat16) is None
     x = torch.randn(1024, d, device="cuda", dtype=torch.bfloat16, requires_grad=True)
     with torch.autocast("cuda", dtype=torch.bfloat16):
         sparse_linear(x, layer.weight, backend).float().square().mean().backward()

@@ -19,7 +19,7 @@ QUICK_SECONDS_PER_CASE = 0.4
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Wish:
+class BenchRequest:
     """What to measure.
 
     Attributes:
@@ -53,7 +53,7 @@ class Measurement:
 Progress = Callable[[int, int, Case | None], None]
 
 
-def measure(wish: Wish, *, progress: Progress) -> Measurement:
+def measure(request: BenchRequest, *, progress: Progress) -> Measurement:
     """Measure and write a profile; what an earlier, interrupted run measured is taken over.
 
     Args:
@@ -63,15 +63,15 @@ def measure(wish: Wish, *, progress: Progress) -> Measurement:
     Raises:
         HardwareError: if nothing can be measured here, the profile exists, or files can't be written.
     """
-    seconds = wish.seconds_per_case or (QUICK_SECONDS_PER_CASE if wish.quick else SECONDS_PER_CASE)
-    with Measurer(Job(device=wish.device, seconds_per_case=seconds)) as measurer:
+    seconds = request.seconds_per_case or (QUICK_SECONDS_PER_CASE if request.quick else SECONDS_PER_CASE)
+    with Measurer(Job(device=request.device, seconds_per_case=seconds)) as measurer:
         facts = measurer.facts
-        path = wish.out or HARDWARE_FOLDER / f"{slug(facts.hardware.device)}.yaml"
+        path = request.out or HARDWARE_FOLDER / f"{slug(facts.hardware.device)}.yaml"
         if path.suffix not in {".yaml", ".yml"}:
             raise HardwareError(f"--out: expected a file ending in .yaml, found {path}.")
-        if path.exists() and not wish.force:
+        if path.exists() and not request.force:
             raise HardwareError(f"{path}: there is a profile already; --force replaces it, --out names another file.")
-        wanted = cases(gpu=facts.hardware.accelerator == "cuda", quick=wish.quick, widths=wish.widths)
+        wanted = cases(gpu=facts.hardware.accelerator == "cuda", quick=request.quick, widths=request.widths)
         partial = Partial(partial_path(path), Header(facts=facts, seconds_per_case=seconds))
         for index, case in enumerate(wanted):
             progress(index, len(wanted), case)
@@ -79,7 +79,7 @@ def measure(wish: Wish, *, progress: Progress) -> Measurement:
                 partial.add(measurer.measure(case))
         progress(len(wanted), len(wanted), None)
     outcomes = [partial.outcomes[case] for case in wanted]
-    profile = assemble(facts, outcomes, name=slug(path.stem), peak_flops=wish.peak_flops, seconds=seconds)
+    profile = assemble(facts, outcomes, name=slug(path.stem), peak_flops=request.peak_flops, seconds=seconds)
     write_profile(profile, path)
     partial.remove()
     return Measurement(profile=profile, path=path, skipped=[outcome for outcome in outcomes if outcome.point is None])

@@ -13,7 +13,7 @@ from torch import Tensor
 from sparseplan.errors import HardwareError
 from sparseplan.hardware.bench.protocol import Facts
 from sparseplan.hardware.profile import Hardware, TwoToFour
-from sparseplan.train.semi_structured import Backend, CuSparseLt, obstacle, wrong
+from sparseplan.train.semi_structured import Backend, CuSparseLt, numeric_mismatch, why_unsupported
 
 _TRIAL_SIDE = 256
 
@@ -35,7 +35,7 @@ class Cutlass:
 BACKENDS: dict[str, Callable[[], Backend]] = {"cusparselt": CuSparseLt, "cutlass": Cutlass}
 
 
-class Found(NamedTuple):
+class BackendChoice(NamedTuple):
     """The backend for 2:4 products, or the reason that there is none."""
 
     name: str | None
@@ -76,27 +76,27 @@ def two_of_four(weight: Tensor) -> Tensor:
     return table[torch.randint(len(patterns), (weight.numel() // 4,), device=weight.device)].view(weight.shape)
 
 
-def find_backend(device: torch.device) -> Found:
+def find_backend(device: torch.device) -> BackendChoice:
     """The first backend whose product of a small weight is right on this device."""
     weight = torch.randn(_TRIAL_SIDE, _TRIAL_SIDE, device=device)
     mask = two_of_four(weight)
-    fault = obstacle([mask], device=device, dtype=training_dtype(device))
+    fault = why_unsupported([mask], device=device, dtype=training_dtype(device))
     if fault is not None:
-        return Found(None, None, fault)
+        return BackendChoice(None, None, fault)
     reasons = []
     for name, make in BACKENDS.items():
         backend = make()
         try:
-            fault = wrong(backend, [weight * mask], rows=_TRIAL_SIDE, dtype=training_dtype(device))
+            fault = numeric_mismatch(backend, [weight * mask], rows=_TRIAL_SIDE, dtype=training_dtype(device))
         except (RuntimeError, NotImplementedError, ImportError, ValueError) as problem:
             fault = str(problem).strip().splitlines()[0] if str(problem).strip() else type(problem).__name__
         if fault is None:
-            return Found(name, backend, "")
+            return BackendChoice(name, backend, "")
         reasons.append(f"{name}: {fault}")
-    return Found(None, None, "; ".join(reasons))
+    return BackendChoice(None, None, "; ".join(reasons))
 
 
-def describe(device: torch.device, found: Found) -> Facts:
+def describe(device: torch.device, found: BackendChoice) -> Facts:
     """The facts of a device."""
     versions = {"torch": str(torch.__version__), "python": platform.python_version()}
     two_to_four = TwoToFour(backend=found.name, reason=found.reason)

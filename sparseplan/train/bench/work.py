@@ -21,7 +21,7 @@ from sparseplan.hardware.bench.protocol import BLOCK_CONTEXT, Case
 from sparseplan.hardware.profile import SMALL_BATCH, Point
 from sparseplan.shapes.base import MLP_RATIO
 from sparseplan.shapes.gpt import GptShape
-from sparseplan.train.bench.device import Found, two_of_four
+from sparseplan.train.bench.device import BackendChoice, two_of_four
 from sparseplan.train.bench.timing import Work, compare
 from sparseplan.train.models.gpt import Block, PrunableLinear, rotary_tables
 from sparseplan.train.semi_structured import SIDE_MULTIPLE, Backend, sparse_linear
@@ -39,7 +39,7 @@ Compute = Callable[[Tensor], Tensor]
 class Bench:
     """Times cases on one device, with products in `dtype` and about `seconds` of repeats a case."""
 
-    def __init__(self, *, device: torch.device, dtype: torch.dtype, found: Found, seconds: float) -> None:
+    def __init__(self, *, device: torch.device, dtype: torch.dtype, found: BackendChoice, seconds: float) -> None:
         self._device, self._dtype, self._found, self._seconds = device, dtype, found, seconds
 
     def measure(self, case: Case) -> Point:

@@ -29,18 +29,18 @@ class Masks:
         self.masks = {name: torch.ones_like(weight, requires_grad=False) for name, weight in weights.items()}
 
     @torch.no_grad()
-    def shrink(self, sparsity: float, optimizer: torch.optim.Optimizer) -> None:
+    def prune_to(self, sparsity: float, optimizer: torch.optim.Optimizer) -> None:
         """Prune every matrix to `sparsity`, and forget the optimizer's state of what was pruned."""
         for name, weight in self._weights.items():
             mask = self.masks[name]
-            new = shrunk(weight, mask, sparsity, kept=self._pruning.parsed.kept, group=self._pruning.parsed.group)
+            new = pruned_mask(weight, mask, sparsity, kept=self._pruning.parsed.kept, group=self._pruning.parsed.group)
             mask.copy_(new)
             weight.mul_(mask)
             for state in optimizer.state[weight].values():
                 if isinstance(state, Tensor) and state.shape == weight.shape:
                     state.mul_(mask)
 
-    def hold(self) -> None:
+    def mask_gradients(self) -> None:
         """Take the gradients of pruned weights out, so that the update leaves them at zero."""
         gradients = [weight.grad for weight in self._weights.values() if weight.grad is not None]
         assert len(gradients) == len(self.masks), "every prunable weight has a gradient"
@@ -70,7 +70,7 @@ class Masks:
             mask.copy_(state[name])
 
 
-def shrunk(weight: Tensor, mask: Tensor, sparsity: float, *, kept: int | None, group: int | None) -> Tensor:
+def pruned_mask(weight: Tensor, mask: Tensor, sparsity: float, *, kept: int | None, group: int | None) -> Tensor:
     """The mask after pruning `weight` to `sparsity`, of `weight`'s dtype; a part of `mask`.
 
     Among equal magnitudes the first in memory goes first, so the count is exact and the choice repeatable.
@@ -82,7 +82,7 @@ def shrunk(weight: Tensor, mask: Tensor, sparsity: float, *, kept: int | None, g
         return mask.clone()
     scores, losers = weight.abs().flatten(), alive
     if group is not None and kept is not None:
-        losers = alive & ~winners((scores + (alive.to(scores.dtype) - 1.0)).view(-1, group), kept).flatten()
+        losers = alive & ~group_winners((scores + (alive.to(scores.dtype) - 1.0)).view(-1, group), kept).flatten()
     threshold = _smallest(scores[losers], to_prune)
     gone = losers & (scores <= threshold)
     surplus = int(gone.sum()) - to_prune
@@ -92,7 +92,7 @@ def shrunk(weight: Tensor, mask: Tensor, sparsity: float, *, kept: int | None, g
     return mask * ~gone.view_as(mask)
 
 
-def winners(scores: Tensor, kept: int) -> Tensor:
+def group_winners(scores: Tensor, kept: int) -> Tensor:
     """Which are the `kept` largest of each row, the first of equals; scores `(groups, m)`, the result alike and bool.
 
     A score wins if fewer than `kept` others beat it. Comparing whole columns is several times as fast as sorting rows.

@@ -12,7 +12,7 @@ from torch import nn
 from sparseplan.runs.spec import Pruning
 from sparseplan.shapes.base import pruned_weights
 from sparseplan.sparsity.pattern import parse_pattern
-from sparseplan.train.pruning.gradual import Masks, shrunk, winners
+from sparseplan.train.pruning.gradual import Masks, group_winners, pruned_mask
 
 
 def ramp_of(pattern: str, sparsity: float) -> list[float]:
@@ -21,20 +21,20 @@ def ramp_of(pattern: str, sparsity: float) -> list[float]:
 
 def test_the_smallest_magnitudes_go_first() -> None:
     weight = torch.tensor([[0.1, -3.0, 0.2, 2.0], [-0.05, 1.0, -0.3, 0.4]])
-    mask = shrunk(weight, torch.ones_like(weight), 0.5, kept=None, group=None)
+    mask = pruned_mask(weight, torch.ones_like(weight), 0.5, kept=None, group=None)
     assert mask.tolist() == [[0, 1, 0, 1], [0, 1, 0, 1]]
 
 
 def test_two_of_four_keeps_the_two_largest_of_each_group_by_hand() -> None:
     weight = torch.tensor([[9.0, 8.0, 7.0, 6.0, 0.1, 0.4, -0.3, 0.2]])
-    mask = shrunk(weight, torch.ones_like(weight), 0.5, kept=2, group=4)
+    mask = pruned_mask(weight, torch.ones_like(weight), 0.5, kept=2, group=4)
     assert mask.tolist() == [[1, 1, 0, 0, 0, 1, 1, 0]]
 
 
 def test_winners_are_protected_on_the_ramp_even_where_they_are_the_smallest_of_all() -> None:
     # an eighth of the weights goes: unstructured would take 0.1, a winner of nobody's group but the overall smallest
     weight = torch.tensor([[9.0, 8.0, 7.0, 6.0, 0.1, 0.4, -0.3, 0.2]])
-    mask = shrunk(weight, torch.ones_like(weight), 0.25, kept=3, group=4)
+    mask = pruned_mask(weight, torch.ones_like(weight), 0.25, kept=3, group=4)
     assert mask.tolist() == [[1, 1, 1, 0, 0, 1, 1, 1]]
 
 
@@ -45,12 +45,12 @@ def test_the_winners_of_a_group_are_those_of_a_stable_sort(group, seed: int, lev
     kept = 1 + seed % group
     sorted_first = scores.argsort(dim=1, descending=True, stable=True)[:, :kept]
     expected = torch.zeros_like(scores, dtype=torch.bool).scatter(1, sorted_first, True)
-    assert torch.equal(winners(scores, kept), expected)
+    assert torch.equal(group_winners(scores, kept), expected)
 
 
 def test_ties_are_cut_to_the_exact_count() -> None:
     weight = torch.ones(3, 7)
-    mask = shrunk(weight, torch.ones_like(weight), 0.5, kept=None, group=None)
+    mask = pruned_mask(weight, torch.ones_like(weight), 0.5, kept=None, group=None)
     assert int((mask == 0).sum()) == pruned_weights(21, 0.5)
 
 
@@ -66,7 +66,7 @@ def test_any_pattern_is_reached_exactly_by_masks_that_only_shrink(pattern: str, 
     weight = torch.randn(6, 64, generator=generator)
     mask = torch.ones_like(weight)
     for target in ramp_of(pattern, sparsity):
-        smaller = shrunk(weight, mask, target, kept=parsed.kept, group=parsed.group)
+        smaller = pruned_mask(weight, mask, target, kept=parsed.kept, group=parsed.group)
         assert bool((smaller <= mask).all())
         assert int((smaller == 0).sum()) == pruned_weights(weight.numel(), target)
         mask = smaller
@@ -85,10 +85,10 @@ def test_a_pruned_weight_stays_at_zero_through_momentum_and_decay(decay) -> None
     previous = masks.masks["weight"].clone()
     for step in range(20):
         if step in ramp:
-            masks.shrink(ramp[step], optimizer)
+            masks.prune_to(ramp[step], optimizer)
         optimizer.zero_grad()
         layer(torch.randn(4, 16)).square().sum().backward()
-        masks.hold()
+        masks.mask_gradients()
         optimizer.step()
         now = masks.masks["weight"]
         assert bool((now <= previous).all())
@@ -102,7 +102,7 @@ def test_a_pruned_weight_stays_at_zero_through_momentum_and_decay(decay) -> None
 def test_the_check_notices_a_weight_that_came_back_and_a_broken_pattern() -> None:
     weight = nn.Parameter(torch.arange(1.0, 33.0).view(2, 16))
     masks = Masks({"weight": weight}, Pruning(sparsity=0.5, pattern="2:4"))
-    masks.shrink(0.5, torch.optim.SGD([weight]))
+    masks.prune_to(0.5, torch.optim.SGD([weight]))
     masks.check(0.5, final=True)
     with torch.no_grad():
         weight[0, 0] = 1.0
@@ -122,7 +122,7 @@ def test_the_check_notices_a_weight_that_came_back_and_a_broken_pattern() -> Non
 def test_masks_survive_a_checkpoint_as_booleans() -> None:
     weight = nn.Parameter(torch.randn(4, 8))
     masks, other = (Masks({"weight": weight}, Pruning(sparsity=0.5)) for _ in range(2))
-    masks.shrink(0.5, torch.optim.SGD([weight]))
+    masks.prune_to(0.5, torch.optim.SGD([weight]))
     other.load(masks.state())
     assert torch.equal(other.masks["weight"], masks.masks["weight"])
     assert masks.state()["weight"].dtype == torch.bool

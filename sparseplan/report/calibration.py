@@ -1,0 +1,85 @@
+"""A calibration before and after it, for people."""
+
+from pathlib import Path
+
+from rich.console import Console
+
+from sparseplan.calibration.dry_run import DryRun, GridForecast, RunPlan
+from sparseplan.calibration.write_up import Conclusion, coefficient_rows
+from sparseplan.common.console import open_table, say
+from sparseplan.common.units import format_count, format_duration, format_percent, format_scientific, format_sparsity
+
+
+def print_dry_run(console: Console, result: DryRun) -> None:
+    """Print a dry run for people."""
+    say(console, f"{result.recipe}: {len(result.runs)} runs on {result.data}", style="bold")
+    say(console)
+    table = open_table(console, "pattern", "sparsity", "dense parameters", "non-zero", "data", "epochs", "FLOPs")
+    families: dict[tuple[int, float, str], list[RunPlan]] = {}
+    for run in result.runs:
+        families.setdefault((run.dense_params, run.sparsity, run.pattern), []).append(run)
+    for (dense_params, sparsity, pattern), runs in families.items():
+        first, longest = runs[0], max(runs, key=lambda run: run.data_seen)
+        lengths = sorted({run.data_seen for run in runs})
+        table.add_row(
+            pattern if sparsity else "dense",
+            format_sparsity(sparsity),
+            format_count(dense_params),
+            format_count(first.nonzero_params),
+            f"{', '.join(format_count(length) for length in lengths)} {first.data_unit}s",
+            f"{longest.epochs:.3g}",
+            format_scientific(sum(run.train_flops for run in runs)),
+        )
+    console.print(table)
+    say(console)
+    say(
+        console,
+        f"Training FLOPs (6 N D, zeros free): {format_scientific(result.train_flops)}; with shared trunks "
+        f"{format_scientific(result.train_flops_with_trunks)}, {format_percent(result.saved_by_trunks)} less.",
+    )
+    if result.expected_seconds is not None:
+        workers = f"{result.workers} worker{'s' if result.workers > 1 else ''} on {result.device}"
+        say(console, f"Time: about {format_duration(result.expected_seconds)} with {workers}, by a short probe.")
+    else:
+        say(console, "Time: unknown; SLURM's nodes can't be probed from here.")
+    print_grid_forecast(console, result.law)
+
+
+def print_grid_forecast(console: Console, law: GridForecast) -> None:
+    """Print what a grid could tell."""
+    say(console, f"Law: {law.status}: {law.explanation}")
+    told = [
+        f"{name} {low:.2f} .. {high:.2f} (true {law.assumed[key]:.2f})"
+        for key, name in (("b_N", "b_N"), ("b_D", "b_D"), ("free_size_sparsity", "best sparsity with N free"))
+        for low, high in [getattr(law, key) or (None, None)]
+        if low is not None
+    ]
+    if told:
+        say(
+            console,
+            f"If losses followed a law of typical shape with {format_percent(law.noise)} of noise, "
+            f"{100 * law.level:.0f}% of fits would find {', '.join(told)}.",
+        )
+
+
+def print_conclusion(console: Console, conclusion: Conclusion, folder: Path) -> None:
+    """Print what a calibration found, what it can't say, and what to do next."""
+    answer = conclusion.result.answer
+    say(console, f"{answer.n_runs} runs, {answer.status}: {answer.explanation}")
+    say(console)
+    table = open_table(console, "coefficient", "value", f"{100 * answer.level:.0f}% interval")
+    for row in coefficient_rows(answer):
+        table.add_row(*row)
+    console.print(table)
+    if answer.free_size_sparsity is not None:
+        interval = answer.free_size_sparsity_interval
+        spread = f" ({format_sparsity(interval[0])} .. {format_sparsity(interval[1])})" if interval else ""
+        best = format_sparsity(answer.free_size_sparsity)
+        say(console, f"Best sparsity with the size free, sparse FLOPs: {best}{spread}.")
+    say(console)
+    say(console, "What this can't tell:")
+    for sentence in conclusion.limits:
+        say(console, f"- {sentence}")
+    say(console)
+    say(console, f"Written: {folder}/ with recipe.yaml, runs.csv, law.yaml, README.md and figures.")
+    say(console, f"Next: {conclusion.next_command}", style="bold")
