@@ -111,8 +111,9 @@ def differences(result: FitResult) -> list[str]:
     name = result.law.name
     shipped = read_law(LAWS / f"{name}.yaml")
     found = []
-    pairs = zip(coefficients(result.law, "unstructured"), coefficients(shipped, "unstructured"), strict=True)
-    for letter, (new, old) in zip(["a_S", "b_S", "c_S", "b_N", "a_D", "b_D", "c"], pairs, strict=True):
+    new_values, old_values = (coefficients(law, "unstructured").as_dict() for law in (result.law, shipped))
+    for letter, new in new_values.items():
+        old = old_values[letter]
         if abs(float(new) / float(old) - 1) > SAME_COEFFICIENTS:
             found.append(f"{name}: {letter} is {float(new):.6g} now and {float(old):.6g} in the file")
     if abs(result.law.fit["objective"] / shipped.fit["objective"] - 1) > SAME_COEFFICIENTS:
@@ -120,8 +121,8 @@ def differences(result: FitResult) -> list[str]:
     fresh, kept = (coefficient_draws(law, "unstructured") for law in (result.law, shipped))
     if fresh is None or kept is None:
         return [*found, f"{name}: draws are missing"]
-    for letter, new_values, old_values in zip(fresh._fields, fresh, kept, strict=True):
-        ends = [np.quantile(values, [0.05, 0.5, 0.95]) for values in (new_values, old_values)]
+    for letter, *drawn in zip(fresh.as_dict(), fresh, kept, strict=True):
+        ends = [np.quantile(values, [0.05, 0.5, 0.95]) for values in drawn]
         if np.any(np.abs(ends[0] - ends[1]) > SAME_DRAWS * np.abs(ends[1]).max()):
             found.append(f"{name}: the interval of {letter} is {ends[0][::2]} now and {ends[1][::2]} in the file")
     if shipped.provenance.get("runs_sha256") != result.law.provenance["runs_sha256"]:

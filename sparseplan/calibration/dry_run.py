@@ -14,7 +14,7 @@ from sparseplan.common.intervals import LEVEL, Bounds, bounds
 from sparseplan.fit.bootstrap import refit
 from sparseplan.fit.fitting import Fit, fit_law
 from sparseplan.fit.objective import Objective
-from sparseplan.laws.forms.frantar2023 import Coefficients, loss
+from sparseplan.laws.forms.frantar2023 import Coefficients
 from sparseplan.laws.forms.frantar2023_optimum import sparsity_at_free_size
 from sparseplan.runs.spec import RunSpec
 from sparseplan.runs.table import Runs
@@ -118,7 +118,7 @@ def identifiability(runs: Sequence[RunSpec]) -> GridForecast:
         sparsity=S,
         nonzero_params=N,
         data_seen=D,
-        loss=np.asarray(loss(assumed, S, N, D)),
+        loss=assumed.loss(S, N, D),
         family=tuple(run.pruning.parsed.family for run in runs),
         run_id=tuple(run.run_id for run in runs),
     )

@@ -107,7 +107,9 @@ def _family(law: "Law") -> str:
     """The family that the map is of: unstructured sparsity, or what a law of n:m alone knows."""
     from sparseplan.laws.law import main_family, require_sparse
 
-    return main_family(require_sparse(law))
+    family = main_family(require_sparse(law))
+    assert family is not None
+    return family
 
 
 def _map_cost(word: str, law: "Law") -> "MapCost":

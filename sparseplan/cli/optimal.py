@@ -48,7 +48,6 @@ def optimal(
         dense_params=dense_params,
         pattern=pattern,
         cost=o.load_cost(cost, chosen, pattern, profile),
-        tokens_per_unit=chosen.tokens_per_unit,
         max_sparsity=sparsity_cap(chosen) if max_sparsity is None else max_sparsity,
         pattern_cap=1.0 if max_sparsity is None else max_sparsity,
     )

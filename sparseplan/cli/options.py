@@ -174,15 +174,12 @@ def load_cost_profile(word: str) -> "Profile | None":
 def load_cost(word: str, law: "Law", pattern: "Pattern", profile: "Profile | None") -> "Cost":
     """The cost that `--cost` means under a law, whose ramp decides what sparse FLOPs save and when 2:4 begins."""
     from sparseplan.cost.flops import flops_cost
-    from sparseplan.laws.law import SparseLaw
-    from sparseplan.sparsity.schedule import Schedule
 
-    schedule = law.schedule if isinstance(law, SparseLaw) else Schedule()
     if profile is None:
-        return flops_cost(word, schedule)
+        return flops_cost(word, law.schedule, tokens_per_unit=law.tokens_per_unit)
     from sparseplan.cost.device import device_cost
 
-    return device_cost(profile, pattern, schedule)
+    return device_cost(profile, pattern, law.schedule, tokens_per_unit=law.tokens_per_unit)
 
 
 def require_one_budget(flops: float | None, device_hours: float | None) -> None:

@@ -13,10 +13,10 @@ all other n:m cost 1 / (1 - S): no kernel that these devices have makes use of t
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from sparseplan.cost.flops import Cost
 from sparseplan.hardware.profile import Curve, Profile, speedup
+from sparseplan.laws.forms.budget import Array, Floats
 from sparseplan.shapes.base import typical_width
 from sparseplan.sparsity.pattern import Pattern
 from sparseplan.sparsity.schedule import Schedule
@@ -43,9 +43,7 @@ class DeviceCost(Cost):
         """Whether the multiplier depends on N."""
         return self.speedup.widths is not None
 
-    def multiplier(
-        self, S: NDArray[np.float64] | float, N: NDArray[np.float64] | float | None = None
-    ) -> NDArray[np.float64]:
+    def multiplier(self, S: Floats, N: Floats | None = None) -> Array:
         """c_mul(S, N) for N non-zero parameters."""
         S = np.asarray(S, dtype=np.float64)
         assert N is not None or not self.depends_on_size
@@ -54,13 +52,18 @@ class DeviceCost(Cost):
         return np.asarray(np.where(np.isin(S, self.accelerated), time, 1.0) / (1.0 - S))
 
 
-def device_cost(profile: Profile, pattern: Pattern, schedule: Schedule) -> Cost:
+def device_cost(profile: Profile, pattern: Pattern, schedule: Schedule, *, tokens_per_unit: float = 1.0) -> Cost:
     """The cost of a pattern's sparsities on a device, trained with a ramp."""
     curve, accelerated = speedup(profile, "training"), accelerated_sparsities(pattern)
     if curve is None or not accelerated:
-        return Cost(name=profile.name, saving=0.0)
+        return Cost(name=profile.name, saving=0.0, tokens_per_unit=tokens_per_unit)
     return DeviceCost(
-        name=profile.name, saving=0.0, accelerated=accelerated, after_ramp=1.0 - schedule.end, speedup=curve
+        name=profile.name,
+        saving=0.0,
+        tokens_per_unit=tokens_per_unit,
+        accelerated=accelerated,
+        after_ramp=1.0 - schedule.end,
+        speedup=curve,
     )
 
 

@@ -10,8 +10,8 @@ Source: Frantar et al. 2023, arXiv:2309.08520, section 3.2; 6 N D: Kaplan et al.
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from sparseplan.laws.forms.budget import Array, Budget, Floats
 from sparseplan.sparsity.schedule import Schedule
 
 FLOPS_PER_PARAMETER_AND_TOKEN = 6.0
@@ -22,26 +22,24 @@ ACCELERATED_SPARSITY = 0.5
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Cost:
-    """How the cost of training grows with sparsity at a fixed number of non-zero parameters.
+    """What training costs, by sparsity and size: the data that a budget buys, and the budget that a run needs.
 
     Attributes:
         name: What the user called it.
         saving: kappa, the share of a dense model's cost that full sparsity would save over the whole run, [0, 1].
+        tokens_per_unit: Tokens that the model processes per unit of data.
     """
 
     name: str
     saving: float
+    tokens_per_unit: float = 1.0
 
     @property
     def depends_on_size(self) -> bool:
         """Whether the multiplier depends on N; then the best size has no closed form."""
         return False
 
-    def multiplier(
-        self,
-        S: NDArray[np.float64] | float,
-        N: NDArray[np.float64] | float | None = None,  # noqa: ARG002 - costs by size read it
-    ) -> NDArray[np.float64]:
+    def multiplier(self, S: Floats, N: Floats | None = None) -> Array:  # noqa: ARG002 - costs by size read N
         """c_mul(S): training cost against a dense model with the same non-zero parameters N.
 
         >>> round(float(Cost(name="sparse", saving=0.625).multiplier(0.5)), 6)
@@ -50,8 +48,31 @@ class Cost:
         density = 1.0 - np.asarray(S, dtype=np.float64)
         return np.asarray(self.saving + (1.0 - self.saving) / density)
 
+    def budget(self, train_flops: Floats) -> Budget:
+        """What so many training FLOPs buy."""
+        return Budget(
+            tokens=train_flops / (FLOPS_PER_PARAMETER_AND_TOKEN * self.tokens_per_unit),
+            multiplier=self.multiplier,
+            saving=None if self.depends_on_size else self.saving,
+            depends_on_size=self.depends_on_size,
+        )
 
-def flops_cost(name: str, schedule: Schedule) -> Cost:
+    def data_for(self, train_flops: Floats, S: Floats, N: Floats) -> Array:
+        """The data D that a budget buys for a run with sparsity S and N non-zero parameters; all broadcast.
+
+        >>> float(Cost(name="dense", saving=0.0).data_for(6e20, 0.5, 1e9))
+        50000000000.0
+        """
+        return self.budget(train_flops).data(S, N)
+
+    def flops_for(self, D: Floats, S: Floats, N: Floats) -> Array:
+        """The training FLOPs that a run needs: `data_for` inverted."""
+        per_token = FLOPS_PER_PARAMETER_AND_TOKEN * np.asarray(N, dtype=np.float64) * self.multiplier(S, N)
+        return np.asarray(per_token * self.tokens_per_unit * D)
+
+
+def flops_cost(name: str, schedule: Schedule, *, tokens_per_unit: float = 1.0) -> Cost:
     """The paper's two costs: "sparse" FLOPs, where zeros are free, and "dense" FLOPs, where they cost like weights."""
     assert name in FLOPS_COSTS
-    return Cost(name=name, saving=schedule.saving if name == "sparse" else 0.0)
+    saving = schedule.saving if name == "sparse" else 0.0
+    return Cost(name=name, saving=saving, tokens_per_unit=tokens_per_unit)

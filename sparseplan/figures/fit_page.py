@@ -12,8 +12,6 @@ from sparseplan.figures.base import new_figure, save_figure
 from sparseplan.figures.sparsity_map import fill_sparsity_map
 from sparseplan.fit.coordinates import Array
 from sparseplan.fit.fit_table import FitResult
-from sparseplan.laws.forms.frantar2023 import loss
-from sparseplan.laws.law import SparseLaw
 from sparseplan.plan.sparsity_map import sparsity_map
 
 if TYPE_CHECKING:
@@ -36,7 +34,7 @@ def draw_fit_page(result: FitResult, path: Path) -> None:
     left, right = top.subfigures(1, 2)
     colors = _level_colors(result)
     _measured_against_predicted(left.subplots(), result, colors)
-    if isinstance(result.law, SparseLaw) and result.fit.certificate.identified:
+    if result.law.sparsity and result.fit.certificate.identified:
         _plan(right.subplots(), result)
     else:
         _residuals(right.subplots(), result, "nonzero_params", "non-zero parameters N", colors)
@@ -84,14 +82,13 @@ def _measured_against_predicted(axes: "Axes", result: FitResult, colors: dict[fl
 def _plan(axes: "Axes", result: FitResult) -> None:
     """Contours of optimal sparsity, around what the runs covered, with the band of the draws."""
     law = result.law
-    assert isinstance(law, SparseLaw)
     sizes, data = law.range.nonzero_params, law.range.data_seen
     assert sizes is not None
     assert data is not None
     per_unit = 6.0 * law.tokens_per_unit
     chart = sparsity_map(
         law,
-        flops_cost("sparse", law.schedule),
+        flops_cost("sparse", law.schedule, tokens_per_unit=law.tokens_per_unit),
         family=next(iter(law.sparsity)),
         sizes=(sizes[0] / 2, sizes[1] * 4),
         flops=(sizes[0] * data[0] * per_unit / 4, sizes[1] * data[1] * per_unit * 100),
@@ -117,7 +114,7 @@ def _learning_curves(figure: Any, result: FitResult, colors: dict[float, Any]) -
             panel.plot(runs.data_seen[here], runs.loss[here], marker, color=color, markersize=5)
             S = float(runs.sparsity[here].mean())
             family = runs.family[int(np.flatnonzero(here)[0])] if S > 0 else next(iter(fit.design.families), None)
-            panel.plot(D, loss(fit.coefficients(family), S, N, D), color=color, linewidth=1.1)
+            panel.plot(D, fit.coefficients(family).loss(S, N, D), color=color, linewidth=1.1)
         _log_axes(panel, "x", most=3)
         panel.set_title(f"N = {format_count(N)}")
         panel.set_xlabel(f"data ({result.law.data_unit}s)")

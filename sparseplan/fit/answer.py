@@ -15,8 +15,9 @@ from sparseplan.fit.compare import Dependence, Rival, average_parameter_law, exp
 from sparseplan.fit.fitting import Fit
 from sparseplan.fit.holdout import HeldOut
 from sparseplan.fit.influence import LevelErrors, RunNote, level_errors, notable_runs, without_each_run
+from sparseplan.laws.forms.frantar2023 import dense_as_sparse
 from sparseplan.laws.forms.frantar2023_optimum import sparsity_at_free_size
-from sparseplan.laws.law import dense_coefficients
+from sparseplan.laws.law import coefficients
 from sparseplan.runs.table import LeftOut
 from sparseplan.sparsity.schedule import Schedule
 
@@ -131,7 +132,7 @@ def to_json(answer: FitAnswer) -> str:
 
 
 def _values(fit: Fit, family: str | None) -> dict[str, float]:
-    return {name: float(value) for name, value in fit.coefficients(family)._asdict().items()}
+    return {name: float(value) for name, value in fit.coefficients(family).as_dict().items()}
 
 
 def _intervals(fit: Fit, drawn: Bootstrap) -> dict[str, Bounds]:
@@ -139,11 +140,11 @@ def _intervals(fit: Fit, drawn: Bootstrap) -> dict[str, Bounds]:
     found: dict[str, Bounds] = {}
     several = len(fit.design.families) > 1
     for family in fit.design.families or (None,):
-        for name, values in fit.coefficients(family, drawn.theta)._asdict().items():
+        for name, values in fit.coefficients(family, drawn.theta).as_dict().items():
             if family is None and name in {"a_S", "b_S"}:
                 continue
             prefix = f"{family}." if several and name.endswith("_S") else ""
-            found[f"{prefix}{name}"] = bounds(values)
+            found[f"{prefix}{name}"] = bounds(np.asarray(values))
     return found
 
 
@@ -217,7 +218,7 @@ def _base_warnings(fit: Fit, drawn: Bootstrap | None) -> list[Caveat]:
         return []
     found = []
     family = fit.design.families[0]
-    base = dense_coefficients(fit.base.law)
+    base = dense_as_sparse(coefficients(fit.base.law))
     known = float(np.asarray(base.a_S) + np.asarray(base.c_S))
     fitted = fit.coefficients(family)
     f0 = float(np.asarray(fitted.a_S) + np.asarray(fitted.c_S))

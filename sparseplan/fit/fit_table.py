@@ -15,7 +15,7 @@ from sparseplan.fit.holdout import Split, hold_out
 from sparseplan.fit.law_from_fit import LawMetadata, to_law
 from sparseplan.fit.objective import Objective, Residual
 from sparseplan.laws.file import load_law
-from sparseplan.laws.law import Law, SparseLaw
+from sparseplan.laws.law import Law
 from sparseplan.runs.table import Runs, read_runs
 from sparseplan.sparsity.schedule import Schedule
 
@@ -93,7 +93,7 @@ def _naming(job: FitJob, runs: Runs, base: DenseBase | None) -> LawMetadata:
     if job.data_unit is not None and runs.data_unit is not None and job.data_unit != runs.data_unit:
         raise FitError(f"--data-unit {job.data_unit}: the table says {runs.data_unit}; leave one of them out.")
     unit = job.data_unit or runs.data_unit or (law.data_unit if law is not None else "token")
-    schedule = job.schedule or (law.schedule if isinstance(law, SparseLaw) else Schedule())
+    schedule = job.schedule or (law.schedule if law is not None else Schedule())
     tokens = job.tokens_per_unit or (law.tokens_per_unit if law is not None else 1.0)
     description = job.description or f"Fitted to {len(runs)} runs of {Path(runs.source).name or 'a table'}."
     return LawMetadata(

@@ -19,8 +19,8 @@ from sparseplan.fit.coordinates import (
 from sparseplan.fit.objective import Objective
 from sparseplan.fit.solver import Solution, solve
 from sparseplan.fit.starts import make_starts
-from sparseplan.laws.forms.frantar2023 import Coefficients
-from sparseplan.laws.law import Law, coefficient_draws, dense_coefficients
+from sparseplan.laws.forms.frantar2023 import Coefficients, dense_as_sparse
+from sparseplan.laws.law import Law, coefficient_draws, coefficients
 from sparseplan.runs.table import Runs
 
 DEFAULT_STARTS = 64
@@ -108,7 +108,7 @@ def fit_law(
     rng = np.random.default_rng(seed)
     points = make_starts(design, runs.loss, starts, rng)
     if base is not None:
-        points = on_base(points, design, base, dense_coefficients(base.law))
+        points = on_base(points, design, base, dense_as_sparse(coefficients(base.law)))
     solution = solve(objective, design, free, points, runs.loss, np.full(len(runs), 1.0 / len(runs)), rivals=True)
     best = choose(solution)
     return Fit(
@@ -160,9 +160,9 @@ def on_base(points: Array, design: Design, base: DenseBase, values: Coefficients
 
 def base_draws(base: DenseBase, count: int, rng: np.random.Generator) -> Coefficients | None:
     """`count` draws of the base's dense coefficients, at random from those it carries; None where it has none."""
-    draws = coefficient_draws(base.law, None)
-    if draws is None or base.law.draws is None:
+    drawn = coefficient_draws(base.law)
+    if drawn is None or base.law.draws is None:
         return None
     total = base.law.draws.count
     rows = rng.permutation(total)[:count] if count <= total else rng.integers(total, size=count)
-    return Coefficients(*(np.broadcast_to(np.asarray(value), (total,))[rows] for value in draws))
+    return Coefficients(*(np.broadcast_to(np.asarray(value), (total,))[rows] for value in dense_as_sparse(drawn)))

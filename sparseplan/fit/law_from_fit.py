@@ -11,22 +11,10 @@ import numpy as np
 from sparseplan import __version__
 from sparseplan.fit.bootstrap import METHOD, Bootstrap
 from sparseplan.fit.fitting import Fit
-from sparseplan.laws.forms.frantar2023 import Coefficients
-from sparseplan.laws.law import (
-    ChinchillaBase,
-    DenseLaw,
-    Draws,
-    FrantarBase,
-    Law,
-    Range,
-    SparseLaw,
-    SparsitySet,
-    dense_coefficients,
-)
+from sparseplan.laws.forms import FORMS, chinchilla
+from sparseplan.laws.forms.base import Form, Theta
+from sparseplan.laws.law import Draws, Law, Range, coefficients, draw_table, law_block
 from sparseplan.sparsity.schedule import Schedule
-
-BASE_COLUMNS = ("b_N", "a_D", "b_D", "c")
-SET_COLUMNS = ("a_S", "b_S", "c_S")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -56,43 +44,33 @@ def to_law(fit: Fit, drawn: Bootstrap | None, naming: LawMetadata) -> Law:
         "fit": fit_facts(fit, drawn),
         "provenance": _provenance(fit, naming),
     }
-    if not fit.design.families:
-        theta = fit.coefficients(None)
-        draws = None if drawn is None else _pack_dense(fit.coefficients(None, drawn.theta))
-        return DenseLaw(**common, coefficients=ChinchillaBase(**_dense(theta)), draws=draws)
-    base = dense_coefficients(fit.base.law) if fit.base is not None else fit.coefficients(fit.design.families[0])
-    return SparseLaw(
+    families = fit.design.families
+    form = FORMS["frantar2023" if families else "chinchilla"]
+    own = {family: _theta(fit, form, family, None) for family in families or (None,)}
+    base = next(iter(own.values())) if fit.base is None else own[families[0]].on_base(coefficients(fit.base.law))
+    return Law(
         **common,
-        coefficients=FrantarBase(**{name: float(getattr(base, name)) for name in BASE_COLUMNS}),
-        sparsity={
-            family: SparsitySet(**{name: float(getattr(fit.coefficients(family), name)) for name in SET_COLUMNS})
-            for family in fit.design.families
-        },
+        form=form.name,
+        coefficients=law_block(form, base, per_family=False),
+        sparsity={family: law_block(form, theta, per_family=True) for family, theta in own.items() if family},
         schedule=naming.schedule,
-        draws=None if drawn is None else _pack_sparse(fit, drawn),
+        draws=None if drawn is None else _draws(fit, form, drawn),
     )
 
 
-def _dense(theta: Coefficients) -> dict[str, Any]:
-    with np.errstate(over="ignore"):
-        B = np.exp(theta.b_D * np.log(theta.a_D))
-    values = {"E": theta.c, "A": theta.c_S, "B": B, "alpha": theta.b_N, "beta": theta.b_D}
-    return {name: float(value) if np.ndim(value) == 0 else value for name, value in values.items()}
+def _theta(fit: Fit, form: Form, family: str | None, drawn: Bootstrap | None) -> Theta:
+    """The fitted coefficients of a family in the letters of a form; of the draws if they are given."""
+    found = fit.coefficients(family, None if drawn is None else drawn.theta)
+    return found if form.knows_sparsity else chinchilla.from_dense(found)
 
 
-def _pack_dense(theta: Coefficients) -> Draws:
-    columns = _dense(theta)
-    return Draws.pack(list(columns), np.stack(list(columns.values()), axis=1), method=METHOD)
-
-
-def _pack_sparse(fit: Fit, drawn: Bootstrap) -> Draws:
-    columns: dict[str, Any] = {}
-    for family in fit.design.families:
-        theta = fit.coefficients(family, drawn.theta)
-        if fit.base is None or fit.base.law.draws is not None:
-            columns |= {name: getattr(theta, name) for name in BASE_COLUMNS}
-        columns |= {f"{family}.{name}": getattr(theta, name) for name in SET_COLUMNS}
-    return Draws.pack(list(columns), np.stack(list(columns.values()), axis=1), method=METHOD)
+def _draws(fit: Fit, form: Form, drawn: Bootstrap) -> Draws:
+    table: dict[str, Any] = {}
+    for family in fit.design.families or (None,):
+        table |= draw_table(form, _theta(fit, form, family, drawn), family)
+    if fit.base is not None and fit.base.law.draws is None:  # the base stands still: its error isn't known
+        table = {column: values for column, values in table.items() if "." in column}
+    return Draws.pack(list(table), np.stack(list(table.values()), axis=1), method=METHOD)
 
 
 def _ends(values: Any) -> tuple[float, float]:

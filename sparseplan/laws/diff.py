@@ -7,10 +7,9 @@ import numpy as np
 from msgspec import Struct
 from numpy.typing import NDArray
 
-from sparseplan.laws.forms import frantar2023_optimum as optimum
-from sparseplan.laws.forms.frantar2023 import Coefficients, loss, shape, size_multiplier
-from sparseplan.laws.law import DenseLaw, Law, SparseLaw, coefficients, dense_coefficients
-from sparseplan.sparsity.schedule import Schedule
+from sparseplan.laws.forms.base import Coefficient, Theta
+from sparseplan.laws.forms.budget import flops_budget
+from sparseplan.laws.law import Law, coefficients, form_of
 
 Bounds = tuple[float, float]
 _POINTS = 12
@@ -50,55 +49,61 @@ class LawDiff(Struct, frozen=True, kw_only=True):
     plans: list[Change]
 
 
-@np.errstate(all="ignore")  # what overflows is told as infinite
+@np.errstate(all="ignore")  # what overflows is shown as infinite
 def diff_laws(first: Law, second: Law, *, family: str | None = None) -> LawDiff:
     """Compare two laws over the range they share; a dense-only law is compared where S = 0.
 
     `family` is a pattern family; without it each law answers from its main one.
     """
+    laws = first, second
     thetas = _theta(first, family), _theta(second, family)
-    sparse = isinstance(first, SparseLaw) and isinstance(second, SparseLaw)
+    sparse = all(form_of(law).knows_sparsity for law in laws)
     comparable = first.data_unit == second.data_unit
     regions = [_region(first, second, axis) for axis in ("nonzero_params", "data_seen")]
     (sizes, of_sizes), (data, of_data) = regions
     N, D = np.geomspace(*sizes, _POINTS)[:, None, None], np.geomspace(*data, _POINTS)[:, None]
     S = np.asarray([0.0, *SHOWN_SPARSITIES] if sparse else [0.0])
-    differences = loss(thetas[1], S, N, D) - loss(thetas[0], S, N, D)
+    differences = thetas[1].loss(S, N, D) - thetas[0].loss(S, N, D)
     shared = {of_sizes, of_data}
+    middle = float(np.sqrt(sizes[0] * sizes[1]))
     return LawDiff(
         first=first.name,
         second=second.name,
-        coefficients=_coefficients(first, second, thetas),
+        coefficients=_coefficients(laws, thetas),
         nonzero_params=sizes,
         data_seen=data if comparable else None,
         region="unknown" if "unknown" in shared else "either" if "either" in shared else "both",
         loss_difference=_summary(differences) if comparable else None,
         sparsity_difference=_sparsity_difference(first, second, thetas, N, D) if sparse and comparable else None,
-        plans=_plans(first, second, thetas),
+        plans=_plans(laws, thetas, middle, float(np.sqrt(data[0] * data[1])) * middle),
     )
 
 
-def _theta(law: Law, family: str | None) -> Coefficients:
-    return dense_coefficients(law) if isinstance(law, DenseLaw) or family is None else coefficients(law, family)
+def _theta(law: Law, family: str | None) -> Theta:
+    return coefficients(law, family if form_of(law).knows_sparsity else None)
 
 
-def _coefficients(first: Law, second: Law, thetas: tuple[Coefficients, Coefficients]) -> list[Change]:
-    """The coefficients of the form that both laws share; of two forms, the sparse one's, with f(0) for the dense A."""
-    if isinstance(first, DenseLaw) and isinstance(second, DenseLaw):
-        names = type(first.coefficients).__struct_fields__
-        pairs = [(name, getattr(first.coefficients, name), getattr(second.coefficients, name)) for name in names]
-        return [Change(name=name, first=one, second=two) for name, one, two in pairs]
-    rows = [
-        Change(name=name, first=_own(first, name, thetas[0]), second=_own(second, name, thetas[1]))
-        for name in Coefficients._fields
-    ]
-    at_zero = [float(shape(theta, 0.0)) for theta in thetas]
-    return [*rows[:3], Change(name="f(0) = a_S + c_S", first=at_zero[0], second=at_zero[1]), *rows[3:]]
+def _coefficients(laws: tuple[Law, Law], thetas: tuple[Theta, Theta]) -> list[Change]:
+    """The coefficients of the form that both laws share; of two forms, those of a sparse one that both can write.
 
+    Where the two say of sparsity what the other cannot, a coefficient has no partner.
+    """
+    forms = [form_of(law) for law in laws]
+    shown = forms[0] if forms[0].knows_sparsity else forms[1]
+    lender = thetas[forms.index(shown)]
+    written = [theta if form is shown else lender.on_base(theta) for form, theta in zip(forms, thetas, strict=True)]
 
-def _own(law: Law, name: str, theta: Coefficients) -> float | None:
-    """A coefficient, or None where a dense-only law has none of that name."""
-    return None if isinstance(law, DenseLaw) and name.endswith("_S") else float(getattr(theta, name))
+    def value(index: int, one: Coefficient) -> float | None:
+        known = forms[index] is shown or not one.per_family
+        return float(getattr(written[index], one.name)) if known else None
+
+    rows = [Change(name=one.name, first=value(0, one), second=value(1, one)) for one in shown.coefficients]
+    if not shown.per_family:
+        return rows
+    at_zero = [float(theta.reducible(0.0, 1.0, np.inf)) for theta in thetas]
+    dense = Change(name=f"f(0) = {shown.numerator_words}", first=at_zero[0], second=at_zero[1])
+    count = len(shown.per_family)
+    return [*rows[:count], dense, *rows[count:]]
 
 
 def _region(first: Law, second: Law, axis: str) -> tuple[Bounds, Literal["both", "either", "unknown"]]:
@@ -113,42 +118,39 @@ def _region(first: Law, second: Law, axis: str) -> tuple[Bounds, Literal["both",
 
 
 def _sparsity_difference(
-    first: Law, second: Law, thetas: tuple[Coefficients, Coefficients], N: NDArray[np.float64], D: NDArray[np.float64]
+    first: Law, second: Law, thetas: tuple[Theta, Theta], N: NDArray[np.float64], D: NDArray[np.float64]
 ) -> tuple[float, float, float]:
     """Over the budgets of dense runs in the region; a budget is N D in parameters times units."""
     found = [
-        optimum.sparsity_at_size(theta, _saving(law), N, N * D)
+        theta.best_sparsity(flops_budget(N * D, law.schedule.saving), N=N)
         for law, theta in zip((first, second), thetas, strict=True)
     ]
     return _summary(found[1] - found[0])
 
 
-def _plans(first: Law, second: Law, thetas: tuple[Coefficients, Coefficients]) -> list[Change]:
-    pairs = [(law, theta) for law, theta in zip((first, second), thetas, strict=True)]
+def _plans(laws: tuple[Law, Law], thetas: tuple[Theta, Theta], size: float, tokens: float) -> list[Change]:
+    """What follows from two laws, at a size and a token budget in the middle of the region where it depends on them."""
 
-    def row(name: str, value: Callable[[Law, Coefficients], float]) -> Change:
-        both = [value(law, theta) if isinstance(law, SparseLaw) else None for law, theta in pairs]
+    def row(name: str, value: Callable[[Law, Theta], float]) -> Change:
+        both = [
+            value(law, theta) if form_of(law).knows_sparsity else None for law, theta in zip(laws, thetas, strict=True)
+        ]
         return Change(name=name, first=both[0], second=both[1])
 
     def multiplier_row(S: float) -> Change:
-        return row(f"size multiplier at {100 * S:g}%", lambda _, theta: float(size_multiplier(theta, S)))
+        return row(f"size multiplier at {100 * S:g}%", lambda _, theta: float(theta.size_multiplier(S, size)))
 
-    def best(law: Law, theta: Coefficients) -> float:
-        return float(optimum.sparsity_at_free_size(theta, _saving(law)))
+    def best(law: Law, theta: Theta) -> float:
+        return float(theta.best_sparsity(flops_budget(tokens, law.schedule.saving)))
 
-    def best_if_zeros_cost(_: Law, theta: Coefficients) -> float:
-        return float(optimum.sparsity_at_free_size(theta, 0.0))
+    def best_if_zeros_cost(_: Law, theta: Theta) -> float:
+        return float(theta.best_sparsity(flops_budget(tokens, 0.0)))
 
     return [
         *(multiplier_row(S) for S in SHOWN_SPARSITIES),
         row("best sparsity, size free, sparse cost", best),
         row("best sparsity, size free, dense cost", best_if_zeros_cost),
     ]
-
-
-def _saving(law: Law) -> float:
-    """kappa of sparse FLOPs under the law's ramp."""
-    return (law.schedule if isinstance(law, SparseLaw) else Schedule()).saving
 
 
 def _summary(values: NDArray[np.float64]) -> tuple[float, float, float]:

@@ -1,31 +1,27 @@
 """Law files: coefficient YAML to a typed law and back, with its checks, and lookup by name."""
 
 from collections.abc import Iterator
-from functools import cache
+from functools import cache, reduce
+from operator import or_
 from pathlib import Path
-from typing import Any, cast
+from types import GenericAlias
+from typing import Annotated, Any, cast
 
 import msgspec
 import numpy as np
 import yaml
+from msgspec import Meta
 
 from sparseplan.common import lookup, yaml_struct
 from sparseplan.common.files import write_text
 from sparseplan.errors import LawError, nearest
-from sparseplan.laws.law import Law, SparseLaw, coefficient_draws, draw_columns
+from sparseplan.laws.forms import FORMS
+from sparseplan.laws.forms.base import Coefficient, Form, Theta
+from sparseplan.laws.forms.budget import Array
+from sparseplan.laws.law import Family, Head, Law, coefficient_draws, coefficients, draw_columns, form_of
+from sparseplan.sparsity.schedule import Schedule
 
-_WORSE_SIZE = "A negative exponent would predict that larger models are worse."
-_WORSE_DATA = "A negative exponent would predict that more data is worse."
-_REASONS = {
-    "b_N": _WORSE_SIZE,
-    "alpha": _WORSE_SIZE,
-    "b_D": _WORSE_DATA,
-    "beta": _WORSE_DATA,
-    "c": "The irreducible loss can't be negative.",
-    "E": "The irreducible loss can't be negative.",
-    "a_S": "A negative one would predict that sparser models of equal non-zero size are worse.",
-    "tokens_per_unit": "It is what one unit of data costs: 1 for tokens, 196 for ViT/16 images at 224 px.",
-}
+_TOKENS_PER_UNIT = "It is what one unit of data costs: 1 for tokens, 196 for ViT/16 images at 224 px."
 _KEY_ORDER = (
     *("format", "name", "description", "form", "data_unit", "tokens_per_unit", "coefficients", "sparsity", "schedule"),
     *("range", "fit", "draws", "provenance"),
@@ -47,31 +43,91 @@ def parse_law(text: str, *, source: str) -> Law:
     return _checked(yaml_struct.parse_document(text, source=source, kind="law file", error=LawError))
 
 
+@cache
+def _file_type() -> Any:
+    """The msgspec type of law files: of each form a struct with exactly its coefficients, told apart by `form`."""
+    return reduce(or_, (_form_type(form) for form in FORMS.values()))
+
+
+def _form_type(form: Form) -> type[Head]:
+    word = form.name.title().replace("-", "")
+    fields: list[Any] = [("coefficients", _coefficients_type(f"{word}Base", form.base))]
+    if form.knows_sparsity:
+        own = _coefficients_type(f"{word}Sparsity", form.per_family)
+        fields += [("sparsity", Annotated[GenericAlias(dict, (Family, own)), Meta(min_length=1)])]
+        fields += [("schedule", Schedule, msgspec.field(default_factory=Schedule))]
+    options: Any = {"frozen": True, "kw_only": True, "forbid_unknown_fields": True}
+    found = msgspec.defstruct(
+        f"{word}Law",
+        fields,
+        bases=(Head,),
+        tag_field="form",
+        tag=form.name,
+        namespace={"__doc__": form.formula},
+        **options,
+    )
+    return cast(type[Head], found)
+
+
+def _coefficients_type(name: str, described: tuple[Coefficient, ...]) -> Any:
+    fields = [(one.name, Annotated[float, _limits(one)]) for one in described]
+    return msgspec.defstruct(name, fields, frozen=True, kw_only=True, forbid_unknown_fields=True)
+
+
+def _limits(one: Coefficient) -> Meta:
+    if one.low is None:
+        return Meta(description=one.description)
+    if one.zero_allowed:
+        return Meta(ge=one.low, description=one.description)
+    return Meta(gt=one.low, description=one.description)
+
+
 def _checked(document: yaml_struct.Document) -> Law:
-    law = cast(Law, yaml_struct.convert(document, Law, error=LawError, reasons=_REASONS))
-    if law.draws is not None:
-        allowed = draw_columns(law)
-        for index, column in enumerate(law.draws.columns):
-            if column not in allowed or column in law.draws.columns[:index]:
-                where = document.where(("draws", "columns", index))
-                raise LawError(
-                    f"{where}expected a coefficient of this law, each once, found {column!r}{nearest(column, allowed)}."
-                )
-        table = dict(zip(law.draws.columns, law.draws.table().T, strict=True))
-        for column, values in table.items():
-            nonnegative = column in {"c", "E"} or column.endswith((".a_S", ".c_S"))
-            if np.any(values < 0) or (not nonnegative and np.any(values == 0)):
-                raise LawError(
-                    f"{document.where(('draws', 'data'))}expected draws of {column} above 0, found {values.min():g}."
-                )
-    if isinstance(law, SparseLaw):
-        for family, chosen in law.sparsity.items():
-            drawn = coefficient_draws(law, family)
-            if drawn is not None and np.any(np.asarray(drawn.a_S) + drawn.c_S <= 0):
-                raise LawError(f"{document.where(('draws', 'data'))}expected draws of {family}'s a_S + c_S above 0.")
-            if chosen.a_S + chosen.c_S <= 0:
-                raise LawError(f"{document.where(('sparsity', family))}expected a_S + c_S above 0, found both 0.")
+    reasons = {one.name: one.why for form in FORMS.values() for one in form.coefficients if one.why}
+    found = yaml_struct.convert(
+        document, _file_type(), error=LawError, reasons=reasons | {"tokens_per_unit": _TOKENS_PER_UNIT}
+    )
+    facts = {name: getattr(found, name) for name in found.__struct_fields__}
+    facts["coefficients"] = msgspec.to_builtins(facts["coefficients"])
+    if "sparsity" in facts:
+        facts["sparsity"] = msgspec.to_builtins(facts["sparsity"])
+    law = Law(form=found.__struct_config__.tag, **facts)
+    _check_draws(law, document)
+    _check_numerators(law, document)
     return law
+
+
+def _check_draws(law: Law, document: yaml_struct.Document) -> None:
+    if law.draws is None:
+        return
+    allowed = draw_columns(law)
+    for index, column in enumerate(law.draws.columns):
+        if column not in allowed or column in law.draws.columns[:index]:
+            where = document.where(("draws", "columns", index))
+            close = nearest(column, list(allowed))
+            raise LawError(f"{where}expected a coefficient of this law, each once, found {column!r}{close}.")
+    for column, values in zip(law.draws.columns, law.draws.table().T, strict=True):
+        if not allowed[column].allows(values):
+            raise LawError(
+                f"{document.where(('draws', 'data'))}expected draws of {column} above 0, found {values.min():g}."
+            )
+
+
+def _check_numerators(law: Law, document: yaml_struct.Document) -> None:
+    """A dense model of one parameter needs a size term: coefficients that are 0 each on their own may not be 0 all."""
+    words = form_of(law).numerator_words
+    for family in law.sparsity or (None,):
+        drawn = coefficient_draws(law, family)
+        if drawn is not None and np.any(_numerator(drawn) <= 0):
+            of = f"{family}'s " if family is not None else ""
+            raise LawError(f"{document.where(('draws', 'data'))}expected draws of {of}{words} above 0.")
+        if np.any(_numerator(coefficients(law, family)) <= 0):
+            place = ("sparsity", family) if family is not None else ("coefficients",)
+            raise LawError(f"{document.where(place)}expected {words} above 0, found both 0.")
+
+
+def _numerator(theta: Theta) -> Array:
+    return theta.reducible(0.0, 1.0, np.inf)
 
 
 def write_law(law: Law, path: Path) -> None:
@@ -85,9 +141,15 @@ def write_law(law: Law, path: Path) -> None:
     write_text(path, text)
 
 
+def law_data(law: Law) -> dict[str, Any]:
+    """The law as plain data, with the keys that files of its form have."""
+    data: dict[str, Any] = msgspec.to_builtins(law)
+    return data if form_of(law).knows_sparsity else {k: v for k, v in data.items() if k not in {"sparsity", "schedule"}}
+
+
 def law_text(law: Law) -> str:
     """The law as YAML, keys in the order of the format's description."""
-    data = msgspec.to_builtins(law)
+    data = law_data(law)
     plain = {key: _pruned(data[key]) for key in _KEY_ORDER if data.get(key) not in (None, {})}
     text: str = yaml.safe_dump(plain, sort_keys=False, allow_unicode=True, width=110, default_flow_style=None)
     return text
@@ -99,7 +161,7 @@ def _pruned(value: Any) -> Any:
 
 def law_schema() -> dict[str, Any]:
     """The JSON Schema of law files, for editors; shipped as builtin/schemas/law.schema.json."""
-    schema = msgspec.json.schema(Law)
+    schema = msgspec.json.schema(_file_type())
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "sparseplan law file",

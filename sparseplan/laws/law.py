@@ -4,6 +4,7 @@ A law has one dense base and, for each pattern family, one sparsity set; draws o
 """
 
 import base64
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 import numpy as np
@@ -11,8 +12,9 @@ from msgspec import Meta, Struct, field
 from numpy.typing import NDArray
 
 from sparseplan.errors import LawError
-from sparseplan.laws.forms import chinchilla
-from sparseplan.laws.forms.frantar2023 import Coefficients
+from sparseplan.laws.forms import FORMS
+from sparseplan.laws.forms.base import Coefficient, Form, Theta
+from sparseplan.laws.forms.budget import Floats
 from sparseplan.sparsity.schedule import Schedule
 
 DEFAULT_LAW = "frantar2023-t5-c4"
@@ -24,33 +26,6 @@ _FLOAT32_HOLDS = (1e-35, 1e35)
 
 Positive = Annotated[float, Meta(gt=0)]
 Family = Annotated[str, Meta(pattern=_FAMILY, description="A pattern family: unstructured, n:4, n:8, ...")]
-
-
-class SparsitySet(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """f(S) = a_S (1 - S)^b_S + c_S of one pattern family."""
-
-    a_S: Annotated[float, Meta(ge=0, description="Weight of the term that falls with sparsity.")]
-    b_S: Annotated[float, Meta(gt=0, description="Exponent of the density.")]
-    c_S: Annotated[float, Meta(ge=0, description="What remains of the capacity term as S nears 1.")]
-
-
-class FrantarBase(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The coefficients of the sparse law that don't depend on sparsity."""
-
-    b_N: Annotated[float, Meta(gt=0, description="Exponent of the non-zero parameters.")]
-    a_D: Annotated[float, Meta(gt=0, description="Scale of the data term, in the law's data unit.")]
-    b_D: Annotated[float, Meta(gt=0, description="Exponent of the data.")]
-    c: Annotated[float, Meta(ge=0, description="Irreducible loss in nats.")]
-
-
-class ChinchillaBase(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The coefficients of the dense law E + A / N^alpha + B / D^beta."""
-
-    E: Annotated[float, Meta(ge=0, description="Irreducible loss in nats.")]
-    A: Annotated[float, Meta(gt=0, description="Numerator of the capacity term.")]
-    B: Annotated[float, Meta(gt=0, description="Numerator of the data term.")]
-    alpha: Annotated[float, Meta(gt=0, description="Exponent of the parameters.")]
-    beta: Annotated[float, Meta(gt=0, description="Exponent of the data.")]
 
 
 class Range(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -108,7 +83,9 @@ class Draws(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         return cls(count=len(table), columns=columns, data=data, encoding=encoding, method=method)
 
 
-class _Common(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="form"):
+class Head(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What laws of every form hold besides their coefficients."""
+
     format: Annotated[Literal["sparseplan-law/1"], Meta(description="This file's format.")]
     name: Annotated[str, Meta(pattern=f"^{LAW_NAME}$", max_length=100)]
     description: str
@@ -127,26 +104,25 @@ class _Common(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag
     )
 
 
-class SparseLaw(_Common, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="form", tag="frantar2023"):
-    """A law with sparsity: f(S) N^(-b_N) + (a_D / D)^b_D + c."""
+class Law(Head, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A law of any form.
 
-    coefficients: FrantarBase
-    sparsity: Annotated[dict[Family, SparsitySet], Meta(min_length=1)]
+    Attributes:
+        form: Name of its functional form, one of `laws.forms.FORMS`.
+        coefficients: Of the dense base, by name.
+        sparsity: Of each pattern family, by name; empty for a form that knows nothing of sparsity.
+        schedule: The ramp that its runs were pruned with.
+    """
+
+    form: str
+    coefficients: dict[str, float]
+    sparsity: dict[str, dict[str, float]] = field(default_factory=dict)
     schedule: Schedule = field(default_factory=Schedule)
 
 
-class DenseLaw(_Common, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="form", tag="chinchilla"):
-    """A law without sparsity: E + A / N^alpha + B / D^beta."""
-
-    coefficients: ChinchillaBase
-
-
-Law = SparseLaw | DenseLaw
-
-
-def form(law: Law) -> str:
-    """The name of the law's functional form, as in its file."""
-    return "frantar2023" if isinstance(law, SparseLaw) else "chinchilla"
+def form_of(law: Law) -> Form:
+    """The law's functional form."""
+    return FORMS[law.form]
 
 
 def is_transferred(law: Law) -> bool:
@@ -154,12 +130,13 @@ def is_transferred(law: Law) -> bool:
     return law.fit.get("status") == "transferred"
 
 
-def family_used(law: SparseLaw, family: str) -> str:
+def family_used(law: Law, family: str) -> str:
     """The law's coefficient set for a pattern family: its own, else the unstructured one.
 
     Raises:
         LawError: if the law has neither.
     """
+    require_sparse(law)
     if family in law.sparsity:
         return family
     if "unstructured" in law.sparsity:
@@ -171,35 +148,36 @@ def family_used(law: SparseLaw, family: str) -> str:
     )
 
 
-def dense_coefficients(law: Law) -> Coefficients:
-    """The law's coefficients for dense models; a sparse law answers from `main_family`."""
-    if isinstance(law, DenseLaw):
-        return chinchilla.as_coefficients(*_values(law.coefficients))
-    return coefficients(law, main_family(law))
+def main_family(law: Law) -> str | None:
+    """The pattern family that speaks for the law where none is asked for: unstructured, else the first it has.
+
+    None for a form that knows nothing of sparsity.
+    """
+    return "unstructured" if "unstructured" in law.sparsity else next(iter(law.sparsity), None)
 
 
-def main_family(law: SparseLaw) -> str:
-    """The pattern family that speaks for the law where none is asked for: unstructured, else the first it has."""
-    return "unstructured" if "unstructured" in law.sparsity else next(iter(law.sparsity))
-
-
-def coefficients(law: Law, family: str) -> Coefficients:
-    """The law's seven coefficients for a pattern family.
+def coefficients(law: Law, family: str | None = None) -> Theta:
+    """The law's coefficients for a pattern family; without one those that answer for dense models.
 
     Raises:
         LawError: if the law is dense only, or has no set that serves the family.
     """
-    sparse = require_sparse(law)
-    return Coefficients(*_values(sparse.sparsity[family_used(sparse, family)]), *_values(sparse.coefficients))
+    chosen = main_family(law) if family is None else family_used(law, family)
+    return _theta(law, law.coefficients | (law.sparsity[chosen] if chosen is not None else {}))
 
 
-def require_sparse(law: Law) -> SparseLaw:
+def _theta(law: Law, values: Mapping[str, Floats]) -> Theta:
+    form = form_of(law)
+    return form.theta(*(values[one.name] for one in form.coefficients))
+
+
+def require_sparse(law: Law) -> Law:
     """Return the law if it has a sparsity term.
 
     Raises:
-        LawError: if it hasn't; the message says how to give it one.
+        LawError: if it has none; the message says how to give it one.
     """
-    if isinstance(law, DenseLaw):
+    if not form_of(law).knows_sparsity:
         raise LawError(
             f"the law {law.name!r} is dense only: it says nothing of sparse models. "
             f"Take a sparse law (--law {DEFAULT_LAW}), or lend it a sparsity term: "
@@ -208,48 +186,50 @@ def require_sparse(law: Law) -> SparseLaw:
     return law
 
 
-def coefficient_draws(law: Law, family: str | None) -> Coefficients | None:
-    """Bootstrap draws of the seven coefficients, each of shape (K,); None where none of them was drawn.
+def coefficient_draws(law: Law, family: str | None = None) -> Theta | None:
+    """Bootstrap draws of the coefficients, each of shape (K,); None where none of them was drawn.
 
-    Coefficients that were not drawn (a frozen base, say) keep their one value. `family` None asks for the dense law.
+    Coefficients that were not drawn (a frozen base, say) keep their one value. `family` as in `coefficients`.
     """
     if law.draws is None:
         return None
     columns = _columns(law, family)
-    if not any(column in law.draws.columns for column in columns):
+    if not any(column in law.draws.columns for _, column, _ in columns):
         return None
     table = dict(zip(law.draws.columns, law.draws.table().T, strict=True))
-    values = [table.get(column, np.full(law.draws.count, value)) for column, value in columns.items()]
-    return chinchilla.as_coefficients(*values) if isinstance(law, DenseLaw) else Coefficients(*values)
+    return _theta(law, {name: table.get(column, np.full(law.draws.count, value)) for name, column, value in columns})
 
 
-def undrawn(law: Law, family: str | None) -> list[str]:
+def undrawn(law: Law, family: str | None = None) -> list[str]:
     """The coefficients, named as draws are, that the law's draws hold at one value; empty without draws."""
     if law.draws is None:
         return []
-    return [column for column in _columns(law, family) if column not in law.draws.columns]
+    return [column for _, column, _ in _columns(law, family) if column not in law.draws.columns]
 
 
-def _columns(law: Law, family: str | None) -> dict[str, float]:
-    """The coefficients that answer for a family, by column name, in the order of the form."""
-    if isinstance(law, DenseLaw):
-        return dict(_items(law.coefficients))
+def _columns(law: Law, family: str | None) -> list[tuple[str, str, float]]:
+    """Name, column of draws and value of the coefficients that answer for a family."""
     chosen = main_family(law) if family is None else family_used(law, family)
-    own = {f"{chosen}.{name}": value for name, value in _items(law.sparsity[chosen])}
-    return own | dict(_items(law.coefficients))
+    own = [] if chosen is None else [(name, f"{chosen}.{name}", value) for name, value in law.sparsity[chosen].items()]
+    return own + [(name, name, value) for name, value in law.coefficients.items()]
 
 
-def _items(struct: Struct) -> list[tuple[str, float]]:
-    return [(name, getattr(struct, name)) for name in struct.__struct_fields__]
+def draw_columns(law: Law) -> dict[str, Coefficient]:
+    """Every column name that the law's draws may have, with the coefficient that it holds."""
+    form = form_of(law)
+    own = {f"{family}.{one.name}": one for family in law.sparsity for one in form.per_family}
+    return {one.name: one for one in form.base} | own
 
 
-def _values(struct: Struct) -> list[float]:
-    return [value for _, value in _items(struct)]
+def law_block(form: Form, theta: Theta, *, per_family: bool) -> dict[str, float]:
+    """Values of a block of a law's file: the dense base, or what a pattern family has of its own."""
+    chosen = form.per_family if per_family else form.base
+    return {one.name: float(np.asarray(getattr(theta, one.name))) for one in chosen}
 
 
-def draw_columns(law: Law) -> list[str]:
-    """Every column name that the law's draws may have."""
-    names = [name for name, _ in _items(law.coefficients)]
-    if isinstance(law, SparseLaw):
-        names += [f"{family}.{name}" for family, chosen in law.sparsity.items() for name, _ in _items(chosen)]
-    return names
+def draw_table(form: Form, theta: Theta, family: str | None) -> dict[str, Floats]:
+    """Draws of the coefficients by column name, the dense base first; of a dense law, `family` is None."""
+    return {
+        one.name if family is None or not one.per_family else f"{family}.{one.name}": getattr(theta, one.name)
+        for one in (*form.base, *form.per_family)
+    }

@@ -14,8 +14,7 @@ from numpy.typing import NDArray
 
 from sparseplan.common.caveat import Caveat
 from sparseplan.errors import PlanError
-from sparseplan.laws.forms import frantar2023_optimum as optimum
-from sparseplan.laws.law import Law, SparseLaw, coefficient_draws, coefficients, form, require_sparse
+from sparseplan.laws.law import Law, coefficient_draws, coefficients, form_of, require_sparse
 from sparseplan.plan.caveats import Distance, distances, law_caveats, plan_caveats, require_real
 from sparseplan.plan.hardware_answer import DeviceUse, FamilyVerdict
 from sparseplan.plan.intervals import Intervals, Robust, draw_caveats, plan_intervals, robust_statement
@@ -23,9 +22,9 @@ from sparseplan.plan.question import (
     Plans,
     Question,
     best_plan,
-    dense_flops_for_loss,
+    best_sparsity,
+    dense_flops_for,
     dense_plan,
-    uncapped_sparsity,
 )
 from sparseplan.sparsity.pattern import TWO_OF_FOUR
 
@@ -117,19 +116,19 @@ def answer(
     """
     if question.nonzero_params is not None and question.dense_params is not None:
         raise PlanError("expected --params or --dense-params, found both; one follows from the other and the sparsity.")
-    sparse = require_sparse(law)
-    theta = coefficients(law, question.pattern.family)
+    family = _family(law, question)
+    theta = coefficients(law, family)
     if device is not None and device_hours is not None:
         from sparseplan.plan.device_hours import flops_for_hours  # noqa: PLC0415  only where a device is named
 
         question = replace(question, train_flops=flops_for_hours(theta, question, device, device_hours))
-    draws = coefficient_draws(law, question.pattern.family)
+    draws = coefficient_draws(law, family)
     best, dense = best_plan(theta, question), dense_plan(theta, question)
     for plan in (best, dense):
         require_real(N=plan.nonzero_params, D=plan.data_seen, loss=plan.loss)
     intervals = None if draws is None else plan_intervals(draws, question, best, dense)
-    equal = float(dense_flops_for_loss(theta, question, best.loss))
-    unlimited = None if question.pattern.group is not None else float(uncapped_sparsity(theta, question))
+    equal = float(dense_flops_for(theta, question, best.reducible))
+    unlimited = None if question.pattern.group is not None or family is None else float(best_sparsity(theta, question))
     outside = distances(
         law.range,
         sparsity=float(best.sparsity),
@@ -137,10 +136,10 @@ def answer(
         data_seen=float(best.data_seen),
         data_unit=law.data_unit,
     )
-    hardware = None if device is None else _on_hardware(sparse, question, device, best, dense, equal)
+    hardware = None if device is None else _on_hardware(law, question, device, best, dense, equal)
     hours = hardware.use.device_hours if hardware and hardware.use else None
     return Answer(
-        law=LawName(name=law.name, form=form(law)),
+        law=LawName(name=law.name, form=law.form),
         cost=question.cost.name,
         pattern=str(question.pattern),
         given=Given(
@@ -155,23 +154,34 @@ def answer(
             loss_gain=float(dense.loss - best.loss),
             dense_flops_for_equal_loss=equal if math.isfinite(equal) else None,
             compute_ratio=_number(question.train_flops) / equal if math.isfinite(equal) else None,
-            overtraining=float(
-                question.token_budget / optimum.budget_where_size_is_optimal(theta, dense.nonzero_params)
-            ),
+            overtraining=float(question.budget.tokens / theta.optimal_tokens(dense.nonzero_params)),
             uncapped_sparsity=unlimited,
         ),
         intervals=intervals,
         extrapolation=[*outside, *(hardware.distances if hardware else ())],
-        robust=robust_statement(sparse, theta, draws, question),
+        robust=None if family is None else robust_statement(law, theta, draws, question),
         device=hardware.use if hardware else None,
         verdict=hardware.verdict if hardware else None,
         warnings=[
-            *law_caveats(law, question.pattern.family),
+            *law_caveats(law, family),
             *draw_caveats(intervals),
             *plan_caveats(outside, float(best.sparsity), unlimited, question.max_sparsity),
             *(hardware.warnings if hardware else ()),
         ],
     )
+
+
+def _family(law: Law, question: Question) -> str | None:
+    """The pattern family that answers; None for a law that knows nothing of sparsity, which answers for dense models.
+
+    Raises:
+        LawError: if such a law is asked about a pattern.
+    """
+    if form_of(law).knows_sparsity:
+        return question.pattern.family
+    if question.pattern.group is not None:
+        require_sparse(law)
+    return None
 
 
 class _OnHardware(NamedTuple):
@@ -182,7 +192,7 @@ class _OnHardware(NamedTuple):
 
 
 def _on_hardware(
-    law: SparseLaw, question: Question, device: "Device", best: Plans, dense: Plans, equal: float
+    law: Law, question: Question, device: "Device", best: Plans, dense: Plans, equal: float
 ) -> _OnHardware:
     """What the answer says of the device; nothing of it is loaded where no device is named."""
     from sparseplan.hardware.profile import training_rate  # noqa: PLC0415
@@ -200,17 +210,19 @@ def _on_hardware(
         return _OnHardware(use, None, [], [])
     from sparseplan.plan.verdict import hardware_caveats, verdicts, width_distances  # noqa: PLC0415
 
-    verdict = verdicts(law, question, device.profile)
+    knows = form_of(law).knows_sparsity
+    verdict = verdicts(law, question, device.profile) if knows else None
     models = {"dense plan's model": float(dense.dense_params), "plan's model": float(best.dense_params)}
-    models |= {f"{each.pattern} model": each.dense_params for each in verdict if each.training_speedup is not None}
+    models |= {f"{one.pattern} model": one.dense_params for one in verdict or () if one.training_speedup is not None}
     far = width_distances(device.profile, models)
-    known = law_caveats(law, question.pattern.family)
+    known = law_caveats(law, question.pattern.family) if knows else []
+    asked = law_caveats(law, TWO_OF_FOUR.family) if knows else []
     return _OnHardware(
         use,
         verdict,
         far,
         [
-            *(caveat for caveat in law_caveats(law, TWO_OF_FOUR.family) if caveat not in known),
+            *(caveat for caveat in asked if caveat not in known),
             *hardware_caveats(device.profile, utilization_given=device.utilization is not None),
             *(Caveat(code="hardware-extrapolation", message=distance.message) for distance in far),
         ],

@@ -10,7 +10,7 @@ from sparseplan.common.caveat import Caveat
 from sparseplan.common.units import format_count, format_sparsity
 from sparseplan.errors import PlanError
 from sparseplan.laws.file import builtin_laws
-from sparseplan.laws.law import Law, Range, SparseLaw, coefficient_draws, family_used, is_transferred, undrawn
+from sparseplan.laws.law import Law, Range, coefficient_draws, family_used, form_of, is_transferred, undrawn
 
 
 class Distance(Struct, frozen=True, kw_only=True):
@@ -94,7 +94,10 @@ def law_caveats(law: Law, family: str | None) -> list[Caveat]:
         found.append(
             Caveat(code="transferred", message="the sparsity term was borrowed from another law, not measured here")
         )
-    if isinstance(law, SparseLaw) and family is not None and (used := family_used(law, family)) != family:
+    if not form_of(law).knows_sparsity:
+        message = f"the law {law.name} knows nothing of sparsity; laws compose lends it a sparsity term"
+        found.append(Caveat(code="dense-only", message=message))
+    elif family is not None and (used := family_used(law, family)) != family:
         found.append(
             Caveat(
                 code="pattern-borrowed",
@@ -104,7 +107,8 @@ def law_caveats(law: Law, family: str | None) -> list[Caveat]:
     if law.fit.get("status") in POOR_FITS:
         message = f"this law's fit ended with '{law.fit['status']}': {law.fit.get('explanation', 'see sparseplan fit')}"
         found.append(Caveat(code="poor-fit", message=message.rstrip(".")))
-    if law.range.nonzero_params is None or law.range.data_seen is None or law.range.sparsity is None:
+    axes = [axis for axis in form_of(law).inputs if axis != "sparsity" or form_of(law).knows_sparsity]
+    if any(getattr(law.range, axis) is None for axis in axes):
         found.append(Caveat(code="no-range", message="the law doesn't say what its runs covered on every axis"))
     missing = undrawn(law, family)
     if coefficient_draws(law, family) is None:

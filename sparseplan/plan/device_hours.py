@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from sparseplan.errors import PlanError
-from sparseplan.laws.forms.frantar2023 import Coefficients
+from sparseplan.laws.forms.base import Theta
 from sparseplan.plan.hardware_answer import DeviceUse
 from sparseplan.plan.question import Question, dense_plan
 from sparseplan.shapes.base import typical_width
@@ -86,7 +86,7 @@ class Device:
         return "measured" if self.profile.__struct_config__.tag == "measured" else "assumed"
 
 
-def flops_for_hours(theta: Coefficients, question: Question, device: Device, hours: float) -> float:
+def flops_for_hours(theta: Theta, question: Question, device: Device, hours: float) -> float:
     """Training FLOPs that so many device hours pay for, under a question whose own budget is ignored.
 
     With the size free the rate depends on the size and the size on the budget. A few steps settle both: over widths

@@ -9,11 +9,10 @@ from numpy.typing import NDArray
 from sparseplan.common.caveat import Caveat
 from sparseplan.common.intervals import LEVEL, Bounds, bounds
 from sparseplan.common.units import format_sparsity
-from sparseplan.laws.forms import frantar2023_optimum as optimum
-from sparseplan.laws.forms.frantar2023 import Coefficients, loss
-from sparseplan.laws.law import SparseLaw, is_transferred
+from sparseplan.laws.forms.base import Theta
+from sparseplan.laws.law import Law, is_transferred
 from sparseplan.plan.caveats import POOR_FITS
-from sparseplan.plan.question import Plans, Question, best_plan, dense_flops_for_loss, dense_plan, uncapped_sparsity
+from sparseplan.plan.question import Plans, Question, best_plan, best_sparsity, dense_flops_for, dense_plan
 
 
 class Intervals(Struct, frozen=True, kw_only=True):
@@ -56,19 +55,20 @@ class Robust(Struct, frozen=True, kw_only=True):
     message: str
 
 
-def plan_intervals(draws: Coefficients, question: Question, best: Plans, dense: Plans) -> Intervals | None:
+def plan_intervals(draws: Theta, question: Question, best: Plans, dense: Plans) -> Intervals | None:
     """Plan every draw anew; None where hardly a draw stays within floating point.
 
     Args:
-        draws: Coefficients of shape (K,).
+        draws: Theta of shape (K,).
         question: What is asked.
         best: The plan that is recommended.
         dense: The dense plan beside it.
     """
-    count = len(np.asarray(draws.b_N))
+    count = draws.count
+    assert count is not None, "draws are arrays"
     planned, dense_planned = best_plan(draws, question), dense_plan(draws, question)
-    ratio = question.train_flops / dense_flops_for_loss(draws, question, planned.loss)
-    overtraining = question.token_budget / optimum.budget_where_size_is_optimal(draws, dense_planned.nonzero_params)
+    ratio = question.train_flops / dense_flops_for(draws, question, planned.reducible)
+    overtraining = question.budget.tokens / draws.optimal_tokens(dense_planned.nonzero_params)
     better = sparse_is_better(draws, question, best, dense)
     columns = {
         "sparsity": planned.sparsity,
@@ -95,14 +95,18 @@ def plan_intervals(draws: Coefficients, question: Question, best: Plans, dense: 
     )
 
 
-def sparse_is_better(draws: Coefficients, question: Question, best: Plans, dense: Plans) -> NDArray[np.bool_]:
+def sparse_is_better(draws: Theta, question: Question, best: Plans, dense: Plans) -> NDArray[np.bool_]:
     """For each draw, whether the plan as it stands beats the dense plan as it stands.
 
     Where the plan is dense: whether some allowed sparsity would beat it.
     """
     if best.sparsity > 0:
-        return np.asarray(loss(draws, *best[:3]) < loss(draws, *dense[:3]))
+        return np.asarray(_loss(draws, best) < _loss(draws, dense))
     return np.asarray(best_plan(draws, question).loss < dense_plan(draws, question).loss)
+
+
+def _loss(theta: Theta, plan: Plans) -> NDArray[np.float64]:
+    return theta.loss(plan.sparsity, plan.nonzero_params, plan.data_seen)
 
 
 def draw_caveats(intervals: Intervals | None) -> list[Caveat]:
@@ -113,9 +117,7 @@ def draw_caveats(intervals: Intervals | None) -> list[Caveat]:
     return [Caveat(code="draws-left-out", message=message)]
 
 
-def robust_statement(
-    law: SparseLaw, theta: Coefficients, draws: Coefficients | None, question: Question
-) -> Robust | None:
+def robust_statement(law: Law, theta: Theta, draws: Theta | None, question: Question) -> Robust | None:
     """What holds at every budget; None where nothing does.
 
     That is so where the sparsity term was borrowed (then b_N and the term were never measured together) or left open by
@@ -124,7 +126,7 @@ def robust_statement(
     if is_transferred(law) or law.fit.get("status") in POOR_FITS or question.cost.depends_on_size:
         return None
     free = replace(question, nonzero_params=None, dense_params=None)
-    if question.pattern.group is None and float(uncapped_sparsity(theta, free)) > question.max_sparsity:
+    if question.pattern.group is None and float(best_sparsity(theta, free)) > question.max_sparsity:
         return None
     best = best_plan(theta, free)
     S, ratio = float(best.sparsity), _compute_ratio(theta, free, best)
@@ -147,5 +149,5 @@ def robust_statement(
     )
 
 
-def _compute_ratio(theta: Coefficients, question: Question, plan: Plans) -> NDArray[np.float64]:
-    return np.asarray(question.train_flops / dense_flops_for_loss(theta, question, plan.loss))
+def _compute_ratio(theta: Theta, question: Question, plan: Plans) -> NDArray[np.float64]:
+    return np.asarray(question.train_flops / dense_flops_for(theta, question, plan.reducible))

@@ -8,8 +8,7 @@ from msgspec import Struct
 from sparseplan.common.caveat import Caveat
 from sparseplan.common.intervals import LEVEL, Bounds, bounds
 from sparseplan.errors import PlanError
-from sparseplan.laws.forms.frantar2023 import loss, size_multiplier
-from sparseplan.laws.law import DenseLaw, Law, coefficient_draws, coefficients, dense_coefficients, form
+from sparseplan.laws.law import Law, coefficient_draws, coefficients, form_of, require_sparse
 from sparseplan.plan.answer import LawName
 from sparseplan.plan.caveats import Distance, distances, law_caveats, require_real
 from sparseplan.sparsity.pattern import UNSTRUCTURED, Pattern
@@ -56,17 +55,19 @@ def predict(law: Law, *, N: float, D: float, S: float, pattern: Pattern = UNSTRU
         PlanError: if the pattern doesn't make S, or the numbers lead nowhere.
     """
     S = _made(S, pattern)
-    dense_only = S == 0.0 and (isinstance(law, DenseLaw) or pattern == UNSTRUCTURED)
+    knows_sparsity = form_of(law).knows_sparsity
+    if S > 0.0:
+        require_sparse(law)
+    dense_only = S == 0.0 and (not knows_sparsity or pattern == UNSTRUCTURED)
     family = None if dense_only else pattern.family
-    theta = dense_coefficients(law) if family is None else coefficients(law, family)
-    draws = coefficient_draws(law, family)
-    predicted = float(loss(theta, S, N, D))
-    multiplier = None if isinstance(law, DenseLaw) else float(size_multiplier(theta, S))
+    theta, draws = coefficients(law, family), coefficient_draws(law, family)
+    predicted = float(theta.loss(S, N, D))
+    multiplier = float(theta.size_multiplier(S, N)) if knows_sparsity else None
     require_real(N=N, D=D, loss=predicted)
-    spread = None if draws is None else loss(draws, S, N, D)
+    spread = None if draws is None else draws.loss(S, N, D)
     outside = distances(law.range, sparsity=S, nonzero_params=N, data_seen=D, data_unit=law.data_unit)
     return Prediction(
-        law=LawName(name=law.name, form=form(law)),
+        law=LawName(name=law.name, form=law.form),
         given=GivenRun(
             nonzero_params=N,
             dense_params=N / (1.0 - S),

@@ -4,16 +4,13 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
-from sparseplan.cost.flops import FLOPS_PER_PARAMETER_AND_TOKEN, Cost
+from sparseplan.cost.flops import Cost
 from sparseplan.errors import PlanError
-from sparseplan.laws.forms import frantar2023_optimum as optimum
-from sparseplan.laws.forms.frantar2023 import Coefficients, loss, shape
+from sparseplan.laws.forms.base import Theta
+from sparseplan.laws.forms.budget import Array, Budget, Floats
+from sparseplan.laws.forms.search import HIGHEST_SPARSITY
 from sparseplan.sparsity.pattern import UNSTRUCTURED, Pattern
-
-Array = NDArray[np.float64]
-Floats = Array | float
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -23,7 +20,6 @@ class Question:
     Attributes:
         train_flops: C, > 0; scalar, or an array that broadcasts with the sizes.
         cost: What sparsity does to the cost of training.
-        tokens_per_unit: Tokens that the model processes per unit of data.
         nonzero_params: N where it is decided; at most one of this and dense_params, with neither the size is free.
         dense_params: N / (1 - S) where that is decided.
         pattern: Which sparsities can be made.
@@ -33,17 +29,21 @@ class Question:
 
     train_flops: Floats
     cost: Cost
-    tokens_per_unit: float = 1.0
     nonzero_params: Floats | None = None
     dense_params: Floats | None = None
     pattern: Pattern = UNSTRUCTURED
-    max_sparsity: float = 1.0 - optimum.LOWEST_DENSITY
+    max_sparsity: float = HIGHEST_SPARSITY
     pattern_cap: float = 1.0
 
     @property
-    def token_budget(self) -> Floats:
-        """C / (6 tokens_per_unit): parameters times data units that a dense run can pay for."""
-        return self.train_flops / (FLOPS_PER_PARAMETER_AND_TOKEN * self.tokens_per_unit)
+    def budget(self) -> Budget:
+        """What the training FLOPs buy under the cost."""
+        return self.cost.budget(self.train_flops)
+
+    @property
+    def size_is_free(self) -> bool:
+        """Whether the size is to be chosen too."""
+        return self.nonzero_params is None and self.dense_params is None
 
 
 class Plans(NamedTuple):
@@ -53,6 +53,7 @@ class Plans(NamedTuple):
     nonzero_params: Array
     data_seen: Array
     loss: Array
+    reducible: Array
 
     @property
     def dense_params(self) -> Array:
@@ -60,43 +61,36 @@ class Plans(NamedTuple):
         return np.asarray(self.nonzero_params / (1.0 - self.sparsity))
 
 
-def plan_at(theta: Coefficients, question: Question, S: Floats) -> Plans:
+def plan_at(theta: Theta, question: Question, S: Floats) -> Plans:
     """Spend the whole budget on a model of sparsity S: its size, data and loss."""
-    S = np.asarray(S, dtype=np.float64)
-    cost, budget = question.cost, question.token_budget
+    S, budget = np.asarray(S, dtype=np.float64), question.budget
     if question.nonzero_params is not None:
         N = np.asarray(question.nonzero_params, dtype=np.float64)
     elif question.dense_params is not None:
         N = np.asarray(question.dense_params * (1.0 - S))
-    elif cost.depends_on_size:
-        N = optimum.size_under_cost(theta, S, cost.multiplier, budget)
     else:
-        N = optimum.size_at_free_budget(theta, S, cost.multiplier(S), budget)
-    D = np.asarray(budget / (N * cost.multiplier(S, N)))
-    return Plans(S, N, D, loss(theta, S, N, D))
+        N = theta.best_size(S, budget)
+    D = budget.data(S, N)
+    reducible = theta.reducible(S, N, D)
+    return Plans(S, N, D, np.asarray(reducible + theta.floor), reducible)
 
 
-def uncapped_sparsity(theta: Coefficients, question: Question) -> Array:
-    """The optimal unstructured sparsity in [0, 1), whatever `max_sparsity` says."""
-    saving, budget = question.cost.saving, question.token_budget
-    if question.nonzero_params is not None:
-        return optimum.sparsity_at_size(theta, saving, question.nonzero_params, budget)
-    if question.dense_params is not None:
-        return optimum.sparsity_at_dense_size(theta, saving, question.dense_params, budget)
-    return optimum.sparsity_at_free_size(theta, saving)
+def best_sparsity(theta: Theta, question: Question, *, highest: float = HIGHEST_SPARSITY) -> Array:
+    """The optimal unstructured sparsity in [0, highest] under the question's givens, whatever its `max_sparsity`."""
+    return theta.best_sparsity(question.budget, N=question.nonzero_params, M=question.dense_params, highest=highest)
 
 
-def best_plan(theta: Coefficients, question: Question) -> Plans:
+def best_plan(theta: Theta, question: Question) -> Plans:
     """The plan with the lowest loss among the sparsities that the question allows.
 
-    The loss is unimodal in S, so a cap on S is applied to the optimum; of a pattern's few sparsities all are tried.
+    Of a pattern's few sparsities all are tried.
 
     Raises:
         PlanError: if the pattern makes nothing below the cap.
     """
     choices = question.pattern.sparsities
     if choices is None:
-        return plan_at(theta, question, np.minimum(uncapped_sparsity(theta, question), question.max_sparsity))
+        return plan_at(theta, question, best_sparsity(theta, question, highest=question.max_sparsity))
     allowed = tuple(S for S in choices if question.pattern_cap >= S)
     if not allowed:
         raise PlanError(
@@ -108,21 +102,14 @@ def best_plan(theta: Coefficients, question: Question) -> Plans:
     return plan_at(theta, question, np.asarray(allowed)[best])
 
 
-def dense_plan(theta: Coefficients, question: Question) -> Plans:
+def dense_plan(theta: Theta, question: Question) -> Plans:
     """The best plan with S = 0 under the same givens."""
     return plan_at(theta, question, 0.0)
 
 
-def dense_flops_for_loss(theta: Coefficients, question: Question, target: Floats) -> Array:
-    """Training FLOPs of a dense run, under the question's size, that reach a loss; infinite where none do."""
-    dense = dense_plan(theta, question)
-    b_N, b_D = np.asarray(theta.b_N), np.asarray(theta.b_D)
-    if question.nonzero_params is None and question.dense_params is None:
-        # Along the compute-optimal line, loss - c falls as C to the power -b_N b_D / (b_N + b_D).
-        reducible, wanted, exponent = dense.loss - theta.c, target - np.asarray(theta.c), (b_N + b_D) / (b_N * b_D)
-    else:
-        floor = theta.c + shape(theta, 0.0) * dense.nonzero_params**-b_N
-        reducible, wanted, exponent = dense.loss - floor, target - floor, 1.0 / b_D
-    with np.errstate(divide="ignore", over="ignore"):
-        ratio = np.where(wanted > 0, reducible / np.where(wanted > 0, wanted, 1.0), np.inf) ** exponent
-    return np.asarray(question.train_flops * ratio)
+def dense_flops_for(theta: Theta, question: Question, reducible: Floats) -> Array:
+    """Training FLOPs of a dense run, under the question's size, that reach a reducible loss; infinite where none do."""
+    size = question.nonzero_params if question.nonzero_params is not None else question.dense_params
+    if size is None:
+        return question.cost.flops_for(theta.cheapest_tokens(reducible), 0.0, 1.0)
+    return question.cost.flops_for(theta.data_for(0.0, size, reducible), 0.0, size)

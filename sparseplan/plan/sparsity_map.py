@@ -10,8 +10,7 @@ from numpy.typing import NDArray
 from sparseplan.common.intervals import LEVEL
 from sparseplan.cost.flops import ACCELERATED_SPARSITY, FLOPS_PER_PARAMETER_AND_TOKEN, Cost
 from sparseplan.errors import PlanError
-from sparseplan.laws.forms import frantar2023_optimum as optimum
-from sparseplan.laws.forms.frantar2023 import Coefficients, loss
+from sparseplan.laws.forms.base import Theta
 from sparseplan.laws.law import Law, Range, coefficient_draws, coefficients
 
 Array = NDArray[np.float64]
@@ -70,19 +69,19 @@ class MapCost(NamedTuple):
 class _Contest(NamedTuple):
     """The coefficients and costs that compete for a budget; draws or single values."""
 
-    theta: Coefficients
-    theta_24: Coefficients
+    theta: Theta
+    theta_24: Theta
     cost: MapCost
 
-    def winners(self, N: Array, budget: Array) -> tuple[Array, NDArray[np.bool_]]:
-        """S_opt, and whether it is 2:4 that makes it, for N and token budgets that broadcast."""
+    def winners(self, N: Array, C: Array) -> tuple[Array, NDArray[np.bool_]]:
+        """S_opt, and whether it is 2:4 that makes it, for N and training FLOPs that broadcast."""
         plain = self.cost.unstructured
-        S = optimum.sparsity_at_size(self.theta, plain.saving, N, budget)
+        S = self.theta.best_sparsity(plain.budget(C), N=N)
         if self.cost.two_to_four is None:
             return S, np.zeros(S.shape, dtype=np.bool_)
-        reached = loss(self.theta, S, N, budget / (N * plain.multiplier(S)))
-        data = budget / (N * self.cost.two_to_four.multiplier(ACCELERATED_SPARSITY, N))
-        wins = loss(self.theta_24, ACCELERATED_SPARSITY, N, data) < reached
+        reached = self.theta.loss(S, N, plain.data_for(C, S, N))
+        data = self.cost.two_to_four.data_for(C, ACCELERATED_SPARSITY, N)
+        wins = self.theta_24.loss(ACCELERATED_SPARSITY, N, data) < reached
         return np.where(wins, ACCELERATED_SPARSITY, S), wins
 
 
@@ -114,23 +113,22 @@ def sparsity_maps(
     low, high = sizes or ((covered[0], covered[1] * _SIZE_MARGIN) if covered else _DEFAULT_SIZES)
     N = np.geomspace(low, high, points)
     per_unit = FLOPS_PER_PARAMETER_AND_TOKEN * law.tokens_per_unit
-    optimal = optimum.budget_where_size_is_optimal(theta, N) * per_unit
+    optimal = theta.optimal_tokens(N) * per_unit
     _require_grid(N, optimal)
-    spans = [flops] if flops else [_interesting_flops(theta, cost.unstructured, optimal, N, per_unit) for cost in costs]
+    spans = [flops] if flops else [_interesting_flops(theta, cost.unstructured, optimal, N) for cost in costs]
     C = np.geomspace(min(span[0] for span in spans), max(span[1] for span in spans), points)
     _require_grid(C)
-    budget = C[:, None] / per_unit
     maps = []
     for cost in costs:
-        S, wins = _Contest(theta, theta_24, cost).winners(N, budget)
+        S, wins = _Contest(theta, theta_24, cost).winners(N, C[:, None])
         saving = cost.unstructured.saving
-        begins = optimum.budget_where_sparsity_is(theta, saving, 0.0, N) * per_unit
+        begins = theta.tokens_for_sparsity(0.0, N, saving) * per_unit
         low_high: tuple[Array, Array] | None = None
         half: Array | None = None
         if spread and draws is not None and draws_24 is not None:
-            low_high = _percentiles(_Contest(draws.expanded(), draws_24.expanded(), cost), N, budget)
+            low_high = _percentiles(_Contest(draws.expanded(), draws_24.expanded(), cost), N, C)
         if draws is not None and cost.two_to_four is None:
-            at_half = optimum.budget_where_sparsity_is(draws.expanded(), saving, HALF, N) * per_unit
+            at_half = draws.expanded().tokens_for_sparsity(HALF, N, saving) * per_unit
             half = np.quantile(at_half, _ENDS, axis=0)
         maps.append(
             SparsityMap(
@@ -171,17 +169,17 @@ def _require_grid(*axes: Array) -> None:
         raise PlanError("this map leads out of floating point; narrow it with --params and --flops, or check the law.")
 
 
-def _interesting_flops(theta: Coefficients, cost: Cost, optimal: Array, N: Array, per_unit: float) -> Bounds:
+def _interesting_flops(theta: Theta, cost: Cost, optimal: Array, N: Array) -> Bounds:
     """From a tenth of the smallest size's optimal budget to where the middle size wants 87.5 % sparsity."""
     middle = float(optimal[len(N) // 2])
     budgets = middle * np.geomspace(1.0, 1e12, 400)
-    S = optimum.sparsity_at_size(theta, cost.saving, float(N[len(N) // 2]), budgets / per_unit)
+    S = theta.best_sparsity(cost.budget(budgets), N=float(N[len(N) // 2]))
     deep = float(budgets[min(int(np.searchsorted(S, 0.875)), len(budgets) - 1)])
     return float(optimal[0]) / 10, max(deep, float(optimal[-1]) * 10)
 
 
-def _percentiles(contest: _Contest, N: Array, budget: Array) -> tuple[Array, Array]:
+def _percentiles(contest: _Contest, N: Array, C: Array) -> tuple[Array, Array]:
     """Percentiles over draws, a row of the grid at a time, so that memory stays at draws x points."""
-    rows = [np.quantile(contest.winners(N, row)[0], _ENDS, axis=0) for row in budget]
+    rows = [np.quantile(contest.winners(N, row)[0], _ENDS, axis=0) for row in C]
     low, high = np.stack(rows, axis=1)
     return low, high

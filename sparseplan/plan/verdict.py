@@ -14,8 +14,8 @@ from sparseplan.common.caveat import Caveat
 from sparseplan.common.units import format_count
 from sparseplan.cost.device import accelerated_sparsities, device_cost
 from sparseplan.hardware.profile import COMPRESSED_SHARE, Curve, MeasuredProfile, Profile, speedup, training_rate
-from sparseplan.laws.forms.frantar2023 import Coefficients, shape, size_multiplier
-from sparseplan.laws.law import SparseLaw, coefficient_draws, coefficients, family_used
+from sparseplan.laws.forms.base import Theta
+from sparseplan.laws.law import Law, coefficient_draws, coefficients, family_used
 from sparseplan.plan.caveats import ROUNDING, Distance
 from sparseplan.plan.hardware_answer import FamilyVerdict, Kind, Memory, SpeedupRange
 from sparseplan.plan.intervals import sparse_is_better
@@ -27,7 +27,7 @@ MASTER_BYTES = 4.0
 COMPUTE_BYTES = 2.0
 
 
-def verdicts(law: SparseLaw, question: Question, profile: Profile) -> list[FamilyVerdict]:
+def verdicts(law: Law, question: Question, profile: Profile) -> list[FamilyVerdict]:
     """One verdict for each kind of pattern that the law can speak for, under a question's givens.
 
     The question's own pattern doesn't matter.
@@ -46,7 +46,7 @@ def verdicts(law: SparseLaw, question: Question, profile: Profile) -> list[Famil
     return found
 
 
-def other_patterns(law: SparseLaw) -> list[Pattern]:
+def other_patterns(law: Law) -> list[Pattern]:
     """Every n:m but 2:4 of the families that a law knows, of n:4 where it knows none."""
     groups = sorted({int(family[2:]) for family in law.sparsity if family.startswith("n:")}) or [4]
     patterns = [Pattern(kept=kept, group=group) for group in groups for kept in range(1, group)]
@@ -54,13 +54,13 @@ def other_patterns(law: SparseLaw) -> list[Pattern]:
 
 
 def _verdict(
-    law: SparseLaw,
+    law: Law,
     question: Question,
     profile: Profile,
     family: Kind,
     pattern: Pattern,
 ) -> FamilyVerdict:
-    cost = device_cost(profile, pattern, law.schedule)
+    cost = device_cost(profile, pattern, law.schedule, tokens_per_unit=law.tokens_per_unit)
     asked = replace(question, pattern=pattern, cost=cost)
     theta, draws = coefficients(law, pattern.family), coefficient_draws(law, pattern.family)
     plan, dense = best_plan(theta, asked), dense_plan(theta, asked)
@@ -70,7 +70,7 @@ def _verdict(
     fast = speedup(profile, "training") if accelerated else None
     break_even = None
     if pattern.group is not None:
-        break_even = break_even_speedup(theta, asked, plan, float(dense.loss), ramp_end=law.schedule.end)
+        break_even = break_even_speedup(theta, asked, plan, dense, ramp_end=law.schedule.end)
     return FamilyVerdict(
         family=family,
         pattern=str(pattern),
@@ -101,22 +101,17 @@ def _at(curve: Curve | None, width: float) -> float | None:
     return None if curve is None else float(curve.at(width))
 
 
-def break_even_speedup(
-    theta: Coefficients, question: Question, plan: Plans, dense_loss: float, *, ramp_end: float
-) -> float | None:
+def break_even_speedup(theta: Theta, question: Question, plan: Plans, dense: Plans, *, ramp_end: float) -> float | None:
     """How much faster training must be after the ramp for a plan to reach the dense loss; None if nothing is enough.
 
     Below 1 the pattern pays even where it is slower than dense.
     """
     S, N = float(plan.sparsity), float(plan.nonzero_params)
-    if question.nonzero_params is None and question.dense_params is None:
-        multiplier = float(size_multiplier(theta, S))
+    if question.size_is_free:
+        needed = float(theta.cheapest_tokens(dense.reducible, S))
     else:
-        left = dense_loss - float(theta.c) - float(shape(theta, S)) * N ** -float(theta.b_N)
-        if left <= 0.0:
-            return None
-        multiplier = float(question.token_budget) / N * left ** (1.0 / float(theta.b_D)) / float(theta.a_D)
-    time = multiplier * (1.0 - S) - ramp_end
+        needed = N * float(theta.data_for(S, N, dense.reducible))
+    time = float(question.budget.tokens) / needed * (1.0 - S) - ramp_end
     return (1.0 - ramp_end) / time if time > 0.0 and ramp_end < 1.0 else None
 
 

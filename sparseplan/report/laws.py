@@ -2,26 +2,22 @@
 
 from typing import Any
 
-import msgspec
 import numpy as np
+from numpy.typing import NDArray
 
 from sparseplan.common.console import open_console, open_table, say
 from sparseplan.common.intervals import bounds
 from sparseplan.common.units import format_bounds, format_count, format_sparsity
 from sparseplan.errors import LawError
 from sparseplan.laws.diff import SHOWN_SPARSITIES, Change, LawDiff
-from sparseplan.laws.file import law_files, read_law
-from sparseplan.laws.forms.frantar2023 import size_multiplier
-from sparseplan.laws.law import Law, SparseLaw, coefficient_draws, coefficients, form
+from sparseplan.laws.file import law_data, law_files, read_law
+from sparseplan.laws.forms.base import Theta
+from sparseplan.laws.law import Law, coefficient_draws, coefficients, form_of
 
 _REGIONS = {
     "both": "the range both cover",
     "either": "the ranges of the two, which share none on some axis",
     "unknown": "what is stated of their ranges (one doesn't say what it covers)",
-}
-FORMULAS = {
-    "frantar2023": "L(S, N, D) = (a_S (1 - S)^b_S + c_S) N^(-b_N) + (a_D / D)^b_D + c",
-    "chinchilla": "L(N, D) = E + A / N^alpha + B / D^beta",
 }
 
 
@@ -41,8 +37,8 @@ def law_rows() -> list[dict[str, Any]]:
         rows.append(
             {
                 "name": name,
-                "form": form(law),
-                "patterns": list(law.sparsity) if isinstance(law, SparseLaw) else [],
+                "form": law.form,
+                "patterns": list(law.sparsity),
                 "data_unit": law.data_unit,
                 "nonzero_params": law.range.nonzero_params,
                 "data_seen": law.range.data_seen,
@@ -73,21 +69,22 @@ def print_law_rows(rows: list[dict[str, Any]]) -> None:
             say(console, f"! {row['error']}")
 
 
-def size_multipliers(law: SparseLaw, family: str) -> dict[float, float]:
-    """m(S) at 50, 75 and 87.5 % sparsity."""
-    theta = coefficients(law, family)
+def size_multipliers(law: Law, theta: Theta) -> dict[float, NDArray[np.float64]]:
+    """m at 50, 75 and 87.5 % sparsity, for a model in the middle of the law's range where it depends on the size."""
+    sizes = law.range.nonzero_params or (1.0, 1.0)
     with np.errstate(over="ignore"):
-        return {S: float(size_multiplier(theta, S)) for S in SHOWN_SPARSITIES}
+        return {S: theta.size_multiplier(S, float(np.sqrt(sizes[0] * sizes[1]))) for S in SHOWN_SPARSITIES}
 
 
 def law_facts(law: Law) -> dict[str, Any]:
     """A law as plain data with its formula, its draws counted rather than written out."""
-    facts: dict[str, Any] = {"formula": FORMULAS[form(law)]} | msgspec.to_builtins(law)
+    facts: dict[str, Any] = {"formula": form_of(law).formula} | law_data(law)
     if law.draws is not None:
         facts["draws"] = {"count": law.draws.count, "columns": law.draws.columns, "method": law.draws.method}
-    if isinstance(law, SparseLaw):
+    if law.sparsity:
         facts["size_multipliers"] = {
-            family: {str(S): value for S, value in size_multipliers(law, family).items()} for family in law.sparsity
+            family: {str(S): float(m) for S, m in size_multipliers(law, coefficients(law, family)).items()}
+            for family in law.sparsity
         }
     return facts
 
@@ -98,12 +95,12 @@ def print_law(law: Law) -> None:
     say(console, law.name, style="bold")
     say(console, law.description)
     say(console)
-    say(console, FORMULAS[form(law)])
+    say(console, form_of(law).formula)
     table = open_table(console, "coefficient", "unit", "value", "90% of draws", text_columns=2)
     for name, value, unit in _coefficient_rows(law):
         table.add_row(name, unit, f"{value:.6g}", _spread(law, name))
     console.print(table)
-    if isinstance(law, SparseLaw):
+    if law.sparsity:
         _print_multipliers(law)
     _print_range(law)
     for title, facts in (("fit", law.fit), ("provenance", law.provenance)):
@@ -116,29 +113,11 @@ def print_law(law: Law) -> None:
 
 
 def _coefficient_rows(law: Law) -> list[tuple[str, float, str]]:
-    unit = law.data_unit
-    if not isinstance(law, SparseLaw):
-        base = law.coefficients
-        return [
-            ("E", base.E, "nats"),
-            ("A", base.A, "nats x parameters^alpha"),
-            ("B", base.B, f"nats x {unit}s^beta"),
-            ("alpha", base.alpha, ""),
-            ("beta", base.beta, ""),
-        ]
-    rows = [
-        ("b_N", law.coefficients.b_N, ""),
-        ("a_D", law.coefficients.a_D, f"{unit}s"),
-        ("b_D", law.coefficients.b_D, ""),
-        ("c", law.coefficients.c, "nats"),
-    ]
-    for family, chosen in law.sparsity.items():
-        numerator = "nats x parameters^b_N"
-        rows += [
-            (f"{family}.a_S", chosen.a_S, numerator),
-            (f"{family}.b_S", chosen.b_S, ""),
-            (f"{family}.c_S", chosen.c_S, numerator),
-        ]
+    """Column name, value and unit of every coefficient, the dense base first."""
+    form, units = form_of(law), f"{law.data_unit}s"
+    rows = [(one.name, law.coefficients[one.name], one.unit.format(unit=units)) for one in form.base]
+    for family, own in law.sparsity.items():
+        rows += [(f"{family}.{one.name}", own[one.name], one.unit.format(unit=units)) for one in form.per_family]
     return rows
 
 
@@ -149,15 +128,16 @@ def _spread(law: Law, column: str) -> str:
     return format_bounds(bounds(values), lambda value: f"{value:.4g}")
 
 
-def _print_multipliers(law: SparseLaw) -> None:
+def _print_multipliers(law: Law) -> None:
     console = open_console()
     say(console, "A sparse model is as capable as a dense one of this many times its non-zero parameters:")
     for family in law.sparsity:
         draws = coefficient_draws(law, family)
+        drawn = None if draws is None else size_multipliers(law, draws)
         parts: list[str] = []
-        for S, value in size_multipliers(law, family).items():
-            spread = "" if draws is None else f" ({format_bounds(bounds(size_multiplier(draws, S)), _multiplier)})"
-            parts.append(f"{_multiplier(value)}x{spread} at {format_sparsity(S)}")
+        for S, value in size_multipliers(law, coefficients(law, family)).items():
+            spread = "" if drawn is None else f" ({format_bounds(bounds(drawn[S]), _multiplier)})"
+            parts.append(f"{_multiplier(float(value))}x{spread} at {format_sparsity(S)}")
         say(console, f"  {family}: {', '.join(parts)}")
 
 
@@ -174,7 +154,7 @@ def _print_range(law: Law) -> None:
         f"D {format_bounds(covered.data_seen, format_count)} {law.data_unit}s" if covered.data_seen else "D unknown",
     ]
     say(console, f"measured over: {', '.join(parts)}")
-    if isinstance(law, SparseLaw):
+    if law.sparsity:
         ramp = law.schedule
         say(
             console,

@@ -47,7 +47,9 @@ def _plan_table(console: Console, answer: Answer) -> Table:
     columns = ["", _plan_name(answer)]
     if intervals is not None:
         columns.append(f"{100 * intervals.level:.0f}% interval")
-    table = open_table(console, *columns, "dense plan")
+    if not _dense_only(answer):
+        columns.append("dense plan")
+    table = open_table(console, *columns)
     for key, noun, write in (
         ("sparsity", "sparsity", format_sparsity),
         ("nonzero_params", "non-zero parameters", format_count),
@@ -58,11 +60,20 @@ def _plan_table(console: Console, answer: Answer) -> Table:
         cells = [write(getattr(plan, key))]
         if intervals is not None:
             cells.append(format_bounds(getattr(intervals, key), write))
-        table.add_row(noun, *cells, write(getattr(dense, key)))
+        if not _dense_only(answer):
+            cells.append(write(getattr(dense, key)))
+        table.add_row(noun, *cells)
     return table
 
 
+def _dense_only(answer: Answer) -> bool:
+    """Whether the law knows nothing of sparsity, so that there is one plan and nothing to compare."""
+    return any(caveat.code == "dense-only" for caveat in answer.warnings)
+
+
 def _plan_name(answer: Answer) -> str:
+    if _dense_only(answer):
+        return "dense plan"
     if answer.plan.sparsity == 0:
         return "plan (dense)"
     return "sparse plan" if answer.comparison.loss_gain >= 0 else f"{answer.pattern} plan"
@@ -83,7 +94,9 @@ def _question(answer: Answer) -> str:
 def _gain(answer: Answer) -> list[str]:
     comparison, plan = answer.comparison, answer.plan
     lines: list[str] = []
-    if plan.sparsity == 0 and comparison.uncapped_sparsity:
+    if _dense_only(answer):
+        lines.append(f"The law {answer.law.name} knows nothing of sparsity: this is its dense plan.")
+    elif plan.sparsity == 0 and comparison.uncapped_sparsity:
         lines.append("No sparsity is allowed here, though the law would take some: see below.")
     elif plan.sparsity == 0:
         lines.append("Sparsity does not pay here: no allowed sparsity reaches a lower loss than the dense plan.")
@@ -91,7 +104,7 @@ def _gain(answer: Answer) -> list[str]:
         lines.append(f"This pattern loses {-comparison.loss_gain:.4f} nats; {_equal_loss(answer)}.")
     else:
         lines.append(f"Sparsity gains {comparison.loss_gain:.4f} nats; {_equal_loss(answer)}.")
-    if answer.intervals:
+    if answer.intervals and not _dense_only(answer):
         share = format_percent(answer.intervals.p_sparse_better)
         what = "some sparsity beats" if plan.sparsity == 0 else "the sparse plan beats"
         lines.append(f"In {share} of the law's {answer.intervals.draws} draws {what} the dense plan.")
@@ -131,6 +144,8 @@ def summary(answer: Answer) -> str:
     budget = f"{format_scientific(plan.train_flops)} FLOPs"
     run = f"{format_count(plan.data_seen)} {plan.data_unit}s, loss {plan.loss:.3f}"
     source = f"{answer.law.name}, {answer.cost} cost{', extrapolated' if answer.extrapolation else ''}"
+    if _dense_only(answer):
+        return f"{budget}: {format_count(plan.nonzero_params)} parameters on {run} ({answer.law.name}, a dense law)"
     if plan.sparsity == 0:
         return f"{budget}: stay dense, {format_count(plan.nonzero_params)} parameters on {run} ({source})"
     sparsity = format_sparsity(plan.sparsity)
@@ -147,7 +162,8 @@ def summary(answer: Answer) -> str:
 def print_caveats(console: Console, caveats: list[Caveat]) -> None:
     """Print the caveats as a list."""
     for caveat in caveats:
-        say(console, f"! {caveat.message}", style="yellow")
+        if caveat.code != "dense-only":  # said above
+            say(console, f"! {caveat.message}", style="yellow")
 
 
 def print_prediction(console: Console, prediction: Prediction) -> None:

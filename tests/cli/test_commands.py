@@ -167,7 +167,7 @@ def test_extreme_but_valid_laws_are_answered_or_refused_without_noise(tmp_path: 
         (["optimal", "--flops", "1e20", "--cost", "free"], "expected sparse, dense or a hardware profile"),
         (["optimal", "--flops", "1e20", "--law", "frantar2023-t5"], "did you mean 'frantar2023-t5-c4'?"),
         (["optimal", "--flops", "1e20", "--law", "missing.yaml"], "missing.yaml: can't read this law file"),
-        (["optimal", "--flops", "1e20", "--law", "hoffmann2022-chinchilla"], "dense only"),
+        (["optimal", "--flops", "1e20", "--law", "hoffmann2022-chinchilla", "--pattern", "2:4"], "dense only"),
         (["optimal", "--flops", "1e20", "--max-sparsity", "1"], "expected a sparsity in [0, 1)"),
         (["optimal", "--flops", "1e-300", "--params", "1e300"], "which no training has"),
         (["optimal", "--flps", "1e20"], "--flops"),

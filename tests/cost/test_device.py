@@ -1,5 +1,7 @@
 """Claims about planning at a measured cost: against the closed forms, and what hardware makes of sparsity."""
 
+from dataclasses import replace
+
 import msgspec
 import numpy as np
 import pytest
@@ -11,9 +13,9 @@ from sparseplan.errors import PlanError
 from sparseplan.hardware.file import load_profile
 from sparseplan.hardware.profile import Hardware, MeasuredProfile, Point, Profile, Spread, TwoToFour
 from sparseplan.laws.file import load_law
-from sparseplan.laws.forms import frantar2023_optimum as optimum
+from sparseplan.laws.forms.budget import Budget
 from sparseplan.laws.forms.frantar2023 import loss
-from sparseplan.laws.law import SparseLaw, coefficient_draws, coefficients
+from sparseplan.laws.law import Law, coefficient_draws, coefficients
 from sparseplan.plan.answer import Answer, answer
 from sparseplan.plan.device_hours import Device
 from sparseplan.plan.hardware_answer import FamilyVerdict
@@ -24,8 +26,8 @@ from sparseplan.sparsity.pattern import TWO_OF_FOUR, UNSTRUCTURED, Pattern, pars
 from sparseplan.sparsity.schedule import Schedule
 
 _LAW = load_law("frantar2023-t5-c4")
-assert isinstance(_LAW, SparseLaw)
-LAW: SparseLaw = _LAW
+assert _LAW.sparsity
+LAW: Law = _LAW
 THETA = coefficients(LAW, "unstructured")
 WIDTHS = (512, 1024, 2048, 4096, 8192)
 
@@ -82,10 +84,10 @@ def test_twice_as_fast_after_the_ramp_costs_a_hand_value() -> None:
 def test_a_profile_of_twice_the_speed_agrees_with_the_closed_form_of_the_free_size() -> None:
     plan = best_plan(THETA, ask(TWICE))
     question = ask(TWICE)
-    closed = optimum.size_at_free_budget(THETA, 0.5, 1.75, question.token_budget)
+    closed = THETA.best_size(0.5, Budget(tokens=question.budget.tokens, multiplier=lambda *_: np.asarray(1.75)))
     assert plan.nonzero_params == pytest.approx(closed, rel=1e-6)
     assert plan.loss == pytest.approx(
-        float(loss(THETA, 0.5, closed, question.token_budget / (closed * 1.75))), rel=1e-12
+        float(loss(THETA, 0.5, closed, question.budget.tokens / (closed * 1.75))), rel=1e-12
     )
 
 
@@ -121,7 +123,7 @@ def test_the_searched_size_beats_every_size_of_a_fine_grid(
     question = ask(synthetic(*speedups), flops=10.0**log_flops)
     plan = best_plan(THETA, question)
     N = plan.nonzero_params * np.geomspace(1e-3, 1e3, 4001)
-    grid = loss(THETA, 0.5, N, question.token_budget / (N * question.cost.multiplier(0.5, N)))
+    grid = loss(THETA, 0.5, N, question.budget.tokens / (N * question.cost.multiplier(0.5, N)))
     assert plan.loss <= grid.min() * (1 + 1e-9)
     # Faster everywhere is never worse.
     quicker = best_plan(THETA, ask(synthetic(*(factor * faster for factor in speedups)), flops=10.0**log_flops))
@@ -129,11 +131,11 @@ def test_the_searched_size_beats_every_size_of_a_fine_grid(
 
 
 def test_the_size_is_searched_for_every_draw_at_once() -> None:
-    theta = THETA._replace(b_N=np.array([0.2, 0.245, 0.3]), a_D=np.array([3e8, 6.9e8, 9e8]))
+    theta = replace(THETA, b_N=np.array([0.2, 0.245, 0.3]), a_D=np.array([3e8, 6.9e8, 9e8]))
     question = ask(synthetic(0.5, 0.75, 1.0, 1.25, 1.5))
     together = best_plan(theta, question)
     for k in range(3):
-        alone = best_plan(THETA._replace(b_N=theta.b_N[k], a_D=theta.a_D[k]), question)
+        alone = best_plan(replace(THETA, b_N=theta.b_N[k], a_D=theta.a_D[k]), question)
         assert together.nonzero_params[k] == pytest.approx(float(alone.nonzero_params), rel=1e-6)
 
 
@@ -141,7 +143,7 @@ def test_the_size_is_searched_for_every_draw_at_once() -> None:
 def test_at_the_break_even_speedup_2to4_reaches_exactly_the_dense_loss(N: float | None, M: float | None) -> None:
     at_first = ask(TWICE, flops=1e22, N=N, M=M)
     plan, dense = best_plan(THETA, at_first), dense_plan(THETA, at_first)
-    needed = break_even_speedup(THETA, at_first, plan, float(dense.loss), ramp_end=0.75)
+    needed = break_even_speedup(THETA, at_first, plan, dense, ramp_end=0.75)
     if needed is None:
         endless = best_plan(THETA, ask(synthetic(*[1e9] * 5), flops=1e22, N=N, M=M))
         assert endless.loss >= dense.loss
@@ -172,19 +174,19 @@ def test_the_verdict_names_each_kind_of_pattern_once_whatever_was_asked() -> Non
         assert [each.family for each in verdict] == ["unstructured", "2:4", "n:m"]
 
 
-def test_the_verdict_counts_the_draws_in_which_a_pattern_pays(t5_with_draws: SparseLaw) -> None:
+def test_the_verdict_counts_the_draws_in_which_a_pattern_pays(t5_with_draws: Law) -> None:
     question = ask(TWICE, flops=4e21, N=2e9)
     verdict = answer(t5_with_draws, question, device=Device(name="x", profile=TWICE)).verdict
     assert verdict is not None
     draws = coefficient_draws(t5_with_draws, "n:4")
     assert draws is not None
-    D = question.token_budget / 2e9
+    D = question.budget.tokens / 2e9
     better = loss(draws, 0.5, 2e9, D / 1.75) < loss(draws, 0.0, 2e9, D)
     assert 0 < better.mean() < 1
     assert verdict[1].p_pays == better.mean()
 
 
-def test_the_verdict_and_the_intervals_count_draws_alike(t5_with_draws: SparseLaw) -> None:
+def test_the_verdict_and_the_intervals_count_draws_alike(t5_with_draws: Law) -> None:
     for N in (None, 2e9):
         result = answer(t5_with_draws, ask(TWICE, flops=4e21, N=N), device=Device(name="x", profile=TWICE))
         assert result.verdict is not None

@@ -55,7 +55,7 @@ def _extra_capacity(runs: Runs) -> np.ndarray:
     """What a b_N that is 0.04 smaller at S = 0.875 than at S = 0 adds to the loss, about the runs' centre."""
     x = np.log(runs.nonzero_params) - np.log(runs.nonzero_params).mean()
     u = np.log1p(-runs.sparsity)
-    free = T5.truth._replace(a_D=1e-30, c=0.0)
+    free = replace(T5.truth, a_D=1e-30, c=0.0)
     capacity = loss(free, runs.sparsity, runs.nonzero_params, runs.data_seen)
     return np.asarray(capacity * (np.exp(-0.02 * u * x) - 1.0))
 

@@ -1,19 +1,16 @@
 """Planning questions for tests."""
 
 from sparseplan.cost.flops import flops_cost
-from sparseplan.laws.law import SparseLaw
+from sparseplan.laws.law import Law
 from sparseplan.plan.caveats import sparsity_cap
 from sparseplan.plan.question import Question
 from sparseplan.sparsity.pattern import parse_pattern
 
 
-def question(
-    law: SparseLaw, C: float, *, cost: str = "sparse", pattern: str = "unstructured", **givens: float
-) -> Question:
+def question(law: Law, C: float, *, cost: str = "sparse", pattern: str = "unstructured", **givens: float) -> Question:
     return Question(
         train_flops=C,
         cost=flops_cost(cost, law.schedule),
-        tokens_per_unit=law.tokens_per_unit,
         pattern=parse_pattern(pattern),
         max_sparsity=sparsity_cap(law),
         **givens,  # type: ignore[arg-type]

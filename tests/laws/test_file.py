@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from sparseplan.common.yaml_struct import read_document
 from sparseplan.errors import LawError
 from sparseplan.laws.file import builtin_laws, law_files, law_schema, law_text, load_law, parse_law, read_law, write_law
-from sparseplan.laws.law import Draws, SparseLaw, coefficient_draws
+from sparseplan.laws.law import Draws, Law, coefficient_draws
 
 MINIMAL = """\
 format: sparseplan-law/1
@@ -39,9 +39,9 @@ def refusal(text: str) -> str:
 
 def test_the_first_nine_keys_make_a_valid_law() -> None:
     law = parse_law(MINIMAL, source="law.yaml")
-    assert isinstance(law, SparseLaw)
-    assert law.coefficients.a_D == 6.9e8
-    assert law.sparsity["n:4"].b_S == 0.7
+    assert law.sparsity
+    assert law.coefficients["a_D"] == 6.9e8
+    assert law.sparsity["n:4"]["b_S"] == 0.7
     assert law.draws is None
 
 
@@ -53,7 +53,7 @@ def test_the_documented_example_is_a_valid_law() -> None:
 @pytest.mark.parametrize("number", ["1e23", "1E23", "+1.e+23", "100_000_000_000e12", "1.0e23"])
 def test_numbers_in_powers_of_ten_are_numbers(number: str) -> None:
     law = parse_law(MINIMAL.replace("6.9e8", number), source="law.yaml")
-    assert law.coefficients.a_D == pytest.approx(1e23)  # type: ignore[union-attr]
+    assert law.coefficients["a_D"] == pytest.approx(1e23)  # type: ignore[union-attr]
 
 
 @pytest.mark.parametrize(
@@ -178,7 +178,7 @@ def test_the_shipped_schema_is_the_one_that_the_code_checks() -> None:
     assert shipped == json.dumps(law_schema(), indent=2) + "\n"
 
 
-def test_draws_travel_with_the_file(t5_with_draws: SparseLaw, tmp_path: Path) -> None:
+def test_draws_travel_with_the_file(t5_with_draws: Law, tmp_path: Path) -> None:
     write_law(t5_with_draws, tmp_path / "law.yaml")
     before = coefficient_draws(t5_with_draws, "unstructured")
     after = coefficient_draws(read_law(tmp_path / "law.yaml"), "unstructured")
@@ -188,9 +188,9 @@ def test_draws_travel_with_the_file(t5_with_draws: SparseLaw, tmp_path: Path) ->
     assert (tmp_path / "law.yaml").stat().st_size < 20_000
 
 
-def test_a_coefficient_that_was_not_drawn_keeps_its_value(t5: SparseLaw) -> None:
+def test_a_coefficient_that_was_not_drawn_keeps_its_value(t5: Law) -> None:
     draws = Draws.pack(["b_N"], np.array([[0.2], [0.3]]), method="two")
-    law = SparseLaw(**{name: getattr(t5, name) for name in t5.__struct_fields__} | {"draws": draws})
+    law = Law(**{name: getattr(t5, name) for name in t5.__struct_fields__} | {"draws": draws})
     drawn = coefficient_draws(law, "unstructured")
     assert drawn is not None
     assert np.asarray(drawn.b_N) == pytest.approx([0.2, 0.3])
@@ -214,27 +214,27 @@ def test_broken_draws_are_refused(change: dict[str, object], expected: str) -> N
     assert expected in refusal(MINIMAL + yaml.safe_dump({"draws": good | change}))
 
 
-def test_nothing_is_written_when_a_law_is_not_valid(t5: SparseLaw, tmp_path: Path) -> None:
-    law = SparseLaw(**{name: getattr(t5, name) for name in t5.__struct_fields__} | {"name": "two words"})
+def test_nothing_is_written_when_a_law_is_not_valid(t5: Law, tmp_path: Path) -> None:
+    law = Law(**{name: getattr(t5, name) for name in t5.__struct_fields__} | {"name": "two words"})
     with pytest.raises(LawError, match="name"):
         write_law(law, tmp_path / "law.yaml")
     assert list(tmp_path.iterdir()) == []
 
 
 def test_names_are_looked_up_in_the_repository_then_the_variable_then_the_built_ins(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, t5: SparseLaw
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, t5: Law
 ) -> None:
     monkeypatch.chdir(tmp_path)
     mine = law_text(t5).replace("c: 0.651", "c: 0.1")
     theirs = law_text(t5).replace("c: 0.651", "c: 0.2")
     (tmp_path / "theirs").mkdir()
     (tmp_path / "theirs" / "some.yaml").write_text(theirs, encoding="utf-8")
-    assert load_law("frantar2023-t5-c4").coefficients.c == 0.651  # type: ignore[union-attr]
+    assert load_law("frantar2023-t5-c4").coefficients["c"] == 0.651  # type: ignore[union-attr]
     monkeypatch.setenv("SPARSEPLAN_LAWS", f"/nonexistent:{tmp_path / 'theirs'}")
-    assert load_law("frantar2023-t5-c4").coefficients.c == 0.2  # type: ignore[union-attr]
+    assert load_law("frantar2023-t5-c4").coefficients["c"] == 0.2  # type: ignore[union-attr]
     (tmp_path / "calibration" / "t5").mkdir(parents=True)
     (tmp_path / "calibration" / "t5" / "law.yaml").write_text(mine, encoding="utf-8")
-    assert load_law("frantar2023-t5-c4").coefficients.c == 0.1  # type: ignore[union-attr]
+    assert load_law("frantar2023-t5-c4").coefficients["c"] == 0.1  # type: ignore[union-attr]
 
 
 def test_a_broken_neighbour_does_not_stop_a_lookup(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

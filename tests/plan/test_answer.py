@@ -12,7 +12,7 @@ from sparseplan.laws.compose import compose
 from sparseplan.laws.diff import diff_laws
 from sparseplan.laws.file import load_law
 from sparseplan.laws.forms.frantar2023 import Coefficients, loss, size_multiplier
-from sparseplan.laws.law import Draws, SparseLaw, SparsitySet, coefficient_draws
+from sparseplan.laws.law import Draws, Law, coefficient_draws
 from sparseplan.plan.answer import answer, to_json
 from sparseplan.plan.caveats import POOR_FITS
 from sparseplan.plan.predict import predict
@@ -23,7 +23,7 @@ from sparseplan.sparsity.schedule import Schedule
 from tests.helpers.questions import codes, question
 
 
-def test_intervals_are_the_percentiles_of_each_draw_planned_anew(t5_with_draws: SparseLaw) -> None:
+def test_intervals_are_the_percentiles_of_each_draw_planned_anew(t5_with_draws: Law) -> None:
     asked = question(t5_with_draws, 1e20, nonzero_params=1e9)
     result = answer(t5_with_draws, asked)
     draws = coefficient_draws(t5_with_draws, "unstructured")
@@ -37,7 +37,7 @@ def test_intervals_are_the_percentiles_of_each_draw_planned_anew(t5_with_draws: 
     assert result.intervals.draws == 400
 
 
-def test_the_probability_is_the_share_of_draws_in_which_the_plan_beats_the_dense_plan(t5_with_draws: SparseLaw) -> None:
+def test_the_probability_is_the_share_of_draws_in_which_the_plan_beats_the_dense_plan(t5_with_draws: Law) -> None:
     result = answer(t5_with_draws, question(t5_with_draws, 4e21, nonzero_params=2e10))
     draws = coefficient_draws(t5_with_draws, "unstructured")
     assert draws is not None
@@ -52,7 +52,7 @@ def test_the_probability_is_the_share_of_draws_in_which_the_plan_beats_the_dense
 
 
 def test_where_the_plan_is_dense_the_probability_is_the_share_of_draws_that_want_sparsity(
-    t5_with_draws: SparseLaw,
+    t5_with_draws: Law,
 ) -> None:
     asked = question(t5_with_draws, 1e21, nonzero_params=2e10)
     result = answer(t5_with_draws, asked)
@@ -65,7 +65,7 @@ def test_where_the_plan_is_dense_the_probability_is_the_share_of_draws_that_want
     assert result.intervals.p_sparse_better == share
 
 
-def test_the_interval_of_the_compute_ratio_is_that_of_equal_loss_in_each_draw(t5_with_draws: SparseLaw) -> None:
+def test_the_interval_of_the_compute_ratio_is_that_of_equal_loss_in_each_draw(t5_with_draws: Law) -> None:
     asked = question(t5_with_draws, 1e21)
     result = answer(t5_with_draws, asked)
     draws = coefficient_draws(t5_with_draws, "unstructured")
@@ -81,16 +81,16 @@ def test_the_interval_of_the_compute_ratio_is_that_of_equal_loss_in_each_draw(t5
 
 
 @pytest.fixture
-def only_n4(t5: SparseLaw) -> SparseLaw:
+def only_n4(t5: Law) -> Law:
     """A law of n:4 alone, whose draws hold the dense base still."""
-    chosen = SparsitySet(a_S=15.0, b_S=0.7, c_S=46.8)
+    chosen = {"a_S": 15.0, "b_S": 0.7, "c_S": 46.8}
     table = np.array([[15.0, 46.8]]) * np.exp(0.05 * np.random.default_rng(3).standard_normal((200, 2)))
     draws = Draws.pack(["n:4.a_S", "n:4.c_S"], table, method="synthetic")
     facts = {name: getattr(t5, name) for name in t5.__struct_fields__}
-    return SparseLaw(**facts | {"name": "only-n4", "sparsity": {"n:4": chosen}, "draws": draws})
+    return Law(**facts | {"name": "only-n4", "sparsity": {"n:4": chosen}, "draws": draws})
 
 
-def test_draws_of_some_coefficients_give_intervals_and_say_which_are_taken_as_exact(only_n4: SparseLaw) -> None:
+def test_draws_of_some_coefficients_give_intervals_and_say_which_are_taken_as_exact(only_n4: Law) -> None:
     result = answer(only_n4, question(only_n4, 1e20, nonzero_params=1e8, pattern="n:4"))
     assert result.intervals is not None
     assert result.intervals.draws == 200
@@ -99,8 +99,8 @@ def test_draws_of_some_coefficients_give_intervals_and_say_which_are_taken_as_ex
     assert "n:4.b_S, b_N, a_D, b_D, c as exactly known" in partial.message
 
 
-def test_draws_that_do_not_touch_the_question_are_no_draws(t5: SparseLaw, only_n4: SparseLaw) -> None:
-    both = SparseLaw(
+def test_draws_that_do_not_touch_the_question_are_no_draws(t5: Law, only_n4: Law) -> None:
+    both = Law(
         **{name: getattr(t5, name) for name in t5.__struct_fields__}
         | {"sparsity": t5.sparsity | only_n4.sparsity, "draws": only_n4.draws}
     )
@@ -109,7 +109,7 @@ def test_draws_that_do_not_touch_the_question_are_no_draws(t5: SparseLaw, only_n
     assert "no-draws" in codes(result)
 
 
-def test_a_law_of_n4_alone_maps_and_compares(only_n4: SparseLaw, t5: SparseLaw) -> None:
+def test_a_law_of_n4_alone_maps_and_compares(only_n4: Law, t5: Law) -> None:
     chart = sparsity_map(only_n4, flops_cost("sparse", only_n4.schedule), family="n:4", points=5, spread=True)
     assert chart.low is not None
     assert chart.low.shape == chart.sparsity.shape == (5, 5)
@@ -118,15 +118,15 @@ def test_a_law_of_n4_alone_maps_and_compares(only_n4: SparseLaw, t5: SparseLaw) 
         answer(only_n4, question(only_n4, 1e20, nonzero_params=1e8))
 
 
-def test_a_cap_given_by_the_user_holds_for_patterns_too(t5: SparseLaw) -> None:
+def test_a_cap_given_by_the_user_holds_for_patterns_too(t5: Law) -> None:
     capped = replace(question(t5, 1e22, nonzero_params=1e8, pattern="n:4"), pattern_cap=0.3)
     assert answer(t5, capped).plan.sparsity == 0.25
     with pytest.raises(PlanError, match=r"the pattern 2:4 makes 0\.5, above"):
         answer(t5, replace(capped, pattern=parse_pattern("2:4")))
 
 
-def test_what_holds_anyway_is_silent_where_it_would_not_hold(t5: SparseLaw) -> None:
-    from_start = SparseLaw(
+def test_what_holds_anyway_is_silent_where_it_would_not_hold(t5: Law) -> None:
+    from_start = Law(
         **{name: getattr(t5, name) for name in t5.__struct_fields__} | {"schedule": Schedule(start=0.0, end=0.0)}
     )
     assert answer(from_start, question(from_start, 1e22)).robust is None  # its best S lies beyond every run
@@ -134,39 +134,39 @@ def test_what_holds_anyway_is_silent_where_it_would_not_hold(t5: SparseLaw) -> N
     assert answer(mixed, question(mixed, 1e22)).robust is None
     facts = {name: getattr(t5, name) for name in t5.__struct_fields__}
     for status in POOR_FITS:
-        left_open = SparseLaw(**facts | {"fit": {"status": status}})
+        left_open = Law(**facts | {"fit": {"status": status}})
         assert answer(left_open, question(left_open, 1e22)).robust is None
 
 
-def test_what_holds_anyway_for_a_pattern_is_its_compute_ratio(t5: SparseLaw) -> None:
+def test_what_holds_anyway_for_a_pattern_is_its_compute_ratio(t5: Law) -> None:
     robust = answer(t5, question(t5, 1e25, nonzero_params=1e8, pattern="2:4")).robust
     assert robust is not None
     assert robust.compute_ratio == pytest.approx(1.375 / 1.5874, rel=1e-4)  # c_mul(0.5) / m(0.5)
 
 
 @pytest.mark.parametrize(("pattern", "written"), [("1:3", 0.67), ("9:10", 0.1), ("1:4", 0.75)])
-def test_a_sparsity_is_read_as_the_one_that_the_pattern_makes(t5: SparseLaw, pattern: str, written: float) -> None:
+def test_a_sparsity_is_read_as_the_one_that_the_pattern_makes(t5: Law, pattern: str, written: float) -> None:
     made = parse_pattern(pattern)
     assert predict(t5, N=1e7, D=2e10, S=written, pattern=made).given.sparsity == made.sparsity
 
 
-def test_identical_draws_give_intervals_of_no_width(t5: SparseLaw) -> None:
+def test_identical_draws_give_intervals_of_no_width(t5: Law) -> None:
     draws = Draws.pack(["b_N"], np.full((50, 1), 0.245), method="all alike")
-    law = SparseLaw(**{name: getattr(t5, name) for name in t5.__struct_fields__} | {"draws": draws})
+    law = Law(**{name: getattr(t5, name) for name in t5.__struct_fields__} | {"draws": draws})
     result = answer(law, question(law, 1e20, nonzero_params=1e8))
     assert result.intervals is not None
     assert result.intervals.sparsity == pytest.approx((result.plan.sparsity,) * 2, abs=1e-6)
     assert result.intervals.p_sparse_better == 1.0
 
 
-def test_without_draws_the_answer_says_that_it_has_no_intervals(t5: SparseLaw) -> None:
+def test_without_draws_the_answer_says_that_it_has_no_intervals(t5: Law) -> None:
     result = answer(t5, question(t5, 1e23))
     assert result.intervals is None
     assert "no-draws" in codes(result)
     assert predict(t5, N=1e7, D=3e10, S=0.5, pattern=parse_pattern("unstructured")).interval is None
 
 
-def test_distances_are_factors_of_the_largest_run(t5: SparseLaw) -> None:
+def test_distances_are_factors_of_the_largest_run(t5: Law) -> None:
     result = answer(t5, question(t5, 1e23, nonzero_params=35 * 8.4934656e7))
     by_axis = {distance.axis: distance for distance in result.extrapolation}
     assert by_axis["nonzero_params"].factor == pytest.approx(35)
@@ -174,7 +174,7 @@ def test_distances_are_factors_of_the_largest_run(t5: SparseLaw) -> None:
     assert by_axis["data_seen"].factor == pytest.approx(result.plan.data_seen / 6.5536e10)
 
 
-def test_inside_the_range_nothing_is_extrapolated(t5: SparseLaw) -> None:
+def test_inside_the_range_nothing_is_extrapolated(t5: Law) -> None:
     inside = predict(t5, N=85e6, D=65e9, S=0.875, pattern=parse_pattern("unstructured"))
     assert inside.extrapolation == []
     below = predict(t5, N=1.327104e6 / 4, D=30e9, S=0.95, pattern=parse_pattern("unstructured"))
@@ -184,7 +184,7 @@ def test_inside_the_range_nothing_is_extrapolated(t5: SparseLaw) -> None:
     }
 
 
-def test_extreme_overtraining_is_capped_at_the_range_and_says_where_the_law_would_go(t5: SparseLaw) -> None:
+def test_extreme_overtraining_is_capped_at_the_range_and_says_where_the_law_would_go(t5: Law) -> None:
     result = answer(t5, question(t5, 1e24, nonzero_params=1e7))
     assert result.plan.sparsity == 0.875
     assert "sparsity-capped" in codes(result)
@@ -192,32 +192,32 @@ def test_extreme_overtraining_is_capped_at_the_range_and_says_where_the_law_woul
     assert 0.97 < result.comparison.uncapped_sparsity < 1
 
 
-def test_a_pattern_without_coefficients_borrows_the_unstructured_ones_and_says_so(t5: SparseLaw) -> None:
+def test_a_pattern_without_coefficients_borrows_the_unstructured_ones_and_says_so(t5: Law) -> None:
     result = answer(t5, question(t5, 1e20, nonzero_params=1e8, pattern="2:4"))
     assert result.plan.sparsity == 0.5
     assert "pattern-borrowed" in codes(result)
 
 
-def test_what_holds_anyway_is_the_plan_with_the_size_free(t5: SparseLaw) -> None:
+def test_what_holds_anyway_is_the_plan_with_the_size_free(t5: Law) -> None:
     fixed = answer(t5, question(t5, 1e23, nonzero_params=1e11))
     free = answer(t5, question(t5, 1e19))
     assert fixed.robust is not None
     assert fixed.robust.sparsity == pytest.approx(free.plan.sparsity, abs=1e-12)
 
 
-def test_both_sizes_at_once_contradict_each_other(t5: SparseLaw) -> None:
+def test_both_sizes_at_once_contradict_each_other(t5: Law) -> None:
     with pytest.raises(PlanError, match="both"):
         answer(t5, question(t5, 1e20, nonzero_params=1e8, dense_params=2e8))
 
 
-def test_numbers_beyond_floating_point_are_refused_not_answered(t5: SparseLaw) -> None:
+def test_numbers_beyond_floating_point_are_refused_not_answered(t5: Law) -> None:
     with pytest.raises(PlanError, match="which no training has"):
         answer(t5, question(t5, 1e-300, nonzero_params=1e300))
 
 
 def test_a_dense_only_law_refuses_a_sparse_question_and_says_what_to_do() -> None:
     law = load_law("besiroglu2024-chinchilla")
-    asked = Question(train_flops=1e20, cost=flops_cost("dense", Schedule()))
+    asked = Question(train_flops=1e20, cost=flops_cost("dense", Schedule()), pattern=parse_pattern("2:4"))
     with pytest.raises(LawError, match="laws compose"):
         answer(law, asked)
     with pytest.raises(LawError, match="dense only"):
@@ -226,7 +226,22 @@ def test_a_dense_only_law_refuses_a_sparse_question_and_says_what_to_do() -> Non
     assert dense.loss == pytest.approx(1.8172 + 482.01 / 1e9**0.3478 + 2085.43 / 2e10**0.3658)
 
 
-def test_json_has_the_keys_that_scripts_depend_on(t5_with_draws: SparseLaw) -> None:
+def test_a_dense_only_law_answers_with_its_dense_plan_and_says_that_it_knows_nothing_of_sparsity() -> None:
+    law = load_law("besiroglu2024-chinchilla")
+    result = answer(law, Question(train_flops=1e20, cost=flops_cost("sparse", Schedule())))
+    assert "dense-only" in codes(result)
+    assert result.plan == result.dense
+    assert result.plan.sparsity == 0.0
+    # At the optimum alpha times the size term is beta times the data term.
+    size, data = 482.01 / result.plan.nonzero_params**0.3478, 2085.43 / result.plan.data_seen**0.3658
+    assert 0.3478 * size == pytest.approx(0.3658 * data)
+    assert result.plan.loss == pytest.approx(1.8172 + size + data)
+    assert 6 * result.plan.nonzero_params * result.plan.data_seen == pytest.approx(1e20)
+    assert result.comparison.uncapped_sparsity is None
+    assert result.comparison.compute_ratio == pytest.approx(1.0)
+
+
+def test_json_has_the_keys_that_scripts_depend_on(t5_with_draws: Law) -> None:
     printed = json.loads(to_json(answer(t5_with_draws, question(t5_with_draws, 1e23))))
     assert printed["format"] == "sparseplan-plan/1"
     assert set(printed) >= {"law", "cost", "pattern", "given", "plan", "dense", "intervals", "warnings"}

@@ -5,12 +5,12 @@ import pytest
 
 from sparseplan.cost.flops import flops_cost
 from sparseplan.laws.forms.frantar2023 import Coefficients
-from sparseplan.laws.law import SparseLaw
+from sparseplan.laws.law import Law
 from sparseplan.plan.question import Question, best_plan
 from sparseplan.plan.sparsity_map import sparsity_map
 
 
-def test_the_map_agrees_with_single_plans_and_its_band_surrounds_it(t5_with_draws: SparseLaw) -> None:
+def test_the_map_agrees_with_single_plans_and_its_band_surrounds_it(t5_with_draws: Law) -> None:
     chart = sparsity_map(
         t5_with_draws,
         flops_cost("sparse", t5_with_draws.schedule),

@@ -1,29 +1,115 @@
-"""The dense scaling law L = E + A / N^alpha + B / D^beta: the sparse law at S = 0 in other letters.
+"""The dense scaling law L = E + A / N^alpha + B / D^beta, which knows nothing of sparsity.
 
 N parameters > 0; D data seen > 0; L loss in nats.
 
 Source: Hoffmann et al. 2022, arXiv:2203.15556, approach 3.
 """
 
+from dataclasses import dataclass
+from typing import Self
+
 import numpy as np
-from numpy.typing import NDArray
 
-from sparseplan.laws.forms.frantar2023 import Array, Coefficients, Floats
+from sparseplan.laws.forms.base import Coefficient, Form, Theta
+from sparseplan.laws.forms.budget import Array, Budget, Floats
+from sparseplan.laws.forms.frantar2023 import EXPONENTS, EXPONENTS_IN_WORDS, NEGATIVE_FLOOR, WORSE_DATA, WORSE_SIZE
+from sparseplan.laws.forms.power_terms import PowerTerms
+from sparseplan.laws.forms.search import HIGHEST_SPARSITY
 
 
-def loss(E: Floats, A: Floats, B: Floats, alpha: Floats, beta: Floats, N: Floats, D: Floats) -> Array:
-    """Predict the loss in nats; all arguments broadcast.
+@dataclass(frozen=True, eq=False)
+class Coefficients(PowerTerms):
+    """The five coefficients in natural units. Asked of a sparse model they answer NaN: nothing is known.
 
-    >>> round(float(loss(1.69, 406.4, 410.7, 0.34, 0.28, 70e9, 1.4e12)), 4)
+    >>> hoffmann = Coefficients(E=1.69, A=406.4, B=410.7, alpha=0.34, beta=0.28)
+    >>> round(float(hoffmann.loss(0.0, 70e9, 1.4e12)), 4)
     1.9366
     """
-    n: NDArray[np.float64] = np.asarray(N, dtype=np.float64)
-    d: NDArray[np.float64] = np.asarray(D, dtype=np.float64)
-    return np.asarray(E + A * n**-alpha + B * d**-beta)
+
+    E: Floats
+    A: Floats
+    B: Floats
+    alpha: Floats
+    beta: Floats
+
+    @property
+    def floor(self) -> Floats:
+        """E."""
+        return self.E
+
+    def numerator(self, S: Floats) -> Array:
+        """A of a dense model, NaN of a sparse one."""
+        return np.asarray(np.where(np.asarray(S) == 0.0, self.A, np.nan))
+
+    def size_exponent(self, S: Floats) -> Floats:  # noqa: ARG002 - there is one
+        """Alpha."""
+        return self.alpha
+
+    def data_scale(self, S: Floats) -> Floats:  # noqa: ARG002 - likewise
+        """B^(1/beta), the data at which the data term is one nat."""
+        return np.asarray(self.B, dtype=np.float64) ** (1.0 / np.asarray(self.beta))
+
+    def data_exponent(self, S: Floats) -> Floats:  # noqa: ARG002 - likewise
+        """Beta."""
+        return self.beta
+
+    def on_base(self, dense: Theta) -> Self:
+        """The other law itself, in these letters: there is no effect of sparsity to keep."""
+        return type(self)(*from_dense(dense))
+
+    def best_sparsity(
+        self,
+        budget: Budget,
+        *,
+        N: Floats | None = None,
+        M: Floats | None = None,
+        highest: float = HIGHEST_SPARSITY,  # noqa: ARG002 - 0 is below any
+    ) -> Array:
+        """0, the one sparsity that the law speaks of."""
+        given = (size for size in (N, M) if size is not None)
+        shapes = (np.shape(value) for value in (*self, budget.tokens, *given))
+        return np.zeros(np.broadcast_shapes(*shapes))
+
+    def tokens_for_sparsity(self, S: float, N: Floats, saving: float) -> Array:  # noqa: ARG002 - none is enough
+        """Infinite."""
+        return np.full(np.broadcast_shapes(np.shape(N), *(np.shape(value) for value in self)), np.inf)
 
 
-def as_coefficients(E: Floats, A: Floats, B: Floats, alpha: Floats, beta: Floats) -> Coefficients:
-    """Write the dense law as the sparse one without a sparsity term: a_S = 0, c_S = A, a_D = B^(1/beta)."""
-    return Coefficients(
-        a_S=0.0, b_S=1.0, c_S=A, b_N=alpha, a_D=np.asarray(B, dtype=np.float64) ** (1.0 / beta), b_D=beta, c=E
-    )
+def from_dense(dense: Theta) -> Coefficients:
+    """What another law says of dense models, in these letters."""
+    assert isinstance(dense, PowerTerms)
+    q = np.asarray(dense.data_exponent(0.0))
+    with np.errstate(over="ignore"):
+        B = np.asarray(dense.data_scale(0.0)) ** q
+    return Coefficients(E=dense.floor, A=dense.numerator(0.0), B=B, alpha=dense.size_exponent(0.0), beta=q)
+
+
+FORM = Form(
+    name="chinchilla",
+    formula="L(N, D) = E + A / N^alpha + B / D^beta",
+    source="Hoffmann et al. 2022, arXiv:2203.15556, approach 3",
+    coefficients=(
+        Coefficient(
+            name="E", description="Irreducible loss in nats.", unit="nats", zero_allowed=True, why=NEGATIVE_FLOOR
+        ),
+        Coefficient(name="A", description="Numerator of the capacity term.", unit="nats x parameters^alpha"),
+        Coefficient(name="B", description="Numerator of the data term.", unit="nats x {unit}^beta"),
+        Coefficient(
+            name="alpha",
+            description="Exponent of the parameters.",
+            why=WORSE_SIZE,
+            published=EXPONENTS,
+            published_words=EXPONENTS_IN_WORDS,
+        ),
+        Coefficient(
+            name="beta",
+            description="Exponent of the data.",
+            why=WORSE_DATA,
+            published=EXPONENTS,
+            published_words=EXPONENTS_IN_WORDS,
+        ),
+    ),
+    theta=Coefficients,
+    numerator_words="A",
+)
+Coefficients.form = FORM

@@ -8,16 +8,27 @@ Every coefficient may be an array (bootstrap draws), and everything broadcasts. 
 Source: Frantar et al. 2023, arXiv:2309.08520, eq. 1.
 """
 
-from typing import NamedTuple
+from dataclasses import dataclass
+from typing import Self, TypeVar
 
 import numpy as np
-from numpy.typing import NDArray
 
-Array = NDArray[np.float64]
-Floats = Array | float
+from sparseplan.laws.forms import frantar2023_optimum as optimum
+from sparseplan.laws.forms.base import Coefficient, Form, Theta
+from sparseplan.laws.forms.budget import Array, Budget, Floats
+from sparseplan.laws.forms.power_terms import PowerTerms
+from sparseplan.laws.forms.search import HIGHEST_SPARSITY
+
+WORSE_SIZE = "A negative exponent would predict that larger models are worse."
+WORSE_DATA = "A negative exponent would predict that more data is worse."
+NEGATIVE_FLOOR = "The irreducible loss can't be negative."
+# Published exponents lie between 0.2 and 0.9 (Hoffmann 2022, Besiroglu 2024, Frantar 2023); beyond these, ask.
+EXPONENTS = (0.05, 2.0)
+EXPONENTS_IN_WORDS = "every published exponent (0.2 to 0.9)"
 
 
-class Coefficients(NamedTuple):
+@dataclass(frozen=True, eq=False)
+class Coefficients(PowerTerms):
     """The law's seven coefficients in natural units; scalars, or arrays that broadcast with S, N and D."""
 
     a_S: Floats
@@ -28,9 +39,48 @@ class Coefficients(NamedTuple):
     b_D: Floats
     c: Floats
 
-    def expanded(self) -> "Coefficients":
-        """The same coefficients with a trailing axis: draws of shape (K,) become (K, 1) and broadcast over points."""
-        return Coefficients(*(np.asarray(value, dtype=np.float64)[..., None] for value in self))
+    @property
+    def floor(self) -> Floats:
+        """c."""
+        return self.c
+
+    def numerator(self, S: Floats) -> Array:
+        """f(S)."""
+        return shape(self, S)
+
+    def size_exponent(self, S: Floats) -> Floats:  # noqa: ARG002 - the same at every sparsity
+        """b_N."""
+        return self.b_N
+
+    def data_scale(self, S: Floats) -> Floats:  # noqa: ARG002 - likewise
+        """a_D."""
+        return self.a_D
+
+    def data_exponent(self, S: Floats) -> Floats:  # noqa: ARG002 - likewise
+        """b_D."""
+        return self.b_D
+
+    def on_base(self, dense: Theta) -> Self:
+        """f(S) scaled to the other law's f(0); its exponents, data scale and floor."""
+        return on_base(self, dense)
+
+    def best_sparsity(
+        self, budget: Budget, *, N: Floats | None = None, M: Floats | None = None, highest: float = HIGHEST_SPARSITY
+    ) -> Array:
+        """The root of the derivative; searched for where the cost is not of the kind that has one."""
+        if budget.saving is None:
+            return super().best_sparsity(budget, N=N, M=M, highest=highest)
+        if N is not None:
+            root = optimum.sparsity_at_size(self, budget.saving, N, budget.tokens)
+        elif M is not None:
+            root = optimum.sparsity_at_dense_size(self, budget.saving, M, budget.tokens)
+        else:
+            root = optimum.sparsity_at_free_size(self, budget.saving)
+        return np.minimum(root, highest)  # the loss falls and then rises in S, once
+
+    def tokens_for_sparsity(self, S: float, N: Floats, saving: float) -> Array:
+        """`frantar2023_optimum.sparsity_at_size` inverted."""
+        return optimum.budget_where_sparsity_is(self, saving, S, N)
 
 
 def shape(theta: Coefficients, S: Floats) -> Array:
@@ -85,4 +135,77 @@ def size_multiplier(theta: Coefficients, S: Floats) -> Array:
     >>> [round(float(size_multiplier(t5, S)), 2) for S in (0.5, 0.75, 0.875)]
     [1.59, 2.16, 2.63]
     """
-    return np.asarray((shape(theta, 0.0) / shape(theta, S)) ** (1.0 / np.asarray(theta.b_N)))
+    return theta.size_multiplier(S, 1.0)
+
+
+Sparse = TypeVar("Sparse", bound=PowerTerms)
+
+
+def on_base(sparse: Sparse, dense: Theta) -> Sparse:
+    """`Theta.on_base` for every form with a_S, c_S and the dense base b_N, a_D, b_D, c."""
+    assert isinstance(dense, PowerTerms)
+    factor = dense.numerator(0.0) / sparse.numerator(0.0)
+    values = sparse.as_dict()
+    values |= {"a_S": values["a_S"] * factor, "c_S": values["c_S"] * factor, "c": dense.floor}
+    values |= {"b_N": dense.size_exponent(0.0), "a_D": dense.data_scale(0.0), "b_D": dense.data_exponent(0.0)}
+    return type(sparse)(**values)
+
+
+def dense_as_sparse(dense: Theta) -> Coefficients:
+    """A dense law in these letters, without an effect of sparsity: a_S = 0, c_S = f(0)."""
+    return Coefficients(a_S=0.0, b_S=1.0, c_S=1.0, b_N=1.0, a_D=1.0, b_D=1.0, c=0.0).on_base(dense)
+
+
+SPARSITY_SET = (
+    Coefficient(
+        name="a_S",
+        description="Weight of the term that falls with sparsity.",
+        unit="nats x parameters^b_N",
+        per_family=True,
+        zero_allowed=True,
+        why="A negative one would predict that sparser models of equal non-zero size are worse.",
+        at_zero="this law says that sparsity is no help",
+    ),
+    Coefficient(
+        name="b_S",
+        description="Exponent of the density.",
+        per_family=True,
+        published=(EXPONENTS[0], 2 * EXPONENTS[1]),
+        published_words="every published one (0.7 to 1.4)",
+    ),
+    Coefficient(
+        name="c_S",
+        description="What remains of the capacity term as S nears 1.",
+        unit="nats x parameters^b_N",
+        per_family=True,
+        zero_allowed=True,
+        at_zero="a model of zeros would be as good as any",
+    ),
+)
+BASE = (
+    Coefficient(
+        name="b_N",
+        description="Exponent of the non-zero parameters.",
+        why=WORSE_SIZE,
+        published=EXPONENTS,
+        published_words=EXPONENTS_IN_WORDS,
+    ),
+    Coefficient(name="a_D", description="Scale of the data term, in the law's data unit.", unit="{unit}"),
+    Coefficient(
+        name="b_D",
+        description="Exponent of the data.",
+        why=WORSE_DATA,
+        published=EXPONENTS,
+        published_words=EXPONENTS_IN_WORDS,
+    ),
+    Coefficient(name="c", description="Irreducible loss in nats.", unit="nats", zero_allowed=True, why=NEGATIVE_FLOOR),
+)
+FORM = Form(
+    name="frantar2023",
+    formula="L(S, N, D) = (a_S (1 - S)^b_S + c_S) N^(-b_N) + (a_D / D)^b_D + c",
+    source="Frantar et al. 2023, arXiv:2309.08520, eq. 1",
+    coefficients=(*SPARSITY_SET, *BASE),
+    theta=Coefficients,
+    numerator_words="a_S + c_S",
+)
+Coefficients.form = FORM

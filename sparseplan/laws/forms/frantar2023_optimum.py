@@ -14,36 +14,30 @@ Everything is elementwise over arrays that broadcast, draws of the coefficients 
 Source: Frantar et al. 2023, arXiv:2309.08520, section 3.3; the settings beyond N fixed are derived here.
 """
 
-from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
-from sparseplan.laws.forms.frantar2023 import Coefficients, shape
+from sparseplan.laws.forms.budget import Array, Floats
 from sparseplan.laws.forms.roots import rising_root
+from sparseplan.laws.forms.search import LOWEST_DENSITY
 
-Array = NDArray[np.float64]
-Floats = Array | float
+if TYPE_CHECKING:
+    from sparseplan.laws.forms.frantar2023 import Coefficients
 
-# Beyond this density the law means nothing; it only keeps logarithms finite where the optimum runs away to S = 1.
-LOWEST_DENSITY = 1e-9
 _LOWEST_X = float(np.log(LOWEST_DENSITY))
-_GRID, _REACH, _PRECISION = 257, 10.0, 1e-8
 
 
-def budget_term(theta: Coefficients, N: Floats, token_budget: Floats) -> Array:
-    """K = (a_D N / token_budget)^b_D, the data term of a dense run of size N.
-
-    `token_budget` is C / (6 tokens_per_unit): parameters times data units that the budget pays for.
-    """
+def budget_term(theta: "Coefficients", N: Floats, token_budget: Floats) -> Array:
+    """K = (a_D N / token_budget)^b_D, the data term of a dense run of size N; `token_budget` as `Budget.tokens`."""
     return np.asarray((theta.a_D * np.asarray(N, dtype=np.float64) / token_budget) ** theta.b_D)
 
 
-def sparsity_at_size(theta: Coefficients, saving: float, N: Floats, token_budget: Floats) -> Array:
+def sparsity_at_size(theta: "Coefficients", saving: float, N: Floats, token_budget: Floats) -> Array:
     """S_opt for N non-zero parameters; 0 where sparsity doesn't pay.
 
     Args:
-        theta: Coefficients; arrays broadcast with N and token_budget.
+        theta: "Coefficients"; arrays broadcast with N and token_budget.
         saving: kappa of the cost, [0, 1].
         N: Non-zero parameters, > 0.
         token_budget: C / (6 tokens_per_unit), > 0.
@@ -68,7 +62,7 @@ def sparsity_at_size(theta: Coefficients, saving: float, N: Floats, token_budget
     return _sparsity(rising_root(condition, np.asarray(-offset / slope), _LOWEST_X, 0.0))
 
 
-def sparsity_at_dense_size(theta: Coefficients, saving: float, M: Floats, token_budget: Floats) -> Array:
+def sparsity_at_dense_size(theta: "Coefficients", saving: float, M: Floats, token_budget: Floats) -> Array:
     """S_opt for M parameters before pruning, of which M (1 - S) remain; arguments as in `sparsity_at_size`."""
     M = np.asarray(M, dtype=np.float64)
     a_S, b_S, b_N, b_D = (np.asarray(v, dtype=np.float64) for v in (theta.a_S, theta.b_S, theta.b_N, theta.b_D))
@@ -92,7 +86,7 @@ def sparsity_at_dense_size(theta: Coefficients, saving: float, M: Floats, token_
     return _sparsity(rising_root(condition, start, _LOWEST_X, 0.0))
 
 
-def sparsity_at_free_size(theta: Coefficients, saving: float) -> Array:
+def sparsity_at_free_size(theta: "Coefficients", saving: float) -> Array:
     """S_opt where N is free as well; it depends on the sparsity term, b_N and the cost alone, not on the budget."""
     a_S, b_S, c_S, b_N = (np.asarray(v, dtype=np.float64) for v in (theta.a_S, theta.b_S, theta.c_S, theta.b_N))
 
@@ -112,52 +106,7 @@ def sparsity_at_free_size(theta: Coefficients, saving: float) -> Array:
     return _sparsity(rising_root(condition, start, _LOWEST_X, 0.0))
 
 
-def size_at_free_budget(theta: Coefficients, S: Floats, multiplier: Floats, token_budget: Floats) -> Array:
-    """The N that minimises the loss at sparsity S: f(S) N^-b_N against (a_D c_mul N / token_budget)^b_D."""
-    b_N, b_D = np.asarray(theta.b_N), np.asarray(theta.b_D)
-    data = budget_term(theta, np.asarray(multiplier, dtype=np.float64), token_budget)
-    return np.asarray((b_N * shape(theta, S) / (b_D * data)) ** (1.0 / (b_N + b_D)))
-
-
-def size_under_cost(
-    theta: Coefficients, S: Floats, multiplier: Callable[[Array, Array], Array], token_budget: Floats
-) -> Array:
-    """The N that minimises the loss at sparsity S where c_mul depends on N as well: a measured cost.
-
-    There may be several local minima, so ln N is searched on a grid of `_GRID` points, which then closes in around the
-    best. The grid reaches a factor `_REACH` beyond the optima for 1/4 and 4 times the plain multiplier 1 / (1 - S),
-    between which costs lie whose 2:4 is at most 4 times faster or slower than dense.
-
-    Returns:
-        N to about eight digits, of the shape in which the coefficients, S and the budget broadcast.
-    """
-    S = np.asarray(S, dtype=np.float64)
-    plain = 1.0 / (1.0 - S)
-    low = np.log(size_at_free_budget(theta, S, 4.0 * plain, token_budget) / _REACH)
-    high = np.log(size_at_free_budget(theta, S, plain / 4.0, token_budget) * _REACH)
-    expanded, S_, budget_ = theta.expanded(), S[..., None], np.asarray(token_budget, dtype=np.float64)[..., None]
-    capacity = shape(expanded, S_)
-    ends = (low, high)
-    while True:
-        x = np.linspace(low, high, _GRID, axis=-1)
-        N = np.exp(x)
-        data = budget_term(expanded, N * multiplier(S_, N), budget_)
-        best = np.argmin(capacity * N ** -np.asarray(expanded.b_N) + data, axis=-1)[..., None]
-        centre = np.take_along_axis(x, best, axis=-1)[..., 0]
-        step = (high - low) / (_GRID - 1)
-        if np.all(step < _PRECISION):
-            return np.asarray(np.exp(centre))
-        low, high = np.maximum(centre - 2.0 * step, ends[0]), np.minimum(centre + 2.0 * step, ends[1])
-
-
-def budget_where_size_is_optimal(theta: Coefficients, N: Floats) -> Array:
-    """The token budget at which N is the compute-optimal size of a dense model: `size_at_free_budget` inverted."""
-    b_N, b_D = np.asarray(theta.b_N), np.asarray(theta.b_D)
-    data = b_N * shape(theta, 0.0) / (b_D * np.asarray(N, dtype=np.float64) ** (b_N + b_D))
-    return np.asarray(theta.a_D * data ** (-1.0 / b_D))
-
-
-def budget_where_sparsity_is(theta: Coefficients, saving: float, S: float, N: Floats) -> Array:
+def budget_where_sparsity_is(theta: "Coefficients", saving: float, S: float, N: Floats) -> Array:
     """The token budget at which `sparsity_at_size` reaches S, that inverted; at S = 0 where sparsity begins to pay.
 
     Infinite where no budget is enough.

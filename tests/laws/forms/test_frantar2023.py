@@ -1,5 +1,7 @@
 """The law itself: hand values, limits, derivatives."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -9,6 +11,7 @@ from sparseplan.laws.forms import chinchilla
 from sparseplan.laws.forms.frantar2023 import (
     Coefficients,
     coefficient_gradient,
+    dense_as_sparse,
     input_gradient,
     loss,
     shape,
@@ -67,7 +70,7 @@ def test_coefficient_derivatives_agree_with_central_differences(
     assert gradient.shape == (7,)
     for axis, value in enumerate(theta):
         step = 1e-5 * max(abs(float(value)), 1e-3)
-        low, high = (theta._replace(**{theta._fields[axis]: value + sign * step}) for sign in (-1, 1))
+        low, high = (replace(theta, **{list(theta.as_dict())[axis]: value + sign * step}) for sign in (-1, 1))
         numeric = (loss(high, *point) - loss(low, *point)) / (2 * step)
         noise = 1e-15 * float(loss(theta, *point)) / step
         assert float(gradient[axis]) == pytest.approx(float(numeric), rel=1e-4, abs=10 * noise)
@@ -91,8 +94,9 @@ def test_loss_tends_to_the_irreducible_part() -> None:
 def test_the_dense_law_is_the_sparse_law_at_zero_sparsity() -> None:
     E, A, B, alpha, beta = 1.8172, 482.01, 2085.43, 0.3478, 0.3658
     N, D = np.geomspace(1e7, 1e11, 7)[:, None], np.geomspace(1e9, 1e13, 5)
-    as_sparse = loss(chinchilla.as_coefficients(E, A, B, alpha, beta), 0.0, N, D)
-    np.testing.assert_allclose(as_sparse, chinchilla.loss(E, A, B, alpha, beta, N, D), rtol=1e-12)
+    dense = chinchilla.Coefficients(E, A, B, alpha, beta)
+    np.testing.assert_allclose(dense.loss(0.0, N, D), E + A * N**-alpha + B * D**-beta, rtol=1e-12)
+    np.testing.assert_allclose(loss(dense_as_sparse(dense), 0.0, N, D), dense.loss(0.0, N, D), rtol=1e-12)
 
 
 def test_draws_of_coefficients_broadcast_over_points() -> None:

@@ -1,5 +1,7 @@
 """The planners against the paper's numbers, closed forms and brute force."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -9,13 +11,14 @@ from numpy.typing import NDArray
 from sparseplan.cost.flops import Cost, flops_cost
 from sparseplan.laws.forms import frantar2023_optimum as optimum
 from sparseplan.laws.forms.frantar2023 import Coefficients, loss, shape
-from sparseplan.plan.question import Question, best_plan, dense_flops_for_loss, dense_plan, plan_at
+from sparseplan.plan.question import Question, best_plan, dense_flops_for, dense_plan, plan_at
 from sparseplan.sparsity.pattern import parse_pattern
 from sparseplan.sparsity.schedule import Schedule
 
 T5 = Coefficients(a_S=16.8, b_S=0.722, c_S=45.0, b_N=0.245, a_D=6.90e8, b_D=0.203, c=0.651)
 VIT = Coefficients(a_S=294.0, b_S=0.821, c_S=468.0, b_N=0.392, a_D=2.37e8, b_D=0.890, c=4.517)
 SPARSE, DENSE = flops_cost("sparse", Schedule()), flops_cost("dense", Schedule())
+SPARSE_VIT = flops_cost("sparse", Schedule(), tokens_per_unit=196)
 
 coefficients = st.builds(
     Coefficients,
@@ -33,7 +36,7 @@ savings = st.floats(0, 0.95)
 def overtraining_where_half_is_optimal(theta: Coefficients, saving: float) -> float:
     """Budget, over the compute-optimal one, at which S_opt = 0.5: by bisection on the planner's answer."""
     N = 1e8
-    start = float(optimum.budget_where_size_is_optimal(theta, N))
+    start = float(theta.optimal_tokens(N))
     low, high = 0.0, 20.0
     for _ in range(80):
         middle = (low + high) / 2
@@ -60,7 +63,7 @@ def test_with_the_size_free_the_best_sparsity_and_its_saving_are_the_papers(
     question = Question(train_flops=1e22, cost=SPARSE)
     plan = best_plan(theta, question)
     assert float(plan.sparsity) == pytest.approx(best, abs=6e-4)
-    assert 1e22 / float(dense_flops_for_loss(theta, question, plan.loss)) == pytest.approx(ratio, abs=6e-4)
+    assert 1e22 / float(dense_flops_for(theta, question, plan.reducible)) == pytest.approx(ratio, abs=6e-4)
 
 
 @given(coefficients, st.floats(1e6, 1e11), st.floats(1e16, 1e25))
@@ -111,7 +114,7 @@ def test_brute_force_over_sparsity_size_and_data_agrees_with_the_free_plan(theta
     question = Question(train_flops=1e20, cost=cost)  # type: ignore[arg-type]
     plan = best_plan(theta, question)
     S, N = np.linspace(0, 0.95, 400)[:, None], np.geomspace(plan.nonzero_params / 3, plan.nonzero_params * 3, 2000)
-    D = question.token_budget / (N * question.cost.multiplier(S))
+    D = question.budget.tokens / (N * question.cost.multiplier(S))
     losses = loss(theta, S, N, D)
     row, column = np.unravel_index(np.argmin(losses), losses.shape)
     assert float(plan.loss) <= losses.min()
@@ -124,7 +127,7 @@ def test_brute_force_over_sparsity_size_and_data_agrees_with_the_free_plan(theta
 @pytest.mark.parametrize("theta", [T5, VIT])
 def test_contours_run_parallel_to_the_compute_optimal_line(theta: Coefficients, saving: float) -> None:
     N = np.geomspace(1e6, 1e11, 6)
-    line = optimum.budget_where_size_is_optimal(theta, N)
+    line = theta.optimal_tokens(N)
     for factor in (3.0, 100.0, 1e4):
         S = optimum.sparsity_at_size(theta, saving, N, line * factor)
         assert np.ptp(S) < 1e-9
@@ -133,7 +136,7 @@ def test_contours_run_parallel_to_the_compute_optimal_line(theta: Coefficients, 
 def test_the_compute_optimal_line_is_where_the_free_dense_plan_lies() -> None:
     question = Question(train_flops=3e21, cost=SPARSE)
     N = dense_plan(T5, question).nonzero_params
-    assert float(optimum.budget_where_size_is_optimal(T5, N)) == pytest.approx(3e21 / 6, rel=1e-12)
+    assert float(T5.optimal_tokens(N)) == pytest.approx(3e21 / 6, rel=1e-12)
 
 
 @pytest.mark.parametrize("saving", [0.0, 0.625])
@@ -160,7 +163,7 @@ def test_where_sparse_training_costs_nothing_extra_sparsity_runs_to_its_cap() ->
 
 
 def test_a_law_without_sparsity_gain_stays_dense() -> None:
-    dense_only = T5._replace(a_S=0.0, c_S=61.8)
+    dense_only = replace(T5, a_S=0.0, c_S=61.8)
     for given_size in ({"nonzero_params": 1e6}, {"dense_params": 1e6}, {}):
         plan = best_plan(dense_only, Question(train_flops=1e25, cost=DENSE, **given_size))  # type: ignore[arg-type]
         assert float(plan.sparsity) == 0.0
@@ -194,8 +197,8 @@ def test_a_family_picks_the_best_of_the_sparsities_it_makes(pattern: str) -> Non
 
 def test_every_plan_spends_its_budget() -> None:
     C = np.geomspace(1e18, 1e24, 7)
-    for cost in (SPARSE, DENSE):
-        plan = best_plan(VIT, Question(train_flops=C, cost=cost, tokens_per_unit=196, nonzero_params=1e8))
+    for cost in (flops_cost(name, Schedule(), tokens_per_unit=196) for name in ("sparse", "dense")):
+        plan = best_plan(VIT, Question(train_flops=C, cost=cost, nonzero_params=1e8))
         spent = 6 * plan.nonzero_params * plan.data_seen * cost.multiplier(plan.sparsity) * 196
         np.testing.assert_allclose(spent, C, rtol=1e-12)
 
@@ -204,15 +207,15 @@ def test_every_plan_spends_its_budget() -> None:
 def test_the_dense_run_of_equal_loss_reaches_that_loss(givens: dict[str, float]) -> None:
     question = Question(train_flops=1e20, cost=SPARSE, **givens)  # type: ignore[arg-type]
     target = float(dense_plan(T5, question).loss) - 0.01
-    needed = float(dense_flops_for_loss(T5, question, target))
+    needed = float(dense_flops_for(T5, question, target - T5.c))
     again = dense_plan(T5, Question(train_flops=needed, cost=SPARSE, **givens))  # type: ignore[arg-type]
     assert float(again.loss) == pytest.approx(target, rel=1e-10)
 
 
 def test_no_dense_budget_reaches_what_lies_below_the_size_s_floor() -> None:
     question = Question(train_flops=1e20, cost=SPARSE, nonzero_params=1e6)
-    floor = 0.651 + float(shape(T5, 0.0)) * 1e6**-0.245
-    assert np.isinf(dense_flops_for_loss(T5, question, floor - 1e-6))
+    floor = float(shape(T5, 0.0)) * 1e6**-0.245
+    assert np.isinf(dense_flops_for(T5, question, floor - 1e-6))
 
 
 def test_a_million_pairs_agree_with_single_answers() -> None:
@@ -281,7 +284,7 @@ def test_wild_coefficients_and_costs_still_give_a_plan_that_looking_around_does_
 @pytest.mark.parametrize("givens", [{}, {"nonzero_params": 3e8}, {"dense_params": 3e8}])
 def test_pattern_plans_agree_with_looking_at_sizes_and_data(pattern: str, givens: dict[str, float]) -> None:
     family = parse_pattern(pattern)
-    question = Question(train_flops=1e21, cost=SPARSE, tokens_per_unit=196, pattern=family, **givens)  # type: ignore[arg-type]
+    question = Question(train_flops=1e21, cost=SPARSE_VIT, pattern=family, **givens)  # type: ignore[arg-type]
     plan = best_plan(VIT, question)
     best = np.inf
     for S in family.sparsities or ():

@@ -1,0 +1,184 @@
+"""What a functional form of a law is: its coefficients with their meaning, and what follows from their values.
+
+One form is one file: a subclass of `Theta` (usually of `power_terms.PowerTerms`) that holds values of the coefficients
+and answers for them, and one `Form` that describes them; `laws.forms.FORMS` lists the forms. Everything else in the
+package asks `Theta` and loops over `Form.coefficients`; nothing else knows a coefficient by name.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from dataclasses import dataclass, fields
+from typing import ClassVar, Self
+
+import numpy as np
+
+from sparseplan.laws.forms import search
+from sparseplan.laws.forms.budget import Array, Budget, Floats
+from sparseplan.laws.forms.search import HIGHEST_SPARSITY
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Coefficient:
+    """One coefficient of a form.
+
+    Attributes:
+        name: As in law files and formulas.
+        description: What it is.
+        unit: Its unit, "" for a pure number; `{unit}` stands for the law's data unit in the plural.
+        per_family: Whether each pattern family has its own; else it belongs to the dense base.
+        low: Smallest value that makes sense, None where any sign does.
+        zero_allowed: Whether `low` itself makes sense.
+        why: Why a value below makes no sense, a sentence.
+        published: The range of published values with a margin; outside it a law is worth a second look.
+        published_words: That range in words.
+        at_zero: What a value of 0 says, worth a second look too.
+    """
+
+    name: str
+    description: str
+    unit: str = ""
+    per_family: bool = False
+    low: float | None = 0.0
+    zero_allowed: bool = False
+    why: str = ""
+    published: tuple[float, float] | None = None
+    published_words: str = ""
+    at_zero: str = ""
+
+    def allows(self, values: Floats) -> bool:
+        """Whether all values make sense."""
+        if self.low is None:
+            return True
+        return bool(np.all(np.asarray(values) >= self.low if self.zero_allowed else np.asarray(values) > self.low))
+
+
+@dataclass(frozen=True, eq=False)
+class Theta(ABC):
+    """Values of a form's coefficients for one pattern family, and the law that they make.
+
+    A subclass is a frozen dataclass whose fields are the coefficients, in the order of its form: scalars, or draws of
+    shape (K,) that broadcast with everything else. S is a sparsity in [0, 1), N non-zero prunable parameters, D data
+    seen in the law's unit; losses are in nats. "Reducible" is a loss less its `floor`, which no run can do without:
+    kept apart, since far runs differ in digits that a sum with the floor would lose.
+    """
+
+    form: ClassVar["Form"]
+
+    def __iter__(self) -> Iterator[Floats]:
+        """The values in the order of the form."""
+        return (getattr(self, field.name) for field in fields(self))
+
+    def as_dict(self) -> dict[str, Floats]:
+        """The values by name, in the order of the form."""
+        return {field.name: getattr(self, field.name) for field in fields(self)}
+
+    def expanded(self) -> Self:
+        """The same coefficients with a trailing axis: draws of shape (K,) become (K, 1) and broadcast over points."""
+        return type(self)(*(np.asarray(value, dtype=np.float64)[..., None] for value in self))
+
+    @property
+    def count(self) -> int | None:
+        """Number of draws; None for single values."""
+        sizes = [np.size(value) for value in self if np.ndim(value)]
+        return max(sizes) if sizes else None
+
+    @property
+    @abstractmethod
+    def floor(self) -> Floats:
+        """The loss that remains at infinite size and data."""
+
+    @abstractmethod
+    def reducible(self, S: Floats, N: Floats, D: Floats) -> Array:
+        """The loss above the floor, > 0; everything broadcasts."""
+
+    def loss(self, S: Floats, N: Floats, D: Floats) -> Array:
+        """The validation loss; everything broadcasts."""
+        return np.asarray(self.reducible(S, N, D) + self.floor)
+
+    @abstractmethod
+    def size_multiplier(self, S: Floats, N: Floats) -> Array:
+        """m: a sparse model with N non-zero weights does as well at any data as a dense one with N m.
+
+        Where the data term depends on S as well, as well as far as the size is concerned.
+        """
+
+    @abstractmethod
+    def data_for(self, S: Floats, N: Floats, reducible: Floats) -> Array:
+        """The data at which a run reaches a reducible loss; infinite where no data is enough."""
+
+    @abstractmethod
+    def cheapest_tokens(self, reducible: Floats, S: Floats = 0.0) -> Array:
+        """The smallest product N D of a run with sparsity S that reaches a reducible loss, N free."""
+
+    @abstractmethod
+    def optimal_tokens(self, N: Floats) -> Array:
+        """The product N D at which N is the compute-optimal size of a dense model."""
+
+    @abstractmethod
+    def on_base(self, dense: "Theta") -> Self:
+        """The same effect of sparsity on the dense base of another law: its f(S) / f(0) is kept, f(0) the other's."""
+
+    def best_size(self, S: Floats, budget: Budget) -> Array:
+        """The N that reaches the lowest loss at sparsity S, of the shape in which coefficients, S and budget broadcast.
+
+        Searched on a grid that closes in; a form with a closed solution overrides this.
+        """
+        return search.best_size(self, S, budget, *search.ANY_SIZE)
+
+    def best_sparsity(
+        self, budget: Budget, *, N: Floats | None = None, M: Floats | None = None, highest: float = HIGHEST_SPARSITY
+    ) -> Array:
+        """The unstructured S in [0, highest] of the lowest loss, N fixed, or M parameters before pruning, or N free.
+
+        Searched on a grid that closes in; a form with a closed solution overrides this.
+        """
+        return search.best_sparsity(self, budget, N=N, M=M, highest=highest)
+
+    def tokens_for_sparsity(self, S: float, N: Floats, saving: float) -> Array:
+        """The `Budget.tokens` at which N wants the sparsity S; at S = 0, where sparsity begins to pay. May be infinite.
+
+        Args:
+            S: The sparsity.
+            N: Non-zero parameters, any shape.
+            saving: kappa of the cost, see `budget.Budget`.
+        """
+        return search.tokens_for_sparsity(self, S, N, saving)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Form:
+    """A functional form.
+
+    Attributes:
+        name: As in law files.
+        formula: The law in one line.
+        source: Where it comes from.
+        coefficients: In the order of `theta`'s fields.
+        theta: The class that holds their values.
+        inputs: What a run is described by, as the axes of `laws.law.Range` are called.
+        numerator_words: The numerator of the size term of a dense model, `reducible` at N = 1 and infinite data, in a
+            formula of the form's coefficients; it must be above 0.
+    """
+
+    name: str
+    formula: str
+    source: str
+    coefficients: tuple[Coefficient, ...]
+    theta: type[Theta]
+    numerator_words: str
+    inputs: tuple[str, ...] = ("sparsity", "nonzero_params", "data_seen")
+
+    @property
+    def base(self) -> tuple[Coefficient, ...]:
+        """The coefficients of the dense base."""
+        return tuple(one for one in self.coefficients if not one.per_family)
+
+    @property
+    def per_family(self) -> tuple[Coefficient, ...]:
+        """The coefficients that each pattern family has of its own."""
+        return tuple(one for one in self.coefficients if one.per_family)
+
+    @property
+    def knows_sparsity(self) -> bool:
+        """Whether the form says anything of sparse models."""
+        return bool(self.per_family)

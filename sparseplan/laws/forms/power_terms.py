@@ -1,0 +1,94 @@
+"""What holds for every form that is a sum of a size term, a data term and a floor, each a power law at a given S.
+
+    reducible = F(S) N^(-p(S)) + (A(S) / D)^q(S)
+
+At a given S and a cost that does not depend on N, D = k / N with k = `Budget.data(S, 1)`, so the best size solves
+p F N^-p = q (A N / k)^q: the size term is q / (p + q) of the reducible loss and the data term p / (p + q).
+"""
+
+from abc import abstractmethod
+from dataclasses import dataclass
+
+import numpy as np
+
+from sparseplan.laws.forms import search
+from sparseplan.laws.forms.base import Theta
+from sparseplan.laws.forms.budget import Array, Budget, Floats
+
+_REACH = 10.0  # how far beyond the plain optima a search of the size looks
+
+
+@dataclass(frozen=True, eq=False)
+class PowerTerms(Theta):
+    """A form of the kind above; a subclass says what F, p, A and q are."""
+
+    @abstractmethod
+    def numerator(self, S: Floats) -> Array:
+        """F(S), of the size term."""
+
+    @abstractmethod
+    def size_exponent(self, S: Floats) -> Floats:
+        """p(S)."""
+
+    @abstractmethod
+    def data_scale(self, S: Floats) -> Floats:
+        """A(S), in data units."""
+
+    @abstractmethod
+    def data_exponent(self, S: Floats) -> Floats:
+        """q(S)."""
+
+    def size_term(self, S: Floats, N: Floats) -> Array:
+        """What more parameters would still take off the loss."""
+        return np.asarray(self.numerator(S) * np.asarray(N, dtype=np.float64) ** -np.asarray(self.size_exponent(S)))
+
+    def data_term(self, S: Floats, D: Floats) -> Array:
+        """What more data would still take off the loss."""
+        return np.asarray((self.data_scale(S) / np.asarray(D, dtype=np.float64)) ** self.data_exponent(S))
+
+    def reducible(self, S: Floats, N: Floats, D: Floats) -> Array:
+        """The loss above the floor."""
+        return np.asarray(self.size_term(S, N) + self.data_term(S, D))
+
+    def size_multiplier(self, S: Floats, N: Floats) -> Array:
+        """m with F(0) (N m)^-p(0) = F(S) N^-p(S)."""
+        N = np.asarray(N, dtype=np.float64)
+        p, dense = np.asarray(self.size_exponent(S)), np.asarray(self.size_exponent(0.0))
+        return np.asarray((self.numerator(0.0) / self.numerator(S)) ** (1.0 / dense) * N ** (p / dense - 1.0))
+
+    def data_for(self, S: Floats, N: Floats, reducible: Floats) -> Array:
+        """The data that leaves as much of the loss to the data term as the size term does not take."""
+        left = np.asarray(reducible - self.size_term(S, N))
+        with np.errstate(divide="ignore", over="ignore"):
+            power = np.where(left > 0.0, left, 0.0) ** (-1.0 / np.asarray(self.data_exponent(S)))
+        return np.asarray(self.data_scale(S) * power)
+
+    def cheapest_tokens(self, reducible: Floats, S: Floats = 0.0) -> Array:
+        """N D at the size at which q / (p + q) of the reducible loss is the size term's."""
+        p, q = np.asarray(self.size_exponent(S)), np.asarray(self.data_exponent(S))
+        N = (self.numerator(S) / (q / (p + q) * reducible)) ** (1.0 / p)
+        return np.asarray(N * self.data_scale(S) * (p / (p + q) * reducible) ** (-1.0 / q))
+
+    def optimal_tokens(self, N: Floats) -> Array:
+        """N D with p times the size term equal to q times the data term."""
+        p, q = np.asarray(self.size_exponent(0.0)), np.asarray(self.data_exponent(0.0))
+        N = np.asarray(N, dtype=np.float64)
+        data = p * self.numerator(0.0) / (q * N ** (p + q))  # the data term, over N^q: N D needs no N of its own
+        return np.asarray(self.data_scale(0.0) * data ** (-1.0 / q))
+
+    def best_size(self, S: Floats, budget: Budget) -> Array:
+        """Closed where c_mul does not depend on N; else searched between the optima for 1/4 and 4 times 1 / (1 - S).
+
+        Between these lie costs whose 2:4 is at most four times faster or slower than dense.
+        """
+        if not budget.depends_on_size:
+            return self._size(S, np.asarray(budget.data(S, 1.0)))
+        plain = budget.tokens * (1.0 - np.asarray(S, dtype=np.float64))
+        low, high = (np.log(self._size(S, plain * share)) for share in (0.25, 4.0))
+        return search.best_size(self, S, budget, low - np.log(_REACH), high + np.log(_REACH))
+
+    def _size(self, S: Floats, k: Array) -> Array:
+        """The N of the lowest loss where D = k / N."""
+        p, q = np.asarray(self.size_exponent(S)), np.asarray(self.data_exponent(S))
+        data = (self.data_scale(S) / k) ** q
+        return np.asarray((p * self.numerator(S) / (q * data)) ** (1.0 / (p + q)))

@@ -1,0 +1,113 @@
+"""Numeric optima for forms, or costs, without a closed solution: grids that close in around their best point.
+
+A grid may have several local minima in it, which costs by width make; looking at all its points finds the lowest.
+Every search ends after a fixed number of rounds, whatever the values are: NaN and infinity lose against any number.
+"""
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sparseplan.laws.forms.budget import Array, Budget, Floats, flops_budget
+
+if TYPE_CHECKING:
+    from sparseplan.laws.forms.base import Theta
+
+LOWEST_DENSITY = 1e-9
+"""Beyond this density a law means nothing; it only keeps logarithms finite where an optimum runs away to S = 1."""
+ANY_SIZE = (0.0, np.log(1e30))
+"""Ends of ln N where nothing narrower is known."""
+_POINTS = 257
+_PRECISION = 1e-8
+_ROUNDS = 12
+_SEARCHED_DENSITY = 1e-6
+HIGHEST_SPARSITY = 1.0 - LOWEST_DENSITY
+
+
+def best_size(theta: "Theta", S: Floats, budget: Budget, low: Floats, high: Floats) -> Array:
+    """The N of the lowest loss at sparsity S, between the ends `low` and `high` of ln N.
+
+    Returns:
+        N to about eight digits, of the shape in which coefficients, S, budget and ends broadcast.
+    """
+    S, low, high = (np.asarray(value, dtype=np.float64) for value in (S, low, high))
+    wide, money = theta.expanded(), budget.expanded()
+    shape = np.broadcast_shapes(*(np.shape(value) for value in theta), S.shape, np.shape(budget.tokens), low.shape)
+    S_ = S[..., None]
+
+    def losses(x: Array) -> Array:
+        N = np.exp(x)
+        return wide.reducible(S_, N, money.data(S_, N))
+
+    return np.exp(_lowest(losses, np.broadcast_to(low, shape), np.broadcast_to(high, shape)))
+
+
+def best_sparsity(theta: "Theta", budget: Budget, *, N: Floats | None, M: Floats | None, highest: float) -> Array:
+    """The S in [0, highest] of the lowest loss: with N non-zero parameters, M before pruning, or the size free."""
+    sizes = [np.asarray(value, dtype=np.float64) for value in (N, M) if value is not None]
+    shape = np.broadcast_shapes(*(np.shape(v) for v in theta), np.shape(budget.tokens), *(size.shape for size in sizes))
+    wide, money = theta.expanded(), budget.expanded()
+
+    def losses(x: Array) -> Array:
+        S = -np.expm1(x)
+        if N is not None:
+            size = np.asarray(N, dtype=np.float64)[..., None]
+        elif M is not None:
+            size = np.asarray(M, dtype=np.float64)[..., None] * np.exp(x)
+        else:
+            size = wide.best_size(S, money)
+        return wide.reducible(S, size, money.data(S, size))
+
+    low = np.full(shape, np.log(max(1.0 - highest, _SEARCHED_DENSITY)))
+    x = _lowest(losses, low, np.zeros(shape))
+    ends = np.stack([x, np.zeros(shape)], axis=-1)
+    at = losses(ends)
+    # What no digit of the loss can tell from dense is dense.
+    return np.asarray(np.where(at[..., 0] < at[..., 1], 0.0 - np.expm1(x), 0.0))
+
+
+def tokens_for_sparsity(theta: "Theta", S: float, N: Floats, saving: float) -> Array:
+    """The token budget at which `best_sparsity` of N reaches S, by bisection of its logarithm; infinite where none."""
+    N = np.asarray(N, dtype=np.float64)
+    start = np.log(theta.optimal_tokens(N))
+    low, high = start - 40.0, start + 60.0
+
+    def reached(x: Array) -> NDArray[np.bool_]:
+        best = theta.best_sparsity(flops_budget(np.exp(x), saving), N=N)
+        return np.asarray(best > S if S == 0.0 else best >= S)
+
+    beyond = ~reached(high)
+    for _ in range(60):
+        middle = 0.5 * (low + high)
+        there = reached(middle)
+        low, high = np.where(there, low, middle), np.where(there, middle, high)
+    return np.asarray(np.where(beyond, np.inf, np.exp(high)))
+
+
+def _lowest(losses: "_Losses", low: Array, high: Array) -> Array:
+    """Where a function of x is lowest in [low, high]: its grid closes in, every round, around the best point.
+
+    Args:
+        losses: Maps x of shape (..., points) to values of that shape.
+        low: Lower ends, shape (...).
+        high: Upper ends, likewise.
+    """
+    first, last = low, high
+    centre = low
+    for _ in range(_ROUNDS):
+        x = np.linspace(low, high, _POINTS, axis=-1)
+        value = losses(x)
+        best = np.argmin(np.where(np.isnan(value), np.inf, value), axis=-1)[..., None]
+        centre = np.take_along_axis(x, best, axis=-1)[..., 0]
+        step = (high - low) / (_POINTS - 1)
+        if np.all(step < _PRECISION):
+            break
+        low, high = np.maximum(centre - 2.0 * step, first), np.minimum(centre + 2.0 * step, last)
+    return centre
+
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    _Losses = Callable[[Array], Array]

@@ -1,0 +1,144 @@
+"""Claims that hold for every form: closed solutions against searches, limits, and what files may hold."""
+
+from collections.abc import Callable
+from dataclasses import fields, replace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from sparseplan.laws.file import law_text, parse_law
+from sparseplan.laws.forms import FORMS, chinchilla, frantar2023, search, varying_exponents
+from sparseplan.laws.forms.base import Theta
+from sparseplan.laws.forms.budget import Budget, flops_budget
+from sparseplan.laws.law import Law, coefficients, law_block
+
+T5 = frantar2023.Coefficients(a_S=16.8, b_S=0.722, c_S=45.0, b_N=0.245, a_D=6.90e8, b_D=0.203, c=0.651)
+BENT = varying_exponents.Coefficients(*T5, eta=0.01, zeta=-0.03, N_0=1e7, D_0=3e10)
+STRAIGHT = varying_exponents.Coefficients(*T5, eta=0.0, zeta=0.0, N_0=1e7, D_0=3e10)
+HOFFMANN = chinchilla.Coefficients(E=1.69, A=406.4, B=410.7, alpha=0.34, beta=0.28)
+EXAMPLES: list[Theta] = [T5, HOFFMANN, BENT]
+
+
+def by_name(theta: Theta) -> str:
+    return theta.form.name
+
+
+@pytest.mark.parametrize("name", FORMS)
+def test_a_form_describes_exactly_the_fields_of_its_coefficients(name: str) -> None:
+    form = FORMS[name]
+    assert [one.name for one in form.coefficients] == [field.name for field in fields(form.theta)]
+    assert form.theta.form is form
+    assert all(one.description for one in form.coefficients)
+    assert all(one.name in form.formula for one in form.coefficients)
+
+
+@pytest.mark.parametrize("theta", EXAMPLES, ids=by_name)
+def test_the_best_size_is_the_one_that_a_search_finds(theta: Theta) -> None:
+    budget = flops_budget(np.array([1e17, 1e20]), 0.625)
+    for S in (0.0,) if not theta.form.knows_sparsity else (0.0, 0.5):
+        found = search.best_size(theta, S, budget, *search.ANY_SIZE)
+        np.testing.assert_allclose(theta.best_size(S, budget), found, rtol=1e-6)
+
+
+@pytest.mark.parametrize("theta", EXAMPLES, ids=by_name)
+def test_the_cheapest_run_of_a_loss_is_the_best_run_of_its_budget(theta: Theta) -> None:
+    budget = flops_budget(1e19, 0.0)
+    N = theta.best_size(0.0, budget)
+    reached = theta.reducible(0.0, N, budget.data(0.0, N))
+    assert float(theta.cheapest_tokens(reached)) == pytest.approx(1e19, rel=1e-9)
+    assert float(theta.optimal_tokens(N)) == pytest.approx(1e19, rel=1e-9)
+
+
+@pytest.mark.parametrize("theta", EXAMPLES, ids=by_name)
+def test_the_data_for_a_loss_reaches_it_and_no_data_reaches_below_the_size_term(theta: Theta) -> None:
+    D = theta.data_for(0.0, 1e8, theta.reducible(0.0, 1e8, 3e10))
+    assert float(D) == pytest.approx(3e10, rel=1e-9)
+    assert np.isinf(theta.data_for(0.0, 1e8, 0.999 * theta.reducible(0.0, 1e8, np.inf)))
+
+
+@pytest.mark.parametrize("theta", [T5, BENT], ids=by_name)
+def test_a_sparse_model_has_the_size_term_of_the_dense_one_of_multiplied_size(theta: Theta) -> None:
+    N = np.geomspace(1e6, 1e10, 5)
+    m = theta.size_multiplier(0.75, N)
+    np.testing.assert_allclose(theta.reducible(0.75, N, np.inf), theta.reducible(0.0, N * m, np.inf), rtol=1e-12)
+
+
+@settings(max_examples=20)
+@given(st.floats(15, 24), st.floats(0, 0.9), st.sampled_from(["N", "M", "free"]))
+def test_the_searched_sparsity_is_the_root_of_the_derivative(log_tokens: float, saving: float, given_size: str) -> None:
+    budget = flops_budget(10.0**log_tokens, saving)
+    size = {} if given_size == "free" else {given_size: 1e8}
+    root, found = T5.best_sparsity(budget, **size), STRAIGHT.best_sparsity(budget, **size)
+    if root < 1 - 1e-5:  # the search looks no further than a density of 1e-6
+        assert float(found) == pytest.approx(float(root), abs=1e-4)
+
+
+def test_without_a_dependence_the_exponents_are_those_of_the_sparse_law() -> None:
+    S, N, D = np.linspace(0, 0.95, 7)[:, None, None], np.geomspace(1e6, 1e10, 5)[:, None], np.geomspace(1e9, 1e13, 4)
+    np.testing.assert_allclose(STRAIGHT.loss(S, N, D), T5.loss(S, N, D), rtol=1e-12)
+
+
+def test_the_dependence_turns_around_its_centre_and_leaves_dense_models_alone() -> None:
+    # By hand, S = 0.75, u = ln 0.25: the size term at N = 4e7 gains a factor (N / N_0)^(-eta u) = 4^(-0.01 ln 0.25).
+    term = float(BENT.reducible(0.75, 4e7, np.inf) / T5.reducible(0.75, 4e7, np.inf))
+    assert term == pytest.approx(4 ** (-0.01 * np.log(0.25)))
+    # ... and the data term at D = 2 D_0 a factor (D / D_0)^(-b_D zeta u) = 2^(0.203 x 0.03 x ln 0.25).
+    data = float(BENT.data_term(0.75, 6e10) / T5.data_term(0.75, 6e10))
+    assert data == pytest.approx(2 ** (0.203 * 0.03 * np.log(0.25)))
+    assert float(BENT.loss(0.0, 1e9, 1e11)) == pytest.approx(float(T5.loss(0.0, 1e9, 1e11)), rel=1e-14)
+
+
+def test_exponents_that_fall_with_sparsity_make_the_best_sparsity_depend_on_the_budget() -> None:
+    weaker = replace(BENT, eta=0.02, zeta=0.0)
+    budgets = flops_budget(np.array([1e15, 1e19, 1e23]), 0.625)
+    S = weaker.best_sparsity(budgets, highest=0.95)
+    assert np.all(np.diff(S) < 0)  # a smaller exponent at high S costs the more the larger the model
+    for k, tokens in enumerate(np.asarray(budgets.tokens)):
+        looked = np.linspace(0, 0.95, 400)
+        budget = flops_budget(tokens, 0.625)
+        N = weaker.best_size(looked, budget)
+        losses = weaker.loss(looked, N, budget.data(looked, N))
+        assert float(S[k]) == pytest.approx(looked[np.argmin(losses)], abs=0.005)
+
+
+def test_the_budget_for_a_sparsity_is_found_by_search_as_in_closed_form() -> None:
+    N = np.array([1e7, 1e9])
+    for S in (0.0, 0.5):
+        closed = T5.tokens_for_sparsity(S, N, 0.625)
+        np.testing.assert_allclose(search.tokens_for_sparsity(STRAIGHT, S, N, 0.625), closed, rtol=2e-2)
+
+
+def test_a_search_ends_whatever_the_numbers_are() -> None:
+    def nonsense(*_: object) -> np.ndarray:
+        return np.asarray(np.nan)
+
+    budget = Budget(tokens=np.array([1e-300, np.nan, 1e300]), multiplier=nonsense, depends_on_size=True)
+    with np.errstate(all="ignore"):
+        assert np.shape(T5.best_size(0.5, budget)) == (3,)
+        assert np.shape(BENT.best_sparsity(budget)) == (3,)
+
+
+@pytest.mark.parametrize("make", [lambda: T5, lambda: BENT, lambda: HOFFMANN])
+def test_a_law_of_any_form_survives_the_way_through_its_file(make: Callable[[], Theta]) -> None:
+    theta = make()
+    form = theta.form
+    law = Law(
+        format="sparseplan-law/1",
+        name="any",
+        description="for tests",
+        form=form.name,
+        data_unit="token",
+        coefficients=law_block(form, theta, per_family=False),
+        sparsity={"unstructured": law_block(form, theta, per_family=True)} if form.knows_sparsity else {},
+    )
+    again = parse_law(law_text(law), source="any.yaml")
+    assert again == law
+    assert coefficients(again).as_dict() == theta.as_dict()
+
+
+def test_a_dense_law_knows_nothing_of_sparse_models() -> None:
+    assert np.isnan(HOFFMANN.loss(0.5, 1e9, 1e10))
+    assert float(HOFFMANN.best_sparsity(flops_budget(1e20, 0.625), N=1e9)) == 0.0
+    assert np.isinf(HOFFMANN.tokens_for_sparsity(0.0, 1e9, 0.625))
