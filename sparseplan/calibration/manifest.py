@@ -5,12 +5,12 @@ from typing import Any, Literal
 import msgspec
 from msgspec import Struct
 
-from sparseplan import __version__
 from sparseplan.calibration.recipe import LoadedRecipe, Recipe
 from sparseplan.common.files import write_text
 from sparseplan.errors import SweepError
 from sparseplan.runs.spec import TRAINING_VERSION, DataSpec
 from sparseplan.sweep.folder import Folder
+from sparseplan.version import __version__
 
 _FREE = ("description", "executor", "fit", "retry_diverged")
 """Parts of a recipe that may change between two starts: no run's identity depends on them."""

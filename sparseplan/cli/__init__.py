@@ -9,9 +9,10 @@ from typing import NoReturn
 
 import typer
 
-from sparseplan import __version__
 from sparseplan.cli import bench, calibrate, contour, fit, hardware, laws, optimal, predict
+from sparseplan.cli.flags import in_flags
 from sparseplan.errors import SparseplanError
+from sparseplan.version import __version__
 
 MAX_MESSAGE = 2000  # what a person reads; a mistyped argument may be longer
 
@@ -60,7 +61,7 @@ def run(arguments: list[str]) -> int:
         status = app(arguments, prog_name="sparseplan", standalone_mode=False)
         sys.stdout.flush()
     except SparseplanError as problem:
-        return _complain(str(problem))
+        return _complain(in_flags(str(problem)))
     except (KeyboardInterrupt, typer.Abort):
         print("interrupted", file=sys.stderr)
         return 130

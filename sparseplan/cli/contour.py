@@ -9,11 +9,9 @@ import typer
 from sparseplan.cli import options as o
 from sparseplan.common.units import parse_positive
 from sparseplan.errors import PlanError, QuantityError
-from sparseplan.sparsity.pattern import TWO_OF_FOUR, UNSTRUCTURED
 
 if TYPE_CHECKING:
-    from sparseplan.laws.law import Law
-    from sparseplan.plan.sparsity_map import MapCost, SparsityMap
+    from sparseplan.plan.sparsity_map import SparsityMap
 
 EPILOG = """Examples:
 
@@ -78,18 +76,13 @@ def contour(
     Each contour joins the sizes and budgets that want the same sparsity. Below the dotted line sparsity does not pay;
     the dashed line is where a dense model of that size is compute-optimal, and above it training is longer than that.
     """
-    from sparseplan.laws.file import load_law
-    from sparseplan.plan.sparsity_map import sparsity_maps
+    from sparseplan.api.planning import sparsity_map
 
-    chosen = load_law(law)
     as_csv = out is not None and out.suffix.lower() == ".csv"
     if out is None and (points or 0) > _MOST_TEXT_POINTS:
-        raise PlanError(f"--points: a table holds at most {_MOST_TEXT_POINTS}, found {points}; use --out grid.csv.")
+        raise PlanError(f"`points`: a table holds at most {_MOST_TEXT_POINTS}, found {points}; use --out grid.csv.")
     count = points or (_TEXT_POINTS if out is None else _CSV_POINTS if as_csv else _PICTURE_POINTS)
-    costs = [_map_cost(word, chosen) for word in cost or ["sparse"]]
-    charts = sparsity_maps(
-        chosen, costs, family=_family(chosen), points=count, sizes=params, flops=flops, spread=as_csv
-    )
+    charts = sparsity_map(law, cost=cost or ["sparse"], params=params, flops=flops, points=count, spread=as_csv)
     if out is None:
         for chart in charts:
             _print_table(chart)
@@ -103,29 +96,11 @@ def contour(
         typer.echo(f"wrote {out}", err=True)
 
 
-def _family(law: "Law") -> str:
-    """The family that the map is of: unstructured sparsity, or what a law of n:m alone knows."""
-    from sparseplan.laws.law import main_family, require_sparse
-
-    family = main_family(require_sparse(law))
-    assert family is not None
-    return family
-
-
-def _map_cost(word: str, law: "Law") -> "MapCost":
-    """The costs that compete in a map: a device that runs 2:4 faster lets it compete with unstructured sparsity."""
-    from sparseplan.plan.sparsity_map import MapCost
-
-    profile = o.load_cost_profile(word)
-    plain = o.load_cost(word, law, UNSTRUCTURED, profile)
-    return MapCost(plain, None if profile is None else o.load_cost(word, law, TWO_OF_FOUR, profile))
-
-
 def _print_table(chart: "SparsityMap") -> None:
-    from sparseplan.common.console import open_console, open_table, say
+    from sparseplan.common.console import open_table, say
     from sparseplan.common.units import format_count, format_scientific, format_sparsity
 
-    console = open_console()
+    console = o.open_console()
     across = "by training FLOPs (down) and non-zero parameters (across)"
     say(console, f"Optimal sparsity {across}; {chart.cost_name} cost, law {chart.law_name}")
     table = open_table(console, "", *(format_count(N) for N in chart.nonzero_params))

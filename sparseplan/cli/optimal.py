@@ -1,7 +1,7 @@
 """`sparseplan optimal`: the best sparsity, size and data for a budget."""
 
 from sparseplan.cli import options as o
-from sparseplan.sparsity.pattern import UNSTRUCTURED
+from sparseplan.cli.flags import in_flags
 
 EPILOG = """Examples:
 
@@ -14,7 +14,7 @@ def optimal(
     flops: o.OptionalFlopsOption = None,
     params: o.ParamsOption = None,
     dense_params: o.DenseParamsOption = None,
-    pattern: o.PatternOption = str(UNSTRUCTURED),
+    pattern: o.PatternOption = None,
     law: o.LawOption = "frantar2023-t5-c4",
     cost: o.CostOption = "sparse",
     max_sparsity: o.MaxSparsityOption = None,
@@ -33,29 +33,25 @@ def optimal(
     and other n:m, whether it pays on that device and how fast 2:4 would have to be; the budget may then be in
     --device-hours.
     """
-    from sparseplan.laws.file import load_law
-    from sparseplan.plan.answer import answer, to_json
-    from sparseplan.plan.caveats import sparsity_cap
-    from sparseplan.plan.question import Question
+    from sparseplan.api.planning import optimal as plan
 
-    o.require_one_budget(flops, device_hours)
-    chosen = load_law(law)
-    profile = o.load_cost_profile(cost)
-    device = o.describe_device(profile, device_hours, peak, utilization, devices, price)
-    question = Question(
-        train_flops=1.0 if flops is None else flops,
-        nonzero_params=params,
+    answer = plan(
+        flops,
+        params=params,
         dense_params=dense_params,
         pattern=pattern,
-        cost=o.load_cost(cost, chosen, pattern, profile),
-        max_sparsity=sparsity_cap(chosen) if max_sparsity is None else max_sparsity,
-        pattern_cap=1.0 if max_sparsity is None else max_sparsity,
+        law=law,
+        cost=cost,
+        max_sparsity=max_sparsity,
+        device_hours=device_hours,
+        peak=peak,
+        utilization=utilization,
+        devices=devices,
+        price=price,
     )
-    result = answer(chosen, question, device=device, device_hours=device_hours)
     if json:
-        print(to_json(result))
+        print(in_flags(answer.to_json()))
         return
-    from sparseplan.common.console import open_console
     from sparseplan.report.plan import print_answer
 
-    print_answer(open_console(), result)
+    print_answer(o.open_console(), answer)

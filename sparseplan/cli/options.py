@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
+from sparseplan.cli.flags import in_flags
 from sparseplan.common.units import parse_positive, parse_share, parse_sparsity
 from sparseplan.errors import SparseplanError
 from sparseplan.sparsity.pattern import parse_pattern
@@ -12,11 +13,7 @@ from sparseplan.sparsity.pattern import parse_pattern
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from sparseplan.cost.flops import Cost
-    from sparseplan.hardware.profile import Profile
-    from sparseplan.laws.law import Law
-    from sparseplan.plan.device_hours import Device
-    from sparseplan.sparsity.pattern import Pattern
+    from rich.console import Console
 
 T = TypeVar("T")
 
@@ -28,7 +25,7 @@ def reader(parse: Callable[[str], T]) -> Callable[[Any], T]:
         try:
             return parse(value) if isinstance(value, str) else value
         except SparseplanError as problem:
-            raise typer.BadParameter(str(problem)) from None
+            raise typer.BadParameter(in_flags(str(problem))) from None
 
     read.__name__ = parse.__name__.removeprefix("parse_").upper()
     return read
@@ -156,69 +153,8 @@ MaxSparsityOption = Annotated[
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for machines instead.")]
 
 
-def load_cost_profile(word: str) -> "Profile | None":
-    """The hardware profile that `--cost` means; None where it means a FLOP count."""
-    from sparseplan.cost.flops import FLOPS_COSTS
+def open_console() -> "Console":
+    """The console of a command: it speaks of options and commands."""
+    from sparseplan.common import console
 
-    if word in FLOPS_COSTS:
-        return None
-    from sparseplan.errors import HardwareError
-    from sparseplan.hardware.file import load_profile
-
-    try:
-        return load_profile(word)
-    except HardwareError as problem:
-        raise HardwareError(f"--cost: expected sparse, dense or a hardware profile: {problem}") from None
-
-
-def load_cost(word: str, law: "Law", pattern: "Pattern", profile: "Profile | None") -> "Cost":
-    """The cost that `--cost` means under a law, whose ramp decides what sparse FLOPs save and when 2:4 begins."""
-    from sparseplan.cost.flops import flops_cost
-
-    if profile is None:
-        return flops_cost(word, law.schedule, tokens_per_unit=law.tokens_per_unit)
-    from sparseplan.cost.device import device_cost
-
-    return device_cost(profile, pattern, law.schedule, tokens_per_unit=law.tokens_per_unit)
-
-
-def require_one_budget(flops: float | None, device_hours: float | None) -> None:
-    """Refuse a question without a budget, or with two."""
-    if flops is None and device_hours is None:
-        raise typer.BadParameter("expected a budget: --flops, or --device-hours with a device.", param_hint="--flops")
-    if flops is not None and device_hours is not None:
-        raise typer.BadParameter("expected one budget, found --device-hours beside it.", param_hint="--flops")
-
-
-def describe_device(
-    profile: "Profile | None",
-    device_hours: float | None,
-    peak: float | None,
-    utilization: float | None,
-    devices: float | None,
-    price: float | None,
-) -> "Device | None":
-    """The device that the options describe; None where they name none."""
-    if profile is None and peak is None:
-        for option, value in (
-            ("--device-hours", device_hours),
-            ("--utilization", utilization),
-            ("--devices", devices),
-            ("--price", price),
-        ):
-            if value is not None:
-                raise typer.BadParameter(
-                    "expected a device: a hardware profile as --cost, such as h100, or --peak and --utilization.",
-                    param_hint=option,
-                )
-        return None
-    from sparseplan.plan.device_hours import Device
-
-    return Device(
-        name=profile.name if profile is not None else "the device",
-        profile=profile,
-        peak_flops=peak,
-        utilization=utilization,
-        devices=devices,
-        price_per_hour=price,
-    )
+    return console.open_console(in_flags)

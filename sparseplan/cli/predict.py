@@ -5,6 +5,7 @@ from typing import Annotated
 import typer
 
 from sparseplan.cli import options as o
+from sparseplan.cli.flags import in_flags
 from sparseplan.sparsity.pattern import UNSTRUCTURED
 
 EPILOG = """Examples:
@@ -43,15 +44,12 @@ def predict(
 
     The interval is the spread of the law's draws; a prediction outside the range of the law's runs says by how much.
     """
-    from sparseplan.laws.file import load_law
-    from sparseplan.plan.answer import to_json
-    from sparseplan.plan.predict import predict as predict_loss
+    from sparseplan.api.planning import predict as predict_loss
 
-    result = predict_loss(load_law(law), N=params, D=data, S=sparsity, pattern=pattern)
+    prediction = predict_loss(params=params, data=data, sparsity=sparsity, pattern=pattern, law=law)
     if json:
-        print(to_json(result))
+        print(in_flags(prediction.to_json()))
         return
-    from sparseplan.common.console import open_console
     from sparseplan.report.plan import print_prediction
 
-    print_prediction(open_console(), result)
+    print_prediction(o.open_console(), prediction)

@@ -1,5 +1,7 @@
 """Where text goes: framed and coloured on a terminal, plain where piped."""
 
+from collections.abc import Callable
+
 from rich import box
 from rich.console import Console
 from rich.table import Table
@@ -8,9 +10,26 @@ from rich.table import Table
 _WIDTH = 10_000
 
 
-def open_console() -> Console:
-    """A console that colours and frames on a terminal, and neither wraps nor decorates where piped."""
-    return Console(highlight=False, width=_WIDTH)
+class WordConsole(Console):
+    """A console that says names of arguments and functions in the words of who reads it.
+
+    Attributes:
+        words: Turns a message of the library, with such names in backticks, into those words.
+    """
+
+    words: Callable[[str], str] = staticmethod(lambda text: text.replace("`", ""))
+
+
+def open_console(words: Callable[[str], str] | None = None) -> Console:
+    """A console that colours and frames on a terminal, and neither wraps nor decorates where piped.
+
+    Args:
+        words: See `WordConsole`; without it names simply lose their backticks.
+    """
+    console = WordConsole(highlight=False, width=_WIDTH)
+    if words is not None:
+        console.words = words
+    return console
 
 
 def open_table(console: Console, *columns: str, text_columns: int = 1) -> Table:
@@ -23,4 +42,5 @@ def open_table(console: Console, *columns: str, text_columns: int = 1) -> Table:
 
 def say(console: Console, line: str = "", *, style: str | None = None) -> None:
     """Print one line as it is, however wide the console; control characters from a file don't reach the terminal."""
-    console.print("".join(c for c in line if c.isprintable()), soft_wrap=True, markup=False, style=style)
+    text = console.words(line) if isinstance(console, WordConsole) else line
+    console.print("".join(c for c in text if c.isprintable()), soft_wrap=True, markup=False, style=style)

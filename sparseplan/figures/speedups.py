@@ -41,7 +41,7 @@ def draw_speedups(profile: Profile, path: Path) -> None:
     """
     curves = measured_speedups(profile)
     if not curves:
-        raise HardwareError(f"{profile.name}: expected times of 2:4 to draw, found none; see sparseplan hardware show.")
+        raise HardwareError(f"{profile.name}: expected times of 2:4 to draw, found none; see `hardware.show`.")
     panels = [(part, title) for part, title in _PANELS if any(key[0] == part for key in curves)]
     figure = new_figure(0.6 + 3.8 * len(panels), 4.2)
     axes = figure.subplots(1, len(panels), sharey=True, squeeze=False)[0]

@@ -8,13 +8,13 @@ from typing import Any
 
 import numpy as np
 
-from sparseplan import __version__
 from sparseplan.fit.bootstrap import METHOD, Bootstrap
 from sparseplan.fit.fitting import Fit
 from sparseplan.laws.forms import FORMS, chinchilla
 from sparseplan.laws.forms.base import Form, Theta
 from sparseplan.laws.law import Draws, Law, Range, coefficients, draw_table, law_block
 from sparseplan.sparsity.schedule import Schedule
+from sparseplan.version import __version__
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

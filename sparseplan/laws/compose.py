@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sparseplan import __version__
 from sparseplan.laws.forms.base import Theta
 from sparseplan.laws.forms.budget import Floats
 from sparseplan.laws.law import (
@@ -23,6 +22,7 @@ from sparseplan.laws.law import (
     law_block,
     require_sparse,
 )
+from sparseplan.version import __version__
 
 
 def compose(dense: Law, sparse: Law, *, name: str, seed: int = 0) -> Law:

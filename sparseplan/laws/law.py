@@ -144,7 +144,7 @@ def family_used(law: Law, family: str) -> str:
     what = family if family == "unstructured" else f"{family}, nor for unstructured sparsity"
     raise LawError(
         f"the law {law.name!r} has no coefficients for {what}; "
-        f"it has {', '.join(law.sparsity)}. Choose one of these with --pattern."
+        f"it has {', '.join(law.sparsity)}. Choose one of these with `pattern`."
     )
 
 
@@ -180,8 +180,7 @@ def require_sparse(law: Law) -> Law:
     if not form_of(law).knows_sparsity:
         raise LawError(
             f"the law {law.name!r} is dense only: it says nothing of sparse models. "
-            f"Take a sparse law (--law {DEFAULT_LAW}), or lend it a sparsity term: "
-            f"sparseplan laws compose --dense {law.name} --sparsity {DEFAULT_LAW} --out {law.name}-sparse.yaml"
+            f"Take a sparse `law` such as {DEFAULT_LAW}, or lend it the sparsity term of one with `laws.compose`."
         )
     return law
 

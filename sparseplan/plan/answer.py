@@ -4,7 +4,6 @@ These structs are the JSON of `sparseplan optimal --json`, key for key.
 """
 
 import math
-from dataclasses import replace
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import msgspec
@@ -14,6 +13,7 @@ from numpy.typing import NDArray
 
 from sparseplan.common.caveat import Caveat
 from sparseplan.errors import PlanError
+from sparseplan.laws.forms.base import Theta
 from sparseplan.laws.law import Law, coefficient_draws, coefficients, form_of, require_sparse
 from sparseplan.plan.caveats import Distance, distances, law_caveats, plan_caveats, require_real
 from sparseplan.plan.hardware_answer import DeviceUse, FamilyVerdict
@@ -26,7 +26,7 @@ from sparseplan.plan.question import (
     dense_flops_for,
     dense_plan,
 )
-from sparseplan.sparsity.pattern import TWO_OF_FOUR
+from sparseplan.sparsity.pattern import TWO_OF_FOUR, Pattern
 
 if TYPE_CHECKING:
     from sparseplan.plan.device_hours import Device
@@ -108,27 +108,23 @@ def answer(
         law: The law.
         question: What is asked.
         device: What training runs on, for hours, money and, where it has a profile, the verdict.
-        device_hours: A budget in hours of that device, in place of the question's FLOPs.
+        device_hours: The budget in hours of that device, where it was given so; the question has it in FLOPs.
 
     Raises:
-        LawError: if the law is dense only, or has no coefficients for the pattern.
+        LawError: if the law is asked about a pattern that it says nothing of.
         PlanError: if the givens contradict each other, or lie where the law leaves the numbers a computer has.
     """
     if question.nonzero_params is not None and question.dense_params is not None:
-        raise PlanError("expected --params or --dense-params, found both; one follows from the other and the sparsity.")
-    family = _family(law, question)
-    theta = coefficients(law, family)
-    if device is not None and device_hours is not None:
-        from sparseplan.plan.device_hours import flops_for_hours  # noqa: PLC0415  only where a device is named
-
-        question = replace(question, train_flops=flops_for_hours(theta, question, device, device_hours))
-    draws = coefficient_draws(law, family)
+        raise PlanError("expected `params` or `dense_params`, found both; one follows from the other and the sparsity.")
+    family = answering_family(law, question.pattern)
+    theta, draws = coefficients(law, family), coefficient_draws(law, family)
     best, dense = best_plan(theta, question), dense_plan(theta, question)
     for plan in (best, dense):
         require_real(N=plan.nonzero_params, D=plan.data_seen, loss=plan.loss)
     intervals = None if draws is None else plan_intervals(draws, question, best, dense)
     equal = float(dense_flops_for(theta, question, best.reducible))
-    unlimited = None if question.pattern.group is not None or family is None else float(best_sparsity(theta, question))
+    continuous = family is not None and question.pattern.group is None
+    uncapped = float(best_sparsity(theta, question)) if continuous else None
     outside = distances(
         law.range,
         sparsity=float(best.sparsity),
@@ -142,21 +138,10 @@ def answer(
         law=LawName(name=law.name, form=law.form),
         cost=question.cost.name,
         pattern=str(question.pattern),
-        given=Given(
-            train_flops=_number(question.train_flops),
-            nonzero_params=_optional(question.nonzero_params),
-            dense_params=_optional(question.dense_params),
-            device_hours=device_hours,
-        ),
+        given=_given(question, device_hours),
         plan=_plan(best, law, question, hours),
         dense=_plan(dense, law, question, hours),
-        comparison=Comparison(
-            loss_gain=float(dense.loss - best.loss),
-            dense_flops_for_equal_loss=equal if math.isfinite(equal) else None,
-            compute_ratio=_number(question.train_flops) / equal if math.isfinite(equal) else None,
-            overtraining=float(question.budget.tokens / theta.optimal_tokens(dense.nonzero_params)),
-            uncapped_sparsity=unlimited,
-        ),
+        comparison=_comparison(theta, question, best, dense, equal=equal, uncapped=uncapped),
         intervals=intervals,
         extrapolation=[*outside, *(hardware.distances if hardware else ())],
         robust=None if family is None else robust_statement(law, theta, draws, question),
@@ -165,23 +150,45 @@ def answer(
         warnings=[
             *law_caveats(law, family),
             *draw_caveats(intervals),
-            *plan_caveats(outside, float(best.sparsity), unlimited, question.max_sparsity),
+            *plan_caveats(outside, float(best.sparsity), uncapped, question.max_sparsity),
             *(hardware.warnings if hardware else ()),
         ],
     )
 
 
-def _family(law: Law, question: Question) -> str | None:
+def answering_family(law: Law, pattern: Pattern) -> str | None:
     """The pattern family that answers; None for a law that knows nothing of sparsity, which answers for dense models.
 
     Raises:
         LawError: if such a law is asked about a pattern.
     """
     if form_of(law).knows_sparsity:
-        return question.pattern.family
-    if question.pattern.group is not None:
+        return pattern.family
+    if pattern.group is not None:
         require_sparse(law)
     return None
+
+
+def _given(question: Question, device_hours: float | None) -> Given:
+    return Given(
+        train_flops=_number(question.train_flops),
+        nonzero_params=_optional(question.nonzero_params),
+        dense_params=_optional(question.dense_params),
+        device_hours=device_hours,
+    )
+
+
+def _comparison(
+    theta: Theta, question: Question, best: Plans, dense: Plans, *, equal: float, uncapped: float | None
+) -> Comparison:
+    finite = math.isfinite(equal)
+    return Comparison(
+        loss_gain=float(dense.loss - best.loss),
+        dense_flops_for_equal_loss=equal if finite else None,
+        compute_ratio=_number(question.train_flops) / equal if finite else None,
+        overtraining=float(question.budget.tokens / theta.optimal_tokens(dense.nonzero_params)),
+        uncapped_sparsity=uncapped,
+    )
 
 
 class _OnHardware(NamedTuple):

@@ -83,7 +83,7 @@ def require_real(**values: NDArray[np.float64] | float) -> None:
         if not math.isfinite(number) or number < (1.0 if name in ("N", "D") else 0.0):
             raise PlanError(
                 f"these numbers lead to {name} = {number:.3g}, which no training has; check the budget, the size and "
-                "the law's coefficients (sparseplan laws check)."
+                "the law's coefficients (`laws.check`)."
             )
 
 
@@ -95,7 +95,7 @@ def law_caveats(law: Law, family: str | None) -> list[Caveat]:
             Caveat(code="transferred", message="the sparsity term was borrowed from another law, not measured here")
         )
     if not form_of(law).knows_sparsity:
-        message = f"the law {law.name} knows nothing of sparsity; laws compose lends it a sparsity term"
+        message = f"the law {law.name} knows nothing of sparsity; `laws.compose` lends it a sparsity term"
         found.append(Caveat(code="dense-only", message=message))
     elif family is not None and (used := family_used(law, family)) != family:
         found.append(
@@ -105,7 +105,7 @@ def law_caveats(law: Law, family: str | None) -> list[Caveat]:
             )
         )
     if law.fit.get("status") in POOR_FITS:
-        message = f"this law's fit ended with '{law.fit['status']}': {law.fit.get('explanation', 'see sparseplan fit')}"
+        message = f"this law's fit ended with '{law.fit['status']}': {law.fit.get('explanation', 'see `fit`')}"
         found.append(Caveat(code="poor-fit", message=message.rstrip(".")))
     axes = [axis for axis in form_of(law).inputs if axis != "sparsity" or form_of(law).knows_sparsity]
     if any(getattr(law.range, axis) is None for axis in axes):
@@ -126,8 +126,8 @@ def _no_draws(law: Law) -> str:
     """Why there are no intervals, and where some are to be had."""
     refit = f"{law.name}-refit"
     if any(path.stem == refit for path in builtin_laws()):
-        return f"the published law carries no draws, so there are no intervals; --law {refit} has them"
-    return "the law carries no draws for this question, so there are no intervals; sparseplan fit makes them from runs"
+        return f"the published law carries no draws, so there are no intervals; `law` {refit} has them"
+    return "the law carries no draws for this question, so there are no intervals; `fit` makes them from runs"
 
 
 def plan_caveats(
@@ -140,7 +140,7 @@ def plan_caveats(
             Caveat(
                 code="sparsity-capped",
                 message=f"S is held at {format_sparsity(max_sparsity)}; the law alone would go to "
-                f"{format_sparsity(unlimited)}. Lift the cap with --max-sparsity",
+                f"{format_sparsity(unlimited)}. Lift the cap with `max_sparsity`",
             )
         )
     return found

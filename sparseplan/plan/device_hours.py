@@ -4,7 +4,8 @@ FLOPs become seconds at one rate for the whole answer: the peak times the utilis
 of the dense plan's model. The sparse plan's wider model may run a little nearer to the peak; that isn't counted.
 """
 
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -55,10 +56,10 @@ class Device:
         """
         if self.utilization is not None:
             if self.peak is None:
-                raise PlanError("--utilization: expected a peak to take a share of; give it with --peak, as in 989T.")
+                raise PlanError("`utilization`: expected a peak to take a share of; give it with `peak`, as in 989T.")
             return self.peak * self.utilization
         if self.profile is None:
-            raise PlanError("--peak: expected --utilization beside it, the share of the peak that training reaches.")
+            raise PlanError("`peak`: expected `utilization` beside it, the share of the peak that training reaches.")
         from sparseplan.hardware.profile import DatasheetProfile, training_rate  # noqa: PLC0415  only where a device is named
 
         if isinstance(self.profile, DatasheetProfile):
@@ -66,8 +67,8 @@ class Device:
         rate = training_rate(self.profile)
         if rate is None:
             raise PlanError(
-                f"{self.name}: expected a profile with times of training, found none; give --peak and --utilization, "
-                "or measure again with sparseplan bench."
+                f"{self.name}: expected a profile with times of training, found none; give `peak` and `utilization`, "
+                "or measure again with `bench`."
             )
         return float(rate.at(typical_width(dense_params)))
 
@@ -86,19 +87,16 @@ class Device:
         return "measured" if self.profile.__struct_config__.tag == "measured" else "assumed"
 
 
-def flops_for_hours(theta: Theta, question: Question, device: Device, hours: float) -> float:
-    """Training FLOPs that so many device hours pay for, under a question whose own budget is ignored.
+def flops_for_hours(theta: Theta, ask: Callable[..., Question], device: Device, hours: float) -> float:
+    """Training FLOPs that so many device hours pay for; `ask(train_flops=C)` is the question at a budget.
 
     With the size free the rate depends on the size and the size on the budget. A few steps settle both: over widths
     the rate changes far more slowly than in proportion.
     """
-    size = question.nonzero_params if question.nonzero_params is not None else question.dense_params
     seconds = hours * SECONDS_PER_HOUR
-    if size is not None:
-        return seconds * device.flops_per_second(float(size))
     flops = seconds * device.flops_per_second(1e9)
     for _ in range(_STEPS):
-        sized = dense_plan(theta, replace(question, train_flops=flops))
+        sized = dense_plan(theta, ask(train_flops=flops))
         following = seconds * device.flops_per_second(float(sized.dense_params))
         if abs(following - flops) <= 1e-12 * flops:
             break

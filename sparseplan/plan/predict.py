@@ -100,5 +100,5 @@ def _made(S: float, pattern: Pattern) -> float:
     nearest = min(choices, key=lambda choice: abs(choice - S))
     if abs(nearest - S) > _AS_WRITTEN:
         makes = ", ".join(f"{choice:.4g}" for choice in choices)
-        raise PlanError(f"--sparsity: expected what the pattern {pattern} makes ({makes}), found {S:g}.")
+        raise PlanError(f"`sparsity`: expected what the pattern {pattern} makes ({makes}), found {S:g}.")
     return nearest

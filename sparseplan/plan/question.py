@@ -94,7 +94,7 @@ def best_plan(theta: Theta, question: Question) -> Plans:
     allowed = tuple(S for S in choices if question.pattern_cap >= S)
     if not allowed:
         raise PlanError(
-            f"--max-sparsity: the pattern {question.pattern} makes {choices[0]:g}, above the {question.pattern_cap:g} "
+            f"`max_sparsity`: the pattern {question.pattern} makes {choices[0]:g}, above the {question.pattern_cap:g} "
             "allowed; raise the one or drop the other."
         )
     plans = [plan_at(theta, question, S) for S in allowed]

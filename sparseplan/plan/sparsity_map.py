@@ -166,7 +166,7 @@ def sparsity_map(
 
 def _require_grid(*axes: Array) -> None:
     if not all(np.all(np.isfinite(axis)) and np.all(axis > 0) for axis in axes):
-        raise PlanError("this map leads out of floating point; narrow it with --params and --flops, or check the law.")
+        raise PlanError("this map leads out of floating point; narrow it with `params` and `flops`, or check the law.")
 
 
 def _interesting_flops(theta: Theta, cost: Cost, optimal: Array, N: Array) -> Bounds:

@@ -155,7 +155,7 @@ def hardware_caveats(profile: Profile, *, utilization_given: bool) -> list[Cavea
     if not isinstance(profile, MeasuredProfile):
         assumed = "" if utilization_given else f", and an assumed utilisation of {100 * profile.utilization:g}%"
         text = f"{profile.name} is a datasheet, nothing measured: 2:4 at its peak, which no layer reaches{assumed}"
-        return [Caveat(code="hardware-datasheet", message=f"{text}. Measure with sparseplan bench")]
+        return [Caveat(code="hardware-datasheet", message=f"{text}. Measure with `bench`")]
     if speedup(profile, "training") is None:
         reason = f" ({profile.two_to_four.reason})" if profile.two_to_four.reason else ""
         return [

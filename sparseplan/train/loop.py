@@ -13,7 +13,6 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from sparseplan import __version__
 from sparseplan.errors import SparseplanError
 from sparseplan.runs.job import Job, Record, RunRecord, TrunkRecord, kept_checkpoint, rolling_checkpoint
 from sparseplan.shapes.base import pruned_weights
@@ -25,6 +24,7 @@ from sparseplan.train.optimizers import build_optimizer, set_rates
 from sparseplan.train.progress import Reporter
 from sparseplan.train.pruning.gradual import Masks
 from sparseplan.train.runner import Batch, Runner, resolve_execution
+from sparseplan.version import __version__
 
 CHECK_STEPS = 16
 """Steps between looks at the loss: a look makes a GPU wait."""

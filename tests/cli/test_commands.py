@@ -13,9 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from sparseplan import __version__
 from sparseplan.cli import run
 from sparseplan.laws.file import law_text, load_law
+from sparseplan.version import __version__
 
 GOLDEN = Path(__file__).parent / "golden"
 
@@ -155,7 +155,7 @@ def test_extreme_but_valid_laws_are_answered_or_refused_without_noise(tmp_path: 
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [
-        (["optimal"], "expected a budget: --flops, or --device-hours"),
+        (["optimal"], "expected one budget, --flops, or --device-hours"),
         (["optimal", "--flops", "1x"], "'--flops': expected a number such as 7B"),
         (["optimal", "--flops", "nan"], "expected a number such as 7B"),
         (["optimal", "--flops", "1e999"], "too large to represent"),

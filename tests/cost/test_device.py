@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sparseplan.api.planning import optimal
 from sparseplan.cost.device import device_cost
 from sparseplan.errors import PlanError
 from sparseplan.hardware.file import load_profile
@@ -203,8 +204,7 @@ def test_memory_of_compressed_weights_is_nine_sixteenths_at_inference_and_comes_
 
 
 def test_a_budget_in_device_hours_is_the_same_as_its_flops() -> None:
-    question = ask(TWICE, N=1e9)
-    by_hours = answer_on(TWICE, question, device_hours=1000.0)
+    by_hours = optimal(device_hours=1000, params="1B", pattern="2:4", law=LAW, cost=TWICE)
     assert by_hours.plan.train_flops == pytest.approx(1000 * 3600 * 4e14)
     assert by_hours.plan.device_hours == pytest.approx(1000.0)
     assert by_hours.dense.device_hours == by_hours.plan.device_hours
@@ -230,21 +230,20 @@ def test_with_the_size_free_hours_and_the_measured_rate_at_the_planned_width_agr
     narrow = slower.points[0]
     slower.points[0] = msgspec.structs.replace(narrow, dense=Spread(median=4 * narrow.dense.median), sparse=None)
     for hours in (0.01, 1.0, 1e3, 1e6):
-        result = answer_on(slower, ask(slower, UNSTRUCTURED), device_hours=hours)
+        result = optimal(device_hours=hours, law=LAW, cost=slower)
         assert result.plan.device_hours == pytest.approx(hours, rel=1e-9)
 
 
 def test_a_utilization_overrides_the_profile() -> None:
     h100 = load_profile("h100")
-    device = Device(name="h100", profile=h100, utilization=0.5)
-    result = answer(LAW, ask(h100, N=1e9), device=device, device_hours=1.0)
+    result = optimal(device_hours=1, params=1e9, pattern="2:4", law=LAW, cost=h100, utilization=0.5)
     assert result.plan.train_flops == pytest.approx(3600 * 0.5 * 9.895e14)
     assert not any("assumed" in warning.message for warning in result.warnings)
 
 
 def test_a_utilization_without_a_peak_is_refused() -> None:
     profile = synthetic(*[1.0] * 5, peak=None)
-    with pytest.raises(PlanError, match="--peak"):
+    with pytest.raises(PlanError, match="`peak`"):
         answer(LAW, ask(profile), device=Device(name="x", profile=profile, utilization=0.4))
 
 
@@ -252,7 +251,7 @@ def test_hours_on_a_profile_without_training_times_are_refused() -> None:
     points = [Point(part="linear", phase="inference", width=512, tokens=16, dense=Spread(median=1e-5))]
     profile = msgspec.structs.replace(TWICE, points=points)
     with pytest.raises(PlanError, match="times of training"):
-        answer_on(profile, ask(profile), device_hours=1.0)
+        optimal(device_hours=1, pattern="2:4", law=LAW, cost=profile)
     assert answer_on(profile, ask(profile)).device is None
 
 

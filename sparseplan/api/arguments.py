@@ -1,0 +1,55 @@
+"""Arguments as people write them, into numbers; a mistake names its argument."""
+
+from collections.abc import Callable
+from typing import TypeVar
+
+from sparseplan.common.units import parse_positive, parse_sparsity
+from sparseplan.errors import PatternError, QuantityError
+from sparseplan.sparsity.pattern import Pattern, parse_pattern
+
+Number = float | int | str
+PatternLike = str | Pattern
+Read = TypeVar("Read")
+
+
+def positive(name: str, value: Number | None) -> float | None:
+    """A number above 0, 7e9 or "7B"; None stays None.
+
+    Raises:
+        QuantityError: naming the argument, for anything else.
+
+    >>> positive("params", "7B"), positive("params", None)
+    (7000000000.0, None)
+    """
+    return None if value is None else _named(name, value, parse_positive)
+
+
+def needed(name: str, value: Number) -> float:
+    """A number above 0, as `positive`."""
+    return _named(name, value, parse_positive)
+
+
+def sparsity(name: str, value: Number | None) -> float | None:
+    """A sparsity in [0, 1), 0.75 or "75%"; None stays None."""
+    return None if value is None else _named(name, value, parse_sparsity)
+
+
+def share(name: str, value: Number) -> float:
+    """A sparsity in [0, 1), as `sparsity`."""
+    return _named(name, value, parse_sparsity)
+
+
+def pattern(name: str, value: PatternLike) -> Pattern:
+    """A pattern, "unstructured", "2:4" or "n:4"."""
+    try:
+        return value if isinstance(value, Pattern) else parse_pattern(str(value))
+    except PatternError as problem:
+        raise PatternError(f"`{name}`: {problem}") from None
+
+
+def _named(name: str, value: Number, parse: Callable[[str], Read]) -> Read:
+    try:
+        return parse(value if isinstance(value, str) else repr(float(value)))
+    except (QuantityError, TypeError, ValueError) as problem:
+        message = str(problem) if isinstance(problem, QuantityError) else f"expected a number, found {value!r}."
+        raise QuantityError(f"`{name}`: {message}") from None

@@ -1,0 +1,319 @@
+"""Plans, predictions and maps: `optimal`, `predict` and `sparsity_map`, and the laws that they take."""
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import msgspec
+
+from sparseplan.api import arguments
+from sparseplan.api.arguments import Number, PatternLike
+from sparseplan.cost.flops import FLOPS_COSTS, Cost, flops_cost
+from sparseplan.errors import HardwareError, PlanError
+from sparseplan.laws import file as law_files
+from sparseplan.laws.law import DEFAULT_LAW, Law, coefficients, main_family, require_sparse
+from sparseplan.plan import answer as plans
+from sparseplan.plan import predict as predictions
+from sparseplan.plan.caveats import sparsity_cap
+from sparseplan.plan.question import Question
+from sparseplan.sparsity.pattern import TWO_OF_FOUR, UNSTRUCTURED, Pattern
+
+if TYPE_CHECKING:
+    from sparseplan.hardware.profile import Profile
+    from sparseplan.plan.device_hours import Device
+    from sparseplan.plan.sparsity_map import MapCost, SparsityMap
+
+LawLike = str | Path | Law
+CostLike: TypeAlias = "str | Path | Profile"
+
+
+class Answer(plans.Answer, frozen=True, kw_only=True):
+    """The answer of `optimal`; its fields are the keys of `optimal --json`, and it prints as the terminal does."""
+
+    def __str__(self) -> str:
+        from sparseplan.api.rendering import printed
+        from sparseplan.report.plan import print_answer
+
+        return printed(lambda console: print_answer(console, self))
+
+    def _repr_html_(self) -> str:
+        from sparseplan.api.rendering import preformatted
+
+        return preformatted(str(self))
+
+    def to_json(self) -> str:
+        """As `sparseplan optimal --json` prints it."""
+        return plans.to_json(self)
+
+
+class Prediction(predictions.Prediction, frozen=True, kw_only=True):
+    """The answer of `predict`; its fields are the keys of `predict --json`, and it prints as the terminal does."""
+
+    def __str__(self) -> str:
+        from sparseplan.api.rendering import printed
+        from sparseplan.report.plan import print_prediction
+
+        return printed(lambda console: print_prediction(console, self))
+
+    def _repr_html_(self) -> str:
+        from sparseplan.api.rendering import preformatted
+
+        return preformatted(str(self))
+
+    def to_json(self) -> str:
+        """As `sparseplan predict --json` prints it."""
+        return plans.to_json(self)
+
+
+def load_law(law: LawLike = DEFAULT_LAW) -> Law:
+    """A law by name (as `sparseplan laws list` shows them) or path; a law is returned as it is.
+
+    Raises:
+        LawError: if there is no such law, or its file is broken.
+
+    >>> load_law("frantar2023-t5-c4").coefficients["b_N"]
+    0.245
+    """
+    return law if isinstance(law, Law) else law_files.load_law(str(law))
+
+
+def optimal(
+    flops: Number | None = None,
+    *,
+    params: Number | None = None,
+    dense_params: Number | None = None,
+    pattern: PatternLike | None = None,
+    law: LawLike = DEFAULT_LAW,
+    cost: "CostLike" = "sparse",
+    max_sparsity: Number | None = None,
+    device_hours: Number | None = None,
+    peak: Number | None = None,
+    utilization: float | None = None,
+    devices: Number | None = None,
+    price: Number | None = None,
+) -> Answer:
+    """The sparsity, size and data that reach the lowest loss for a training budget.
+
+    Args:
+        flops: Training FLOPs C, 1e23 or "1e23"; or else `device_hours`.
+        params: Non-zero prunable parameters N at the end, where decided; with neither size the size is free.
+        dense_params: Prunable parameters before pruning, N / (1 - S), where that is decided.
+        pattern: "unstructured" (the default), one n:m such as "2:4", or a family such as "n:4".
+        law: By name, path or object.
+        cost: What zeros cost in training: nothing ("sparse"), as much as weights ("dense"), or what a device makes of
+            it, a hardware profile by name, path or object.
+        max_sparsity: Highest sparsity to consider, 0.875 or "87.5%"; by default the highest among the law's runs.
+        device_hours: A budget in hours of the device that `cost` or `peak` describes.
+        peak: Peak dense FLOP/s of one device, where the profile does not say it or there is none.
+        utilization: Share of the peak that training reaches, (0, 1].
+        devices: How many devices work at once, for wall-clock time.
+        price: Price of one device hour.
+
+    Returns:
+        The plan beside the best dense one, with intervals, distances and warnings; losses in nats.
+
+    Raises:
+        SparseplanError: for arguments that contradict each other or have no answer; it names the argument.
+
+    >>> answer = optimal(1e23)
+    >>> round(answer.plan.sparsity, 3), answer.law.name
+    (0.499, 'frantar2023-t5-c4')
+    """
+    flops, device_hours = arguments.positive("flops", flops), arguments.positive("device_hours", device_hours)
+    if (flops is None) == (device_hours is None):
+        found = "neither" if flops is None else "both"
+        raise PlanError(f"expected one budget, `flops`, or `device_hours` of a device; found {found}.")
+    chosen = load_law(law)
+    wanted = None if pattern is None else arguments.pattern("pattern", pattern)
+    cap = arguments.sparsity("max_sparsity", max_sparsity)
+    if wanted is not None or cap is not None:
+        require_sparse(chosen)
+    made = wanted or UNSTRUCTURED
+    profile = _profile(cost)
+    ask = partial(
+        Question,
+        nonzero_params=arguments.positive("params", params),
+        dense_params=arguments.positive("dense_params", dense_params),
+        pattern=made,
+        cost=_cost(cost, profile, chosen, made),
+        max_sparsity=sparsity_cap(chosen) if cap is None else cap,
+        pattern_cap=1.0 if cap is None else cap,
+    )
+    device = _device(
+        profile,
+        device_hours=device_hours,
+        peak=arguments.positive("peak", peak),
+        utilization=utilization,
+        devices=arguments.positive("devices", devices),
+        price=arguments.positive("price", price),
+    )
+    if flops is None:
+        flops = _flops_for(device_hours, device, chosen, made, ask)
+    result = plans.answer(chosen, ask(train_flops=flops), device=device, device_hours=device_hours)
+    return Answer(**_facts(result))
+
+
+def predict(
+    *,
+    params: Number,
+    data: Number,
+    sparsity: Number,
+    pattern: PatternLike = UNSTRUCTURED,
+    law: LawLike = DEFAULT_LAW,
+) -> Prediction:
+    """The validation loss of a run with N non-zero parameters, D data and sparsity S.
+
+    Args:
+        params: Non-zero prunable parameters N, 7e9 or "7B".
+        data: Data seen D in the law's unit, repeats counted.
+        sparsity: Final sparsity S in [0, 1), 0.75 or "75%".
+        pattern: The pattern that makes it.
+        law: By name, path or object.
+
+    Returns:
+        The loss in nats with the interval of the law's draws and the distance from its runs.
+
+    Raises:
+        SparseplanError: for arguments that contradict each other or the law; it names the argument.
+
+    >>> round(predict(params="85M", data="65.5B", sparsity="75%").loss, 4)
+    1.6317
+    """
+    result = predictions.predict(
+        load_law(law),
+        N=arguments.needed("params", params),
+        D=arguments.needed("data", data),
+        S=arguments.share("sparsity", sparsity),
+        pattern=arguments.pattern("pattern", pattern),
+    )
+    return Prediction(**_facts(result))
+
+
+def sparsity_map(
+    law: LawLike = DEFAULT_LAW,
+    *,
+    cost: "CostLike | Sequence[CostLike]" = "sparse",
+    params: tuple[Number, Number] | None = None,
+    flops: tuple[Number, Number] | None = None,
+    points: int = 120,
+    spread: bool = False,
+) -> "list[SparsityMap]":
+    """The best sparsity over non-zero parameters and training FLOPs, a map for each cost on one grid.
+
+    Args:
+        law: By name, path or object; it must know sparsity.
+        cost: As for `optimal`; several make several maps.
+        params: Ends of the sizes, ("1M", "10B"); by default around what the law's runs covered.
+        flops: Ends of the budgets; by default where sparsity begins to pay and goes on to 87.5 %.
+        points: Grid points per axis.
+        spread: Compute the percentiles of the best sparsity over the law's draws too, which takes longer.
+
+    Returns:
+        Maps with arrays of shape (points, points): budgets down, sizes across.
+
+    Raises:
+        SparseplanError: for a law without sparsity, or ends that lead nowhere.
+    """
+    from sparseplan.plan.sparsity_map import sparsity_maps
+
+    chosen = require_sparse(load_law(law))
+    family = main_family(chosen)
+    assert family is not None, "a law with sparsity has a family"
+    costs = [cost] if isinstance(cost, str | Path) or not isinstance(cost, Sequence) else list(cost)
+    return sparsity_maps(
+        chosen,
+        [_map_cost(one, chosen) for one in costs],
+        family=family,
+        points=points,
+        sizes=_span("params", params),
+        flops=_span("flops", flops),
+        spread=spread,
+    )
+
+
+def _facts(struct: msgspec.Struct) -> dict[str, Any]:
+    return {name: getattr(struct, name) for name in struct.__struct_fields__}
+
+
+def _flops_for(
+    hours: float | None, device: "Device | None", law: Law, pattern: Pattern, ask: Callable[..., Question]
+) -> float:
+    """The training FLOPs of a budget in device hours."""
+    from sparseplan.plan.device_hours import flops_for_hours
+
+    assert hours is not None, "there is one budget"
+    assert device is not None, "hours without a device were refused"
+    return flops_for_hours(coefficients(law, plans.answering_family(law, pattern)), ask, device, hours)
+
+
+def _span(name: str, ends: tuple[Number, Number] | None) -> tuple[float, float] | None:
+    if ends is None:
+        return None
+    low, high = (arguments.needed(name, end) for end in ends)
+    if low >= high:
+        raise PlanError(f"`{name}`: expected a range from small to large, found {low:g} .. {high:g}.")
+    return low, high
+
+
+def _profile(cost: "CostLike") -> "Profile | None":
+    """The hardware profile that a cost means; None where it means a FLOP count."""
+    if not isinstance(cost, str | Path):
+        return cost
+    if cost in FLOPS_COSTS:
+        return None
+    from sparseplan.hardware.file import load_profile
+
+    try:
+        return load_profile(str(cost))
+    except HardwareError as problem:
+        raise HardwareError(f"`cost`: expected sparse, dense or a hardware profile: {problem}") from None
+
+
+def _cost(cost: "CostLike", profile: "Profile | None", law: Law, pattern: Pattern) -> Cost:
+    """The cost under a law, whose ramp decides what sparse FLOPs save and when 2:4 begins."""
+    if profile is None:
+        return flops_cost(str(cost), law.schedule, tokens_per_unit=law.tokens_per_unit)
+    from sparseplan.cost.device import device_cost
+
+    return device_cost(profile, pattern, law.schedule, tokens_per_unit=law.tokens_per_unit)
+
+
+def _map_cost(cost: "CostLike", law: Law) -> "MapCost":
+    """The costs that compete in a map: a device that runs 2:4 faster lets it compete with unstructured sparsity."""
+    from sparseplan.plan.sparsity_map import MapCost
+
+    profile = _profile(cost)
+    plain = _cost(cost, profile, law, UNSTRUCTURED)
+    return MapCost(plain, None if profile is None else _cost(cost, profile, law, TWO_OF_FOUR))
+
+
+def _device(
+    profile: "Profile | None",
+    *,
+    device_hours: float | None,
+    peak: float | None,
+    utilization: float | None,
+    devices: float | None,
+    price: float | None,
+) -> "Device | None":
+    """The device that the arguments describe; None where they name none."""
+    if profile is None and peak is None:
+        asked = {"device_hours": device_hours, "utilization": utilization, "devices": devices, "price": price}
+        for name, value in asked.items():
+            if value is not None:
+                raise PlanError(
+                    f"`{name}`: expected a device: a hardware profile as `cost`, such as h100, or `peak` and "
+                    "`utilization`."
+                )
+        return None
+    from sparseplan.plan.device_hours import Device
+
+    return Device(
+        name=profile.name if profile is not None else "the device",
+        profile=profile,
+        peak_flops=peak,
+        utilization=utilization,
+        devices=devices,
+        price_per_hour=price,
+    )

@@ -1,0 +1,36 @@
+"""Words of the library in the words of the command line.
+
+Below the commands, messages name arguments and functions in backticks, as Python's users write them: `max_sparsity`,
+`laws.compose`. This table says what they are called here; what it does not know loses its backticks.
+"""
+
+import re
+
+_NAME = re.compile(r"`([A-Za-z_][A-Za-z0-9_.]*)`")
+
+FLAGS = {
+    # commands
+    "bench": "sparseplan bench",
+    "fit": "sparseplan fit",
+    "hardware.show": "sparseplan hardware show",
+    "laws.check": "sparseplan laws check",
+    "laws.compose": "sparseplan laws compose",
+    # options that are not simply their field with dashes
+    "draws": "--bootstrap",
+}
+_OPTIONS = (
+    *("flops", "params", "dense_params", "data", "sparsity", "pattern", "law", "cost", "max_sparsity"),
+    *("device_hours", "peak", "utilization", "devices", "price", "points", "out", "force", "device"),
+    *("column", "group", "freeze_dense", "tie_dense", "holdout", "starts", "name", "data_unit", "residual"),
+    *("executor", "workers", "huber_delta", "tokens_per_unit", "report"),
+)
+FLAGS |= {name: f"--{name.replace('_', '-')}" for name in _OPTIONS}
+
+
+def in_flags(text: str) -> str:
+    """A message of the library for the command line.
+
+    >>> in_flags("expected `params` or `dense_params`; see `laws.check`, `unknown`")
+    'expected --params or --dense-params; see sparseplan laws check, unknown'
+    """
+    return _NAME.sub(lambda match: FLAGS.get(match[1], match[1]), text)
