@@ -12,6 +12,7 @@ from sparseplan import lookup, yamlfile
 from sparseplan.errors import HardwareError
 from sparseplan.files import write_text
 from sparseplan.hardware import DatasheetProfile, Profile
+from sparseplan.jsonschema import json_schema
 
 HARDWARE_FOLDER = Path("calibration") / "hardware"
 _EMPTY: tuple[Any, ...] = (None, {}, [], "")
@@ -64,11 +65,7 @@ def _pruned(value: Any) -> Any:
 
 def profile_schema() -> dict[str, Any]:
     """The JSON Schema of hardware profiles, for editors; shipped as builtin/schemas/hardware.schema.json."""
-    return {
-        "$schema": "https://json-schema.org/draft/2020-12/schema",
-        "title": "sparseplan hardware profile",
-        **msgspec.json.schema(Profile),
-    }
+    return json_schema(Profile, title="sparseplan hardware profile")
 
 
 def load_profile(name: str) -> Profile:

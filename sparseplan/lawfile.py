@@ -12,6 +12,7 @@ import yaml
 from sparseplan import lookup, yamlfile
 from sparseplan.errors import LawError, nearest
 from sparseplan.files import write_text
+from sparseplan.jsonschema import json_schema
 from sparseplan.law import Law, SparseLaw, coefficient_draws, draw_columns
 
 _WORSE_SIZE = "A negative exponent would predict that larger models are worse."
@@ -99,12 +100,7 @@ def _pruned(value: Any) -> Any:
 
 def law_schema() -> dict[str, Any]:
     """The JSON Schema of law files, for editors; shipped as builtin/schemas/law.schema.json."""
-    schema = msgspec.json.schema(Law)
-    return {
-        "$schema": "https://json-schema.org/draft/2020-12/schema",
-        "title": "sparseplan law file",
-        **schema,
-    }
+    return json_schema(Law, title="sparseplan law file")
 
 
 def load_law(name: str) -> Law:

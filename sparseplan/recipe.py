@@ -12,12 +12,12 @@ from importlib import resources
 from pathlib import Path
 from typing import Annotated, Any, Literal, cast
 
-import msgspec
 from msgspec import Meta, Struct
 
 from sparseplan.arch import GptShape
 from sparseplan.corpus import Corpus, TextCorpus
 from sparseplan.errors import RecipeError, SparseplanError, nearest
+from sparseplan.jsonschema import json_schema
 from sparseplan.pattern import UNSTRUCTURED, parse_pattern
 from sparseplan.runspec import AdamW, DataSpec, LearningRate, Optimizer, Pruning, RunSpec
 from sparseplan.schedule import Schedule
@@ -209,11 +209,7 @@ def parse_recipe(text: str, *, source: str) -> LoadedRecipe:
 
 def recipe_schema() -> dict[str, Any]:
     """The JSON Schema of recipes, for editors; shipped as builtin/schemas/recipe.schema.json."""
-    return {
-        "$schema": "https://json-schema.org/draft/2020-12/schema",
-        "title": "sparseplan calibration recipe",
-        **msgspec.json.schema(Recipe),
-    }
+    return json_schema(Recipe, title="sparseplan calibration recipe")
 
 
 @cache
