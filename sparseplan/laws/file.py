@@ -14,6 +14,7 @@ from msgspec import Meta
 
 from sparseplan.common import lookup, yaml_struct
 from sparseplan.common.files import write_text
+from sparseplan.common.json_schema import json_schema
 from sparseplan.errors import LawError, nearest
 from sparseplan.laws.forms import FORMS
 from sparseplan.laws.forms.base import Coefficient, Form, Theta
@@ -161,12 +162,7 @@ def _pruned(value: Any) -> Any:
 
 def law_schema() -> dict[str, Any]:
     """The JSON Schema of law files, for editors; shipped as builtin/schemas/law.schema.json."""
-    schema = msgspec.json.schema(_file_type())
-    return {
-        "$schema": "https://json-schema.org/draft/2020-12/schema",
-        "title": "sparseplan law file",
-        **schema,
-    }
+    return json_schema(_file_type(), title="sparseplan law file")
 
 
 def load_law(name: str) -> Law:

@@ -105,6 +105,8 @@ def test_a_mistake_is_named_by_line_and_key(old: str, new: str, expected: str) -
         ("[" * 50_000, "nested at most"),
         ("- " * 50_000, "nested at most"),
         ("{a: " * 200, "nested at most"),
+        ("{" * 50_000, "nested at most"),
+        ("- a: " + "[\n" * 2_000, "nested at most"),
         ("? {a: 1}\n: 2", "plain words"),
         ("a: 1\n---\nb: 2", "another document"),
     ],
