@@ -5,10 +5,12 @@ from msgspec import Struct
 CODES = {
     # of plans and predictions
     "dense-only": "The law knows nothing of sparsity; the answer is its dense plan.",
+    "dense-extrapolation": "The dense plan, or the dense run of equal loss, lies outside what the law's runs covered.",
     "draws-left-out": "Some draws overflow and are not counted in the intervals.",
     "extrapolation": "A planned value lies outside what the law's runs covered; `extrapolation` has the distance.",
     "no-draws": "The law carries no bootstrap draws for this question, so there are no intervals.",
     "no-range": "The law does not say what its runs covered on every axis.",
+    "only-dense": "The pattern, or the highest sparsity allowed, leaves no sparsity above 0.",
     "partial-draws": "The draws take some coefficients as exactly known; the intervals leave their error out.",
     "pattern-borrowed": "The law has no coefficients for the pattern; those for unstructured sparsity stand in.",
     "poor-fit": "The law's own fit did not end as `converged`.",

@@ -24,8 +24,8 @@ from sparseplan.sparsity.schedule import Schedule
 
 _TOKENS_PER_UNIT = "It is what one unit of data costs: 1 for tokens, 196 for ViT/16 images at 224 px."
 _KEY_ORDER = (
-    *("format", "name", "description", "form", "data_unit", "tokens_per_unit", "coefficients", "sparsity", "schedule"),
-    *("range", "fit", "draws", "provenance"),
+    *("format", "name", "description", "form", "loss", "data_unit", "tokens_per_unit", "coefficients", "sparsity"),
+    *("schedule", "range", "fit", "draws", "provenance"),
 )
 
 
@@ -151,7 +151,7 @@ def law_data(law: Law) -> dict[str, Any]:
 def law_text(law: Law) -> str:
     """The law as YAML, keys in the order of the format's description."""
     data = law_data(law)
-    plain = {key: _pruned(data[key]) for key in _KEY_ORDER if data.get(key) not in (None, {})}
+    plain = {key: _pruned(data[key]) for key in _KEY_ORDER if data.get(key) not in (None, {}, "")}
     text: str = yaml.safe_dump(plain, sort_keys=False, allow_unicode=True, width=110, default_flow_style=None)
     return text
 
