@@ -6,6 +6,7 @@ from typing import Any
 
 import msgspec
 
+_NULL = {"type": "null"}
 _EXAMPLE = re.compile(r"^ *>>> .*?(?=\n\s*\n|\Z)", re.MULTILINE | re.DOTALL)
 
 
@@ -26,7 +27,9 @@ def _described(node: Any) -> Any:
             key: _plain(value) if key == "description" and isinstance(value, str) else _described(value)
             for key, value in node.items()
         }
-    return [_described(entry) for entry in node] if isinstance(node, list | tuple) else node
+    if isinstance(node, list | tuple):  # null last, which msgspec puts first or last by its version
+        return sorted((_described(entry) for entry in node), key=lambda entry: bool(entry == _NULL))
+    return node
 
 
 def _plain(docstring: str) -> str:

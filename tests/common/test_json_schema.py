@@ -39,3 +39,12 @@ def test_shipped_schemas_hold_no_example_and_no_indented_docstring(name: str) ->
     for description in map(json.loads, descriptions):
         assert ">>>" not in description
         assert description == inspect.cleandoc(description)
+
+
+def test_an_optional_struct_lists_null_last_whatever_the_version_of_msgspec() -> None:
+    class Outer(msgspec.Struct):
+        inner: Indented | None
+
+    schema = json_schema(Outer, title="t")
+    (outer,) = (entry for name, entry in schema["$defs"].items() if name.endswith("Outer"))
+    assert [*outer["properties"]["inner"]["anyOf"][1]] == ["type"]
