@@ -11,9 +11,11 @@ import numpy as np
 from sparseplan.runs.job import Job, Placement, Record, RunRecord, Segment, TrunkRecord
 from sparseplan.runs.spec import AdamW, DataSpec, LearningRate, Pruning, RunSpec, Split
 from sparseplan.runs.trunks import plan_segments
+from sparseplan.shapes.bert import BertShape
 from sparseplan.shapes.gpt import GptShape
 
 SHAPE = GptShape(layers=2, width=32, heads=2, vocab=256, context=32)
+BERT = BertShape(layers=2, width=32, heads=2, vocab=256, context=32)
 STEPS = 40
 
 

@@ -55,7 +55,8 @@ def test_targets_are_the_next_tokens_and_large_tokens_keep_their_value(tmp_path:
     tokens = np.array([top - i for i in range(11)], dtype=dtype)
     windows = Windows(write_tokens(tmp_path / "t.bin", tokens), dtype=dtype, context=5, vocab=top + 1, device=CPU)
     assert windows.count == 2
-    inputs, targets = windows.batch(np.array([1, 0]))
+    block = windows.read(np.array([1, 0]))
+    inputs, targets = block[:, :-1], block[:, 1:]
     assert inputs.tolist() == [[top - i for i in range(5, 10)], [top - i for i in range(5)]]
     assert targets.tolist() == [[top - i for i in range(6, 11)], [top - i for i in range(1, 6)]]
     assert inputs.dtype == torch.int64
@@ -65,8 +66,8 @@ def test_a_numpy_file_and_a_stretch_of_it_are_read_like_raw_tokens(tmp_path: Pat
     path = tmp_path / "tokens.npy"
     np.save(path, np.arange(100, dtype=np.uint16))
     split = Split(path=str(path), sha256=hashlib.sha256(path.read_bytes()).hexdigest(), tokens=20, start=50)
-    inputs, _ = Windows(split, dtype="uint16", context=4, vocab=100, device=CPU).batch(np.array([0]))
-    assert inputs.tolist() == [[50, 51, 52, 53]]
+    block = Windows(split, dtype="uint16", context=4, vocab=100, device=CPU).read(np.array([0]))
+    assert block.tolist() == [[50, 51, 52, 53, 54]]
 
 
 @pytest.mark.parametrize(

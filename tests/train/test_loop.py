@@ -31,7 +31,6 @@ from sparseplan.runs.trunks import plan_segments
 from sparseplan.sparsity.schedule import Schedule
 from sparseplan.train import checkpoint
 from sparseplan.train.loop import StoppedError, Training
-from sparseplan.train.models.gpt import Gpt
 from tests.helpers.training import (
     SHAPE,
     STEPS,
@@ -51,46 +50,6 @@ FAMILY = ((0.0, "unstructured"), (0.5, "2:4"), (0.75, "unstructured"))
 def data(tmp_path_factory: pytest.TempPathFactory) -> DataSpec:
     torch.set_num_threads(1)
     return write_text(tmp_path_factory.mktemp("text"))
-
-
-def test_the_model_has_the_weights_that_its_shape_counts() -> None:
-    model = Gpt(SHAPE, seed=0)
-    assert sum(p.numel() for p in model.parameters()) == SHAPE.dense_params + SHAPE.other_params
-    named = {matrix.name: (matrix.outputs, matrix.inputs) for matrix in SHAPE.matrices}
-    assert {name: tuple(p.shape) for name, p in model.prunable().items()} == named
-
-
-def test_a_new_models_loss_is_that_of_a_uniform_guess() -> None:
-    tokens = torch.randint(0, 256, (8, 32), generator=torch.Generator().manual_seed(0))
-    assert Gpt(SHAPE, seed=0)(tokens, tokens).item() == pytest.approx(math.log(256), abs=0.1)
-
-
-def test_a_later_token_never_moves_an_earlier_prediction() -> None:
-    model = Gpt(SHAPE, seed=0)
-    tokens = torch.randint(0, 256, (1, 32), generator=torch.Generator().manual_seed(0))
-    changed = tokens.clone()
-    changed[0, 20] = (changed[0, 20] + 1) % 256
-    hidden: list[torch.Tensor] = []
-    model.norm.register_forward_hook(lambda _module, _inputs, output: hidden.append(output.detach()))
-    for sequence in (tokens, changed):
-        model(sequence, tokens)
-    assert torch.equal(hidden[0][0, :20], hidden[1][0, :20])
-    assert not torch.equal(hidden[0][0, 20:], hidden[1][0, 20:])
-
-
-def test_attention_sees_relative_positions_only() -> None:
-    # rotary positions: the score of a query and a key, both turned, depends on how far apart they are
-    from sparseplan.train.models.gpt import rotary_tables, rotate
-
-    cos, sin = rotary_tables(40, heads=2, head_width=8)  # 16 numbers a half: 2 heads x 4 of queries, then of keys
-    halves = torch.randn(2, 16, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
-    first, second = (half.expand(1, 40, 16) for half in halves)
-    turned = torch.stack(rotate(first, second, cos.double(), sin.double()))[:, 0]
-    score = torch.einsum("htw,hsw->wts", turned[..., :4], turned[..., 8:12]).sum(0)  # head 0: queries with keys
-    assert torch.allclose(score[3, 7], score[20, 24])
-    assert torch.allclose(score[30, 5], score[35, 10])
-    assert not torch.allclose(score[3, 7], score[3, 8])
-    assert torch.allclose(turned.square().sum(0), halves.square().sum(0).expand(40, 16))  # a rotation
 
 
 def test_training_learns_and_the_record_counts_what_was_trained(data: DataSpec, tmp_path: Path) -> None:
