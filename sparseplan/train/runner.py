@@ -62,7 +62,7 @@ class Runner:
         self._state, self._run, self._device = state, run, device
         self._masked, self._accumulate = masked, accumulate
         self._parameters = list(state.model.parameters())
-        loss = _Loss(state.model, task)
+        loss = TaskLoss(state.model, task)
         self._loss: Callable[[Batch], Tensor] = torch.compile(loss, dynamic=False) if execution == "compile" else loss
         self._captures = execution == "graphs"
         self._replay: Callable[[Batch], Tensor] | None = None
@@ -135,7 +135,7 @@ class Runner:
         return replay
 
 
-class _Loss(nn.Module):
+class TaskLoss(nn.Module):
     """Model and task as one module, so that both are compiled as one."""
 
     def __init__(self, model: Model, task: Task) -> None:

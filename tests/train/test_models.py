@@ -9,6 +9,7 @@ pytest.importorskip("torch")
 
 import torch
 
+from benchmarks.train_throughput import PlainGpt
 from sparseplan.shapes.bert import BertShape
 from sparseplan.shapes.families import SHAPES, Shape, tag_of
 from sparseplan.shapes.gpt import GptShape
@@ -108,6 +109,20 @@ def test_families_of_one_size_start_with_blocks_of_equal_size() -> None:
     assert gpt.matrices == bert.matrices
     assert bert.other_params - gpt.other_params == 64  # the row of [MASK]
     assert gpt.loss_of_a_guess == bert.loss_of_a_guess == math.log(256)
+
+
+def test_the_benchmarks_plain_decoder_computes_what_ours_does() -> None:
+    # It shares no code with ours, so that a slip in ours can't hide in both columns of the benchmark.
+    model, plain, tokens = Gpt(SHAPE, seed=0), PlainGpt(SHAPE), tokens_of(3)
+    state = model.state_dict()
+    for name in [name for name in state if "qkv" in name]:
+        # ours: first halves of all query heads, then of all key heads, their second halves likewise, then values
+        both = [half.view(2, 2, 8, 32) for half in state[name][:64].split(32)]  # query or key, head, K / 2, W
+        halves = torch.stack(both, dim=2)
+        state[name] = torch.cat([halves.reshape(64, 32), state[name][64:]])
+    plain.load_state_dict(state, strict=False)
+    ours = torch.nn.functional.cross_entropy(model(tokens).flatten(0, 1), tokens.flatten())
+    assert plain(tokens, tokens).item() == pytest.approx(ours.item(), rel=1e-5)
 
 
 @pytest.mark.gpu
