@@ -40,6 +40,11 @@ class BertShape(TransformerShape, frozen=True, kw_only=True, forbid_unknown_fiel
         """Loss in nats of a model that takes every token for equally likely."""
         return math.log(self.vocab)
 
+    @staticmethod
+    def loss_per(data_unit: str) -> str:
+        """What the loss is a mean over: the chosen tokens, most of them masked."""
+        return f"masked {data_unit}"
+
     def machine_flops_per_token(self) -> float:
         """FLOPs of one token's forward and backward pass as a dense machine does them, for utilisation.
 

@@ -23,6 +23,11 @@ class GptShape(TransformerShape, frozen=True, kw_only=True, forbid_unknown_field
         """Loss in nats of a model that takes every token for equally likely."""
         return math.log(self.vocab)
 
+    @staticmethod
+    def loss_per(data_unit: str) -> str:
+        """What the loss is a mean over: every token."""
+        return data_unit
+
     def machine_flops_per_token(self) -> float:
         """FLOPs of one token's forward and backward pass as a dense machine does them, for utilisation.
 

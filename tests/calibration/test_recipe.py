@@ -220,7 +220,7 @@ def test_an_unknown_recipe_is_answered_with_the_known_ones() -> None:
 
 
 @given(st.text(max_size=300))
-def test_any_text_is_a_recipe_or_a_recipe_error(text) -> None:
+def test_any_text_is_a_recipe_or_a_recipe_error(text: str) -> None:
     with pytest.raises(RecipeError):
         parse_recipe(text, source="x.yaml")
 

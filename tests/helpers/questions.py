@@ -16,7 +16,7 @@ def question(
         tokens_per_unit=law.tokens_per_unit,
         pattern=parse_pattern(pattern),
         max_sparsity=sparsity_cap(law),
-        **givens,  # type: ignore[arg-type]
+        **givens,
     )
 
 

@@ -8,6 +8,7 @@ import sys
 import threading
 import time
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -26,7 +27,7 @@ from sparseplan.runs.job import (
     rolling_checkpoint,
     to_json,
 )
-from sparseplan.runs.spec import Adafactor, AdamW, DataSpec, LearningRate, Pruning
+from sparseplan.runs.spec import Adafactor, AdamW, DataSpec, LearningRate, Optimizer, Pruning
 from sparseplan.runs.trunks import plan_segments
 from sparseplan.sparsity.schedule import Schedule
 from sparseplan.train import checkpoint
@@ -65,7 +66,9 @@ def test_training_learns_and_the_record_counts_what_was_trained(data: DataSpec, 
 
 
 @pytest.mark.parametrize("optimizer", [AdamW(base_width=32), Adafactor(learning_rate=0.05)], ids=["adamw", "adafactor"])
-def test_a_branched_run_equals_the_unshared_one_bit_for_bit(data: DataSpec, tmp_path: Path, optimizer) -> None:
+def test_a_branched_run_equals_the_unshared_one_bit_for_bit(
+    data: DataSpec, tmp_path: Path, optimizer: Optimizer
+) -> None:
     runs = [
         tiny_run(data, sparsity, pattern, steps=steps, optimizer=optimizer)
         for sparsity, pattern in FAMILY
@@ -334,7 +337,7 @@ def test_pruning_costs_loss_and_beats_a_dense_model_of_equal_nonzero_size(tmp_pa
     wide = msgspec.structs.replace(SHAPE, width=64, context=64)
     narrow = msgspec.structs.replace(SHAPE, width=32, context=64)
     optimizer = AdamW(learning_rate=1e-2, base_width=64)
-    common = {"steps": 600, "batch": 16, "optimizer": optimizer, "evaluation_sequences": 256}
+    common: dict[str, Any] = {"steps": 600, "batch": 16, "optimizer": optimizer, "evaluation_sequences": 256}
     parent = train_alone(tiny_run(text, shape=wide, **common), tmp_path / "parent")
     sparse = train_alone(tiny_run(text, 0.75, shape=wide, **common), tmp_path / "sparse")
     dense = train_alone(tiny_run(text, shape=narrow, **common), tmp_path / "dense")
@@ -345,7 +348,7 @@ def test_pruning_costs_loss_and_beats_a_dense_model_of_equal_nonzero_size(tmp_pa
     assert parent.loss < sparse.loss < dense.loss
 
 
-def write_source_text(folder: Path):
+def write_source_text(folder: Path) -> DataSpec:
     from sparseplan.calibration.corpus import TextCorpus, prepare
 
     return prepare(TextCorpus(), folder / "corpus")[0]

@@ -116,7 +116,6 @@ def test_a_new_encoders_loss_is_that_of_a_uniform_guess_and_no_code_length(data:
     task = MaskedTokens(tiny_run(data, shape=BERT), CPU)
     model = Bert(BERT, seed=0)
     assert task.loss(model, task.batch(0)).item() == pytest.approx(BERT.loss_of_a_guess, abs=0.15)
-    assert task.bits_per_byte(1.0) is None
 
 
 def test_the_loss_is_the_mean_over_the_chosen_places(data: DataSpec) -> None:

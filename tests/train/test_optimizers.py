@@ -15,7 +15,7 @@ from sparseplan.train.optimizers import Adafactor, build_optimizer, nonzero_rms,
 from tests.helpers.training import SHAPE
 
 
-def stepped(weight: torch.Tensor, gradients: list[torch.Tensor], *, rate: float, **settings) -> torch.Tensor:
+def stepped(weight: torch.Tensor, gradients: list[torch.Tensor], *, rate: float, **settings: float) -> torch.Tensor:
     parameter = nn.Parameter(weight.clone())
     optimizer = Adafactor([{"params": [parameter], "lr": rate}], AdafactorSpec(**settings))
     for gradient in gradients:
@@ -54,7 +54,7 @@ def test_on_dense_weights_adafactor_agrees_with_torchs_own() -> None:
     optimizer = torch.optim.Adafactor([reference], lr=0.05, beta2_decay=-0.8, eps=(1e-30, 1e-3), d=1.0, weight_decay=0)
     for gradient in gradients:
         reference.grad = gradient.clone()
-        optimizer.step()
+        optimizer.step()  # type: ignore[no-untyped-call]
     ours = stepped(weight, gradients, rate=0.05)
     assert torch.allclose(ours, reference.detach(), rtol=1e-4, atol=1e-5)
 
