@@ -1,8 +1,8 @@
 """The model families, without torch: a new one is a file here, a place in `Shape` and in `Model`.
 
 A shape has the members of `GptShape`: layers, width, vocab, matrices, dense_params, other_params, nonzero_params,
-tokens_per_sequence, loss_of_a_guess, loss_per and machine_flops_per_token. A model of a recipe has `sizes` and `shape`. Both
-carry the family's tag. What trains it is `sparseplan.train.families`, under the same tag.
+tokens_per_sequence, loss_of_a_guess, loss_per and machine_flops_per_token. A model of a recipe has `sizes` and
+`shape`. Both carry the family's tag. What trains it is `sparseplan.train.families`, under the same tag.
 """
 
 from typing import get_args

@@ -321,6 +321,13 @@ def test_progress_is_lines_that_count_from_the_runs_start(data: DataSpec, tmp_pa
     assert all(line["tokens_per_second"] > 0 for line in lines if line["event"] == "step")
 
 
+def test_whoever_watches_is_called_after_every_update(data: DataSpec, tmp_path: Path) -> None:
+    seen: list[int] = []
+    segment = plan_segments([tiny_run(data, 0.5)]).segments[0]
+    Training(job_of(segment, tmp_path), stop=threading.Event(), on_step=seen.append).train()
+    assert seen == list(range(1, STEPS + 1))
+
+
 def test_the_gpu_only_choices_stay_off_the_cpu(data: DataSpec, tmp_path: Path) -> None:
     run = tiny_run(data, 0.5, "2:4")
     record = train_alone(run, tmp_path, execution="graphs")
