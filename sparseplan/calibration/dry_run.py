@@ -16,6 +16,7 @@ from sparseplan.fit.fitting import Fit, fit_law
 from sparseplan.fit.objective import Objective
 from sparseplan.laws.forms.frantar2023 import Coefficients
 from sparseplan.laws.forms.frantar2023_optimum import sparsity_at_free_size
+from sparseplan.runs.facts import RunFacts
 from sparseplan.runs.spec import RunSpec
 from sparseplan.runs.table import Runs
 from sparseplan.sweep.estimate import expected_seconds
@@ -28,21 +29,6 @@ _DRAWS = 200
 _SHARE, _EXPONENT = 0.3, 0.25
 _A_S, _B_S, _C_S = 16.8, 0.722, 45.0
 """The shape of f(S) that the grid is judged with: T5's, Frantar et al. 2023."""
-
-
-class RunPlan(Struct, frozen=True, kw_only=True):
-    """One run of the grid."""
-
-    run_id: str
-    pattern: str
-    sparsity: float
-    nonzero_params: int
-    dense_params: int
-    data_seen: int
-    data_unit: str
-    epochs: float
-    train_flops: float
-    seed: int
 
 
 class GridForecast(Struct, frozen=True, kw_only=True):
@@ -71,7 +57,7 @@ class DryRun(Struct, frozen=True, kw_only=True):
     data: str
     device: str
     workers: int
-    runs: list[RunPlan]
+    runs: list[RunFacts]
     train_flops: float
     train_flops_with_trunks: float
     saved_by_trunks: float
@@ -98,7 +84,7 @@ def dry_run(setup: Setup, machine: Machine | None, *, trainer: str = TRAINER) ->
         data=setup.data_description,
         device=places[0].device,
         workers=len(places),
-        runs=[_run_plan(run) for run in setup.runs],
+        runs=[run.facts() for run in setup.runs],
         train_flops=setup.plan.unshared_flops,
         train_flops_with_trunks=setup.plan.shared_flops,
         saved_by_trunks=setup.plan.saved,
@@ -113,7 +99,7 @@ def identifiability(runs: Sequence[RunSpec]) -> GridForecast:
     S = np.array([run.pruning.sparsity for run in runs])
     N = np.array([float(run.nonzero_params) for run in runs])
     D = np.array([float(run.data_seen) for run in runs])
-    assumed = _typical(N, D, float(np.log(runs[0].shape.vocab)))
+    assumed = _typical(N, D, runs[0].shape.loss_of_a_guess)
     table = Runs(
         sparsity=S,
         nonzero_params=N,
@@ -186,21 +172,6 @@ def _typical(
 
 def _size(run: RunSpec) -> str:
     return f"{run.shape.layers}x{run.shape.width}"
-
-
-def _run_plan(run: RunSpec) -> RunPlan:
-    return RunPlan(
-        run_id=run.run_id,
-        pattern=run.pruning.pattern,
-        sparsity=run.pruning.sparsity,
-        nonzero_params=run.nonzero_params,
-        dense_params=run.shape.dense_params,
-        data_seen=run.data_seen,
-        data_unit=run.data.unit,
-        epochs=run.epochs,
-        train_flops=run.train_flops,
-        seed=run.seed,
-    )
 
 
 def to_json(result: DryRun) -> str:

@@ -5,8 +5,7 @@ which shapes are chosen, counted before pruning (`dense`) or after it (`nonzero`
 arXiv:2309.08520, where the sparser of two runs of one size is cut from a larger dense model).
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from importlib import resources
 from pathlib import Path
@@ -19,60 +18,17 @@ from sparseplan.common.json_schema import json_schema
 from sparseplan.common.yaml_document import Document, Key, parse_document, read_document
 from sparseplan.common.yaml_struct import convert
 from sparseplan.errors import RecipeError, SparseplanError, nearest
-from sparseplan.runs.spec import AdamW, DataSpec, LearningRate, Optimizer, Pruning, RunSpec
-from sparseplan.shapes.gpt import GptShape
+from sparseplan.runs.spec import AdamW, DataSpec, LearningRate, Optimizer, Pruning, RunSpec, TooLongError
+from sparseplan.shapes.families import DEFAULT_MODEL, Model, Shape, tag_of
 from sparseplan.sparsity.pattern import UNSTRUCTURED, parse_pattern
 from sparseplan.sparsity.schedule import Schedule
 
 BUILTIN_RECIPES = resources.files("sparseplan") / "builtin" / "recipes"
-COUNT_TOLERANCE = 0.25
-"""How far the nearest shape may be from a wanted parameter count; the run records the count that it has."""
 _MAX_RUNS = 10_000
 
 Positive = Annotated[float, Meta(gt=0)]
 Count = Annotated[int, Meta(ge=1)]
 SparsityEntry = Annotated[float, Meta(ge=0, lt=1)] | str
-
-
-class Size(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One dense shape; heads follow from the recipe's `head_width`."""
-
-    layers: Count
-    width: Annotated[int, Meta(ge=8, le=65536, description="Multiples of 64 on a GPU.")]
-
-
-class ShapeGrid(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="grid", tag="shapes"):
-    """Dense shapes, written out; every sparsity is cut from every one of them."""
-
-    shapes: Annotated[tuple[Size, ...], Meta(min_length=1)]
-
-
-class _CountGrid(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="grid"):
-    params: Annotated[tuple[Positive, ...], Meta(min_length=1, description="Prunable parameters.")]
-    layers: Annotated[Count | None, Meta(description="Blocks of every size; or give width_per_layer.")] = None
-    width_per_layer: Annotated[Positive | None, Meta(description="Width over blocks, kept about constant.")] = None
-    width_step: Annotated[int, Meta(ge=2, description="Widths are multiples of this.")] = 64
-
-    def __post_init__(self) -> None:
-        if (self.layers is None) == (self.width_per_layer is None):
-            raise ValueError("expected either layers or width_per_layer, so that a count names one shape")
-
-
-class DenseGrid(_CountGrid, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="grid", tag="dense"):
-    """Parameter counts before pruning."""
-
-
-class NonzeroGrid(_CountGrid, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="grid", tag="nonzero"):
-    """Parameter counts that are left after pruning: the law's N. A run at S is cut from a model of N / (1 - S)."""
-
-
-class Model(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The models of the grid."""
-
-    sizes: ShapeGrid | DenseGrid | NonzeroGrid
-    context: Annotated[int, Meta(ge=2, description="Tokens of a training sequence.")]
-    family: Literal["gpt"] = "gpt"
-    head_width: Annotated[int, Meta(ge=2, description="Width of an attention head; divides every width.")] = 64
 
 
 class Lengths(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -92,7 +48,7 @@ class Lengths(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
                 f"found {' and '.join(given) or 'none'}"
             )
 
-    def in_steps(self, shape: GptShape, batch: int) -> list[int]:
+    def in_steps(self, shape: Shape, batch: int) -> list[int]:
         """The lengths of a shape's runs, in updates."""
         per_step = batch * shape.tokens_per_sequence
         tokens = list(self.tokens) or [ratio * shape.dense_params for ratio in self.tokens_per_dense_param]
@@ -209,7 +165,9 @@ def parse_recipe(text: str, *, source: str) -> LoadedRecipe:
 
 def recipe_schema() -> dict[str, Any]:
     """The JSON Schema of recipes, for editors; shipped as builtin/schemas/recipe.schema.json."""
-    return json_schema(Recipe, title="sparseplan calibration recipe")
+    schema = json_schema(Recipe, title="sparseplan calibration recipe")
+    schema["$defs"][DEFAULT_MODEL.__name__]["required"].remove("family")  # see `_with_family`
+    return schema
 
 
 @cache
@@ -220,6 +178,7 @@ def builtin_recipes() -> tuple[Path, ...]:
 
 
 def _checked(document: Document, text: str) -> LoadedRecipe:
+    document = _with_family(document)
     recipe = cast(Recipe, convert(document, Recipe, error=RecipeError))
     loaded = LoadedRecipe(recipe=recipe, document=document, text=text)
     seen: set[tuple[float, str]] = set()
@@ -229,6 +188,14 @@ def _checked(document: Document, text: str) -> LoadedRecipe:
             raise loaded.refuse(("sparsities", index), "expected each sparsity once, found it twice; remove one")
         seen.add(entry)
     return loaded
+
+
+def _with_family(document: Document) -> Document:
+    """The document with the family that a model has where it names none."""
+    data = document.data
+    if not isinstance(data, dict) or not isinstance(data.get("model"), dict):
+        return document
+    return replace(document, data=data | {"model": {"family": tag_of(DEFAULT_MODEL), **data["model"]}})
 
 
 def expand(loaded: LoadedRecipe, data: DataSpec, vocab: int) -> list[RunSpec]:
@@ -242,12 +209,16 @@ def expand(loaded: LoadedRecipe, data: DataSpec, vocab: int) -> list[RunSpec]:
     Raises:
         RecipeError: with the recipe's line, for a grid that can't be trained.
     """
-    recipe = loaded.recipe
+    recipe, model = loaded.recipe, loaded.recipe.model
     runs: dict[str, RunSpec] = {}
-    for size_key, choose in _sizes(loaded, vocab):
+    for place, key in enumerate(model.sizes.keys):
+        size_key: Key = ("model", "sizes", *key)
         for index in range(len(recipe.sparsities)):
             sparsity, pattern = _sparsity(loaded, index)
-            shape = choose(sparsity)
+            try:
+                shape = model.shape(place, sparsity, vocab)
+            except ValueError as problem:
+                raise loaded.refuse(size_key, str(problem)) from None
             pruning = Pruning(
                 sparsity=sparsity, pattern=pattern, schedule=recipe.pruning.schedule, updates=recipe.pruning.updates
             )
@@ -256,15 +227,15 @@ def expand(loaded: LoadedRecipe, data: DataSpec, vocab: int) -> list[RunSpec]:
                     try:
                         run = _run(recipe, shape, data, pruning, steps, seed)
                     except ValueError as problem:
-                        key: Key = ("lengths",) if "passes" in str(problem) else size_key
-                        raise loaded.refuse(key, str(problem)) from None
+                        at = ("lengths",) if isinstance(problem, TooLongError) else size_key
+                        raise loaded.refuse(at, str(problem)) from None
                     runs[run.run_id] = run
                     if len(runs) > _MAX_RUNS:
                         raise loaded.refuse((), f"expected a grid of at most {_MAX_RUNS} runs, found more")
     return list(runs.values())
 
 
-def _run(recipe: Recipe, shape: GptShape, data: DataSpec, pruning: Pruning, steps: int, seed: int) -> RunSpec:
+def _run(recipe: Recipe, shape: Shape, data: DataSpec, pruning: Pruning, steps: int, seed: int) -> RunSpec:
     return RunSpec(
         shape=shape,
         data=data,
@@ -295,66 +266,3 @@ def _sparsity(loaded: LoadedRecipe, index: int) -> tuple[float, str]:
             f"expected a number for unstructured sparsity, or one pattern such as 2:4, found {entry!r}",
         )
     return (pattern.sparsity, str(pattern)) if pattern.sparsity else (0.0, str(UNSTRUCTURED))
-
-
-def _sizes(loaded: LoadedRecipe, vocab: int) -> "list[tuple[Key, Callable[[float], GptShape]]]":
-    """For every size of the grid: its key in the recipe, and the shape that it means at a sparsity."""
-    model = loaded.recipe.model
-    sizes = model.sizes
-
-    def shape(key: Key, layers: int, width: int) -> GptShape:
-        if width % model.head_width:
-            raise loaded.refuse(key, f"expected a width that head_width {model.head_width} divides, found {width}")
-        try:
-            heads = width // model.head_width
-            return GptShape(layers=layers, width=width, heads=heads, vocab=vocab, context=model.context)
-        except ValueError as problem:
-            raise loaded.refuse(key, str(problem)) from None
-
-    def fixed(key: Key, size: Size) -> "Callable[[float], GptShape]":
-        return lambda _: shape(key, size.layers, size.width)
-
-    def counted(key: Key, grid: DenseGrid | NonzeroGrid, wanted: float) -> "Callable[[float], GptShape]":
-        def choose(sparsity: float) -> GptShape:
-            dense = wanted / (1.0 - sparsity) if isinstance(grid, NonzeroGrid) else wanted
-            layers, width = nearest_size(grid, dense)
-            found = 12 * layers * width * width
-            if abs(found / dense - 1.0) > COUNT_TOLERANCE:
-                raise loaded.refuse(
-                    key,
-                    f"expected a shape within {COUNT_TOLERANCE:.0%} of {dense:.4g} prunable parameters, the nearest "
-                    f"has {found:.4g} ({layers} blocks of width {width}); lower width_step, or write shapes out",
-                )
-            return shape(key, layers, width)
-
-        return choose
-
-    if isinstance(sizes, ShapeGrid):
-        return [
-            (key, fixed(key, size))
-            for key, size in ((("model", "sizes", "shapes", i), size) for i, size in enumerate(sizes.shapes))
-        ]
-    return [
-        (key, counted(key, sizes, wanted))
-        for key, wanted in ((("model", "sizes", "params", i), count) for i, count in enumerate(sizes.params))
-    ]
-
-
-def nearest_size(grid: DenseGrid | NonzeroGrid, dense_params: float) -> tuple[int, int]:
-    """Blocks and width whose 12 * layers * width^2 prunable parameters are nearest to a count, on a log scale.
-
-    >>> nearest_size(DenseGrid(params=[1], layers=2, width_step=32), 98304)
-    (2, 64)
-    >>> nearest_size(DenseGrid(params=[1], width_per_layer=64, width_step=64), 85e6)
-    (12, 768)
-    """
-    options: list[tuple[float, int, int]] = []
-    for multiple in range(1, 65536 // grid.width_step + 1):
-        width = multiple * grid.width_step
-        layers = grid.layers if grid.layers is not None else max(1, round(width / (grid.width_per_layer or 1.0)))
-        ratio = 12 * layers * width * width / dense_params
-        options.append((max(ratio, 1.0 / ratio), layers, width))
-        if ratio > 1:
-            break
-    _, layers, width = min(options)
-    return layers, width

@@ -80,6 +80,7 @@ def limits(setup: Setup, fitted: Fitted) -> list[str]:
     answer = fitted.result.answer
     runs, recipe = setup.runs, setup.loaded.recipe
     unit = runs[0].data.unit
+    loss_per = runs[0].shape.loss_per(unit)
     N = [run.nonzero_params for run in runs]
     D = [run.data_seen for run in runs]
     found = [
@@ -90,7 +91,12 @@ def limits(setup: Setup, fitted: Fitted) -> list[str]:
         "of training; another corpus, tokenizer or architecture has other coefficients.",
     ]
     if unit == "byte":
-        found.append("D counts bytes and L is in nats a byte: neither compares with laws in tokens.")
+        found.append(f"D counts bytes and L is in nats per {loss_per}: neither compares with laws in tokens.")
+    if loss_per != unit:
+        found.append(
+            f"L is a mean over {loss_per}s, with the text around them in sight, and D counts every {unit} read: "
+            "neither L nor the coefficients compare with those of models that predict what comes next."
+        )
     if len(recipe.seeds) == 1:
         found.append("One seed: what another seed would change was not measured, only how well runs agree with a law.")
     dense = {run.shape.dense_params for run in runs}
@@ -172,7 +178,9 @@ def _readme(setup: Setup, trained: SweepResult, conclusion: Conclusion) -> str:
         "",
         "## The law",
         "",
-        "L = (a_S (1 - S)^b_S + c_S) N^-b_N + (a_D / D)^b_D + c, in nats a " + setup.runs[0].data.unit + ".",
+        "L = (a_S (1 - S)^b_S + c_S) N^-b_N + (a_D / D)^b_D + c, in nats per "
+        + setup.runs[0].shape.loss_per(setup.runs[0].data.unit)
+        + ".",
         "",
         f"| coefficient | value | {100 * answer.level:.0f}% interval |",
         "| --- | --- | --- |",

@@ -4,10 +4,11 @@ from pathlib import Path
 
 from rich.console import Console
 
-from sparseplan.calibration.dry_run import DryRun, GridForecast, RunPlan
+from sparseplan.calibration.dry_run import DryRun, GridForecast
 from sparseplan.calibration.write_up import Conclusion, coefficient_rows
 from sparseplan.common.console import open_table, say
 from sparseplan.common.units import format_count, format_duration, format_percent, format_scientific, format_sparsity
+from sparseplan.runs.facts import RunFacts
 
 
 def print_dry_run(console: Console, result: DryRun) -> None:
@@ -15,7 +16,7 @@ def print_dry_run(console: Console, result: DryRun) -> None:
     say(console, f"{result.recipe}: {len(result.runs)} runs on {result.data}", style="bold")
     say(console)
     table = open_table(console, "pattern", "sparsity", "dense parameters", "non-zero", "data", "epochs", "FLOPs")
-    families: dict[tuple[int, float, str], list[RunPlan]] = {}
+    families: dict[tuple[int, float, str], list[RunFacts]] = {}
     for run in result.runs:
         families.setdefault((run.dense_params, run.sparsity, run.pattern), []).append(run)
     for (dense_params, sparsity, pattern), runs in families.items():

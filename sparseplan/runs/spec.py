@@ -12,8 +12,9 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta, Struct
 
+from sparseplan.runs.facts import RunFacts
 from sparseplan.shapes.base import pruned_weights
-from sparseplan.shapes.gpt import Shape
+from sparseplan.shapes.families import Shape
 from sparseplan.sparsity.pattern import Pattern, parse_pattern
 from sparseplan.sparsity.schedule import Schedule
 
@@ -163,6 +164,10 @@ class Pruning(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         return max((sparsity for at, sparsity in self.ramp(steps) if at <= step), default=0.0)
 
 
+class TooLongError(ValueError):
+    """A run that would see its data more often than allowed."""
+
+
 class RunSpec(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One training, from scratch to its loss: all that determines its numbers, and nothing else but file paths."""
 
@@ -191,7 +196,7 @@ class RunSpec(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
                     f"found {matrix.inputs} inputs of {matrix.name}"
                 )
         if self.epochs > self.data.max_epochs:
-            raise ValueError(
+            raise TooLongError(
                 f"expected at most {self.data.max_epochs:g} passes over the training data, found {self.epochs:.3g}: "
                 f"{self.data_seen} {self.data.unit}s seen of {self.data.train.tokens}; "
                 "train shorter, bring more data, or raise max_epochs"
@@ -231,6 +236,21 @@ class RunSpec(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
             updates = max(0, min(until, to_step) - max(at, from_step))
             total += updates * sum(numel - pruned_weights(numel, sparsity) for numel in numels)
         return total
+
+    def facts(self) -> RunFacts:
+        """The run in the law's terms."""
+        return RunFacts(
+            run_id=self.run_id,
+            pattern=self.pruning.pattern,
+            sparsity=self.pruning.sparsity,
+            nonzero_params=self.nonzero_params,
+            dense_params=self.shape.dense_params,
+            data_seen=self.data_seen,
+            data_unit=self.data.unit,
+            epochs=self.epochs,
+            train_flops=self.train_flops,
+            seed=self.seed,
+        )
 
     @property
     def run_id(self) -> str:

@@ -103,6 +103,7 @@ class RunRow:
     dense_params: float | None = None
     data_seen: float
     data_unit: str
+    epochs: float | None = None
     train_flops: float | None = None
     seed: int | None = None
     trunk: str | None = None

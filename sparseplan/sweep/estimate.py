@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from sparseplan.runs.job import Segment
-from sparseplan.shapes.gpt import Shape
+from sparseplan.shapes.families import Shape
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

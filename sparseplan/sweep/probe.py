@@ -11,7 +11,7 @@ import msgspec
 from sparseplan.errors import SweepError
 from sparseplan.runs.job import Job, Placement, Progress, Segment, to_json
 from sparseplan.runs.spec import Pruning, RunSpec
-from sparseplan.shapes.gpt import Shape
+from sparseplan.shapes.families import Shape
 from sparseplan.sweep.estimate import Speed
 from sparseplan.sweep.executors.base import Ended, Task
 from sparseplan.sweep.executors.local import LocalExecutor

@@ -12,7 +12,7 @@ import torch
 from sparseplan.common.files import replacing
 from sparseplan.errors import SparseplanError
 from sparseplan.runs.job import Segment, kept_checkpoint, rolling_checkpoint
-from sparseplan.train.models.gpt import Gpt
+from sparseplan.train.models.base import Model
 from sparseplan.train.pruning.gradual import Masks
 
 FORMAT = "sparseplan-checkpoint/1"
@@ -21,7 +21,7 @@ FORMAT = "sparseplan-checkpoint/1"
 class State(NamedTuple):
     """What a training changes as it goes."""
 
-    model: Gpt
+    model: Model
     optimizer: torch.optim.Optimizer
     masks: Masks
 

@@ -7,10 +7,15 @@ import sys
 import time
 from pathlib import Path
 
+import msgspec
 import pytest
 
+from sparseplan.calibration.recipe import expand, load_recipe
 from sparseplan.cli import run
 from sparseplan.laws.file import load_law, read_law
+from sparseplan.runs.facts import RunFacts
+from sparseplan.runs.job import RunRecord, read_result
+from sparseplan.runs.spec import DataSpec, Split
 from sparseplan.runs.table import read_runs
 
 ROOT = Path(__file__).parents[2]
@@ -45,7 +50,7 @@ def recipe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return path
 
 
-def start(*words: str) -> subprocess.Popen:
+def start(*words: str) -> subprocess.Popen[str]:
     return subprocess.Popen(
         [sys.executable, "-m", "sparseplan", "calibrate", *words],
         stdout=subprocess.PIPE,
@@ -169,11 +174,14 @@ def test_nothing_heavy_is_imported_to_plan_after_calibrate_exists() -> None:
     assert answer.stdout.strip() == "[]"
 
 
-def test_the_shipped_calibration_is_refitted_from_its_runs() -> None:
-    from sparseplan.calibration.fit_runs import fit_calibration
-    from sparseplan.calibration.recipe import load_recipe
+SHIPPED = pytest.mark.parametrize("name", ["gpt-stdlib-cpu", "bert-stdlib-cpu"])
 
-    folder = ROOT / "calibration" / "gpt-stdlib-cpu"
+
+@SHIPPED
+def test_the_shipped_calibration_is_refitted_from_its_runs(name: str) -> None:
+    from sparseplan.calibration.fit_runs import fit_calibration
+
+    folder = ROOT / "calibration" / name
     recipe = load_recipe(str(folder / "recipe.yaml")).recipe
     shipped = read_law(folder / "law.yaml")
     fitted = fit_calibration(recipe, folder / "runs.csv", date="2026-11-24").result.law
@@ -182,12 +190,11 @@ def test_the_shipped_calibration_is_refitted_from_its_runs() -> None:
     assert shipped.draws is not None
     assert fitted.draws is not None
     for family, chosen in shipped.sparsity.items():
-        for name in ("a_S", "b_S", "c_S"):
-            again = fitted.sparsity[family][name]
-            assert again == pytest.approx(chosen[name], rel=1e-4, abs=1e-9), f"{family}.{name}"
-    for name in ("b_N", "a_D", "b_D", "c"):
-        value = shipped.coefficients[name]
-        assert fitted.coefficients[name] == pytest.approx(value, rel=1e-4, abs=1e-9), name
+        for letter, value in chosen.items():
+            again = fitted.sparsity[family][letter]
+            assert again == pytest.approx(value, rel=1e-4, abs=1e-9), f"{family}.{letter}"
+    for letter, value in shipped.coefficients.items():
+        assert fitted.coefficients[letter] == pytest.approx(value, rel=1e-4, abs=1e-9), letter
     assert shipped.fit["objective"] == pytest.approx(fitted.fit["objective"], rel=1e-6)
 
 
@@ -210,8 +217,27 @@ def test_in_the_shipped_runs_pruning_costs_loss_and_beats_a_dense_model_of_equal
     assert (parents, equals) == (48, 6)
 
 
-def test_the_shipped_calibration_has_a_record_behind_every_row() -> None:
-    folder = ROOT / "calibration" / "gpt-stdlib-cpu"
+@SHIPPED
+def test_recipe_and_data_of_a_shipped_calibration_give_the_identity_and_the_facts_of_every_record(name: str) -> None:
+    folder = ROOT / "calibration" / name
+    manifest = json.loads((folder / "manifest.json").read_text())["data"]
+    train, valid = (
+        Split(path=part, sha256=manifest[f"{part}_sha256"], tokens=manifest[f"{part}_tokens"])
+        for part in ("train", "valid")
+    )
+    data = DataSpec(train=train, valid=valid, dtype="uint8", unit=manifest["unit"])
+    specified = {run.run_id: run for run in expand(load_recipe(str(folder / "recipe.yaml")), data, 256)}
+    found = [read_result(path) for path in (folder / "runs").glob("[!.]*.json")]
+    finished = {record.run_id: record for record in found if isinstance(record, RunRecord)}
+    assert finished.keys() == specified.keys()
+    for run_id, record in finished.items():
+        facts = {field: getattr(record, field) for field in RunFacts.__struct_fields__}
+        assert facts == msgspec.structs.asdict(specified[run_id].facts())
+
+
+@SHIPPED
+def test_the_shipped_calibration_has_a_record_behind_every_row(name: str) -> None:
+    folder = ROOT / "calibration" / name
     table = read_runs(folder / "runs.csv")
     losses = records(folder)
     assert len(table) >= 24

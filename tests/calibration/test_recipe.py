@@ -11,19 +11,18 @@ from hypothesis import strategies as st
 
 import sparseplan
 from sparseplan.calibration.recipe import (
-    COUNT_TOLERANCE,
-    DenseGrid,
     LoadedRecipe,
     builtin_recipes,
     expand,
     load_recipe,
-    nearest_size,
     parse_recipe,
     recipe_schema,
 )
 from sparseplan.errors import RecipeError
 from sparseplan.runs.spec import Adafactor, AdamW, DataSpec, RunSpec, Split
 from sparseplan.runs.trunks import plan_segments
+from sparseplan.shapes.bert import BertShape
+from sparseplan.shapes.gpt import GptShape
 
 DATA = DataSpec(
     train=Split(path="t", sha256="a" * 64, tokens=10**9),
@@ -68,6 +67,19 @@ def test_a_recipe_is_the_product_of_its_sizes_sparsities_lengths_and_seeds() -> 
     }
     assert {run.shape.dense_params for run in runs} == {12 * 32**2, 2 * 12 * 32**2}
     assert {run.shape.heads for run in runs} == {2}
+    assert {type(run.shape) for run in runs} == {GptShape}  # the family of a recipe that names none
+
+
+def test_the_family_decides_the_shape_and_a_run_of_another_family_is_another_run() -> None:
+    runs, others = runs_of(), runs_of(replaced("context: 32", "family: bert\n  context: 32"))
+    assert {type(run.shape) for run in others} == {BertShape}
+    assert [run.shape.dense_params for run in runs] == [run.shape.dense_params for run in others]
+    assert not {run.run_id for run in runs} & {run.run_id for run in others}
+
+
+def test_a_family_that_does_not_exist_is_named_with_those_that_do() -> None:
+    with pytest.raises(RecipeError, match=r"team\.yaml:5: model\.family: expected one of gpt, bert, found 'brt'"):
+        read(replaced("context: 32", "family: brt\n  context: 32"))
 
 
 def test_what_a_recipe_says_of_training_reaches_every_run() -> None:
@@ -172,23 +184,6 @@ def test_a_grid_that_cannot_be_trained_is_refused_at_its_line(old: str, new: str
         runs_of(replaced(old, new))
 
 
-@given(
-    layers=st.integers(1, 40),
-    steps=st.sampled_from([16, 32, 64]),
-    count=st.floats(1e7, 1e10),
-)
-def test_the_nearest_shape_is_within_the_tolerance_wherever_widths_are_fine_enough(
-    layers, steps: int, count: int
-) -> None:
-    chosen, width = nearest_size(DenseGrid(params=(count,), layers=layers, width_step=steps), count)
-    assert chosen == layers
-    ratio = 12 * layers * width**2 / count
-    # neighbouring widths v < w differ by (w / v)^2 in count, so the nearer of them is within w / v
-    assert max(ratio, 1 / ratio) <= width / (width - steps)
-    assert width % steps == 0
-    assert COUNT_TOLERANCE == 0.25
-
-
 @pytest.mark.parametrize("path", builtin_recipes(), ids=lambda path: path.stem)
 def test_every_built_in_recipe_is_valid_named_as_its_file_and_fits_the_schema(path: Path) -> None:
     loaded = load_recipe(path.stem)
@@ -202,6 +197,12 @@ def test_every_built_in_recipe_is_valid_named_as_its_file_and_fits_the_schema(pa
     # two sparsities at the least, or a_S, b_S and c_S can't be told apart
     assert len({sparsity for sparsity, family in sparsities if sparsity and family == "unstructured"}) >= 2
     assert (0.5, "n:4") in sparsities
+
+
+def test_a_recipe_without_a_family_fits_the_schema() -> None:
+    jsonschema.validate(yaml.safe_load(PLAIN), recipe_schema())
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate(yaml.safe_load(replaced("context: 32", "family: brt\n  context: 32")), recipe_schema())
 
 
 def test_the_shipped_schema_is_that_of_the_code() -> None:
@@ -219,7 +220,7 @@ def test_an_unknown_recipe_is_answered_with_the_known_ones() -> None:
 
 
 @given(st.text(max_size=300))
-def test_any_text_is_a_recipe_or_a_recipe_error(text) -> None:
+def test_any_text_is_a_recipe_or_a_recipe_error(text: str) -> None:
     with pytest.raises(RecipeError):
         parse_recipe(text, source="x.yaml")
 

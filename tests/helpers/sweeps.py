@@ -71,7 +71,7 @@ def sweep_in(folder: Path, root: Path, text: str = RECIPE, *, machine: Machine |
 
 def start_driver(
     folder: Path, root: Path, faults: Path | None = None, *, step_seconds: float = 0.0
-) -> subprocess.Popen:
+) -> subprocess.Popen[bytes]:
     """Sweep in a process of its own."""
     write_texts(folder)
     return subprocess.Popen(

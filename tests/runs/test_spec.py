@@ -28,7 +28,9 @@ def test_the_ramp_meets_hand_values_of_the_cubic() -> None:
     updates=st.integers(1, 200),
     ends=st.tuples(st.floats(0, 1), st.floats(0, 1)),
 )
-def test_any_ramp_climbs_to_its_final_sparsity_inside_the_run(sparsity: float, steps: int, updates: int, ends) -> None:
+def test_any_ramp_climbs_to_its_final_sparsity_inside_the_run(
+    sparsity: float, steps: int, updates: int, ends: tuple[float, float]
+) -> None:
     schedule = Schedule(start=min(ends), end=max(ends))
     ramp = Pruning(sparsity=sparsity, updates=updates, schedule=schedule).ramp(steps)
     assert 1 <= len(ramp) <= updates

@@ -64,7 +64,7 @@ def test_impossible_segments_are_refused() -> None:
 
 
 @given(st.lists(st.tuples(st.sampled_from([0.0, 0.5, 0.75]), st.integers(1, 500), st.integers(0, 1)), max_size=8))
-def test_sharing_never_costs_more_and_never_loses_a_run(choices) -> None:
+def test_sharing_never_costs_more_and_never_loses_a_run(choices: list[tuple[float, int, int]]) -> None:
     runs = [spec(s, steps=n, seed=seed) for s, n, seed in choices]
     plan = plan_segments(runs)
     assert {segment.id for segment in plan.segments if segment.finish} == {run.run_id for run in runs}
