@@ -10,7 +10,8 @@ of the grid and beyond it) holds the true value. The alternatives that we did no
 import argparse
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +19,7 @@ from numpy.typing import NDArray
 from sparseplan.fit.bootstrap import bootstrap, refit
 from sparseplan.fit.fitting import Fit, fit_law
 from sparseplan.fit.objective import Objective
+from sparseplan.fit.penalties import Huber, Squared
 from sparseplan.laws.forms import frantar2023_optimum as optimum
 from sparseplan.laws.forms.frantar2023 import Coefficients, loss
 from sparseplan.runs.table import Runs
@@ -96,18 +98,19 @@ VIT_LENGTHS = (2.25e8, 4.5e8, 9.0e8, 1.8e9)
 
 def setups() -> list[Setup]:
     """The grids of the paper under normal, heavy-tailed and uneven noise, two objectives, and a small grid."""
-    log, plain, squared = Objective(), Objective(residual="plain", huber_delta=0.01), Objective(huber_delta=np.inf)
-    common = {"sparsities": SPARSITIES}
-    t5 = {"truth": T5_TRUTH, "sizes": T5_SIZES, "lengths": T5_LENGTHS, "spread": 0.0077, **common}
-    vit = {"truth": VIT_TRUTH, "sizes": VIT_SIZES, "lengths": VIT_LENGTHS, "spread": 0.06, **common}
-    small = {**t5, "sizes": T5_SIZES[:3], "sparsities": SPARSITIES[:3]}
+    log, squared = Objective(), Objective(penalty=Squared())
+    plain = Objective(residual="plain", penalty=Huber(0.01))
+    t5 = partial(Setup, truth=T5_TRUTH, sizes=T5_SIZES, lengths=T5_LENGTHS, sparsities=SPARSITIES, spread=0.0077)
+    vit = partial(Setup, truth=VIT_TRUTH, sizes=VIT_SIZES, lengths=VIT_LENGTHS, sparsities=SPARSITIES, spread=0.06)
+    small = partial(t5, sizes=T5_SIZES[:3], sparsities=SPARSITIES[:3])
+    noises = ("normal", "heavy", "uneven")
     return [
-        *(Setup(name="T5 grid, 48 runs", objective=log, noise=noise, **t5) for noise in ("normal", "heavy", "uneven")),
-        *(Setup(name="ViT grid, 112 runs", objective=plain, noise=n, **vit) for n in ("normal", "heavy", "uneven")),
-        Setup(name="T5 grid, a fifth of the noise", objective=log, noise="normal", **{**t5, "spread": 0.0015}),
-        Setup(name="T5 grid, squared error", objective=squared, noise="normal", **t5),
-        Setup(name="27 runs", objective=log, noise="normal", **small),
-        Setup(name="27 runs, squared error", objective=squared, noise="normal", **small),
+        *(t5(name="T5 grid, 48 runs", objective=log, noise=noise) for noise in noises),
+        *(vit(name="ViT grid, 112 runs", objective=plain, noise=noise) for noise in noises),
+        t5(name="T5 grid, a fifth of the noise", objective=log, noise="normal", spread=0.0015),
+        t5(name="T5 grid, squared error", objective=squared, noise="normal"),
+        small(name="27 runs", objective=log, noise="normal"),
+        small(name="27 runs, squared error", objective=squared, noise="normal"),
     ]
 
 
@@ -115,7 +118,7 @@ def resampled_runs(fit: Fit, count: int, rng: np.random.Generator) -> Array:
     """Pairs bootstrap: runs drawn with replacement."""
     n = len(fit.runs)
     weights = rng.multinomial(n, np.full(n, 1 / n), size=count) / n
-    return refit(fit, np.tile(fit.theta, (count, 1)), fit.runs.loss, weights).theta
+    return refit(replace(fit.problem, weights=weights), np.tile(fit.theta, (count, 1))).theta
 
 
 def resampled_residuals(fit: Fit, count: int, rng: np.random.Generator) -> Array:
@@ -123,13 +126,13 @@ def resampled_residuals(fit: Fit, count: int, rng: np.random.Generator) -> Array
     n, p = len(fit.runs), len(fit.free)
     errors = rng.choice(fit.residuals, size=(count, n)) * np.sqrt(n / (n - p))
     losses = fit.objective.apply(fit.predicted, errors)
-    return refit(fit, np.tile(fit.theta, (count, 1)), losses, np.full(n, 1 / n)).theta
+    return refit(replace(fit.problem, measured=losses), np.tile(fit.theta, (count, 1))).theta
 
 
 def exponential_weights(fit: Fit, count: int, rng: np.random.Generator) -> Array:
     """Bayesian bootstrap without the adjustment for leverage."""
     weights = rng.dirichlet(np.ones(len(fit.runs)), size=count)
-    return refit(fit, np.tile(fit.theta, (count, 1)), fit.runs.loss, weights).theta
+    return refit(replace(fit.problem, weights=weights), np.tile(fit.theta, (count, 1))).theta
 
 
 def ours(fit: Fit, count: int, rng: np.random.Generator) -> Array:

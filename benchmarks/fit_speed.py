@@ -9,11 +9,10 @@ Needs the authors' runs; process start is excluded everywhere.
     python benchmarks/fit_speed.py
 """
 
-import importlib.util
 import resource
 import time
 from collections.abc import Callable
-from pathlib import Path
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -21,15 +20,9 @@ import numpy as np
 from sparseplan.fit.bootstrap import bootstrap, draw_weights, refit
 from sparseplan.fit.fitting import Fit, fit_law
 from sparseplan.fit.objective import Objective
+from sparseplan.fit.penalties import Huber
 from sparseplan.laws.forms.frantar2023 import Coefficients, coefficient_gradient, loss
-
-_spec = importlib.util.spec_from_file_location(
-    "refit_builtin_laws", Path(__file__).parents[1] / "scripts" / "refit_builtin_laws.py"
-)
-assert _spec is not None
-assert _spec.loader is not None
-paper = importlib.util.module_from_spec(_spec)
-_spec.loader.exec_module(paper)
+from sparseplan.runs.published import t5_runs, vit_runs
 
 
 def timed(work: Callable[[], Any], repeats: int = 1) -> tuple[float, Any]:
@@ -53,7 +46,7 @@ def papers_procedure(fit: Fit, restarts: int = 25) -> list[float]:
     def value(x: np.ndarray) -> float:
         with np.errstate(all="ignore"):
             predicted = loss(Coefficients(*(x * units)), runs.sparsity, runs.nonzero_params, runs.data_seen)
-            mean = float(objective.penalty(objective.residuals(predicted, runs.loss)).mean())
+            mean = float(objective.penalty.value(objective.residuals(predicted, runs.loss)).mean())
         return mean if np.isfinite(mean) else 1e3
 
     with np.errstate(all="ignore"):
@@ -64,7 +57,8 @@ def least_squares_loop(fit: Fit, weights: np.ndarray) -> list[float]:
     """One scipy least_squares a replicate, Huber, analytic Jacobian, from the fit's minimum; its objectives."""
     from scipy.optimize import least_squares
 
-    runs, delta = fit.runs, fit.objective.huber_delta
+    runs, delta = fit.runs, fit.objective.penalty.delta
+    assert delta is not None
     start = np.array([float(v) for v in fit.coefficients("unstructured")])
     S, N, D = runs.sparsity, runs.nonzero_params, runs.data_seen
     values = []
@@ -101,21 +95,21 @@ def least_squares_loop(fit: Fit, weights: np.ndarray) -> list[float]:
 
 def main() -> None:
     """Measure and print."""
-    folder = paper.default_folder()
-    t5_runs, vit_runs = paper.t5_runs(folder), paper.vit_runs(folder)
-    vit_objective = Objective(residual="plain", huber_delta=0.01)
-    fit_law(t5_runs, starts=4)  # first calls import and allocate
+    t5_table, vit_table = t5_runs(), vit_runs()
+    vit_objective = Objective(residual="plain", penalty=Huber(0.01))
+    fit_law(t5_table, starts=4)  # first calls import and allocate
 
-    ours, t5 = timed(lambda: fit_law(t5_runs, starts=64), repeats=5)
+    ours, t5 = timed(lambda: fit_law(t5_table, starts=64), repeats=5)
     theirs, minima = timed(lambda: papers_procedure(t5))
     print(f"T5 fit, 64 starts and certificate: {ours:.3f} s, objective {t5.value:.6e}")
     print(f"paper's procedure, 25 BFGS restarts: {theirs:.2f} s, objective {min(minima):.6e} at best")
     print(f"  {theirs / ours:.0f}x faster")
 
-    vit = fit_law(vit_runs, objective=vit_objective)
+    vit = fit_law(vit_table, objective=vit_objective)
     rng = np.random.default_rng(0)
     weights = draw_weights(vit, 1000, rng)
-    ours, solution = timed(lambda: refit(vit, np.tile(vit.theta, (1000, 1)), vit_runs.loss, weights), repeats=3)
+    problem = replace(vit.problem, weights=weights)
+    ours, solution = timed(lambda: refit(problem, np.tile(vit.theta, (1000, 1))), repeats=3)
     few = 40
     theirs, values = timed(lambda: least_squares_loop(vit, weights[:few]))
     behind = np.array(values) / solution.value[:few] - 1.0

@@ -19,12 +19,15 @@ from collections.abc import Callable
 
 import numpy as np
 
+from sparseplan.laws.file import load_law
 from sparseplan.laws.forms import frantar2023_optimum as optimum
 from sparseplan.laws.forms.frantar2023 import Coefficients
+from sparseplan.laws.law import coefficients
 
 PAIRS = 21
 REPEATS = 5
-T5 = Coefficients(a_S=16.8, b_S=0.722, c_S=45.0, b_N=0.245, a_D=6.90e8, b_D=0.203, c=0.651)
+T5 = coefficients(load_law("frantar2023-t5-c4"), "unstructured")
+assert isinstance(T5, Coefficients)
 FLOOR = [sys.executable, "-c", "import typer, rich.table, numpy, yaml"]
 OPTIMAL = [sys.executable, "-m", "sparseplan", "optimal", "--flops", "1e23"]
 

@@ -8,10 +8,6 @@ Writes sparseplan/builtin/laws/frantar2023-{t5-c4,vit-jft}-refit.yaml; with --ch
 """
 
 import argparse
-import csv
-import hashlib
-import json
-import os
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -21,65 +17,22 @@ import numpy as np
 from sparseplan.fit.fit_table import FitJob, FitResult, fit_runs
 from sparseplan.laws.file import law_text, read_law
 from sparseplan.laws.law import coefficient_draws, coefficients
-from sparseplan.runs.table import Runs
+from sparseplan.runs.published import T5_FILE, published_folder, t5_runs, vit_runs
 
-ROOT = Path(__file__).resolve().parents[1]
-LAWS = ROOT / "sparseplan" / "builtin" / "laws"
+LAWS = Path(__file__).resolve().parents[1] / "sparseplan" / "builtin" / "laws"
 DATE = "2026-11-23"  # of the last refit; fixed, so that a refit that changes nothing writes the same file
 SCHEMA = "# yaml-language-server: $schema=../schemas/law.schema.json\n"
 SAME_COEFFICIENTS = 1e-4
 SAME_DRAWS = 0.02
 
 
-def default_folder() -> Path:
-    """Where the authors' runs are looked for."""
-    return Path(os.environ.get("SPARSEPLAN_PAPER_RUNS", ROOT.parent / "shared" / "data")) / "frantar2023"
-
-
-def t5_runs(folder: Path) -> Runs:
-    """The 48 T5 runs. The file gives the dense scale, and D in optimizer steps of 128 x 512 tokens."""
-    path = folder / "t5-data.csv"
-    with path.open(encoding="utf-8") as file:
-        rows = list(csv.DictReader(file))
-    columns = {
-        name: np.array([float(row[name]) for row in rows]) for name in ("sparsity", "scale", "val-loss", "steps")
-    }
-    dense = 24 * (12 * 768**2) * columns["scale"]
-    return _runs(path, columns["sparsity"], dense, columns["steps"] * 65_536, columns["val-loss"], "token")
-
-
-def vit_runs(folder: Path) -> Runs:
-    """The 112 ViT runs. The file gives the dense scale, and D in images."""
-    path = folder / "vit-data.json"
-    columns = {
-        name: np.array(list(cells.values()), dtype=np.float64)
-        for name, cells in json.loads(path.read_text(encoding="utf-8")).items()
-    }
-    dense = 12 * (12 * 768**2) * columns["scale"]
-    return _runs(path, columns["sparsity"], dense, columns["total_examples"], columns["val-loss"], "image")
-
-
-def _runs(path: Path, S: np.ndarray, dense: np.ndarray, D: np.ndarray, L: np.ndarray, unit: str) -> Runs:
-    return Runs(
-        sparsity=S,
-        nonzero_params=dense * (1.0 - S),
-        data_seen=D,
-        loss=L,
-        family=("unstructured",) * len(S),
-        run_id=tuple(f"{path.name}[{i}]" for i in range(len(S))),
-        data_unit=unit,
-        source=path.name,
-        sha256=hashlib.sha256(path.read_bytes()).hexdigest(),
-    )
-
-
 def refits(folder: Path) -> list[FitResult]:
     """Both refits, with the authors' own objectives."""
-    common = {"runs": folder, "draws": 1000, "seed": 0, "date": DATE}
     t5 = FitJob(
         name="frantar2023-t5-c4-refit",
         description="T5 encoder-decoders on C4, span corruption; the authors' 48 runs refitted to their true minimum.",
-        **common,
+        draws=1000,
+        date=DATE,
     )
     vit = FitJob(
         name="frantar2023-vit-jft-refit",
@@ -87,7 +40,8 @@ def refits(folder: Path) -> list[FitResult]:
         residual="plain",
         huber_delta=0.01,
         tokens_per_unit=196.0,
-        **common,
+        draws=1000,
+        date=DATE,
     )
     return [_sourced(fit_runs(t5_runs(folder), t5)), _sourced(fit_runs(vit_runs(folder), vit))]
 
@@ -133,10 +87,10 @@ def differences(result: FitResult) -> list[str]:
 def main() -> int:
     """Refit, then write or compare."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("folder", nargs="?", type=Path, default=default_folder())
+    parser.add_argument("folder", nargs="?", type=Path, default=published_folder())
     parser.add_argument("--check", action="store_true", help="compare with the shipped files, write nothing")
     arguments = parser.parse_args()
-    if not (arguments.folder / "t5-data.csv").exists():
+    if not (arguments.folder / T5_FILE).exists():
         print(f"{arguments.folder}: the authors' runs aren't here", file=sys.stderr)
         return 2
     problems = []

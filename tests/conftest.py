@@ -5,7 +5,7 @@ import pytest
 from hypothesis import settings
 
 from sparseplan.laws.file import load_law
-from sparseplan.laws.law import Draws, Law
+from sparseplan.laws.law import Draws, Law, coefficients
 
 # The same examples on every run: a red test is a change of ours, never the luck of the draw.
 settings.register_profile("steady", derandomize=True, deadline=None)
@@ -32,8 +32,9 @@ def t5() -> Law:
 def t5_with_draws(t5: Law) -> Law:
     """The published T5 law with 400 synthetic draws, each coefficient 5 % around its value."""
     random = np.random.default_rng(7)
-    point = {"b_N": 0.245, "a_D": 6.90e8, "b_D": 0.203, "c": 0.651}
-    point |= {"unstructured.a_S": 16.8, "unstructured.b_S": 0.722, "unstructured.c_S": 45.0}
+    values = coefficients(t5, "unstructured").as_dict()
+    point = {name: float(values[name]) for name in ("b_N", "a_D", "b_D", "c")}
+    point |= {f"unstructured.{name}": float(values[name]) for name in ("a_S", "b_S", "c_S")}
     table = np.array(list(point.values())) * np.exp(0.05 * random.standard_normal((400, 7)))
     draws = Draws.pack(list(point), table, method="synthetic, for tests")
     facts = {name: getattr(t5, name) for name in t5.__struct_fields__} | {"draws": draws, "name": "t5-with-draws"}

@@ -1,6 +1,7 @@
 """What a calibration would do, before it is done: its runs, FLOPs and time, and what its grid could tell of a law."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Literal
 
 import msgspec
@@ -14,11 +15,14 @@ from sparseplan.common.intervals import LEVEL, Bounds, bounds
 from sparseplan.fit.bootstrap import refit
 from sparseplan.fit.fitting import Fit, fit_law
 from sparseplan.fit.objective import Objective
+from sparseplan.laws.file import load_law
 from sparseplan.laws.forms.frantar2023 import Coefficients
 from sparseplan.laws.forms.frantar2023_optimum import sparsity_at_free_size
+from sparseplan.laws.law import coefficients
 from sparseplan.runs.facts import RunFacts
 from sparseplan.runs.spec import RunSpec
 from sparseplan.runs.table import Runs
+from sparseplan.sparsity.pattern import UNSTRUCTURED
 from sparseplan.sweep.estimate import expected_seconds
 from sparseplan.sweep.machine import Machine
 from sparseplan.sweep.probe import measure_speed
@@ -27,8 +31,6 @@ NOISE = 0.005
 """Relative noise of a loss that the grid is judged with: about what another seed changes."""
 _DRAWS = 200
 _SHARE, _EXPONENT = 0.3, 0.25
-_A_S, _B_S, _C_S = 16.8, 0.722, 45.0
-"""The shape of f(S) that the grid is judged with: T5's, Frantar et al. 2023."""
 
 
 class GridForecast(Struct, frozen=True, kw_only=True):
@@ -120,7 +122,7 @@ def identifiability(runs: Sequence[RunSpec]) -> GridForecast:
         rng = np.random.default_rng(0)
         noisy = table.loss * np.exp(NOISE * rng.standard_normal((_DRAWS, len(table))))
         starts = np.tile(fit.theta, (_DRAWS, 1))
-        theta = refit(fit, starts, noisy, np.full(len(table), 1.0 / len(table))).theta
+        theta = refit(replace(fit.problem, measured=noisy), starts).theta
         drawn = fit.coefficients(next(iter(fit.design.families), None), theta)
         intervals["b_N"], intervals["b_D"] = bounds(np.asarray(drawn.b_N)), bounds(np.asarray(drawn.b_D))
         if fit.design.families:
@@ -155,14 +157,19 @@ def _explanation(fit: Fit, aside: set[str]) -> str:
 def _typical(
     N: "np.ndarray[tuple[int], np.dtype[np.float64]]", D: "np.ndarray[tuple[int], np.dtype[np.float64]]", uniform: float
 ) -> Coefficients:
-    """A law whose capacity and data terms are each 30 % of the loss at the centre of the grid, exponents 0.25."""
+    """A law whose capacity and data terms are each 30 % of the loss at the centre of the grid, exponents 0.25.
+
+    f(S) has the shape of the paper's T5 law.
+    """
+    t5 = coefficients(load_law("frantar2023-t5-c4"), str(UNSTRUCTURED))
+    assert isinstance(t5, Coefficients)
     centre = 0.45 * uniform
     N0, D0 = float(np.exp(np.mean(np.log(N)))), float(np.exp(np.mean(np.log(D))))
-    scale = _SHARE * centre * N0**_EXPONENT / (_A_S + _C_S)
+    scale = _SHARE * centre * N0**_EXPONENT / float(t5.numerator(0.0))
     return Coefficients(
-        a_S=_A_S * scale,
-        b_S=_B_S,
-        c_S=_C_S * scale,
+        a_S=t5.a_S * scale,
+        b_S=t5.b_S,
+        c_S=t5.c_S * scale,
         b_N=_EXPONENT,
         a_D=D0 * (_SHARE * centre) ** (1.0 / _EXPONENT),
         b_D=_EXPONENT,

@@ -53,8 +53,8 @@ def fit_calibration(recipe: Recipe, table: Path, *, date: str | None = None) -> 
         FitError: if there is nothing to fit.
     """
     job = FitJob(
-        runs=table,
         residual=recipe.fit.residual,
+        loss=recipe.fit.loss,
         huber_delta=recipe.fit.huber_delta,
         draws=recipe.fit.bootstrap,
         name=recipe.name,

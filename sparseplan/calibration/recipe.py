@@ -66,6 +66,7 @@ class Fitting(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How the law is fitted to the finished runs."""
 
     residual: Literal["log", "plain"] = "log"
+    loss: Literal["huber", "squared"] = "huber"
     huber_delta: Positive = 1e-3
     bootstrap: Annotated[int, Meta(ge=2, le=10_000, description="Draws that travel with the law.")] = 400
 

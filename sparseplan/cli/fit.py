@@ -107,11 +107,9 @@ def fit(
 
     o.require_yaml(out)
     job = FitJob(
-        runs=runs,
-        columns=dict(column or ()),
-        group=group,
         residual=residual,
-        huber_delta=huber_delta if loss == "huber" else float("inf"),
+        loss=loss,
+        huber_delta=huber_delta,
         freeze_dense=freeze_dense,
         tie_dense=tie_dense,
         draws=bootstrap,
@@ -123,7 +121,7 @@ def fit(
         data_unit=data_unit,
         tokens_per_unit=tokens_per_unit,
     )
-    result = run_fit(job)
+    result = run_fit(runs, job, columns=dict(column or ()), group=group)
     if report is not None:
         from sparseplan.figures.fit_page import draw_fit_page
 

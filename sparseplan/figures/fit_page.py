@@ -10,15 +10,14 @@ from sparseplan.common.units import format_count, format_sparsity
 from sparseplan.cost.flops import flops_cost
 from sparseplan.figures.base import new_figure, save_figure
 from sparseplan.figures.sparsity_map import fill_sparsity_map
-from sparseplan.fit.coordinates import Array
 from sparseplan.fit.fit_table import FitResult
+from sparseplan.fit.levels import by_level
 from sparseplan.plan.sparsity_map import sparsity_map
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 MARKERS = "osD^vP*X<>"
-_LEVEL_WIDTH = 0.01
 _MAX_PANELS = 4
 _MAP_POINTS = 80
 
@@ -101,7 +100,7 @@ def _learning_curves(figure: Any, result: FitResult, colors: dict[float, Any]) -
     """Loss against data at up to four sizes: points are runs, lines the law."""
     fit = result.fit
     runs = fit.runs
-    sizes = _levels(runs.nonzero_params)
+    sizes = [np.isin(np.arange(len(runs)), rows) for rows in by_level(np.log(runs.nonzero_params))]
     chosen = [sizes[i] for i in np.unique(np.linspace(0, len(sizes) - 1, min(_MAX_PANELS, len(sizes))).astype(int))]
     panels = np.atleast_1d(figure.subplots(1, len(chosen), sharex=True))
     D = np.geomspace(runs.data_seen.min() / 1.5, runs.data_seen.max() * 1.5, 60)
@@ -139,12 +138,6 @@ def _residuals(axes: "Axes", result: FitResult, column: str, label: str, colors:
     _log_axes(axes, "x")
     axes.set_xlabel(label)
     axes.set_ylabel("error (%)")
-
-
-def _levels(values: Array) -> list[NDArray[np.bool_]]:
-    order = np.argsort(values, kind="stable")
-    cuts = np.flatnonzero(np.diff(np.log(values[order])) > _LEVEL_WIDTH) + 1
-    return [np.isin(np.arange(len(values)), rows) for rows in np.split(order, cuts)]
 
 
 def _log_axes(axes: "Axes", which: str, *, most: int = 6) -> None:

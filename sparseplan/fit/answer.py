@@ -89,15 +89,14 @@ def diagnose(
     influential, worst = notable_runs(fit, without_each_run(fit)) if identified else ([], [])
     intervals = None if drawn is None else _intervals(fit, drawn)
     best_S, best_S_interval = _free_size(fit, drawn, schedule)
-    delta = fit.objective.huber_delta
     return FitAnswer(
         form="frantar2023" if fit.design.families else "chinchilla",
         runs=fit.runs.source,
         n_runs=len(fit.runs),
         left_out=list(fit.runs.left_out),
-        loss=fit.objective.loss,
+        loss=fit.objective.penalty.name,
         residual=fit.objective.residual,
-        huber_delta=None if math.isinf(delta) else delta,
+        huber_delta=fit.objective.penalty.delta,
         objective=fit.value,
         coefficients=_values(fit, next(iter(fit.design.families), None)),
         families={

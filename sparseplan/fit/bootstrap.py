@@ -5,7 +5,7 @@ again, from the fit's own minimum, to a vanishing gradient. Unlike resampling of
 of S, N or D; unlike resampling of residuals, nothing is assumed of the noise being alike everywhere. With weights from
 the exponential distribution this is Rubin's Bayesian bootstrap. A run that pulls the law towards itself shows too small
 a residual, so its weight gets the larger variance 1 / (1 - phi h)^2: h is its leverage, and phi = (m - p) / (n - p)
-with m of n runs within huber_delta is 1 for squared error and 0 for a delta so small that only as many residuals lie
+with m of n runs inliers of the penalty: 1 for squared error, 0 for a delta so small that only as many residuals lie
 within it as p coefficients can meet exactly; leverage then doesn't shrink the others.
 
 docs/fitting.md has the coverage of the resulting intervals beside that of the alternatives.
@@ -13,14 +13,15 @@ docs/fitting.md has the coverage of the resulting intervals beside that of the a
 Source: Rubin 1981, doi:10.1214/aos/1176345338; Davidson & Flachaire 2008, doi:10.1016/j.jeconom.2008.08.003 (leverage).
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sparseplan.fit.coordinates import Array
+from sparseplan.fit.derivatives import residual_jacobian
 from sparseplan.fit.fitting import Fit, base_draws, on_base
-from sparseplan.fit.objective import residual_jacobian
+from sparseplan.fit.objective import Problem
 from sparseplan.fit.solver import Solution, solve
 
 METHOD = "weighted bootstrap (exponential weights, variance adjusted by leverage), percentile intervals"
@@ -49,29 +50,21 @@ def bootstrap(fit: Fit, count: int, rng: np.random.Generator) -> Bootstrap:
     starts = np.tile(fit.theta, (count, 1))
     if fit.base is not None and (values := base_draws(fit.base, count, rng)) is not None:
         starts = on_base(starts, fit.design, fit.base, values)
-    solution = refit(fit, starts, fit.runs.loss, weights)
+    solution = refit(replace(fit.problem, weights=weights), starts)
     groups = len(fit.runs) if fit.runs.group is None else len(np.unique(fit.runs.group))
     return Bootstrap(theta=solution.theta[solution.converged], asked=count, groups=groups)
 
 
-def refit(fit: Fit, starts: Array, measured: Array, weights: Array) -> Solution:
-    """Refit from given starts; those that stall are tried again from beside where they stopped."""
-    solution = solve(fit.objective, fit.design, fit.free, starts, measured, weights)
+def refit(problem: Problem, starts: Array) -> Solution:
+    """Solve problems near their minima; those that stall are tried again from beside where they stopped."""
+    solution = solve(problem, starts)
     stalled = np.flatnonzero(~solution.converged)
     if not len(stalled):
         return solution
-    columns = np.array(fit.free)
+    columns = problem.columns
     again = solution.theta[stalled]
     again[:, columns] = 0.99 * again[:, columns] + 0.01 * starts[np.ix_(stalled, columns)]
-    losses = measured if measured.ndim == 1 else measured[stalled]
-    second = solve(
-        fit.objective,
-        fit.design,
-        fit.free,
-        again,
-        losses,
-        np.broadcast_to(weights, (len(starts), len(fit.runs)))[stalled],
-    )
+    second = solve(problem.take(stalled), again)
     better = second.value <= solution.value[stalled]
     rows = stalled[better]
     solution.theta[rows], solution.value[rows] = second.theta[better], second.value[better]
@@ -86,7 +79,7 @@ def draw_weights(fit: Fit, count: int, rng: np.random.Generator) -> Array:
     if fit.runs.group is not None:
         group = np.unique(fit.runs.group, return_inverse=True)[1]
     p = len(fit.free)
-    within = int(np.sum(np.abs(fit.residuals) <= fit.objective.huber_delta))
+    within = float(fit.objective.penalty.inliers(fit.residuals).sum())
     phi = min(max((within - p) / max(n - p, 1), 0.0), 1.0)
     variance = np.minimum(1.0 / np.maximum(1.0 - phi * leverages(fit, group), 0.1) ** 2, _MAX_VARIANCE)
     weights = (rng.standard_gamma(1.0 / variance, size=(count, len(variance))) * variance)[:, group]
@@ -95,7 +88,7 @@ def draw_weights(fit: Fit, count: int, rng: np.random.Generator) -> Array:
 
 def leverages(fit: Fit, group: NDArray[np.intp]) -> Array:
     """Leverage of each group in [0, 1]: how far its own residuals shrink because the law was fitted to it."""
-    jacobian = residual_jacobian(fit.objective, fit.design, fit.free, fit.theta)
+    jacobian = residual_jacobian(fit.problem, fit.theta)
     length = np.linalg.norm(jacobian, axis=0)
     left, singular, _ = np.linalg.svd(jacobian[:, length > 0] / length[length > 0], full_matrices=False)
     surface = left[:, singular > 1e-9 * singular[0]]

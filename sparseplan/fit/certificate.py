@@ -6,14 +6,14 @@ from typing import Literal
 import numpy as np
 
 from sparseplan.fit.coordinates import B_N, BASE, LOG_F, LOG_O, SIGMA, Array, Design, E
+from sparseplan.fit.derivatives import evaluate, residual_jacobian
 from sparseplan.fit.identify import open_coefficients, unseen
-from sparseplan.fit.objective import Objective, evaluate, residual_jacobian
+from sparseplan.fit.levels import count_levels
+from sparseplan.fit.objective import Problem
 from sparseplan.fit.solver import SAME_MINIMUM, Solution
-from sparseplan.runs.table import Runs
 
 Status = Literal["converged", "not converged", "flat direction", "too few levels"]
 _PRESSURE = 1e-6
-_LEVEL_WIDTH = 0.01
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -52,29 +52,26 @@ class Certificate:
         return not self.flat
 
 
-def certify(
-    objective: Objective, design: Design, free: tuple[int, ...], solution: Solution, best: int, runs: Runs
-) -> Certificate:
-    """Examine the minimum that `solution` reached from start number `best`."""
+def certify(problem: Problem, solution: Solution, best: int) -> Certificate:
+    """Examine the minimum that `solution` of one problem reached from start number `best`."""
+    design, free, n = problem.design, problem.free, len(problem.design.x)
     theta = solution.theta[best : best + 1]
-    n = len(runs)
-    weights = np.full((1, n), 1.0 / n)
-    there = evaluate(objective, design, free, theta, runs.loss[None], weights)
+    there = evaluate(problem, theta)
     hit = _bounds_hit(design, free, theta[0])
     # A bound that nothing presses against holds no parameter: along a flat direction the solver may stop anywhere.
     pressed = np.abs(there.gradient[0]) > _PRESSURE * np.sqrt(2.0 * there.value[0] * np.diag(there.majorant[0]))
     inside = [slot for slot, parameter in enumerate(free) if parameter not in hit or not pressed[slot]]
     # Identification is a matter of where the runs lie: every run counts, as it would under squared error.
-    here = unseen(residual_jacobian(objective, design, free, theta[0])[:, inside])
+    here = unseen(residual_jacobian(problem, theta[0])[:, inside])
     flat = open_coefficients(design, theta[0], [free[slot] for slot in inside], here)
     # What the grid of runs can't decide at plain coefficients it can't decide at all; the minimum itself may hide it,
     # where noise has pushed a coefficient against a bound.
     plain = _plain_point(design, free, theta[0])
-    never = open_coefficients(design, plain, list(free), unseen(residual_jacobian(objective, design, free, plain)))
+    never = open_coefficients(design, plain, list(free), unseen(residual_jacobian(problem, plain)))
     flat = never or flat
     value = solution.value
     at_optimum = int(np.sum(value <= value[best] * (1.0 + SAME_MINIMUM) + 1e-25))
-    levels = (_levels(design.u), _levels(design.x), _levels(design.y))
+    levels = (count_levels(design.u), count_levels(design.x), count_levels(design.y))
     status, explanation = _verdict(bool(solution.converged[best]), flat, levels, design, n, len(free), at_optimum)
     return Certificate(
         status=status,
@@ -98,12 +95,6 @@ def _plain_point(design: Design, free: tuple[int, ...], theta: Array) -> Array:
     for parameter in free:
         point[parameter] = ordinary[parameter]
     return point
-
-
-def _levels(values: Array) -> int:
-    """Number of distinct values, those within a percent of each other counted once."""
-    ordered = np.sort(values)
-    return 1 + int(np.sum(np.diff(ordered) > _LEVEL_WIDTH))
 
 
 def _bounds_hit(design: Design, free: tuple[int, ...], theta: Array) -> dict[int, str]:

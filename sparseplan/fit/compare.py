@@ -1,23 +1,23 @@
 """Is it the right law? The paper's break conditions, and a rival, tested on the runs.
 
-- Does b_N, or b_D, depend on sparsity? One coefficient more (eta or zeta, see `model`), judged by a bootstrap under
-  the law without it: losses are simulated from the law and its residuals, and both laws fitted to each table.
+- Does b_N, or b_D, depend on sparsity? One coefficient more (eta or zeta, see `coordinates`), judged by a bootstrap
+  under the law without it: losses are simulated from the law and its residuals, and both laws fitted to each table.
 - Does the average-parameter law explain the runs as well: a dense law in the mean number of active parameters over
   training? It isn't nested, so each predicts every run from the fits without it, and the errors are compared.
 
 Source: Frantar et al. 2023, arXiv:2309.08520, section 2; Jin et al. 2025, arXiv:2501.12486 (average parameters).
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from sparseplan.common.intervals import Bounds, bounds
 from sparseplan.fit.bootstrap import draw_weights, refit
 from sparseplan.fit.coordinates import B_N, ETA, SIGMA, ZETA, Array, E, predict
+from sparseplan.fit.derivatives import residual_jacobian
 from sparseplan.fit.fitting import Fit, choose, fit_law
 from sparseplan.fit.influence import without_each_run
-from sparseplan.fit.objective import residual_jacobian
 from sparseplan.fit.solver import solve
 from sparseplan.runs.table import Runs
 from sparseplan.sparsity.schedule import Schedule
@@ -73,7 +73,7 @@ def exponent_depends_on_sparsity(fit: Fit, draws: int, rng: np.random.Generator)
 
 
 def _visible(fit: Fit, extra: int) -> bool:
-    jacobian = residual_jacobian(fit.objective, fit.design, (*fit.free, extra), fit.theta)
+    jacobian = residual_jacobian(replace(fit.problem, free=(*fit.free, extra)), fit.theta)
     length = np.linalg.norm(jacobian, axis=0)
     if np.any(length == 0):
         return False
@@ -83,25 +83,22 @@ def _visible(fit: Fit, extra: int) -> bool:
 
 def _test(fit: Fit, exponent: str, extra: int, draws: int, rng: np.random.Generator) -> Dependence:
     n = len(fit.runs)
-    wider = (*fit.free, extra)
+    wider = replace(fit.problem, free=(*fit.free, extra))
     starts = np.tile(fit.theta, (len(_NESTED_STARTS), 1))
     starts[:, extra] = _NESTED_STARTS
-    plain = np.full(n, 1.0 / n)
-    solution = solve(fit.objective, fit.design, wider, starts, fit.runs.loss, plain)
+    solution = solve(wider, starts)
     best = solution.theta[choose(solution)]
     value = min(float(solution.value[choose(solution)]), fit.value)
 
-    # Under the law: its residuals, without those that the fit drives to zero, drawn anew for every run.
+    # Under the law: its residuals, without those that the fit drives to zero, drawn again for every run.
     sizes = np.argsort(np.abs(fit.residuals))
     pool = fit.residuals[sizes[min(len(fit.free), n // 2) :]]
     losses = fit.objective.apply(fit.predicted, rng.choice(pool, size=(draws, n)))
-    law = refit(fit, np.tile(fit.theta, (draws, 1)), losses, plain)
-    richer = solve(fit.objective, fit.design, wider, law.theta, losses, plain)
+    law = refit(replace(fit.problem, measured=losses), np.tile(fit.theta, (draws, 1)))
+    richer = solve(replace(wider, measured=losses), law.theta)
     gain = 1.0 - np.minimum(richer.value, law.value) / law.value
     seen = 1.0 - value / fit.value if fit.value > 0 else 0.0
-    spread = solve(
-        fit.objective, fit.design, wider, np.tile(best, (draws, 1)), fit.runs.loss, draw_weights(fit, draws, rng)
-    )
+    spread = solve(replace(wider, weights=draw_weights(fit, draws, rng)), np.tile(best, (draws, 1)))
     steepest = float(fit.design.u.min())
     zero, highest = _exponent(best, extra, steepest)
     change = _exponent(spread.theta.T, extra, steepest)
@@ -146,7 +143,7 @@ def average_parameter_law(
     for one in (rival, fit):
         without = without_each_run(one)
         left_out.append(np.array([predict(one.design, theta)[i] for i, theta in enumerate(without)]))
-    penalty = [fit.objective.penalty(fit.objective.residuals(predicted, runs.loss)) for predicted in left_out]
+    penalty = [fit.objective.penalty.value(fit.objective.residuals(predicted, runs.loss)) for predicted in left_out]
     weights = draw_weights(fit, draws, rng)
     errors = [float(np.sqrt(np.mean((predicted / runs.loss - 1.0) ** 2))) for predicted in left_out]
     return Rival(

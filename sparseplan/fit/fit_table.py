@@ -1,7 +1,8 @@
 """From a runs table and options to a judged law: the one function behind the command."""
 
 import re
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -14,22 +15,19 @@ from sparseplan.fit.fitting import DEFAULT_STARTS, DenseBase, Fit, fit_law
 from sparseplan.fit.holdout import Split, hold_out
 from sparseplan.fit.law_from_fit import LawMetadata, to_law
 from sparseplan.fit.objective import Objective, Residual
+from sparseplan.fit.penalties import PENALTIES
 from sparseplan.laws.file import load_law
-from sparseplan.laws.law import Law
+from sparseplan.laws.law import LAW_NAME, LONGEST_NAME, Law
 from sparseplan.runs.table import Runs, read_runs
 from sparseplan.sparsity.schedule import Schedule
-
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class FitJob:
-    """What to fit and how; see the options of `sparseplan fit`."""
+    """How to fit, how to judge it and what to call the law; see the options of `sparseplan fit`."""
 
-    runs: Path
-    columns: dict[str, str] = field(default_factory=dict)
-    group: str | None = None
     residual: Residual = "log"
+    loss: str = "huber"
     huber_delta: float = 1e-3
     freeze_dense: str | None = None
     tie_dense: bool = False
@@ -55,25 +53,34 @@ class FitResult:
     answer: FitAnswer
 
 
-def run_fit(job: FitJob) -> FitResult:
-    """Read the runs of a job and fit them.
+def run_fit(
+    path: Path, job: FitJob, *, columns: Mapping[str, str] | None = None, group: str | None = None
+) -> FitResult:
+    """Read a runs table and fit it.
+
+    Args:
+        path: the table.
+        job: how to fit it.
+        columns: our column names to the file's, as `read_runs` takes them, and `group` likewise.
 
     Raises:
         RunsError: if the table is broken.
         LawError: if the frozen base can't be found.
         FitError: if the options contradict each other or the table.
     """
-    return fit_runs(read_runs(job.runs, columns=job.columns, group=job.group), job)
+    return fit_runs(read_runs(path, columns=columns, group=group), job)
 
 
 def fit_runs(runs: Runs, job: FitJob) -> FitResult:
     """Fit runs that are already in memory; as `run_fit`."""
-    if not _NAME.fullmatch(job.name):
-        raise FitError(f"--name {job.name}: expected letters, digits, '.', '_' and '-', at most 100, not {job.name!r}.")
+    if not re.fullmatch(LAW_NAME, job.name) or len(job.name) > LONGEST_NAME:
+        raise FitError(
+            f"--name {job.name}: expected letters, digits, '.', '_' and '-', at most {LONGEST_NAME}, not {job.name!r}."
+        )
     if job.tie_dense and job.freeze_dense is None:
         raise FitError("--tie-dense: there is no dense value to keep; give the base with --freeze-dense LAW.")
     base = None if job.freeze_dense is None else DenseBase(law=load_law(job.freeze_dense), tied=job.tie_dense)
-    objective = Objective(residual=job.residual, huber_delta=job.huber_delta)
+    objective = Objective(residual=job.residual, penalty=PENALTIES[job.loss].with_delta(job.huber_delta))
     fit = fit_law(runs, objective=objective, base=base, starts=job.starts, seed=job.seed)
     drawn = None
     # Along a direction that the runs leave open draws would only show where the solver happened to stop.

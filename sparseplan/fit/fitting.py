@@ -16,7 +16,7 @@ from sparseplan.fit.coordinates import (
     predict,
     to_coefficients,
 )
-from sparseplan.fit.objective import Objective
+from sparseplan.fit.objective import Objective, Problem
 from sparseplan.fit.solver import Solution, solve
 from sparseplan.fit.starts import make_starts
 from sparseplan.laws.forms.frantar2023 import Coefficients, dense_as_sparse
@@ -24,7 +24,6 @@ from sparseplan.laws.law import Law, coefficient_draws, coefficients
 from sparseplan.runs.table import Runs
 
 DEFAULT_STARTS = 64
-MAX_STARTS = 100_000
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -44,22 +43,34 @@ class Fit:
 
     Attributes:
         runs: what was fitted.
-        design: the runs' places, normalised.
-        objective: what was minimised, and `value` its minimum: the mean over runs.
-        free: the parameters that were varied.
+        problem: what was minimised: objective, the runs' places, the parameters that were varied.
+        value: the minimum of the objective: the mean over runs.
         theta: the best parameter vector, shape (P,).
         certificate: how far the minimum can be trusted.
         base: the dense base that was kept, None where it was fitted too.
     """
 
     runs: Runs
-    design: Design
-    objective: Objective
+    problem: Problem
     value: float
-    free: tuple[int, ...]
     theta: Array
     certificate: Certificate
     base: DenseBase | None = None
+
+    @property
+    def objective(self) -> Objective:
+        """What was minimised."""
+        return self.problem.objective
+
+    @property
+    def design(self) -> Design:
+        """The runs' places, normalised."""
+        return self.problem.design
+
+    @property
+    def free(self) -> tuple[int, ...]:
+        """The parameters that were varied."""
+        return self.problem.free
 
     @property
     def predicted(self) -> Array:
@@ -109,16 +120,15 @@ def fit_law(
     points = make_starts(design, runs.loss, starts, rng)
     if base is not None:
         points = on_base(points, design, base, dense_as_sparse(coefficients(base.law)))
-    solution = solve(objective, design, free, points, runs.loss, np.full(len(runs), 1.0 / len(runs)), rivals=True)
+    problem = Problem.plain(objective, design, free, runs.loss)
+    solution = solve(problem, points, rivals=True)
     best = choose(solution)
     return Fit(
         runs=runs,
-        design=design,
-        objective=objective,
+        problem=problem,
         value=float(solution.value[best]),
-        free=free,
         theta=solution.theta[best],
-        certificate=certify(objective, design, free, solution, best, runs),
+        certificate=certify(problem, solution, best),
         base=base,
     )
 

@@ -10,12 +10,12 @@ from numpy.typing import NDArray
 from sparseplan.errors import FitError
 from sparseplan.fit.coordinates import Array
 from sparseplan.fit.fitting import DenseBase, fit_law
+from sparseplan.fit.levels import level_of
 from sparseplan.fit.objective import Objective
 from sparseplan.runs.table import Runs
 
 Split = Literal["largest-n", "largest-d", "highest-s", "rolling"]
 SPLITS: tuple[Split, ...] = ("largest-n", "largest-d", "highest-s", "rolling")
-_LEVEL_WIDTH = 0.01
 _FEWEST_LEVELS = 3
 
 
@@ -89,7 +89,7 @@ def _groups(runs: Runs, split: Split) -> Iterator[tuple[str, NDArray[np.bool_]]]
         "largest-d": (runs.data_seen, "D"),
         "highest-s": (1.0 / (1.0 - runs.sparsity), "S"),
     }[split]
-    levels = _levels(axis)
+    levels = level_of(np.log(axis))
     count = int(levels.max()) + 1
     if count < 2:
         raise FitError(f"--holdout {split}: the runs have one level of {letter}; there is nothing to hold out.")
@@ -100,15 +100,6 @@ def _groups(runs: Runs, split: Split) -> Iterator[tuple[str, NDArray[np.bool_]]]
         value = 1.0 - 1.0 / edge if letter == "S" else edge
         relation = ">=" if split == "rolling" and level < count - 1 else "="
         yield f"{letter} {relation} {value:.4g}", held
-
-
-def _levels(values: Array) -> NDArray[np.int64]:
-    """Rank of each value among the distinct ones, those within a percent of each other counted as one."""
-    order = np.argsort(values)
-    jumps = np.diff(np.log(values[order])) > _LEVEL_WIDTH
-    rank = np.empty(len(values), dtype=np.int64)
-    rank[order] = np.concatenate([[0], np.cumsum(jumps)])
-    return rank
 
 
 def power_law(rest: Runs, target: Runs) -> Array:

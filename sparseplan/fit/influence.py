@@ -1,6 +1,6 @@
 """Which runs a law misses, and which runs hold it where it is."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -8,8 +8,7 @@ from numpy.typing import NDArray
 from sparseplan.fit.bootstrap import refit
 from sparseplan.fit.coordinates import Array, predict
 from sparseplan.fit.fitting import Fit
-
-_LEVEL_WIDTH = 0.01
+from sparseplan.fit.levels import by_level
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -49,9 +48,7 @@ def level_errors(fit: Fit) -> list[LevelErrors]:
         ("N", runs.nonzero_params, np.log(runs.nonzero_params)),
         ("D", runs.data_seen, np.log(runs.data_seen)),
     ):
-        order = np.argsort(scale, kind="stable")
-        cuts = np.flatnonzero(np.diff(scale[order]) > _LEVEL_WIDTH) + 1
-        for rows in np.split(order, cuts):
+        for rows in by_level(scale):
             here = error[rows]
             found.append(
                 LevelErrors(
@@ -71,7 +68,7 @@ def without_each_run(fit: Fit) -> Array:
     group: NDArray[np.int64] = np.arange(n) if fit.runs.group is None else fit.runs.group
     kept = (group[:, None] != group[None, :]).astype(np.float64)
     weights = kept / np.maximum(kept.sum(axis=1, keepdims=True), 1.0)
-    return refit(fit, np.tile(fit.theta, (n, 1)), fit.runs.loss, weights).theta
+    return refit(replace(fit.problem, weights=weights), np.tile(fit.theta, (n, 1))).theta
 
 
 def notable_runs(fit: Fit, without: Array, count: int = 3) -> tuple[list[RunNote], list[RunNote]]:

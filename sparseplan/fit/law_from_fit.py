@@ -80,11 +80,10 @@ def _ends(values: Any) -> tuple[float, float]:
 def fit_facts(fit: Fit, drawn: Bootstrap | None) -> dict[str, Any]:
     """How the law was fitted, for its file."""
     certificate = fit.certificate
-    delta = fit.objective.huber_delta
     facts: dict[str, Any] = {
-        "loss": fit.objective.loss,
+        "loss": fit.objective.penalty.name,
         "residual": fit.objective.residual,
-        "huber_delta": None if math.isinf(delta) else delta,
+        "huber_delta": fit.objective.penalty.delta,
         "objective": fit.value,
         "runs": len(fit.runs),
         "left_out": len(fit.runs.left_out),

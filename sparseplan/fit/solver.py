@@ -8,6 +8,9 @@ starts, bootstrap replicates, leave-one-out refits). Each step solves
 over the parameters that aren't held at a bound, H the exact Hessian and M the majorant: lambda near 0 is Newton's
 method and converges quadratically, a large lambda is a short step that must descend. M is the metric of the problem
 itself, so that no unit matters. A problem leaves the batch when its gradient vanishes.
+
+Source: Levenberg 1944 and Marquardt 1963 for the damping, with the majorant of a robust penalty (Huber 1981, Robust
+Statistics, section 7.8) where they have J'J; Nocedal & Wright 2006, chapters 4 and 16, for trust and active bounds.
 """
 
 from dataclasses import dataclass
@@ -15,8 +18,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from sparseplan.fit.coordinates import Array, Design
-from sparseplan.fit.objective import Curvature, Objective, evaluate
+from sparseplan.fit.coordinates import Array
+from sparseplan.fit.derivatives import Curvature, evaluate
+from sparseplan.fit.objective import Problem
 
 TOLERANCE = 1e-9
 SAME_MINIMUM = 1e-6
@@ -47,48 +51,22 @@ class Solution:
     iterations: NDArray[np.int64]
 
 
-def solve(
-    objective: Objective,
-    design: Design,
-    free: tuple[int, ...],
-    starts: Array,
-    measured: Array,
-    weights: Array,
-    *,
-    tolerance: float = TOLERANCE,
-    rivals: bool = False,
-) -> Solution:
+def solve(problem: Problem, starts: Array, *, tolerance: float = TOLERANCE, rivals: bool = False) -> Solution:
     """Minimise from each start.
 
     Args:
-        objective: what to minimise.
-        design: where the runs are, n of them.
-        free: the parameters to vary; the others keep their start's value.
-        starts: shape (B, P).
-        measured: losses, shape (n,) or (B, n).
-        weights: weight of each run, shape (n,) or (B, n); 1 / n each in a plain fit.
+        problem: what to minimise: one problem for all starts, or one for each.
+        starts: shape (B, P); parameters that aren't free keep their start's value.
         tolerance: largest `Solution.gradient` of a solved problem.
         rivals: the starts are of one and the same problem. Once half of them agree on the lowest minimum, the others
             get half as many iterations again, and count as not converged after that.
 
     Memory stays bounded: problems are taken in chunks of about 500,000 Jacobian entries, which also fit a cache.
     """
-    batch, runs = len(starts), len(design.x)
-    measured = np.broadcast_to(measured, (batch, runs))
-    weights = np.broadcast_to(weights, (batch, runs))
-    chunk = max(1, _CHUNK_NUMBERS // (len(free) * runs))
+    chunk = max(1, _CHUNK_NUMBERS // (len(problem.free) * len(problem.design.x)))
     parts = [
-        _solve_chunk(
-            objective,
-            design,
-            free,
-            starts[i : i + chunk],
-            measured[i : i + chunk],
-            weights[i : i + chunk],
-            tolerance,
-            rivals,
-        )
-        for i in range(0, batch, chunk)
+        _solve_chunk(problem.take(slice(i, i + chunk)), starts[i : i + chunk], tolerance, rivals)
+        for i in range(0, len(starts), chunk)
     ]
     return Solution(
         theta=np.concatenate([part.theta for part in parts]),
@@ -99,32 +77,28 @@ def solve(
     )
 
 
-def _solve_chunk(
-    objective: Objective,
-    design: Design,
-    free: tuple[int, ...],
-    starts: Array,
-    measured: Array,
-    weights: Array,
-    tolerance: float,
-    rivals: bool,
-) -> Solution:
-    columns = np.array(free)
-    low, high = (bound[columns] for bound in design.bounds())
+def _solve_chunk(problem: Problem, starts: Array, tolerance: float, rivals: bool) -> Solution:
+    """Minimise from starts (B, P) that fit into memory together; the arrays below have one entry or row a start."""
+    columns = problem.columns
+    low, high = (bound[columns] for bound in problem.design.bounds())
     theta = starts.copy()
     theta[:, columns] = np.clip(theta[:, columns], low, high)
     # Residuals this small are rounding: the model meets the runs exactly and no gradient can be told from noise.
-    scale = np.ones(len(theta)) if objective.residual == "log" else np.mean(np.abs(measured), axis=1)
-    exact = objective.penalty(_EXACT * scale) * weights.sum(axis=1)
+    objective = problem.objective
+    scale = 1.0 if objective.residual == "log" else np.mean(np.abs(problem.measured), axis=-1)
+    exact = np.broadcast_to(
+        objective.penalty.value(np.asarray(_EXACT * scale)) * problem.weights.sum(axis=-1), (len(theta),)
+    )
 
     value, cosine = np.empty(len(theta)), np.empty(len(theta))
     iterations = np.zeros(len(theta), dtype=np.int64)
     damping = np.ones(len(theta))
-    live = np.arange(len(theta))
+    live = np.arange(len(theta))  # the starts still under way; `here`, `point`, `held` have rows for these only
     last = MAX_ITERATIONS
-    here = evaluate(objective, design, free, theta, measured, weights)
+    here = evaluate(problem, theta)
     for iteration in range(MAX_ITERATIONS + 1):
         point = theta[np.ix_(live, columns)]
+        # A bound holds a parameter while the objective falls beyond it; it is let go as soon as the gradient turns.
         held = ((point <= low) & (here.gradient > 0)) | ((point >= high) & (here.gradient < 0))
         slope = _cosine(here, held)
         value[live], cosine[live], iterations[live] = here.value, slope, iteration
@@ -141,7 +115,7 @@ def _solve_chunk(
         trial = theta[live]
         trial[:, columns] = np.clip(point + step, low, high)
         step = trial[:, columns] - point
-        there = evaluate(objective, design, free, trial, measured[live], weights[live])
+        there = evaluate(problem.take(live), trial)
         accepted, damping[live] = _accept_step(here, there, step, descends, held, damping[live])
         theta[live[accepted]] = trial[accepted]
         here = there if accepted.all() else here.replaced(accepted, there)
@@ -163,11 +137,15 @@ def _cosine(here: Curvature, held: NDArray[np.bool_]) -> Array:
 
 
 def _step(here: Curvature, held: NDArray[np.bool_], damping: Array) -> tuple[Array, NDArray[np.bool_]]:
-    """The damped Newton step over the parameters that aren't held, and whether it points downhill."""
+    """The damped Newton step over the Q parameters that aren't held, shape (B, Q), and whether it points downhill.
+
+    A held parameter keeps its row, as that of the identity with gradient 0, so that all problems stay of one shape.
+    """
     gradient = np.where(held, 0.0, here.gradient)
     diagonal = np.einsum("bii->bi", here.majorant)
     index = np.arange(held.shape[1])
     matrix = here.hessian + damping[:, None, None] * here.majorant
+    # Marquardt's diagonal besides M: M is singular along directions that the runs don't see.
     floor = 1e-12 * np.maximum(diagonal, 1e-12 * diagonal.max(axis=1, keepdims=True) + 1e-300)
     matrix[:, index, index] += 1e-3 * damping[:, None] * diagonal + floor
     matrix[held[:, :, None] | held[:, None, :]] = 0.0
@@ -191,7 +169,7 @@ def _accept_step(
     held: NDArray[np.bool_],
     damping: Array,
 ) -> tuple[NDArray[np.bool_], Array]:
-    """Which steps to accept, and the damping of the next: less where the quadratic model foretold the gain."""
+    """Which steps to accept, and the damping of the next: less where the quadratic model predicted the gain."""
     predicted_gain = -(np.sum(step * here.gradient, axis=1) + 0.5 * np.einsum("bi,bij,bj->b", step, here.hessian, step))
     gain = here.value - there.value
     finite = np.isfinite(there.value)

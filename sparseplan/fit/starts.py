@@ -1,4 +1,8 @@
-"""Starting points: exponents at random over every plausible value, the rest by least squares."""
+"""Starting points: exponents at random over every plausible value, the rest by least squares.
+
+Given its exponents the law is linear in F, the data term's numerator and c (variable projection; Golub & Pereyra 1973,
+doi:10.1137/0710036), so that a random start need not guess sizes: every start already meets the mean of the losses.
+"""
 
 import numpy as np
 
@@ -26,6 +30,7 @@ def make_starts(design: Design, measured: Array, count: int, rng: np.random.Gene
     if design.families:
         kappa, epsilon = (theta[:, len(BASE) + offset :: 2][:, design.family] for offset in (0, 1))
         shape = 1.0 + kappa * expm1_ratio(kappa, epsilon, design.u)[0]
+    # The law is F x_0 + numerator x_1 + c x_2 at the runs: x of shape (count, n, 3), over the loss for relative errors.
     columns = np.stack(
         np.broadcast_arrays(
             np.exp(-b_N[:, None] * design.x) * shape, np.exp(-b_D[:, None] * design.y), np.ones((count, 1))
@@ -33,11 +38,13 @@ def make_starts(design: Design, measured: Array, count: int, rng: np.random.Gene
         axis=2,
     )
     columns = columns / measured[None, :, None]
+    # Normal equations (3 x 3 each) are precise enough for a start; the ridge is for runs of one size or one length.
     transposed = columns.transpose(0, 2, 1)
     normal = transposed @ columns
     normal[:, range(3), range(3)] *= 1.0 + 1e-9
     sizes = np.linalg.solve(normal, transposed.sum(axis=2)[:, :, None])[:, :, 0]
     F, numerator, c = np.maximum(sizes, _SMALLEST_SHARE * measured.mean()).T
+    # To the solver's coordinates, see `coordinates`: o = numerator + c, and b_D shared out as sigma and e.
     theta[:, LOG_F], theta[:, B_N] = np.log(F), b_N
     theta[:, LOG_O] = np.log(numerator + c)
     theta[:, SIGMA] = b_D * numerator / (numerator + c)

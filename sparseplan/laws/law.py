@@ -19,6 +19,7 @@ from sparseplan.laws.forms.budget import Floats
 from sparseplan.sparsity.schedule import Schedule
 
 LAW_NAME = r"[A-Za-z0-9][A-Za-z0-9._-]*"
+LONGEST_NAME = 100
 _FAMILY = r"^(unstructured|n:([2-9]|[1-5][0-9]|6[0-4]))$"
 
 _ENCODINGS: dict[str, np.dtype[Any]] = {"float32-base64": np.dtype("<f4"), "float64-base64": np.dtype("<f8")}
@@ -87,7 +88,7 @@ class Head(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What laws of every form hold besides their coefficients."""
 
     format: Annotated[Literal["sparseplan-law/1"], Meta(description="This file's format.")]
-    name: Annotated[str, Meta(pattern=f"^{LAW_NAME}$", max_length=100)]
+    name: Annotated[str, Meta(pattern=f"^{LAW_NAME}$", max_length=LONGEST_NAME)]
     description: str
     data_unit: Annotated[str, Meta(min_length=1, description="What D counts: token, image, byte, ...")]
     tokens_per_unit: Annotated[

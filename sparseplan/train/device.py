@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from sparseplan.version import __version__
 from sparseplan.errors import SparseplanError
+from sparseplan.version import __version__
 
 
 def open_device(name: str) -> torch.device:

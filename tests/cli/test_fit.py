@@ -29,7 +29,7 @@ FIXED_KEYS = {
 @pytest.fixture
 def table(tmp_path: Path) -> Path:
     rng = np.random.default_rng(0)
-    rows = []
+    rows: list[RunRow] = []
     for N in (1.3e6, 5.2e6, 2.1e7, 8.4e7):
         for S in (0.0, 0.5, 0.75):
             for D in (1.6e10, 3.3e10, 6.6e10):

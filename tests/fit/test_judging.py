@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from benchmarks.fit_coverage import coverage, ours, setups
 from sparseplan.fit.compare import average_parameter_law, exponent_depends_on_sparsity
 from sparseplan.fit.fitting import Fit, fit_law
 from sparseplan.fit.holdout import power_law
@@ -12,22 +13,19 @@ from sparseplan.fit.influence import level_errors, notable_runs, without_each_ru
 from sparseplan.laws.forms.frantar2023 import loss
 from sparseplan.runs.table import Runs
 from sparseplan.sparsity.schedule import Schedule
-from tests.helpers.paper_runs import script
 
-coverage_script = script("benchmarks/fit_coverage.py")
-T5 = coverage_script.setups()[0]
+T5 = setups()[0]
 
 
 def t5_like(seed: int) -> Runs:
-    runs: Runs = replace(T5, spread=0.003).runs(np.random.default_rng(seed))
-    return runs
+    return replace(T5, spread=0.003).runs(np.random.default_rng(seed))
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("number", [0, 1, 3, 6, 7, 9])
 def test_ninety_percent_intervals_of_sparsity_and_loss_hold_the_truth_in_85_to_95_percent(number: int) -> None:
-    setup = coverage_script.setups()[number]
-    covered = coverage_script.coverage(setup, {"ours": coverage_script.ours}, simulations=300, draws=200)["ours"]
+    setup = setups()[number]
+    covered = coverage(setup, {"ours": ours}, simulations=300, draws=200)["ours"]
     chance = 3 * np.sqrt(0.9 * 0.1 / 300)  # three standard errors of one question's share
     assert 0.85 <= covered[:9].mean() <= 0.95
     assert 0.85 <= covered[9:].mean() <= 0.95
@@ -36,7 +34,7 @@ def test_ninety_percent_intervals_of_sparsity_and_loss_hold_the_truth_in_85_to_9
 
 
 def test_a_few_tables_already_show_intervals_of_the_right_order() -> None:
-    covered = coverage_script.coverage(T5, {"ours": coverage_script.ours}, simulations=30, draws=100)["ours"]
+    covered = coverage(T5, {"ours": ours}, simulations=30, draws=100)["ours"]
     assert 0.8 <= covered.mean() <= 1.0
 
 

@@ -1,26 +1,39 @@
 """The solver reaches the global minimum, and its derivatives are right."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
-from sparseplan.fit.bootstrap import bootstrap
+from sparseplan.fit.bootstrap import bootstrap, draw_weights, refit
 from sparseplan.fit.coordinates import ETA, ZETA, from_coefficients, make_design, predict, to_coefficients
+from sparseplan.fit.derivatives import evaluate, residual_jacobian
 from sparseplan.fit.fitting import fit_law
-from sparseplan.fit.objective import Objective, evaluate, residual_jacobian
+from sparseplan.fit.objective import Objective, Problem
+from sparseplan.fit.penalties import Huber, Squared
+from sparseplan.fit.solver import solve
+from sparseplan.fit.starts import make_starts
 from sparseplan.laws.forms.frantar2023 import Coefficients, loss
+from sparseplan.runs.published import t5_runs, vit_runs
 from sparseplan.runs.table import Runs
-from tests.helpers.paper_runs import needs_paper_runs, t5_runs, vit_runs
+from tests.helpers.laws import T5
+from tests.helpers.laws import VIT as PUBLISHED_VIT
+from tests.helpers.paper_runs import needs_paper_runs
 
-VIT = Objective(residual="plain", huber_delta=0.01)
+VIT = Objective(residual="plain", penalty=Huber(0.01))
 
 
-def grid(rng: np.random.Generator) -> tuple[np.ndarray, ...]:
+Array = NDArray[np.float64]
+
+
+def grid(rng: np.random.Generator) -> tuple[Array, Array, Array, tuple[str, ...]]:
     S, N, D = (axis.ravel() for axis in np.meshgrid([0, 0.5, 0.75], [1e6, 4e6, 2e7], [1e9, 4e9, 2e10], indexing="ij"))
-    families = tuple(rng.choice(["unstructured", "n:4"], size=len(S)))
+    families = tuple(rng.choice(["unstructured", "n:4"], size=len(S)).tolist())
     return S, N, D, families
 
 
-@pytest.mark.parametrize("objective", [Objective(huber_delta=0.02), VIT, Objective(huber_delta=np.inf)])
+@pytest.mark.parametrize("objective", [Objective(penalty=Huber(0.02)), VIT, Objective(penalty=Squared())])
 def test_gradient_and_hessian_agree_with_finite_differences_for_every_parameter(objective: Objective) -> None:
     rng = np.random.default_rng(0)
     S, N, D, families = grid(rng)
@@ -30,13 +43,14 @@ def test_gradient_and_hessian_agree_with_finite_differences_for_every_parameter(
     assert theta.shape[1] == design.size
     measured = predict(design, theta[0])[None] * np.exp(0.03 * rng.standard_normal((1, len(S))))
     weights = rng.dirichlet(np.ones(len(S)), size=1)
+    problem = Problem(objective=objective, design=design, free=free, measured=measured, weights=weights)
 
     def at(point: np.ndarray) -> tuple[float, np.ndarray, np.ndarray]:
-        there = evaluate(objective, design, free, point, measured, weights)
+        there = evaluate(problem, point)
         return float(there.value[0]), there.gradient[0], there.hessian[0]
 
     _, gradient, hessian = at(theta)
-    jacobian = residual_jacobian(objective, design, free, theta[0])
+    jacobian = residual_jacobian(problem, theta[0])
     for i in free:
         step = np.zeros_like(theta)
         step[0, i] = 1e-5
@@ -49,12 +63,11 @@ def test_gradient_and_hessian_agree_with_finite_differences_for_every_parameter(
 
 def test_the_solvers_coordinates_predict_what_the_law_predicts_and_convert_back() -> None:
     S, N, D, _ = grid(np.random.default_rng(0))
-    law = Coefficients(a_S=16.8, b_S=0.722, c_S=45.0, b_N=0.245, a_D=6.90e8, b_D=0.203, c=0.651)
     design = make_design(S, N, D, ("unstructured",) * len(S))
-    theta = from_coefficients(design, law, 0)
+    theta = from_coefficients(design, T5, 0)
     assert theta[ETA] == theta[ZETA] == 0
-    assert predict(design, theta) == pytest.approx(loss(law, S, N, D), rel=1e-12)
-    assert [float(value) for value in to_coefficients(design, theta, 0)] == pytest.approx(list(law), rel=1e-12)
+    assert predict(design, theta) == pytest.approx(loss(T5, S, N, D), rel=1e-12)
+    assert [float(value) for value in to_coefficients(design, theta, 0)] == pytest.approx(list(T5), rel=1e-12)
 
 
 @needs_paper_runs
@@ -74,16 +87,14 @@ def test_the_authors_vit_runs_give_the_published_law_from_every_seed(seed: int) 
     fit = fit_law(vit_runs(), objective=VIT, seed=seed)
     assert fit.value <= 4.92909e-4
     assert fit.certificate.starts_at_optimum > 40
-    published = Coefficients(a_S=2.94e2, b_S=0.821, c_S=4.68e2, b_N=0.392, a_D=2.37e8, b_D=0.890, c=4.517)
-    assert [float(value) for value in fit.coefficients("unstructured")] == pytest.approx(list(published), rel=3e-3)
+    assert [float(value) for value in fit.coefficients("unstructured")] == pytest.approx(list(PUBLISHED_VIT), rel=3e-3)
 
 
 @needs_paper_runs
 def test_the_published_t5_coefficients_lie_well_above_the_minimum() -> None:
     runs = t5_runs()
-    published = Coefficients(a_S=16.8, b_S=0.722, c_S=45.0, b_N=0.245, a_D=6.90e8, b_D=0.203, c=0.651)
-    residual = Objective().residuals(loss(published, runs.sparsity, runs.nonzero_params, runs.data_seen), runs.loss)
-    assert Objective().penalty(residual).mean() == pytest.approx(7.637e-6, rel=1e-3)  # 7.60e-6 before rounding
+    residual = Objective().residuals(loss(T5, runs.sparsity, runs.nonzero_params, runs.data_seen), runs.loss)
+    assert Objective().penalty.value(residual).mean() == pytest.approx(7.637e-6, rel=1e-3)  # 7.60e-6 before rounding
 
 
 @needs_paper_runs
@@ -98,7 +109,9 @@ def test_an_independent_optimiser_started_at_the_minimum_finds_nothing_lower() -
             if np.any(scaled <= 0):
                 return 1.0
             return float(
-                o.penalty(o.residuals(loss(law, runs.sparsity, runs.nonzero_params, runs.data_seen), runs.loss)).mean()
+                o.penalty.value(
+                    o.residuals(loss(law, runs.sparsity, runs.nonzero_params, runs.data_seen), runs.loss)
+                ).mean()
             )
 
         assert value(np.ones(7)) == pytest.approx(fit.value, rel=1e-9)
@@ -116,21 +129,15 @@ def test_an_independent_optimiser_started_at_the_minimum_finds_nothing_lower() -
 
 @needs_paper_runs
 def test_every_bootstrap_refit_converges_and_a_fresh_search_finds_nothing_lower() -> None:
-    from sparseplan.fit.bootstrap import draw_weights, refit
-    from sparseplan.fit.solver import solve
-    from sparseplan.fit.starts import make_starts
-
     for runs, objective in ((t5_runs(), Objective()), (vit_runs(), VIT)):
         fit = fit_law(runs, objective=objective)
         rng = np.random.default_rng(3)
         assert len(bootstrap(fit, 400, rng).theta) == 400
-        weights = draw_weights(fit, 40, rng)
-        warm = refit(fit, np.tile(fit.theta, (40, 1)), runs.loss, weights)
+        drawn = replace(fit.problem, weights=draw_weights(fit, 40, rng))
+        warm = refit(drawn, np.tile(fit.theta, (40, 1)))
         fresh = np.full(40, np.inf)
         for _ in range(4):
-            found = solve(
-                objective, fit.design, fit.free, make_starts(fit.design, runs.loss, 40, rng), runs.loss, weights
-            )
+            found = solve(drawn, make_starts(fit.design, runs.loss, 40, rng))
             fresh = np.minimum(fresh, np.where(found.converged, found.value, np.inf))
         assert np.all(warm.value <= fresh * (1 + 1e-7))
 
@@ -147,9 +154,9 @@ def test_levels_give_the_same_derivatives_as_runs_that_share_none() -> None:
     assert single.x_levels.index is None
     theta = np.array([[0.2, 0.3, 0.0, 0.1, 0.1, 0.2, 0.0, 0.3, 0.7, 0.5, 0.4]])
     measured = predict(shared, theta[0])[None] * np.exp(0.03 * rng.standard_normal((1, len(shared.x))))
-    weights = np.full((1, len(shared.x)), 1 / len(shared.x))
-    free = shared.free()
-    one, other = (evaluate(Objective(), design, free, theta, measured, weights) for design in (shared, single))
+    one, other = (
+        evaluate(Problem.plain(Objective(), design, shared.free(), measured), theta) for design in (shared, single)
+    )
     assert one.value == pytest.approx(other.value, rel=1e-9)
     assert one.gradient == pytest.approx(other.gradient, rel=1e-6, abs=1e-12)
     assert one.hessian == pytest.approx(other.hessian, rel=1e-6, abs=1e-12)

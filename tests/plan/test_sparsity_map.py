@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 
 from sparseplan.cost.flops import flops_cost
-from sparseplan.laws.forms.frantar2023 import Coefficients
 from sparseplan.laws.law import Law
 from sparseplan.plan.question import Question, best_plan
 from sparseplan.plan.sparsity_map import sparsity_map
+from tests.helpers.laws import T5
 
 
 def test_the_map_agrees_with_single_plans_and_its_band_surrounds_it(t5_with_draws: Law) -> None:
@@ -25,7 +25,7 @@ def test_the_map_agrees_with_single_plans_and_its_band_surrounds_it(t5_with_draw
             cost=flops_cost("sparse", t5_with_draws.schedule),
             nonzero_params=float(chart.nonzero_params[j]),
         )
-        single = best_plan(Coefficients(16.8, 0.722, 45.0, 0.245, 6.90e8, 0.203, 0.651), asked)
+        single = best_plan(T5, asked)
         assert chart.sparsity[i, j] == pytest.approx(float(single.sparsity), abs=1e-9)
     assert chart.low is not None
     assert chart.high is not None

@@ -17,9 +17,7 @@ from sparseplan.laws.forms.frantar2023 import (
     shape,
     size_multiplier,
 )
-
-T5 = Coefficients(a_S=16.8, b_S=0.722, c_S=45.0, b_N=0.245, a_D=6.90e8, b_D=0.203, c=0.651)
-VIT = Coefficients(a_S=294.0, b_S=0.821, c_S=468.0, b_N=0.392, a_D=2.37e8, b_D=0.890, c=4.517)
+from tests.helpers.laws import T5, VIT
 
 coefficients = st.builds(
     Coefficients,

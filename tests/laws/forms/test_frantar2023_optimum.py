@@ -14,9 +14,8 @@ from sparseplan.laws.forms.frantar2023 import Coefficients, loss, shape
 from sparseplan.plan.question import Question, best_plan, dense_flops_for, dense_plan, plan_at
 from sparseplan.sparsity.pattern import parse_pattern
 from sparseplan.sparsity.schedule import Schedule
+from tests.helpers.laws import T5, VIT
 
-T5 = Coefficients(a_S=16.8, b_S=0.722, c_S=45.0, b_N=0.245, a_D=6.90e8, b_D=0.203, c=0.651)
-VIT = Coefficients(a_S=294.0, b_S=0.821, c_S=468.0, b_N=0.392, a_D=2.37e8, b_D=0.890, c=4.517)
 SPARSE, DENSE = flops_cost("sparse", Schedule()), flops_cost("dense", Schedule())
 SPARSE_VIT = flops_cost("sparse", Schedule(), tokens_per_unit=196)
 

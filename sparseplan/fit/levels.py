@@ -1,0 +1,35 @@
+"""Levels: the distinct values of S, N or D among runs, those within a percent of their neighbour counted as one."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sparseplan.fit.coordinates import Array
+
+WIDTH = 0.01
+
+
+def by_level(logs: Array) -> list[NDArray[np.intp]]:
+    """The runs of each level, lowest level first, as indices.
+
+    Args:
+        logs: log N, log D or -log(1 - S), shape (n,): a scale on which a percent is 0.01.
+    """
+    order = np.argsort(logs, kind="stable")
+    return np.split(order, np.flatnonzero(np.diff(logs[order]) > WIDTH) + 1)
+
+
+def level_of(logs: Array) -> NDArray[np.intp]:
+    """Rank of each run's level, 0 for the lowest, shape (n,).
+
+    >>> level_of(np.log([2.0, 1.0, 1.005, 2.01, 3.0])).tolist()
+    [1, 0, 0, 1, 2]
+    """
+    rank = np.empty(len(logs), dtype=np.intp)
+    for level, rows in enumerate(by_level(logs)):
+        rank[rows] = level
+    return rank
+
+
+def count_levels(logs: Array) -> int:
+    """Number of levels."""
+    return len(by_level(logs))
