@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 
 import msgspec
+import numpy as np
 import pytest
 
 from sparseplan.calibration.recipe import expand, load_recipe
@@ -46,8 +47,25 @@ def recipe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     path = tmp_path / "tiny.yaml"
-    path.write_text(RECIPE.replace("TEXT", str(ROOT / "sparseplan")))
+    path.write_text(RECIPE.replace("TEXT", str(write_documents(tmp_path / "texts"))))
     return path
+
+
+def write_documents(folder: Path) -> Path:
+    """Documents of words that a generator draws, frequent ones often: the same text on every machine, after any edit.
+
+    A word follows from the one before with probability 1/2, so that there is more to learn than frequencies.
+    """
+    folder.mkdir()
+    generator = np.random.default_rng(3)
+    words = [bytes(generator.integers(97, 123, size=size).tolist()) for size in generator.integers(2, 9, size=500)]
+    for number in range(100):
+        drawn = np.minimum(generator.zipf(1.3, size=1500) - 1, 499)
+        follows = generator.random(1500) < 0.5
+        for place in np.flatnonzero(follows[1:]) + 1:
+            drawn[place] = (7 * drawn[place - 1] + 3) % 500
+        (folder / f"{number:03}.py").write_bytes(b" ".join(words[i] for i in drawn))
+    return folder
 
 
 def start(*words: str) -> subprocess.Popen[str]:
