@@ -7,12 +7,12 @@ from rich.console import Console
 
 from sparseplan.calibration.recipe import LoadedRecipe
 from sparseplan.calibration.setup import set_up
-from sparseplan.calibration.train_runs import TRAINER, train_runs
+from sparseplan.calibration.train_runs import train_runs
 from sparseplan.calibration.write_up import Conclusion, write_up
 from sparseplan.common.console import say
 from sparseplan.common.units import format_percent
+from sparseplan.sweep.executors import Executor
 from sparseplan.sweep.folder import Folder
-from sparseplan.sweep.machine import Machine
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -23,9 +23,7 @@ class CalibrationResult:
     conclusion: Conclusion | None
 
 
-def calibrate(
-    root: Path, loaded: LoadedRecipe, machine: Machine | None, console: Console, *, trainer: str = TRAINER
-) -> CalibrationResult:
+def calibrate(root: Path, loaded: LoadedRecipe, executor: Executor, console: Console) -> CalibrationResult:
     """Train what is missing in a folder, and fit and write up once nothing is.
 
     Raises:
@@ -42,7 +40,7 @@ def calibrate(
             f"{format_percent(setup.plan.saved)} of the training FLOPs",
         )
         try:
-            trained = train_runs(setup, folder, machine, console, trainer=trainer)
+            trained = train_runs(setup, folder, executor, console)
         except KeyboardInterrupt:
             say(console, "stopped; finished runs and checkpoints are kept, and the same command goes on from here")
             raise

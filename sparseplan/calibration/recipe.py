@@ -6,9 +6,10 @@ arXiv:2309.08520, where the sparser of two runs of one size is cut from a larger
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from functools import cache
+from dataclasses import dataclass, replace
+from functools import cache, reduce
 from importlib import resources
+from operator import or_
 from pathlib import Path
 from typing import Annotated, Any, Literal, cast
 
@@ -19,10 +20,12 @@ from sparseplan.calibration.corpus import Corpus, TextCorpus
 from sparseplan.common.yaml_document import Document, Key, parse_document, read_document
 from sparseplan.common.yaml_struct import convert
 from sparseplan.errors import RecipeError, SparseplanError, nearest
-from sparseplan.runs.spec import AdamW, DataSpec, LearningRate, Optimizer, Pruning, RunSpec
+from sparseplan.runs.spec import AdamW, DataSpec, LearningRate, Optimizer, Pruning, RunSpec, TooManyEpochsError
 from sparseplan.shapes.gpt import GptShape
 from sparseplan.sparsity.pattern import UNSTRUCTURED, parse_pattern
 from sparseplan.sparsity.schedule import Schedule
+from sparseplan.sweep.executors import DEFAULT, EXECUTORS, Settings
+from sparseplan.sweep.executors.local import Local
 
 BUILTIN_RECIPES = resources.files("sparseplan") / "builtin" / "recipes"
 COUNT_TOLERANCE = 0.25
@@ -114,26 +117,6 @@ class Fitting(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     bootstrap: Annotated[int, Meta(ge=2, le=10_000, description="Draws that travel with the law.")] = 400
 
 
-class Execution(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Where and how the runs are executed: may change between two starts of one sweep, and never names a run."""
-
-    kind: Literal["local", "slurm"] = "local"
-    device: Annotated[
-        str, Meta(pattern=r"^(auto|cpu|cuda(:\d+)?)$", description="auto takes a GPU if there is one.")
-    ] = "auto"
-    workers: Annotated[Count | None, Meta(description="Processes at a time; by default one a CPU core or GPU.")] = None
-    threads: Annotated[int, Meta(ge=1, description="CPU threads of a worker.")] = 1
-    accumulate: Annotated[int, Meta(ge=1, description="Pieces that a batch is split into, to fit in memory.")] = 1
-    semi_structured: Literal["auto", "off"] = "auto"
-    checkpoint_seconds: Positive = 60.0
-    sbatch: Annotated[
-        tuple[str, ...], Meta(description="Options for sbatch, such as --partition=gpu and --gres=gpu:1.")
-    ] = ()
-    setup: Annotated[
-        tuple[str, ...], Meta(description="Shell lines that a SLURM job runs first, such as module load.")
-    ] = ()
-
-
 class Recipe(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A calibration: the grid of trainings, how each is trained, and how the law is fitted."""
 
@@ -166,7 +149,7 @@ class Recipe(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         | None
     ) = None
     fit: Fitting = Fitting()
-    executor: Execution = Execution()
+    executor: Settings = Local()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -209,10 +192,12 @@ def parse_recipe(text: str, *, source: str) -> LoadedRecipe:
 
 def recipe_schema() -> dict[str, Any]:
     """The JSON Schema of recipes, for editors; shipped as builtin/schemas/recipe.schema.json."""
+    schema = msgspec.json.schema(_recipe_type())
+    schema["$defs"][EXECUTORS[DEFAULT].settings_type.__name__]["required"].remove("kind")  # see _with_kind
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "sparseplan calibration recipe",
-        **msgspec.json.schema(Recipe),
+        **schema,
     }
 
 
@@ -223,8 +208,26 @@ def builtin_recipes() -> tuple[Path, ...]:
         return tuple(sorted(folder.glob("*.yaml")))
 
 
+def _recipe_type() -> type[Recipe]:
+    """The recipe whose `executor` is one of the registry's: a union that is made when it is asked for."""
+    settings: Any = reduce(or_, (executor.settings_type for executor in EXECUTORS.values()))
+    field = ("executor", settings, Local())
+    made = msgspec.defstruct("Recipe", [field], bases=(Recipe,), frozen=True, kw_only=True, forbid_unknown_fields=True)
+    made.__doc__ = Recipe.__doc__
+    return cast(type[Recipe], made)
+
+
+def _with_kind(document: Document) -> Document:
+    """The document with the default kind of executor where its `executor` names none."""
+    given = document.data.get("executor") if isinstance(document.data, dict) else None
+    if not isinstance(given, dict) or "kind" in given:
+        return document
+    return replace(document, data=document.data | {"executor": {"kind": DEFAULT, **given}})
+
+
 def _checked(document: Document, text: str) -> LoadedRecipe:
-    recipe = cast(Recipe, convert(document, Recipe, error=RecipeError))
+    document = _with_kind(document)
+    recipe = cast(Recipe, convert(document, _recipe_type(), error=RecipeError))
     loaded = LoadedRecipe(recipe=recipe, document=document, text=text)
     seen: set[tuple[float, str]] = set()
     for index in range(len(recipe.sparsities)):
@@ -259,9 +262,10 @@ def expand(loaded: LoadedRecipe, data: DataSpec, vocab: int) -> list[RunSpec]:
                 for seed in recipe.seeds:
                     try:
                         run = _run(recipe, shape, data, pruning, steps, seed)
+                    except TooManyEpochsError as problem:
+                        raise loaded.refuse(("lengths",), str(problem)) from None
                     except ValueError as problem:
-                        key: Key = ("lengths",) if "passes" in str(problem) else size_key
-                        raise loaded.refuse(key, str(problem)) from None
+                        raise loaded.refuse(size_key, str(problem)) from None
                     runs[run.run_id] = run
                     if len(runs) > _MAX_RUNS:
                         raise loaded.refuse((), f"expected a grid of at most {_MAX_RUNS} runs, found more")

@@ -41,7 +41,7 @@ def print_dry_run(console: Console, result: DryRun) -> None:
         workers = f"{result.workers} worker{'s' if result.workers > 1 else ''} on {result.device}"
         say(console, f"Time: about {format_duration(result.expected_seconds)} with {workers}, by a short probe.")
     else:
-        say(console, "Time: unknown; SLURM's nodes can't be probed from here.")
+        say(console, "Time: unknown; the workers' devices can't be probed from here.")
     print_grid_forecast(console, result.law)
 
 

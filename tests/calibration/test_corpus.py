@@ -6,18 +6,19 @@ import numpy as np
 import pytest
 
 from sparseplan.calibration import corpus as corpus_module
-from sparseplan.calibration.corpus import PIECE_BYTES, TextCorpus, TokenCorpus, prepare, prepare_text
+from sparseplan.calibration.corpus import PIECE_BYTES, Corpus, TextCorpus, TokenCorpus, Tokens, prepare, prepare_text
 from sparseplan.errors import CorpusError
+from sparseplan.runs.spec import Split
 
 
-def write_documents(folder, number: int = 40):
+def write_documents(folder: Path, number: int = 40) -> Path:
     folder.mkdir()
     for i in range(number):
         (folder / f"{i:02}.txt").write_text(f"document {i} says é\n" * (i + 1), encoding="utf-8")
     return folder
 
 
-def documents_in(split):
+def documents_in(split: Split) -> set[bytes]:
     return set(np.fromfile(split.path, dtype=np.uint8).tobytes().split(b"\0")) - {b""}
 
 
@@ -49,9 +50,14 @@ def test_a_prepared_folder_is_found_again_and_a_damaged_one_made_again(
 ) -> None:
     corpus = TextCorpus(paths=(str(write_documents(tmp_path / "texts")),), valid_share=0.3)
     first = prepare_text(corpus, tmp_path / "out")
-    written = []
+    written: list[Path] = []
     real = corpus_module._write_tokens
-    monkeypatch.setattr(corpus_module, "_write_tokens", lambda path, tokens: written.append(path) or real(path, tokens))
+
+    def write(path: Path, tokens: Tokens) -> Split:
+        written.append(path)
+        return real(path, tokens)
+
+    monkeypatch.setattr(corpus_module, "_write_tokens", write)
     assert prepare_text(corpus, tmp_path / "out") == first
     assert written == []
     (tmp_path / "out" / "valid.bin").write_bytes(b"x")
@@ -93,7 +99,7 @@ def test_the_standard_library_is_at_hand_and_leaves_its_tests_out(tmp_path: Path
         (TokenCorpus(train="/nowhere.bin"), "/nowhere.bin: can't read these tokens"),
     ],
 )
-def test_missing_sources_are_one_clear_error(tmp_path: Path, corpus, message: str) -> None:
+def test_missing_sources_are_one_clear_error(tmp_path: Path, corpus: Corpus, message: str) -> None:
     with pytest.raises(CorpusError, match=message):
         prepare(corpus, tmp_path)
 
@@ -142,5 +148,6 @@ def test_a_bpe_tokenizer_reads_back_to_the_same_text_and_counts_its_bytes(tmp_pa
     assert texts <= {path.read_bytes() for path in source.iterdir()}
     assert len(texts) == manifest.documents[1]
     assert manifest.data.bytes_per_token == pytest.approx((sum(map(len, texts)) + len(texts)) / len(ids))
+    assert manifest.data.bytes_per_token is not None
     assert manifest.data.bytes_per_token > 2
     assert manifest.data.unit == "token"

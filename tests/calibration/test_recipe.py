@@ -178,7 +178,7 @@ def test_a_grid_that_cannot_be_trained_is_refused_at_its_line(old: str, new: str
     count=st.floats(1e7, 1e10),
 )
 def test_the_nearest_shape_is_within_the_tolerance_wherever_widths_are_fine_enough(
-    layers, steps: int, count: int
+    layers: int, steps: int, count: float
 ) -> None:
     chosen, width = nearest_size(DenseGrid(params=(count,), layers=layers, width_step=steps), count)
     assert chosen == layers
@@ -219,7 +219,7 @@ def test_an_unknown_recipe_is_answered_with_the_known_ones() -> None:
 
 
 @given(st.text(max_size=300))
-def test_any_text_is_a_recipe_or_a_recipe_error(text) -> None:
+def test_any_text_is_a_recipe_or_a_recipe_error(text: str) -> None:
     with pytest.raises(RecipeError):
         parse_recipe(text, source="x.yaml")
 

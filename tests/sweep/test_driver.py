@@ -11,7 +11,7 @@ import msgspec
 import pytest
 
 from sparseplan.errors import SweepError
-from sparseplan.runs.job import read_result
+from sparseplan.runs.job import RunRecord, read_result
 from sparseplan.runs.spec import TRAINING_VERSION
 from sparseplan.runs.table import read_runs
 from sparseplan.runs.trunks import plan_segments
@@ -45,7 +45,7 @@ def fakes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def finished_losses(root: Path) -> dict[str, float | None]:
     records = [read_result(path) for path in Folder(root).records.glob("[!.]*.json")]
-    return {record.run_id: record.loss for record in records if hasattr(record, "run_id")}
+    return {record.run_id: record.loss for record in records if isinstance(record, RunRecord)}
 
 
 def workers_of(root: Path) -> list[str]:
@@ -127,6 +127,7 @@ def test_a_driver_killed_again_and_again_ends_in_the_same_losses_and_leaves_no_w
             time.sleep(0.01)
         os.kill(driver.pid, signal.SIGKILL)
         driver.wait()
+        assert driver.stderr is not None
         driver.stderr.close()
     between = finished_losses(root)
     assert 12 <= len(between) < 18

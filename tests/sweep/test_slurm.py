@@ -6,15 +6,16 @@ from pathlib import Path
 
 import pytest
 
+from sparseplan.calibration.setup import Setup
 from sparseplan.errors import SweepError
-from sparseplan.runs.job import Placement
+from sparseplan.runs.job import Placement, Record
 from sparseplan.sweep.driver import Driver, Snapshot
 from sparseplan.sweep.estimate import Speed
-from sparseplan.sweep.executors.slurm import SlurmExecutor
+from sparseplan.sweep.executors.slurm import Slurm, SlurmExecutor
 from sparseplan.sweep.folder import Folder
 from sparseplan.sweep.state import SweepState
 from tests.helpers import fake_slurm
-from tests.helpers.sweeps import TRAINER, environment, expected, setup_in
+from tests.helpers.sweeps import RECIPE, TRAINER, environment, expected, setup_in, sweep_in
 
 WORDS = ["kill 3", "exit 1", "memory"]
 
@@ -28,7 +29,7 @@ class Quiet:
     def note(self, text: str) -> None:
         self.notes.append(text)
 
-    def finished(self, record, snapshot: Snapshot) -> None:
+    def finished(self, record: Record, snapshot: Snapshot) -> None:
         pass
 
     def update(self, snapshot: Snapshot) -> None:
@@ -48,17 +49,13 @@ def cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def executor(root: Path) -> SlurmExecutor:
-    return SlurmExecutor(
-        root / "work" / "slurm",
-        options=["--partition=test"],
-        setup=["export FROM_SETUP=1"],
-        trainer=TRAINER,
-        ask_seconds=0.05,
-        late_seconds=0.3,
-    )
+    settings = Slurm(device="cpu", sbatch=("--partition=test",), setup=("export FROM_SETUP=1",))
+    executor = SlurmExecutor(settings, trainer=TRAINER, ask_seconds=0.05, late_seconds=0.3)
+    executor.open(root / "work" / "slurm")
+    return executor
 
 
-def drive(root: Path, setup, workers: SlurmExecutor) -> tuple[SweepState, Driver, Quiet]:
+def drive(root: Path, setup: Setup, workers: SlurmExecutor) -> tuple[SweepState, Driver, Quiet]:
     folder = Folder(root)
     state, listener = SweepState(folder, setup.plan.segments), Quiet()
     driver = Driver(
@@ -140,4 +137,30 @@ def test_stopping_lets_jobs_save_themselves(tmp_path: Path, cluster: Path, monke
 def test_a_machine_without_slurm_is_told_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(SweepError, match=r"expected SLURM's squeue on PATH, found none; .* --executor local"):
-        SlurmExecutor(tmp_path / "slurm")
+        SlurmExecutor(Slurm()).open(tmp_path / "slurm")
+
+
+def test_where_the_speed_is_unknown_every_worker_gets_a_run_of_its_own(
+    tmp_path: Path, cluster: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = tmp_path / "sweep"
+    setup = setup_in(tmp_path, root, RECIPE.replace("batch: 2", "batch: 2\nshare_trunks: false"))
+    monkeypatch.setenv("FAKE_STEP_SECONDS", "0.02")
+    folder, workers = Folder(root), executor(root)
+    driver = Driver(
+        folder=folder,
+        state=SweepState(folder, setup.plan.segments),
+        executor=workers,
+        placements=(Placement(),) * 8,
+        speed=workers.measure_speed(setup.runs),
+        listener=Quiet(),
+    )
+    driver._hand_out()
+    assert len(fake_slurm.jobs()) == 8  # of 18 runs that could all start; they used to go into one job
+    workers.stop()
+
+
+def test_jobs_whose_device_nobody_named_are_refused_before_anything_is_submitted(tmp_path: Path, cluster: Path) -> None:
+    with pytest.raises(SweepError, match=r"SLURM jobs need a device: .* Give --device cuda or --device cpu"):
+        sweep_in(tmp_path, tmp_path / "sweep", RECIPE.replace("{workers: 2}", "{kind: slurm}"))
+    assert fake_slurm.jobs() == {}
