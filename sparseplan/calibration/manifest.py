@@ -7,7 +7,8 @@ from msgspec import Struct
 
 from sparseplan import __version__
 from sparseplan.calibration.recipe import LoadedRecipe, Recipe
-from sparseplan.common.files import write_text
+from sparseplan.common.files import read_regular, write_text
+from sparseplan.common.json_struct import decode
 from sparseplan.errors import SweepError
 from sparseplan.runs.spec import TRAINING_VERSION, DataSpec
 from sparseplan.sweep.folder import Folder
@@ -66,16 +67,35 @@ def read_manifest(folder: Folder) -> Manifest | None:
         SweepError: if it isn't one.
     """
     try:
-        return msgspec.json.decode(folder.manifest.read_bytes(), type=Manifest)
+        manifest: Manifest = decode(read_regular(folder.manifest), Manifest)
     except FileNotFoundError:
         return None
-    except (OSError, msgspec.DecodeError, UnicodeDecodeError) as problem:
+    except (OSError, msgspec.DecodeError) as problem:
         raise SweepError(f"{folder.manifest}: expected the manifest of a sweep, found: {problem}.") from None
+    return manifest
 
 
 def what_names_runs(recipe: Recipe) -> dict[str, Any]:
     """A recipe as plain data, without the parts that no run's identity depends on."""
     return {key: value for key, value in msgspec.to_builtins(recipe).items() if key not in _FREE}
+
+
+def refuse_strangers(folder: Folder) -> None:
+    """Refuse a folder that no calibration made and that holds files which one would write.
+
+    Raises:
+        SweepError: naming the files.
+    """
+    if folder.manifest.exists():
+        return
+    ours = (folder.recipe, folder.runs_table, folder.law, folder.readme, folder.figure)
+    found = [path.name for path in ours if path.exists() or path.is_symlink()]
+    found += ["runs/*.json"] if any(folder.records.glob("[!.]*.json")) else []
+    if found:
+        raise SweepError(
+            f"{folder.root}: expected an empty folder or one that a calibration made, found {', '.join(found)} without "
+            "a manifest.json; choose another --out."
+        )
 
 
 def claim(folder: Folder, loaded: LoadedRecipe, facts: DataFacts, run_ids: tuple[str, ...]) -> None:
@@ -86,11 +106,12 @@ def claim(folder: Folder, loaded: LoadedRecipe, facts: DataFacts, run_ids: tuple
     """
     found = read_manifest(folder)
     if found is None:
-        if any(folder.records.glob("[!.]*.json")):
-            raise SweepError(f"{folder.root}: expected the folder of a sweep, found runs without a manifest.json.")
         manifest = Manifest(recipe=what_names_runs(loaded.recipe), data=facts, run_ids=run_ids)
+        refuse_strangers(folder)
+        write_text(
+            folder.manifest, msgspec.json.format(msgspec.json.encode(manifest), indent=2).decode() + "\n", durable=True
+        )
         write_text(folder.recipe, loaded.text)
-        write_text(folder.manifest, msgspec.json.format(msgspec.json.encode(manifest), indent=2).decode() + "\n")
         return
     changes = differences(found, loaded.recipe, facts)
     if not changes and set(found.run_ids) != set(run_ids):
@@ -103,7 +124,7 @@ def claim(folder: Folder, loaded: LoadedRecipe, facts: DataFacts, run_ids: tuple
             + more
             + "\nChoose another --out for the new sweep, or go back to the old recipe and data."
         )
-    if folder.recipe.read_text(encoding="utf-8") != loaded.text:
+    if not folder.recipe.exists() or read_regular(folder.recipe) != loaded.text.encode():
         write_text(folder.recipe, loaded.text)
 
 

@@ -21,8 +21,6 @@ from sparseplan.laws.law import Law
 from sparseplan.runs.job import RunRecord
 from sparseplan.sweep.folder import Folder
 
-FIGURE = "fit.png"
-
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class Conclusion:
@@ -48,11 +46,11 @@ def write_up(setup: Setup, folder: Folder, trained: SweepResult) -> Conclusion:
     """
     fitted = fit_calibration(setup.loaded.recipe, folder.runs_table)
     write_law(_with_origin(fitted, setup, folder, trained), folder.law)
-    draw_fit_page(fitted.result, folder.root / FIGURE)
+    draw_fit_page(fitted.result, folder.figure)
     conclusion = Conclusion(
         result=fitted.result, limits=limits(setup, fitted), next_command=_next_command(setup, folder)
     )
-    write_text(folder.readme, _readme(setup, trained, conclusion))
+    write_text(folder.readme, _readme(setup, trained, conclusion, figure=folder.figure.name))
     return conclusion
 
 
@@ -152,7 +150,7 @@ def coefficient_rows(answer: FitAnswer) -> list[tuple[str, str, str]]:
     ]
 
 
-def _readme(setup: Setup, trained: SweepResult, conclusion: Conclusion) -> str:
+def _readme(setup: Setup, trained: SweepResult, conclusion: Conclusion, *, figure: str) -> str:
     recipe, answer = setup.loaded.recipe, conclusion.result.answer
     records = list(trained.records.values())
     diverged = [record for record in records if record.diverged]
@@ -164,7 +162,7 @@ def _readme(setup: Setup, trained: SweepResult, conclusion: Conclusion) -> str:
         "Written by `sparseplan calibrate`; `recipe.yaml` says what was trained, `runs.csv` has every run (one JSON "
         "each in `runs/`), `law.yaml` the law with its draws.",
         "",
-        f"![Predicted against measured losses, the plan that follows, learning curves and residuals]({FIGURE})",
+        f"![Predicted against measured losses, the plan that follows, learning curves and residuals]({figure})",
         "",
         "## What was trained",
         "",

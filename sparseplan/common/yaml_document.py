@@ -13,6 +13,7 @@ from typing import Any, ClassVar
 
 import yaml
 
+from sparseplan.common.files import open_regular
 from sparseplan.errors import SparseplanError
 
 MAX_BYTES = 16 * 2**20
@@ -75,9 +76,7 @@ def read_document(path: Path, *, kind: str, error: type[SparseplanError]) -> Doc
         SparseplanError: of the class `error`, if the file can't be read or holds what is refused here.
     """
     try:
-        if not path.is_file() and path.exists():
-            raise error(f"{path}: expected a {kind}, found what is no plain file.")
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             raw = file.read(MAX_BYTES + 1)
         if len(raw) > MAX_BYTES:
             raise error(f"{path}: expected a {kind} of at most {MAX_BYTES >> 20} MiB, found a larger one.")

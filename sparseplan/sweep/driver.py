@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from itertools import count
 from typing import Protocol
 
-from sparseplan.common.files import replacing
+from sparseplan.common.files import write_bytes
 from sparseplan.errors import SweepError
 from sparseplan.runs.job import EXIT_OUT_OF_MEMORY, Job, Placement, Progress, Record, Segment, to_json
 from sparseplan.sweep.estimate import Speed, priorities
@@ -155,6 +155,10 @@ class Driver:
         ended = self.executor.ended()  # before the records, so that all that an ended worker left is seen
         for record in self.state.refresh():
             self.listener.finished(record, self.snapshot())
+        while self.state.set_aside:
+            self.listener.note(
+                f"a broken record was set aside as {self.state.set_aside.pop()}; its run is trained again"
+            )
         for each in ended:
             self._settle(each)
 
@@ -221,8 +225,7 @@ class Driver:
                 progress=str(self.folder.progress(segment.id)),
                 placement=self.placements[slot],
             )
-            with replacing(path) as partial:
-                partial.write_bytes(to_json(job))
+            write_bytes(path, to_json(job))
             jobs.append(path)
             self._progress.begin(segment.id)
         name = f"{segments[0].id}-{next(self._names)}"

@@ -11,6 +11,7 @@ from sparseplan.errors import SweepError
 from sparseplan.runs.job import Placement, Record
 from sparseplan.sweep.driver import Driver, Snapshot
 from sparseplan.sweep.estimate import Speed
+from sparseplan.sweep.executors.base import Task
 from sparseplan.sweep.executors.slurm import Slurm, SlurmExecutor
 from sparseplan.sweep.folder import Folder
 from sparseplan.sweep.state import SweepState
@@ -164,3 +165,43 @@ def test_jobs_whose_device_nobody_named_are_refused_before_anything_is_submitted
     with pytest.raises(SweepError, match=r"SLURM jobs need a device: .* Give --device cuda or --device cpu"):
         sweep_in(tmp_path, tmp_path / "sweep", RECIPE.replace("{workers: 2}", "{kind: slurm}"))
     assert fake_slurm.jobs() == {}
+
+
+@pytest.mark.parametrize(
+    "note",
+    [
+        b'{"number": "--user=alice", "name": "t-1", "segments": [], "jobs": [], "log": ""}',
+        b'{"number": "12 13", "name": "t-1", "segments": [], "jobs": [], "log": ""}',
+        b'{"number": "12", "name": "other", "segments": [], "jobs": [], "log": ""}',
+        b'{"number": "\xff", "name": "t-1"}',
+        b"",
+    ],
+)
+def test_a_note_of_a_job_that_nobody_submitted_is_set_aside_and_reaches_no_command(
+    tmp_path: Path, cluster: Path, note: bytes
+) -> None:
+    workers = executor(tmp_path / "sweep")
+    path = tmp_path / "sweep" / "work" / "slurm" / "t-1.submitted.json"
+    path.write_bytes(note)
+    (tmp_path / "bin" / "scancel").write_text("#!/bin/sh\nexit 7\n")
+    assert workers.adopt() == []
+    workers.stop()  # calls scancel with nothing
+    assert not path.exists()
+    assert path.with_name("t-1.submitted.json.broken").read_bytes() == note
+
+
+def test_an_sbatch_that_prints_no_number_is_an_error(tmp_path: Path, cluster: Path) -> None:
+    workers = executor(tmp_path / "sweep")
+    (tmp_path / "bin" / "sbatch").write_text("#!/bin/sh\necho queued --user=alice\n")
+    with pytest.raises(SweepError, match=r"expected sbatch --parsable to print a job's number, found 'queued"):
+        workers.start(Task(name="t-1", segments=(), jobs=(), log=tmp_path / "log"))
+
+
+def test_another_users_job_is_not_taken_over(tmp_path: Path, cluster: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    workers = executor(tmp_path / "sweep")
+    path = tmp_path / "sweep" / "work" / "slurm" / "t-1.submitted.json"
+    path.write_bytes(b'{"number": "12", "name": "t-1", "segments": [], "jobs": [], "log": ""}')
+    monkeypatch.setattr(os, "getuid", lambda: path.stat().st_uid + 1)
+    with pytest.raises(SweepError, match="expected a job that this user submitted, found one of user"):
+        workers.adopt()
+    assert path.exists()

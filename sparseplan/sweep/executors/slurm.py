@@ -3,6 +3,8 @@
 The jobs outlive a driver that was killed; the next driver finds them by their files and waits for them.
 """
 
+import os
+import re
 import shlex
 import subprocess
 import time
@@ -14,7 +16,8 @@ import msgspec
 from msgspec import Meta, Struct
 
 from sparseplan.common.child import python
-from sparseplan.common.files import write_text
+from sparseplan.common.files import open_regular, set_aside, write_bytes, write_text
+from sparseplan.common.json_struct import decode
 from sparseplan.errors import SweepError
 from sparseplan.runs.job import Placement
 from sparseplan.runs.spec import RunSpec
@@ -28,10 +31,14 @@ _LATE_SECONDS = 60.0
 """How long a job may be gone from the queue before its files are expected: shared file systems lag."""
 
 
+_NUMBER = r"^[0-9]+(_[0-9]+)?$"
+"""What a job may be called towards SLURM; whatever else a file says never reaches a command line."""
+
+
 class _Submitted(Struct, frozen=True, kw_only=True):
     """What a later driver must know of a job."""
 
-    number: str
+    number: Annotated[str, Meta(pattern=_NUMBER)]
     name: str
     segments: tuple[str, ...]
     jobs: tuple[str, ...]
@@ -106,12 +113,28 @@ class SlurmExecutor:
         _ask(["sbatch", "--version"])
 
     def adopt(self) -> list[Task]:
-        """The tasks that an earlier driver submitted and whose end nobody has seen."""
-        for path in sorted(self._place.glob("*.submitted.json")):
+        """The tasks that an earlier driver submitted and whose end nobody has seen.
+
+        Raises:
+            SweepError: if a file of a submitted job can't be read, or is another user's.
+        """
+        for path in sorted(self._place.glob("[!.]*.submitted.json")):
             try:
-                job = msgspec.json.decode(path.read_bytes(), type=_Submitted)
+                with open_regular(path) as file:
+                    owner, raw = os.fstat(file.fileno()).st_uid, file.read()
+            except OSError as problem:
+                raise SweepError(f"{path}: can't read this file: {problem.strerror or problem}.") from None
+            if owner != os.getuid():
+                raise SweepError(
+                    f"{path}: expected a job that this user submitted, found one of user {owner}; "
+                    "wait until its driver is done, or choose another --out."
+                )
+            try:
+                job = decode(raw, _Submitted)
             except msgspec.DecodeError:
-                path.unlink()
+                job = None
+            if job is None or path != self._note(job.name):
+                set_aside(path)
                 continue
             self._submitted[job.name] = job
         return [job.task for job in self._submitted.values()]
@@ -139,14 +162,17 @@ class SlurmExecutor:
         log = str(task.log.absolute())
         command_line = ["sbatch", "--parsable", "--open-mode=append", f"--job-name=sparseplan-{task.name}"]
         answer = _ask([*command_line, f"--output={log}", f"--error={log}", *self._settings.sbatch, str(path)])
+        number = answer.strip().split(";")[0]
+        if not re.fullmatch(_NUMBER, number):
+            raise SweepError(f"expected sbatch --parsable to print a job's number, found {answer.strip()!r:.80}.")
         job = _Submitted(
-            number=answer.strip().split(";")[0],
+            number=number,
             name=task.name,
             segments=task.segments,
             jobs=tuple(map(str, task.jobs)),
             log=str(task.log),
         )
-        write_text(self._note(task.name), msgspec.json.encode(job).decode())
+        write_bytes(self._note(task.name), msgspec.json.encode(job), durable=True)
         self._submitted[task.name] = job
 
     def ended(self) -> list[Ended]:
