@@ -5,6 +5,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from sparseplan.calibration.manifest import refuse_strangers
 from sparseplan.calibration.recipe import LoadedRecipe
 from sparseplan.calibration.setup import set_up
 from sparseplan.calibration.train_runs import train_runs
@@ -32,13 +33,18 @@ def calibrate(root: Path, loaded: LoadedRecipe, executor: Executor, console: Con
     """
     folder = Folder(root)
     with folder.locked():
+        refuse_strangers(folder)
         folder.prepare()
+        say(console, f"{loaded.recipe.name}: preparing its data")
         setup = set_up(loaded, folder.corpus)
-        say(
-            console,
-            f"{loaded.recipe.name}: {len(setup.runs)} runs in {root}; shared trunks save "
-            f"{format_percent(setup.plan.saved)} of the training FLOPs",
+        finished = sum(folder.record(run.run_id).exists() for run in setup.runs)
+        there = f", {finished} of them finished before" if finished else ""
+        what = (
+            "nothing is left to train"
+            if finished == len(setup.runs)
+            else f"shared trunks save {format_percent(setup.plan.saved)} of the training FLOPs"
         )
+        say(console, f"{loaded.recipe.name}: {len(setup.runs)} runs in {root}{there}; {what}")
         try:
             trained = train_runs(setup, folder, executor, console)
         except KeyboardInterrupt:

@@ -17,7 +17,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 from sparseplan.calibration.corpus import Corpus, TextCorpus
-from sparseplan.common.yaml_document import Document, Key, parse_document, read_document
+from sparseplan.common.yaml_document import Document, Key, parse_document, read_yaml_text, reads_as_text
 from sparseplan.common.yaml_struct import convert
 from sparseplan.errors import RecipeError, SparseplanError, nearest
 from sparseplan.runs.spec import AdamW, DataSpec, LearningRate, Optimizer, Pruning, RunSpec, TooManyEpochsError
@@ -30,17 +30,21 @@ from sparseplan.sweep.executors.local import Local
 BUILTIN_RECIPES = resources.files("sparseplan") / "builtin" / "recipes"
 COUNT_TOLERANCE = 0.25
 """How far the nearest shape may be from a wanted parameter count; the run records the count that it has."""
+MAX_LAYERS = 1_000
+MAX_STEPS = 10**9
+"""Optimizer updates of a run, sequences of a batch: far beyond any training, and within every integer."""
 _MAX_RUNS = 10_000
 
 Positive = Annotated[float, Meta(gt=0)]
-Count = Annotated[int, Meta(ge=1)]
+Count = Annotated[int, Meta(ge=1, le=MAX_STEPS)]
+Layers = Annotated[int, Meta(ge=1, le=MAX_LAYERS)]
 SparsityEntry = Annotated[float, Meta(ge=0, lt=1)] | str
 
 
 class Size(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One dense shape; heads follow from the recipe's `head_width`."""
 
-    layers: Count
+    layers: Layers
     width: Annotated[int, Meta(ge=8, le=65536, description="Multiples of 64 on a GPU.")]
 
 
@@ -52,9 +56,9 @@ class ShapeGrid(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, t
 
 class _CountGrid(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="grid"):
     params: Annotated[tuple[Positive, ...], Meta(min_length=1, description="Prunable parameters.")]
-    layers: Annotated[Count | None, Meta(description="Blocks of every size; or give width_per_layer.")] = None
+    layers: Annotated[Layers | None, Meta(description="Blocks of every size; or give width_per_layer.")] = None
     width_per_layer: Annotated[Positive | None, Meta(description="Width over blocks, kept about constant.")] = None
-    width_step: Annotated[int, Meta(ge=2, description="Widths are multiples of this.")] = 64
+    width_step: Annotated[int, Meta(ge=2, le=65536, description="Widths are multiples of this.")] = 64
 
     def __post_init__(self) -> None:
         if (self.layers is None) == (self.width_per_layer is None):
@@ -73,9 +77,11 @@ class Model(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The models of the grid."""
 
     sizes: ShapeGrid | DenseGrid | NonzeroGrid
-    context: Annotated[int, Meta(ge=2, description="Tokens of a training sequence.")]
+    context: Annotated[int, Meta(ge=2, le=2**24, description="Tokens of a training sequence.")]
     family: Literal["gpt"] = "gpt"
-    head_width: Annotated[int, Meta(ge=2, description="Width of an attention head; divides every width.")] = 64
+    head_width: Annotated[int, Meta(ge=2, le=65536, description="Width of an attention head; divides every width.")] = (
+        64
+    )
 
 
 class Lengths(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -96,9 +102,16 @@ class Lengths(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
             )
 
     def in_steps(self, shape: GptShape, batch: int) -> list[int]:
-        """The lengths of a shape's runs, in updates."""
+        """The lengths of a shape's runs, in updates.
+
+        Raises:
+            ValueError: if one is beyond `MAX_STEPS`.
+        """
         per_step = batch * shape.tokens_per_sequence
         tokens = list(self.tokens) or [ratio * shape.dense_params for ratio in self.tokens_per_dense_param]
+        longest = max(tokens, default=0.0) / per_step
+        if longest > MAX_STEPS:
+            raise ValueError(f"expected lengths of at most {MAX_STEPS:.0e} updates, found {longest:.3g}")
         return list(self.steps) or [max(1, round(wanted / per_step)) for wanted in tokens]
 
 
@@ -129,7 +142,7 @@ class Recipe(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         Meta(min_length=1, description="A number is unstructured sparsity, 0 is dense; text is a pattern such as 2:4."),
     ]
     lengths: Lengths
-    batch: Annotated[int, Meta(ge=1, description="Sequences of a step.")]
+    batch: Annotated[int, Meta(ge=1, le=MAX_STEPS, description="Sequences of a step.")]
     data: Annotated[Corpus, Meta(description="Text or token files; paths are relative to where the command runs.")] = (
         TextCorpus()
     )
@@ -181,8 +194,8 @@ def load_recipe(name: str) -> LoadedRecipe:
                 f"Known: {', '.join(known)}. A file is given by its path, ending in .yaml."
             )
         path = known[name]
-    document = read_document(path, kind="recipe", error=RecipeError)
-    return _checked(document, path.read_text(encoding="utf-8"))
+    text = read_yaml_text(path, kind="recipe", error=RecipeError)
+    return parse_recipe(text, source=str(path))
 
 
 def parse_recipe(text: str, *, source: str) -> LoadedRecipe:
@@ -229,6 +242,9 @@ def _checked(document: Document, text: str) -> LoadedRecipe:
     document = _with_kind(document)
     recipe = cast(Recipe, convert(document, _recipe_type(), error=RecipeError))
     loaded = LoadedRecipe(recipe=recipe, document=document, text=text)
+    if not reads_as_text(recipe.name):
+        what = "expected a name that YAML reads as text, since law and profile files carry it"
+        raise loaded.refuse(("name",), f"{what}, found {recipe.name!r}; add a letter or a dash")
     seen: set[tuple[float, str]] = set()
     for index in range(len(recipe.sparsities)):
         entry = _sparsity(loaded, index)
@@ -258,7 +274,11 @@ def expand(loaded: LoadedRecipe, data: DataSpec, vocab: int) -> list[RunSpec]:
             pruning = Pruning(
                 sparsity=sparsity, pattern=pattern, schedule=recipe.pruning.schedule, updates=recipe.pruning.updates
             )
-            for steps in recipe.lengths.in_steps(shape, recipe.batch):
+            try:
+                lengths = recipe.lengths.in_steps(shape, recipe.batch)
+            except ValueError as problem:
+                raise loaded.refuse(("lengths",), str(problem)) from None
+            for steps in lengths:
                 for seed in recipe.seeds:
                     try:
                         run = _run(recipe, shape, data, pruning, steps, seed)
@@ -359,7 +379,9 @@ def nearest_size(grid: DenseGrid | NonzeroGrid, dense_params: float) -> tuple[in
     options: list[tuple[float, int, int]] = []
     for multiple in range(1, 65536 // grid.width_step + 1):
         width = multiple * grid.width_step
-        layers = grid.layers if grid.layers is not None else max(1, round(width / (grid.width_per_layer or 1.0)))
+        layers = grid.layers
+        if layers is None:
+            layers = max(1, round(min(float(MAX_LAYERS), width / (grid.width_per_layer or 1.0))))
         ratio = 12 * layers * width * width / dense_params
         options.append((max(ratio, 1.0 / ratio), layers, width))
         if ratio > 1:

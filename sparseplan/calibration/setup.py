@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from sparseplan.calibration.corpus import TextCorpus, prepare, read_manifest
+from sparseplan.calibration.corpus import prepare
 from sparseplan.calibration.recipe import LoadedRecipe, Recipe, expand, load_recipe
 from sparseplan.errors import RecipeError
 from sparseplan.runs.spec import DataSpec, RunSpec
@@ -93,11 +93,7 @@ def set_up(loaded: LoadedRecipe, corpus_folder: Path) -> Setup:
         RecipeError: if the grid can't be trained.
     """
     recipe = loaded.recipe
-    data, vocab = prepare(recipe.data, corpus_folder, max_epochs=recipe.max_epochs)
-    description = f"{data.train.tokens} + {data.valid.tokens} {data.unit}s"
-    if isinstance(recipe.data, TextCorpus):
-        manifest = read_manifest(corpus_folder)
-        description = manifest.description if manifest is not None else description
+    data, vocab, description = prepare(recipe.data, corpus_folder, max_epochs=recipe.max_epochs)
     runs = expand(loaded, data, vocab)
     return Setup(
         loaded=loaded,

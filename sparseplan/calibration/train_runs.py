@@ -12,6 +12,7 @@ from rich.console import Console
 from sparseplan.calibration.manifest import claim, data_facts
 from sparseplan.calibration.run_rows import run_rows
 from sparseplan.calibration.setup import Setup, kind_of
+from sparseplan.common.console import say
 from sparseplan.runs.job import RunRecord, TrunkRecord
 from sparseplan.runs.spec import RunSpec
 from sparseplan.runs.table import write_runs
@@ -70,6 +71,8 @@ def _drive(setup: Setup, runs: Sequence[RunSpec], folder: Folder, executor: Exec
     state = SweepState(folder, plan_segments(runs, share=recipe.share_trunks).segments)
     failures: dict[str, str] = {}
     if state.unfinished:
+        if executor.can_probe:
+            say(console, "looking for devices, and measuring how fast they train")
         placements = executor.placements()
         speed = executor.measure_speed([segment.run for segment in state.unfinished])
         executor.open(folder.work / kind_of(recipe.executor))

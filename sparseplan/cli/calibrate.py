@@ -111,9 +111,12 @@ def calibrate(
     from rich.console import Console
 
     from sparseplan.calibration.setup import Changes, choose_recipe
-    from sparseplan.common.console import open_console
+    from sparseplan.common.console import open_console, say
+    from sparseplan.sweep.executors import DEFAULT, EXECUTORS
 
     console, progress = open_console(), Console(stderr=True, highlight=False)
+    if recipe is None and EXECUTORS[executor or DEFAULT].can_probe:
+        say(progress, "looking for devices, to choose a recipe")
     loaded, place = choose_recipe(recipe, Changes(kind=executor, device=device, workers=workers))
     if dry_run:
         import tempfile
@@ -124,7 +127,11 @@ def calibrate(
         from sparseplan.report.calibration import print_dry_run
 
         with tempfile.TemporaryDirectory(prefix="sparseplan-corpus-") as corpus:
-            result = forecast(set_up(loaded, Path(corpus)), place)
+            say(progress, f"{loaded.recipe.name}: preparing its data")
+            setup = set_up(loaded, Path(corpus))
+            if place.can_probe:
+                say(progress, "looking for devices, and measuring how fast they train")
+            result = forecast(setup, place)
         if json:
             print(to_json(result))
         else:

@@ -1,6 +1,7 @@
 """Read plain files only, and write files whole or not at all: to a temporary name beside the target, then renamed."""
 
 import errno
+import io
 import os
 import secrets
 import stat
@@ -8,7 +9,6 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import BinaryIO
 
 from sparseplan.errors import SparseplanError
 
@@ -16,7 +16,7 @@ if sys.platform != "win32":
     import fcntl
 
 
-def open_regular(path: Path) -> BinaryIO:
+def open_regular(path: Path) -> io.BufferedReader:
     """Open a file for reading if it is a regular one: a pipe would block, and a device never ends.
 
     Raises:
@@ -71,9 +71,13 @@ def replacing(path: Path, *, durable: bool = False) -> Iterator[Path]:
 
 
 def write_text(path: Path, text: str, *, durable: bool = False) -> None:
-    """Write UTF-8 text whole or not at all."""
+    """Write UTF-8 text whole or not at all; a file that holds it already is left alone."""
+    content = text.encode()
+    with suppress(OSError):
+        if not path.is_symlink() and read_regular(path) == content:
+            return
     with replacing(path, durable=durable) as partial:
-        partial.write_text(text, encoding="utf-8")
+        partial.write_bytes(content)
 
 
 def write_bytes(path: Path, content: bytes, *, durable: bool = False) -> None:

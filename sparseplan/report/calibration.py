@@ -81,5 +81,11 @@ def print_conclusion(console: Console, conclusion: Conclusion, folder: Path) -> 
     for sentence in conclusion.limits:
         say(console, f"- {sentence}")
     say(console)
-    say(console, f"Written: {folder}/ with recipe.yaml, runs.csv, law.yaml, README.md and figures.")
+    if conclusion.written:
+        say(console, f"Written: {folder}/ with recipe.yaml, runs.csv, law.yaml, README.md and figures.")
+    else:
+        say(
+            console,
+            f"Unchanged: {folder}/law.yaml was fitted to these runs already; delete it to have it fitted again.",
+        )
     say(console, f"Next: {conclusion.next_command}", style="bold")
