@@ -250,7 +250,7 @@ def main() -> None:
     name = torch.cuda.get_device_name() if options.device == "cuda" else f"{platform.machine()}, 1 thread"
     print(f"{name}, Python {platform.python_version()}, torch {torch.__version__}\n")
     with tempfile.TemporaryDirectory() as folder:
-        data, _ = prepare(TextCorpus(), Path(folder))
+        data, *_ = prepare(TextCorpus(), Path(folder))
         throughput(data, device=options.device, steps=options.steps, rounds=options.rounds)
         trunks(data, device=options.device, steps=2 * options.steps)
 

@@ -9,8 +9,7 @@ import numpy as np
 from msgspec import Struct
 
 from sparseplan.calibration.fit_runs import open_families
-from sparseplan.calibration.setup import Setup, placements
-from sparseplan.calibration.train_runs import TRAINER
+from sparseplan.calibration.setup import Setup, kind_of
 from sparseplan.common.intervals import LEVEL, Bounds, bounds
 from sparseplan.fit.bootstrap import refit
 from sparseplan.fit.fitting import Fit, fit_law
@@ -24,8 +23,7 @@ from sparseplan.runs.spec import RunSpec
 from sparseplan.runs.table import Runs
 from sparseplan.sparsity.pattern import UNSTRUCTURED
 from sparseplan.sweep.estimate import expected_seconds
-from sparseplan.sweep.machine import Machine
-from sparseplan.sweep.probe import measure_speed
+from sparseplan.sweep.executors import Executor
 
 NOISE = 0.005
 """Relative noise of a loss that the grid is judged with: about what another seed changes."""
@@ -57,6 +55,7 @@ class DryRun(Struct, frozen=True, kw_only=True):
 
     recipe: str
     data: str
+    executor: str
     device: str
     workers: int
     runs: list[RunFacts]
@@ -69,21 +68,21 @@ class DryRun(Struct, frozen=True, kw_only=True):
     format: Literal["sparseplan-calibration-plan/1"] = "sparseplan-calibration-plan/1"
 
 
-def dry_run(setup: Setup, machine: Machine | None, *, trainer: str = TRAINER) -> DryRun:
-    """Work out what a calibration would take and tell; `machine` None for SLURM, where the time can't be known.
+def dry_run(setup: Setup, executor: Executor) -> DryRun:
+    """Work out what a calibration would take and tell; the time only where the executor can measure a speed.
 
     Raises:
-        SweepError: if a probe fails.
+        SweepError: if devices can't be known, or a probe fails.
     """
-    places = placements(setup.loaded.recipe.executor, machine)
+    places, speed = executor.placements(), executor.measure_speed(setup.runs)
     seconds = rates = None
-    if machine is not None:
-        speed = measure_speed(setup.runs, places, trainer=trainer)
+    if speed.known:
         seconds = expected_seconds(setup.plan.segments, speed, workers=len(places))
         rates = {_size(run): speed.tokens_per_second[run.shape] for run in setup.runs}
     return DryRun(
         recipe=setup.loaded.recipe.name,
         data=setup.data_description,
+        executor=kind_of(setup.loaded.recipe.executor),
         device=places[0].device,
         workers=len(places),
         runs=[run.facts() for run in setup.runs],

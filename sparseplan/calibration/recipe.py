@@ -6,28 +6,34 @@ arXiv:2309.08520, where the sparser of two runs of one size is cut from a larger
 """
 
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import cache, reduce
 from importlib import resources
+from operator import or_
 from pathlib import Path
 from typing import Annotated, Any, Literal, cast
 
+import msgspec
 from msgspec import Meta, Struct
 
 from sparseplan.calibration.corpus import Corpus, TextCorpus
 from sparseplan.common.json_schema import json_schema
-from sparseplan.common.yaml_document import Document, Key, parse_document, read_document
+from sparseplan.common.yaml_document import Document, Key, parse_document, read_yaml_text, reads_as_text
 from sparseplan.common.yaml_struct import convert
 from sparseplan.errors import RecipeError, SparseplanError, nearest
-from sparseplan.runs.spec import AdamW, DataSpec, LearningRate, Optimizer, Pruning, RunSpec, TooLongError
+from sparseplan.runs.spec import AdamW, DataSpec, LearningRate, Optimizer, Pruning, RunSpec, TooManyEpochsError
 from sparseplan.shapes.families import DEFAULT_MODEL, Model, Shape, tag_of
 from sparseplan.sparsity.pattern import UNSTRUCTURED, parse_pattern
 from sparseplan.sparsity.schedule import Schedule
+from sparseplan.sweep.executors import DEFAULT, EXECUTORS, Settings
+from sparseplan.sweep.executors.local import Local
 
 BUILTIN_RECIPES = resources.files("sparseplan") / "builtin" / "recipes"
+MAX_STEPS = 10**9
+"""Optimizer updates of a run, sequences of a batch: far beyond any training, and within every integer."""
 _MAX_RUNS = 10_000
 
 Positive = Annotated[float, Meta(gt=0)]
-Count = Annotated[int, Meta(ge=1)]
+Count = Annotated[int, Meta(ge=1, le=MAX_STEPS)]
 SparsityEntry = Annotated[float, Meta(ge=0, lt=1)] | str
 
 
@@ -49,9 +55,16 @@ class Lengths(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
             )
 
     def in_steps(self, shape: Shape, batch: int) -> list[int]:
-        """The lengths of a shape's runs, in updates."""
+        """The lengths of a shape's runs, in updates.
+
+        Raises:
+            ValueError: if one is beyond `MAX_STEPS`.
+        """
         per_step = batch * shape.tokens_per_sequence
         tokens = list(self.tokens) or [ratio * shape.dense_params for ratio in self.tokens_per_dense_param]
+        longest = max(tokens, default=0.0) / per_step
+        if longest > MAX_STEPS:
+            raise ValueError(f"expected lengths of at most {MAX_STEPS:.0e} updates, found {longest:.3g}")
         return list(self.steps) or [max(1, round(wanted / per_step)) for wanted in tokens]
 
 
@@ -71,26 +84,6 @@ class Fitting(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     bootstrap: Annotated[int, Meta(ge=2, le=10_000, description="Draws that travel with the law.")] = 400
 
 
-class Execution(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Where and how the runs are executed: may change between two starts of one sweep, and never names a run."""
-
-    kind: Literal["local", "slurm"] = "local"
-    device: Annotated[
-        str, Meta(pattern=r"^(auto|cpu|cuda(:\d+)?)$", description="auto takes a GPU if there is one.")
-    ] = "auto"
-    workers: Annotated[Count | None, Meta(description="Processes at a time; by default one a CPU core or GPU.")] = None
-    threads: Annotated[int, Meta(ge=1, description="CPU threads of a worker.")] = 1
-    accumulate: Annotated[int, Meta(ge=1, description="Pieces that a batch is split into, to fit in memory.")] = 1
-    semi_structured: Literal["auto", "off"] = "auto"
-    checkpoint_seconds: Positive = 60.0
-    sbatch: Annotated[
-        tuple[str, ...], Meta(description="Options for sbatch, such as --partition=gpu and --gres=gpu:1.")
-    ] = ()
-    setup: Annotated[
-        tuple[str, ...], Meta(description="Shell lines that a SLURM job runs first, such as module load.")
-    ] = ()
-
-
 class Recipe(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A calibration: the grid of trainings, how each is trained, and how the law is fitted."""
 
@@ -103,7 +96,7 @@ class Recipe(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         Meta(min_length=1, description="A number is unstructured sparsity, 0 is dense; text is a pattern such as 2:4."),
     ]
     lengths: Lengths
-    batch: Annotated[int, Meta(ge=1, description="Sequences of a step.")]
+    batch: Annotated[int, Meta(ge=1, le=MAX_STEPS, description="Sequences of a step.")]
     data: Annotated[Corpus, Meta(description="Text or token files; paths are relative to where the command runs.")] = (
         TextCorpus()
     )
@@ -123,7 +116,7 @@ class Recipe(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         | None
     ) = None
     fit: Fitting = Fitting()
-    executor: Execution = Execution()
+    executor: Settings = Local()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -155,8 +148,8 @@ def load_recipe(name: str) -> LoadedRecipe:
                 f"Known: {', '.join(known)}. A file is given by its path, ending in .yaml."
             )
         path = known[name]
-    document = read_document(path, kind="recipe", error=RecipeError)
-    return _checked(document, path.read_text(encoding="utf-8"))
+    text = read_yaml_text(path, kind="recipe", error=RecipeError)
+    return parse_recipe(text, source=str(path))
 
 
 def parse_recipe(text: str, *, source: str) -> LoadedRecipe:
@@ -166,8 +159,9 @@ def parse_recipe(text: str, *, source: str) -> LoadedRecipe:
 
 def recipe_schema() -> dict[str, Any]:
     """The JSON Schema of recipes, for editors; shipped as builtin/schemas/recipe.schema.json."""
-    schema = json_schema(Recipe, title="sparseplan calibration recipe")
+    schema = json_schema(_recipe_type(), title="sparseplan calibration recipe")
     schema["$defs"][DEFAULT_MODEL.__name__]["required"].remove("family")  # see `_with_family`
+    schema["$defs"][EXECUTORS[DEFAULT].settings_type.__name__]["required"].remove("kind")  # see `_with_kind`
     return schema
 
 
@@ -178,10 +172,30 @@ def builtin_recipes() -> tuple[Path, ...]:
         return tuple(sorted(folder.glob("*.yaml")))
 
 
+def _recipe_type() -> type[Recipe]:
+    """The recipe whose `executor` is one of the registry's: a union that is made when it is asked for."""
+    settings: Any = reduce(or_, (executor.settings_type for executor in EXECUTORS.values()))
+    field = ("executor", settings, Local())
+    made = msgspec.defstruct("Recipe", [field], bases=(Recipe,), frozen=True, kw_only=True, forbid_unknown_fields=True)
+    made.__doc__ = Recipe.__doc__
+    return cast(type[Recipe], made)
+
+
+def _with_kind(document: Document) -> Document:
+    """The document with the default kind of executor where its `executor` names none."""
+    given = document.data.get("executor") if isinstance(document.data, dict) else None
+    if not isinstance(given, dict) or "kind" in given:
+        return document
+    return replace(document, data=document.data | {"executor": {"kind": DEFAULT, **given}})
+
+
 def _checked(document: Document, text: str) -> LoadedRecipe:
-    document = _with_family(document)
-    recipe = cast(Recipe, convert(document, Recipe, error=RecipeError))
+    document = _with_kind(_with_family(document))
+    recipe = cast(Recipe, convert(document, _recipe_type(), error=RecipeError))
     loaded = LoadedRecipe(recipe=recipe, document=document, text=text)
+    if not reads_as_text(recipe.name):
+        what = "expected a name that YAML reads as text, since law and profile files carry it"
+        raise loaded.refuse(("name",), f"{what}, found {recipe.name!r}; add a letter or a dash")
     seen: set[tuple[float, str]] = set()
     for index in range(len(recipe.sparsities)):
         entry = _sparsity(loaded, index)
@@ -223,13 +237,18 @@ def expand(loaded: LoadedRecipe, data: DataSpec, vocab: int) -> list[RunSpec]:
             pruning = Pruning(
                 sparsity=sparsity, pattern=pattern, schedule=recipe.pruning.schedule, updates=recipe.pruning.updates
             )
-            for steps in recipe.lengths.in_steps(shape, recipe.batch):
+            try:
+                lengths = recipe.lengths.in_steps(shape, recipe.batch)
+            except ValueError as problem:
+                raise loaded.refuse(("lengths",), str(problem)) from None
+            for steps in lengths:
                 for seed in recipe.seeds:
                     try:
                         run = _run(recipe, shape, data, pruning, steps, seed)
+                    except TooManyEpochsError as problem:
+                        raise loaded.refuse(("lengths",), str(problem)) from None
                     except ValueError as problem:
-                        at = ("lengths",) if isinstance(problem, TooLongError) else size_key
-                        raise loaded.refuse(at, str(problem)) from None
+                        raise loaded.refuse(size_key, str(problem)) from None
                     runs[run.run_id] = run
                     if len(runs) > _MAX_RUNS:
                         raise loaded.refuse((), f"expected a grid of at most {_MAX_RUNS} runs, found more")

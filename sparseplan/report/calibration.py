@@ -42,7 +42,7 @@ def print_dry_run(console: Console, result: DryRun) -> None:
         workers = f"{result.workers} worker{'s' if result.workers > 1 else ''} on {result.device}"
         say(console, f"Time: about {format_duration(result.expected_seconds)} with {workers}, by a short probe.")
     else:
-        say(console, "Time: unknown; SLURM's nodes can't be probed from here.")
+        say(console, "Time: unknown; the workers' devices can't be probed from here.")
     print_grid_forecast(console, result.law)
 
 
@@ -82,5 +82,11 @@ def print_conclusion(console: Console, conclusion: Conclusion, folder: Path) -> 
     for sentence in conclusion.limits:
         say(console, f"- {sentence}")
     say(console)
-    say(console, f"Written: {folder}/ with recipe.yaml, runs.csv, law.yaml, README.md and figures.")
+    if conclusion.written:
+        say(console, f"Written: {folder}/ with recipe.yaml, runs.csv, law.yaml, README.md and figures.")
+    else:
+        say(
+            console,
+            f"Unchanged: {folder}/law.yaml was fitted to these runs already; delete it to have it fitted again.",
+        )
     say(console, f"Next: {conclusion.next_command}", style="bold")

@@ -14,7 +14,9 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta, Struct
 
-from sparseplan.errors import SparseplanError
+from sparseplan.common.files import read_regular
+from sparseplan.common.json_struct import decode
+from sparseplan.errors import BrokenFileError, SparseplanError
 from sparseplan.runs.facts import RunFacts
 from sparseplan.runs.spec import Count, RunSpec
 
@@ -206,7 +208,7 @@ def read_job(path: Path) -> Job:
     Raises:
         SparseplanError: if it can't be read or isn't a valid job.
     """
-    job: Job = _read(path, Job, "job")
+    job: Job = _read(path, Job, "job", SparseplanError)
     return job
 
 
@@ -214,16 +216,17 @@ def read_result(path: Path) -> Record:
     """Read the record that a segment wrote.
 
     Raises:
-        SparseplanError: if it can't be read or isn't a valid record.
+        BrokenFileError: if it was read and isn't a valid record.
+        SparseplanError: if it can't be read.
     """
-    record: Record = _read(path, RunRecord | TrunkRecord, "result")
+    record: Record = _read(path, RunRecord | TrunkRecord, "result", BrokenFileError)
     return record
 
 
-def _read(path: Path, into: Any, kind: str) -> Any:
+def _read(path: Path, into: Any, kind: str, broken: type[SparseplanError]) -> Any:
     try:
-        return msgspec.json.decode(path.read_bytes(), type=into)
+        return decode(read_regular(path), into)
     except OSError as problem:
         raise SparseplanError(f"{path}: can't read this {kind} file: {problem.strerror or problem}.") from None
-    except (msgspec.DecodeError, UnicodeDecodeError) as problem:
-        raise SparseplanError(f"{path}: expected a {kind} file, found: {problem}.") from None
+    except msgspec.DecodeError as problem:
+        raise broken(f"{path}: expected a {kind} file, found: {problem}.") from None

@@ -164,8 +164,8 @@ class Pruning(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         return max((sparsity for at, sparsity in self.ramp(steps) if at <= step), default=0.0)
 
 
-class TooLongError(ValueError):
-    """A run that would see its data more often than allowed."""
+class TooManyEpochsError(ValueError):
+    """A run that would see its data more often than `max_epochs` allows."""
 
 
 class RunSpec(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -196,7 +196,7 @@ class RunSpec(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
                     f"found {matrix.inputs} inputs of {matrix.name}"
                 )
         if self.epochs > self.data.max_epochs:
-            raise TooLongError(
+            raise TooManyEpochsError(
                 f"expected at most {self.data.max_epochs:g} passes over the training data, found {self.epochs:.3g}: "
                 f"{self.data_seen} {self.data.unit}s seen of {self.data.train.tokens}; "
                 "train shorter, bring more data, or raise max_epochs"

@@ -5,13 +5,13 @@ from typing import Annotated
 
 from msgspec import Meta, Struct
 
-from sparseplan.shapes.base import Count
-
 COUNT_TOLERANCE = 0.25
 """How far the nearest shape may be from a wanted parameter count; the run records the count that it has."""
 MAX_WIDTH = 65536
+MAX_LAYERS = 1_000
 
 Positive = Annotated[float, Meta(gt=0)]
+Layers = Annotated[int, Meta(ge=1, le=MAX_LAYERS)]
 ParamsOf = Callable[[int, int], int]
 """Prunable weights of a model of so many blocks and such a width: what a model family says of itself."""
 
@@ -19,7 +19,7 @@ ParamsOf = Callable[[int, int], int]
 class Size(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One dense shape; heads follow from the recipe's `head_width`."""
 
-    layers: Count
+    layers: Layers
     width: Annotated[int, Meta(ge=8, le=MAX_WIDTH, description="Multiples of 64 on a GPU.")]
 
 
@@ -40,9 +40,9 @@ class ShapeGrid(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, t
 
 class _CountGrid(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="grid"):
     params: Annotated[tuple[Positive, ...], Meta(min_length=1, description="Prunable parameters.")]
-    layers: Annotated[Count | None, Meta(description="Blocks of every size; or give width_per_layer.")] = None
+    layers: Annotated[Layers | None, Meta(description="Blocks of every size; or give width_per_layer.")] = None
     width_per_layer: Annotated[Positive | None, Meta(description="Width over blocks, kept about constant.")] = None
-    width_step: Annotated[int, Meta(ge=2, description="Widths are multiples of this.")] = 64
+    width_step: Annotated[int, Meta(ge=2, le=MAX_WIDTH, description="Widths are multiples of this.")] = 64
 
     def __post_init__(self) -> None:
         if (self.layers is None) == (self.width_per_layer is None):
@@ -74,7 +74,9 @@ class _CountGrid(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, 
         """
         options: list[tuple[float, int, int]] = []
         for width in range(self.width_step, MAX_WIDTH + 1, self.width_step):
-            layers = self.layers if self.layers is not None else max(1, round(width / (self.width_per_layer or 1.0)))
+            layers = self.layers
+            if layers is None:
+                layers = max(1, round(min(float(MAX_LAYERS), width / (self.width_per_layer or 1.0))))
             ratio = params_of(layers, width) / dense_params
             options.append((max(ratio, 1.0 / ratio), layers, width))
             if ratio > 1:  # counts grow with the width: every later one is further off

@@ -69,8 +69,10 @@ class TransformerModel(Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """What a recipe says of a family of such models."""
 
     sizes: Sizes
-    context: Annotated[int, Meta(ge=2, description="Tokens of a training sequence.")]
-    head_width: Annotated[int, Meta(ge=2, description="Width of an attention head; divides every width.")] = 64
+    context: Annotated[int, Meta(ge=2, le=2**24, description="Tokens of a training sequence.")]
+    head_width: Annotated[int, Meta(ge=2, le=65536, description="Width of an attention head; divides every width.")] = (
+        64
+    )
 
     def heads(self, size: Size) -> int:
         """How many heads a size has.

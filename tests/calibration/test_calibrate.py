@@ -18,6 +18,7 @@ from sparseplan.runs.facts import RunFacts
 from sparseplan.runs.job import RunRecord, read_result
 from sparseplan.runs.spec import DataSpec, Split
 from sparseplan.runs.table import read_runs
+from sparseplan.sweep.machine import probe_machine
 
 ROOT = Path(__file__).parents[2]
 RECIPE = """\
@@ -159,6 +160,7 @@ def test_a_dry_run_says_what_to_expect_and_writes_nothing(
 def test_torch_is_asked_for_by_the_name_of_the_extra(
     recipe: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
+    probe_machine.cache_clear()
     (tmp_path / "torch.py").write_text("raise ImportError('No module named torch')")
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     assert run(["calibrate", str(recipe)]) == 2
@@ -169,15 +171,15 @@ def test_bad_requests_are_one_line_each(
     recipe: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(
-        "sparseplan.sweep.machine.probe_machine",
+        "sparseplan.sweep.executors.local.probe_machine",
         lambda: pytest.fail("no process should be started for a bad request"),
     )
     for words, message in (
         (["no-such-recipe"], "no built-in recipe is called 'no-such-recipe'"),
         (["missing.yaml"], "missing.yaml: can't read this recipe"),
         ([str(recipe), "--device", "tpu"], "expected auto, cpu, cuda or cuda:0, found 'tpu'"),
-        ([str(recipe), "--executor", "pbs"], "'pbs' is not one of"),
-        (["--executor", "slurm"], "SLURM jobs need a recipe that is sized to them: name one"),
+        ([str(recipe), "--executor", "slum"], "expected one of local, slurm, found 'slum' (did you mean 'slurm'?)"),
+        (["--executor", "slurm"], "devices of slurm workers can't be seen from here: name a recipe"),
     ):
         assert run(["calibrate", *words]) == 2, words
         error = capsys.readouterr().err

@@ -1,6 +1,8 @@
 """Claims about recipes: what they mean, and what is said of broken ones."""
 
 import json
+import re
+import tracemalloc
 from pathlib import Path
 
 import jsonschema
@@ -232,3 +234,56 @@ def test_the_recipe_in_the_documentation_is_valid() -> None:
     assert len(runs) == 3 * 6 * 3 * 2
     for run in runs:
         assert min(abs(run.nonzero_params / wanted - 1) for wanted in (1e7, 4e7, 1.6e8)) < 0.05
+
+
+@pytest.mark.parametrize("name", ["1e5", "1_000", "2026-11-24", "yes", "NO", "null", "0x1F", "1.5"])
+def test_a_name_that_yaml_reads_as_something_else_is_refused_before_anything_is_trained(name: str) -> None:
+    with pytest.raises(RecipeError, match=r"team\.yaml:2: name: expected (a name that YAML reads as )?text"):
+        read(replaced("name: plain", f"name: {name}"))
+    with pytest.raises(RecipeError, match=r"team\.yaml:2: name: expected a name that YAML reads as text"):
+        read(replaced("name: plain", f'name: "{name}"'))
+
+
+EXTREMES = ("0", "-1", "1", "70000", "20000000", "1000000000000000000000000000000", "1e308", "1e-300", "true", "null")
+GRIDS = (
+    "{grid: shapes, shapes: [{layers: 1, width: 32}, {layers: 2, width: 32}]}",
+    "{grid: dense, params: [1.0e+5], layers: 2, width_step: 16}",
+    "{grid: nonzero, params: [1.0e+5], width_per_layer: 32, width_step: 16}",
+)
+LENGTHS = ("{steps: [10, 20]}", "{tokens: [1280]}", "{tokens_per_dense_param: [0.1]}")
+FURTHER = """\
+max_epochs: 1.0
+learning_rate: {warmup: 3, cooldown: 0.2}
+optimizer: {name: adamw, learning_rate: 0.01, base_width: 32}
+pruning: {schedule: {kind: cubic, start: 0.25, end: 0.75}, updates: 8}
+seeds: [0]
+evaluation_sequences: 16
+fit: {bootstrap: 20, huber_delta: 0.01}
+executor: {workers: 2, threads: 1, checkpoint_seconds: 5}
+"""
+
+
+@pytest.mark.parametrize("grid", GRIDS, ids=["shapes", "dense", "nonzero"])
+@pytest.mark.parametrize("lengths", LENGTHS, ids=["steps", "tokens", "ratio"])
+def test_any_number_in_any_place_of_a_recipe_gives_runs_or_a_recipe_error_in_little_memory(
+    grid: str, lengths: str
+) -> None:
+    text = PLAIN.replace(GRIDS[0], grid).replace(LENGTHS[0], lengths) + FURTHER
+    assert runs_of(text)
+    numbers = list(re.finditer(r"(?<=[ \[])\d[\d.e+]*(?=[],}\n])", text))
+    assert len(numbers) >= 20
+    tracemalloc.start()
+    said: list[str] = []
+    for number in numbers:
+        for value in EXTREMES:
+            changed = text[: number.start()] + value + text[number.end() :]
+            try:
+                runs = runs_of(changed)
+                assert len({run.run_id for run in runs}) == len(runs)
+            except RecipeError as problem:
+                said.append(str(problem))
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert len(said) > len(numbers)
+    assert all("team.yaml:" in message for message in said)
+    assert peak < 50e6

@@ -131,7 +131,7 @@ def test_binary_and_huge_and_missing_files_are_refused(tmp_path: Path) -> None:
         with pytest.raises(LawError, match=expected):
             read_law(path)
     for special in (tmp_path, Path("/dev/zero")):
-        with pytest.raises(LawError, match="no plain file"):
+        with pytest.raises(LawError, match="expected a regular file"):
             read_law(special)
 
 
