@@ -28,7 +28,8 @@ from numpy.typing import NDArray
 
 from sparseplan.calibration.corpus import TextCorpus, prepare
 from sparseplan.runs.job import Job, Placement, RunRecord, Segment
-from sparseplan.runs.spec import AdamW, DataSpec, Pruning, RunSpec
+from sparseplan.runs.pruning import Pruning
+from sparseplan.runs.spec import AdamW, DataSpec, RunSpec
 from sparseplan.runs.trunks import plan_segments
 from sparseplan.shapes.gpt import GptShape
 from sparseplan.train.loop import Training

@@ -128,7 +128,7 @@ def identifiability(runs: Sequence[RunSpec]) -> GridForecast:
         kept = np.array([S == 0 or family not in aside for S, family in zip(table.sparsity, table.family, strict=True)])
         table = table.take(kept)
         fit = fit_law(table, objective=Objective(), starts=32)
-    saving = runs[0].pruning.schedule.saving
+    saving = runs[0].pruning.strategy.schedule.saving
     intervals: dict[str, Bounds | None] = {"b_N": None, "b_D": None, "free_size_sparsity": None}
     if fit.certificate.identified:
         rng = np.random.default_rng(0)

@@ -6,7 +6,7 @@ import msgspec
 from msgspec import Struct
 
 from sparseplan import __version__
-from sparseplan.calibration.recipe import LoadedRecipe, Recipe
+from sparseplan.calibration.recipe import LoadedRecipe, Recipe, with_strategy
 from sparseplan.common.files import write_text
 from sparseplan.errors import SweepError
 from sparseplan.runs.spec import TRAINING_VERSION, DataSpec
@@ -66,7 +66,8 @@ def read_manifest(folder: Folder) -> Manifest | None:
         SweepError: if it isn't one.
     """
     try:
-        return msgspec.json.decode(folder.manifest.read_bytes(), type=Manifest)
+        facts = msgspec.json.decode(folder.manifest.read_bytes(), type=dict[str, Any])
+        return msgspec.convert(facts | {"recipe": with_strategy(facts.get("recipe"))}, Manifest)
     except FileNotFoundError:
         return None
     except (OSError, msgspec.DecodeError) as problem:

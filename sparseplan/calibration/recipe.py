@@ -6,7 +6,7 @@ arXiv:2309.08520, where the sparser of two runs of one size is cut from a larger
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from importlib import resources
 from pathlib import Path
@@ -19,10 +19,10 @@ from sparseplan.calibration.corpus import Corpus, TextCorpus
 from sparseplan.common.yaml_document import Document, Key, parse_document, read_document
 from sparseplan.common.yaml_struct import convert
 from sparseplan.errors import RecipeError, SparseplanError, nearest
-from sparseplan.runs.spec import AdamW, DataSpec, LearningRate, Optimizer, Pruning, RunSpec
+from sparseplan.runs.pruning import DEFAULT_STRATEGY, GradualMagnitude, Pruning, Strategy
+from sparseplan.runs.spec import AdamW, DataSpec, LearningRate, Optimizer, RunSpec
 from sparseplan.shapes.gpt import GptShape
 from sparseplan.sparsity.pattern import UNSTRUCTURED, parse_pattern
-from sparseplan.sparsity.schedule import Schedule
 
 BUILTIN_RECIPES = resources.files("sparseplan") / "builtin" / "recipes"
 COUNT_TOLERANCE = 0.25
@@ -99,13 +99,6 @@ class Lengths(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         return list(self.steps) or [max(1, round(wanted / per_step)) for wanted in tokens]
 
 
-class Ramp(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """How sparse runs are pruned: gradual magnitude pruning along a ramp."""
-
-    schedule: Schedule = Schedule()
-    updates: Annotated[int, Meta(ge=1, description="How often the masks shrink on the ramp.")] = 64
-
-
 class Fitting(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How the law is fitted to the finished runs."""
 
@@ -153,7 +146,7 @@ class Recipe(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     max_epochs: Annotated[Positive, Meta(description="How often a run may see the data; more is refused.")] = 1.0
     optimizer: Optimizer = AdamW()
     learning_rate: LearningRate = LearningRate()
-    pruning: Ramp = Ramp()
+    pruning: Strategy = GradualMagnitude()
     clip_norm: Annotated[float, Meta(ge=0)] = 1.0
     dtype: Literal["float32", "bfloat16"] = "float32"
     seeds: Annotated[tuple[Annotated[int, Meta(ge=0, lt=2**32)], ...], Meta(min_length=1)] = (0,)
@@ -209,10 +202,12 @@ def parse_recipe(text: str, *, source: str) -> LoadedRecipe:
 
 def recipe_schema() -> dict[str, Any]:
     """The JSON Schema of recipes, for editors; shipped as builtin/schemas/recipe.schema.json."""
+    schema = msgspec.json.schema(Recipe)
+    schema["$defs"][GradualMagnitude.__name__]["required"].remove("strategy")  # the default, see `with_strategy`
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "sparseplan calibration recipe",
-        **msgspec.json.schema(Recipe),
+        **schema,
     }
 
 
@@ -224,6 +219,7 @@ def builtin_recipes() -> tuple[Path, ...]:
 
 
 def _checked(document: Document, text: str) -> LoadedRecipe:
+    document = replace(document, data=with_strategy(document.data))
     recipe = cast(Recipe, convert(document, Recipe, error=RecipeError))
     loaded = LoadedRecipe(recipe=recipe, document=document, text=text)
     seen: set[tuple[float, str]] = set()
@@ -233,6 +229,13 @@ def _checked(document: Document, text: str) -> LoadedRecipe:
             raise loaded.refuse(("sparsities", index), "expected each sparsity once, found it twice; remove one")
         seen.add(entry)
     return loaded
+
+
+def with_strategy(recipe: Any) -> Any:
+    """A recipe's plain data with its strategy named, where it says how to prune without saying by which."""
+    if not isinstance(recipe, dict) or not isinstance(recipe.get("pruning"), dict):
+        return recipe
+    return recipe | {"pruning": {"strategy": DEFAULT_STRATEGY} | recipe["pruning"]}
 
 
 def expand(loaded: LoadedRecipe, data: DataSpec, vocab: int) -> list[RunSpec]:
@@ -252,9 +255,7 @@ def expand(loaded: LoadedRecipe, data: DataSpec, vocab: int) -> list[RunSpec]:
         for index in range(len(recipe.sparsities)):
             sparsity, pattern = _sparsity(loaded, index)
             shape = choose(sparsity)
-            pruning = Pruning(
-                sparsity=sparsity, pattern=pattern, schedule=recipe.pruning.schedule, updates=recipe.pruning.updates
-            )
+            pruning = Pruning(sparsity=sparsity, pattern=pattern, strategy=recipe.pruning)
             for steps in recipe.lengths.in_steps(shape, recipe.batch):
                 for seed in recipe.seeds:
                     try:

@@ -39,7 +39,8 @@ def plan_segments(runs: Sequence[RunSpec], *, share: bool = True) -> SegmentPlan
     """Plan the segments of some runs; equal runs are trained once, and `share=False` trains each from scratch.
 
     >>> from sparseplan.shapes.gpt import GptShape
-    >>> from sparseplan.runs.spec import DataSpec, Pruning, Split
+    >>> from sparseplan.runs.pruning import Pruning
+    >>> from sparseplan.runs.spec import DataSpec, RunSpec, Split
     >>> data = DataSpec(train=Split(path="t", sha256="0" * 64, tokens=10**6),
     ...                 valid=Split(path="v", sha256="1" * 64, tokens=10**4))
     >>> shape = GptShape(layers=1, width=64, heads=1, vocab=256, context=32)

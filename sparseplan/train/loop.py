@@ -23,7 +23,7 @@ from sparseplan.train.data import Order, Windows, open_windows, validation_windo
 from sparseplan.train.models.gpt import Gpt, PrunableLinear
 from sparseplan.train.optimizers import build_optimizer, set_rates
 from sparseplan.train.progress import Reporter
-from sparseplan.train.pruning.gradual import Masks
+from sparseplan.train.pruning.registry import build_pruner
 from sparseplan.train.runner import Batch, Runner, resolve_execution
 
 CHECK_STEPS = 16
@@ -65,7 +65,7 @@ class Training:
         self._order = Order(self._train.count, seed=self._run.seed)
         model = Gpt(shape, seed=self._run.seed).to(self._device)
         optimizer = build_optimizer(model, self._run.optimizer)
-        self._state = State(model, optimizer, Masks(model.prunable(), self._run.pruning))
+        self._state = State(model, optimizer, build_pruner(model.prunable(), self._run))
         self._reporter = Reporter(job.progress, self._segment, every_seconds=placement.progress_seconds)
         self._execution = resolve_execution(placement, self._run)
         # what became of 2:4 products; only a pattern has them
@@ -85,33 +85,31 @@ class Training:
             self._reporter.say("note", step, note=note)
         self._reporter.start(step)
         first = step
-        ramp = dict(run.pruning.ramp(run.steps))
-        last_cut = max(ramp, default=run.steps)
-        runner = self._runner(masked=run.pruning.sparsity_at(step, run.steps) > 0)
-        entering = True  # a phase: at its first update, here or after a cut, 2:4 products may come in
+        pruner, optimizer = self._state.pruner, self._state.optimizer
+        dense_until, settled_from = run.pruning.dense_until(run.steps), run.pruning.settled_from(run.steps)
+        runner: Runner | None = None
         reason: str | None = None
         while step < segment.to_step:
-            if step in ramp:
-                self._state.masks.prune_to(ramp[step], self._state.optimizer)
-                if step == min(ramp):
-                    runner = self._runner(masked=True)
-                entering = True
-            set_rates(self._state.optimizer, run.learning_rate.factor(step, run.steps))
+            if pruner.acts_at(step):
+                pruner.at_step(step, optimizer)
+            masked = step >= dense_until
+            if runner is None or runner.masked != masked:
+                runner = self._runner(masked=masked)
+            set_rates(optimizer, run.learning_rate.factor(step, run.steps))
             batch = self._batch(step)
-            if entering and step >= last_cut and run.pruning.parsed.group is not None:
+            if self._semi is None and step >= settled_from and run.pruning.parsed.group is not None:
                 runner = self._final_runner(runner, batch)
-            entering = False
             loss = runner(batch)
             step += 1
-            if step % CHECK_STEPS == 0 or step in ramp or step == segment.to_step:
+            if step % CHECK_STEPS == 0 or pruner.acts_at(step) or step == segment.to_step:
                 reason = self._divergence(float(loss))
                 if reason is not None:
                     break
             if self._reporter.due():
                 self._reporter.step(step, float(loss))
             self._save_if_due(step)
-        if reason is None and segment.finish and step in ramp:  # a ramp that ends with training
-            self._state.masks.prune_to(ramp[step], self._state.optimizer)
+        if reason is None and segment.finish and pruner.acts_at(step):  # as a ramp that ends with training does
+            pruner.at_step(step, optimizer)
         training_seconds = time.perf_counter() - self._started
         rate = (step - first) * run.tokens_per_step / training_seconds if step > first else None
         record = self._record(step, reason, rate)
@@ -142,7 +140,7 @@ class Training:
             self._semi = semi_structured.Choice(False, "switched off")
             return masked
         dtype = getattr(torch, self._run.dtype)
-        masks = list(self._state.masks.masks.values())
+        masks = list(self._state.pruner.masks.values())
         fault = semi_structured.why_unsupported(masks, device=self._device, dtype=dtype)
         if fault is not None:
             self._semi = semi_structured.Choice(False, fault)
@@ -218,10 +216,11 @@ class Training:
             )
         loss: float | None = None
         if reason is None:
-            self._state.masks.check(run.pruning.sparsity, final=True)
             evaluated = self._evaluate(self._valid)
             reason = self._divergence(evaluated)
-            loss = evaluated if reason is None else None
+            if reason is None:
+                self._state.pruner.check()
+                loss = evaluated
         bytes_per_token = run.data.bytes_per_token
         matrices = run.shape.matrices
         zeros = sum(pruned_weights(matrix.numel, run.pruning.sparsity) for matrix in matrices)
@@ -229,7 +228,7 @@ class Training:
             run_id=run.run_id,
             sparsity=run.pruning.sparsity,
             pattern=run.pruning.pattern,
-            nonzero_params=run.shape.dense_params - (self._state.masks.zeros() if loss is not None else zeros),
+            nonzero_params=run.shape.dense_params - (self._state.pruner.zeros() if loss is not None else zeros),
             dense_params=run.shape.dense_params,
             data_seen=run.data_seen,
             data_unit=run.data.unit,

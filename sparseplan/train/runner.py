@@ -42,7 +42,7 @@ class Runner:
         run: Its specification.
         device: Where it is.
         execution: How.
-        masked: Whether gradients pass the masks.
+        masked: Whether updates pass the pruner.
         accumulate: Pieces that a batch is split into.
     """
 
@@ -50,7 +50,7 @@ class Runner:
         self, state: State, run: RunSpec, *, device: torch.device, execution: Execution, masked: bool, accumulate: int
     ) -> None:
         self._state, self._run, self._device = state, run, device
-        self._masked, self._accumulate = masked, accumulate
+        self.masked, self._accumulate = masked, accumulate
         self._parameters = list(state.model.parameters())
         self._loss: Callable[..., Tensor] = (
             torch.compile(state.model, dynamic=False) if execution == "compile" else state.model
@@ -90,13 +90,15 @@ class Runner:
         total: Tensor | None = None
         for parameter in self._parameters:
             parameter.grad = None
+        if self.masked:
+            self._state.pruner.before_forward()
         for tokens, targets in zip(*(part.chunk(self._accumulate) for part in batch), strict=True):
             loss = self.loss((tokens, targets))
             (loss / self._accumulate if self._accumulate > 1 else loss).backward()  # type: ignore[no-untyped-call]
             total = loss.detach() if total is None else total + loss.detach()
         assert total is not None
-        if self._masked:
-            self._state.masks.mask_gradients()
+        if self.masked:
+            self._state.pruner.after_backward()
         if self._run.clip_norm:
             clip_grad_norm_(self._parameters, self._run.clip_norm)
         self._state.optimizer.step()

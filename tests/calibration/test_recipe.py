@@ -22,6 +22,7 @@ from sparseplan.calibration.recipe import (
     recipe_schema,
 )
 from sparseplan.errors import RecipeError
+from sparseplan.runs.pruning import GradualMagnitude
 from sparseplan.runs.spec import Adafactor, AdamW, DataSpec, RunSpec, Split
 from sparseplan.runs.trunks import plan_segments
 
@@ -76,7 +77,9 @@ def test_what_a_recipe_says_of_training_reaches_every_run() -> None:
     for run in runs_of(text):
         assert run.optimizer == Adafactor(learning_rate=0.02)
         assert (run.learning_rate.kind, run.learning_rate.warmup) == ("inverse-sqrt", 3)
-        assert (run.pruning.schedule.start, run.pruning.updates) == (0.5, 5)
+        strategy = run.pruning.strategy
+        assert isinstance(strategy, GradualMagnitude)
+        assert (strategy.schedule.start, strategy.updates) == (0.5, 5)
         assert (run.clip_norm, run.dtype) == (0.0, "bfloat16")
     assert all(run.optimizer == AdamW() for run in runs_of())
 

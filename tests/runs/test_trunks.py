@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 from sparseplan.runs.job import (
     Segment,
 )
-from sparseplan.runs.spec import Pruning, RunSpec
+from sparseplan.runs.pruning import GradualMagnitude, Pruning
+from sparseplan.runs.spec import RunSpec
 from sparseplan.runs.trunks import plan_segments
 from sparseplan.sparsity.schedule import Schedule
 from tests.helpers.specs import DATA, SHAPE, spec
@@ -43,7 +44,7 @@ def test_a_run_that_prunes_from_the_start_is_trained_alone() -> None:
         data=DATA,
         batch=4,
         steps=100,
-        pruning=Pruning(sparsity=0.5, schedule=Schedule(start=0, end=0.5)),
+        pruning=Pruning(sparsity=0.5, strategy=GradualMagnitude(schedule=Schedule(start=0, end=0.5))),
     )
     plan = plan_segments([early, spec(), spec(steps=200)])
     lonely = next(segment for segment in plan.segments if segment.id == early.run_id)

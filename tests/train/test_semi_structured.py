@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from sparseplan.train import semi_structured
-from sparseplan.train.pruning.gradual import pruned_mask
+from sparseplan.train.pruning.masks import pruned_mask
 from sparseplan.train.semi_structured import choose, is_two_four, numeric_mismatch, sparse_linear, why_unsupported
 from tests.helpers.references import Compressed, Reference
 from tests.helpers.training import tiny_run, train_alone, write_text

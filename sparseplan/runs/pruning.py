@@ -1,0 +1,149 @@
+"""How a run is pruned, without training it: a struct for each strategy, and what FLOPs, trunks and laws ask of it.
+
+Every strategy answers three questions:
+
+    ramp(sparsity, steps)   the sparsity in force from which step on; () never happens, a dense run isn't asked.
+    schedule                the same as the law's c_mul counts it, as fractions of training.
+    describe()              itself in a few words.
+
+How one trains is in `sparseplan.train.pruning`, a file for each. Steps are counted from 0; "at step k" means after k
+optimizer updates.
+"""
+
+import math
+from itertools import pairwise
+from typing import Annotated, Any
+
+import msgspec
+from msgspec import Meta, Struct
+
+from sparseplan.common.units import format_percent
+from sparseplan.sparsity.pattern import Pattern, parse_pattern
+from sparseplan.sparsity.schedule import Schedule
+
+DEFAULT_STRATEGY = "gradual-magnitude"
+"""The strategy of recipes that name none, as all did before there was a second."""
+DENSE = "dense"
+"""What the table calls the strategy of a run that prunes nothing."""
+
+Ramp = tuple[tuple[int, float], ...]
+"""At each step the sparsity that holds from there on, ascending in both."""
+
+
+class GradualMagnitude(
+    Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="strategy", tag=DEFAULT_STRATEGY
+):
+    """Gradual magnitude pruning, every matrix alike, along a ramp of `updates` equal pieces; a zero stays zero.
+
+    Source: Zhu & Gupta 2017, arXiv:1710.01878; Frantar et al. 2023, arXiv:2309.08520.
+    """
+
+    schedule: Schedule = Schedule()
+    updates: Annotated[int, Meta(ge=1, description="How often the masks shrink on the ramp.")] = 64
+
+    def ramp(self, sparsity: float, steps: int) -> Ramp:
+        """Piece k of K ends at S(k / K), and the masks that it ends with come in force at its end.
+
+        >>> GradualMagnitude(updates=2).ramp(0.5, 100)
+        ((50, 0.4375), (75, 0.5))
+        """
+        first, last = round(self.schedule.start * steps), round(self.schedule.end * steps)
+        if first == last:
+            return ((last, sparsity),)
+        pieces = min(self.updates, last - first)
+        width = self.schedule.end - self.schedule.start
+        return tuple(
+            (
+                first + round((last - first) * k / pieces),
+                sparsity
+                if k == pieces
+                else float(self.schedule.sparsity(sparsity, self.schedule.start + width * k / pieces)),
+            )
+            for k in range(1, pieces + 1)
+        )
+
+    def describe(self) -> str:
+        """The strategy in a few words."""
+        ramp = self.schedule
+        ends = f"{format_percent(ramp.start)} to {format_percent(ramp.end)}"
+        return f"{ramp.kind} ramp from {ends} of training, {self.updates} updates"
+
+
+Strategy = GradualMagnitude
+"""The strategies, told apart by the key `strategy`."""
+
+
+def strategy_name(strategy: Strategy) -> str:
+    """The tag of a strategy."""
+    return str(type(strategy).__struct_config__.tag)
+
+
+class Pruning(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What a run is pruned to, and how."""
+
+    sparsity: Annotated[float, Meta(ge=0, lt=1, description="Final share of prunable weights that are zero.")] = 0.0
+    pattern: Annotated[str, Meta(description="unstructured, or n:m along the input dimension.")] = "unstructured"
+    strategy: Strategy = GradualMagnitude()
+
+    def __post_init__(self) -> None:
+        made = self.parsed.sparsity
+        if self.parsed.group is not None and (made is None or not math.isclose(made, self.sparsity, abs_tol=1e-12)):
+            raise ValueError(
+                f"expected the sparsity that the pattern {self.pattern} makes"
+                f"{'' if made is None else f', {made:g}'}, found {self.sparsity:g}"
+            )
+
+    @property
+    def parsed(self) -> Pattern:
+        """The pattern, read."""
+        return parse_pattern(self.pattern)
+
+    @property
+    def strategy_name(self) -> str:
+        """The strategy's tag; `dense` where nothing is pruned."""
+        return strategy_name(self.strategy) if self.sparsity else DENSE
+
+    def ramp(self, steps: int) -> Ramp:
+        """The sparsity in force from which step of a run of `steps` on; () for dense."""
+        return self.strategy.ramp(self.sparsity, steps) if self.sparsity else ()
+
+    def sparsity_at(self, step: int, steps: int) -> float:
+        """The sparsity in force for the update from `step` on."""
+        return max((sparsity for at, sparsity in self.ramp(steps) if at <= step), default=0.0)
+
+    def shared_until(self, steps: int) -> int:
+        """The step, before any cut, until which the run may be the prefix of a dense one; `steps` for dense."""
+        return round(self.strategy.schedule.start * steps) if self.sparsity else steps
+
+    def dense_until(self, steps: int) -> int:
+        """The step of the first cut, until which every weight lives; `steps` for dense."""
+        return min((at for at, _ in self.ramp(steps)), default=steps)
+
+    def settled_from(self, steps: int) -> int:
+        """The step from which the final sparsity and pattern hold; `steps` for dense."""
+        return max((at for at, _ in self.ramp(steps)), default=steps)
+
+    def phases(self, steps: int) -> tuple[tuple[int, int, float], ...]:
+        """A run of `steps` as (from step, to step, sparsity in force), without gaps.
+
+        >>> Pruning(sparsity=0.5, strategy=GradualMagnitude(updates=2)).phases(100)
+        ((0, 50, 0.0), (50, 75, 0.4375), (75, 100, 0.5))
+        """
+        moments = ((0, 0.0), *self.ramp(steps), (steps, self.sparsity))
+        return tuple((at, until, sparsity) for (at, sparsity), (until, _) in pairwise(moments) if at < until)
+
+    def determinants(self) -> dict[str, Any] | None:
+        """What of this determines a run's numbers, as plain data: part of its identity, so never rearranged.
+
+        None for dense; the default strategy bears no tag, as it bore none before there was a second.
+        """
+        if self.sparsity == 0:
+            return None
+        facts: dict[str, Any] = {
+            "sparsity": self.sparsity,
+            "pattern": self.pattern,
+            **msgspec.to_builtins(self.strategy),
+        }
+        if facts["strategy"] == DEFAULT_STRATEGY:
+            del facts["strategy"]
+        return facts

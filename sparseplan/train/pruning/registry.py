@@ -1,0 +1,17 @@
+"""The pruner of each strategy: to add one, write its struct in `runs.pruning` and its file here, and add a line."""
+
+from typing import Any
+
+from sparseplan.runs.pruning import GradualMagnitude
+from sparseplan.runs.spec import RunSpec
+from sparseplan.train.pruning.base import Pruner, Weights
+from sparseplan.train.pruning.gradual import GradualMagnitudePruner
+
+PRUNERS: dict[type[Any], type[Pruner]] = {
+    GradualMagnitude: GradualMagnitudePruner,
+}
+
+
+def build_pruner(weights: Weights, run: RunSpec) -> Pruner:
+    """The pruner of a run's strategy, for the prunable weights of its model."""
+    return PRUNERS[type(run.pruning.strategy)](weights, run)
