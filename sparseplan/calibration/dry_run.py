@@ -16,6 +16,7 @@ from sparseplan.fit.fitting import Fit, fit_law
 from sparseplan.fit.objective import Objective
 from sparseplan.laws.forms.frantar2023 import Coefficients, loss
 from sparseplan.laws.forms.frantar2023_optimum import sparsity_at_free_size
+from sparseplan.runs.pruning import describe_strategy
 from sparseplan.runs.spec import RunSpec
 from sparseplan.runs.table import Runs
 from sparseplan.sweep.estimate import expected_seconds
@@ -35,6 +36,7 @@ class RunPlan(Struct, frozen=True, kw_only=True):
 
     run_id: str
     pattern: str
+    strategy: str
     sparsity: float
     nonzero_params: int
     dense_params: int
@@ -69,6 +71,7 @@ class DryRun(Struct, frozen=True, kw_only=True):
 
     recipe: str
     data: str
+    pruning: str
     device: str
     workers: int
     runs: list[RunPlan]
@@ -96,6 +99,7 @@ def dry_run(setup: Setup, machine: Machine | None, *, trainer: str = TRAINER) ->
     return DryRun(
         recipe=setup.loaded.recipe.name,
         data=setup.data_description,
+        pruning=describe_strategy(setup.loaded.recipe.pruning),
         device=places[0].device,
         workers=len(places),
         runs=[_run_plan(run) for run in setup.runs],
@@ -192,6 +196,7 @@ def _run_plan(run: RunSpec) -> RunPlan:
     return RunPlan(
         run_id=run.run_id,
         pattern=run.pruning.pattern,
+        strategy=run.pruning.strategy_name,
         sparsity=run.pruning.sparsity,
         nonzero_params=run.nonzero_params,
         dense_params=run.shape.dense_params,

@@ -222,9 +222,9 @@ def _checked(document: Document, text: str) -> LoadedRecipe:
     document = replace(document, data=with_strategy(document.data))
     recipe = cast(Recipe, convert(document, Recipe, error=RecipeError))
     loaded = LoadedRecipe(recipe=recipe, document=document, text=text)
-    seen: set[tuple[float, str]] = set()
+    seen: set[Pruning] = set()
     for index in range(len(recipe.sparsities)):
-        entry = _sparsity(loaded, index)
+        entry = _pruning(loaded, index)
         if entry in seen:
             raise loaded.refuse(("sparsities", index), "expected each sparsity once, found it twice; remove one")
         seen.add(entry)
@@ -253,9 +253,8 @@ def expand(loaded: LoadedRecipe, data: DataSpec, vocab: int) -> list[RunSpec]:
     runs: dict[str, RunSpec] = {}
     for size_key, choose in _sizes(loaded, vocab):
         for index in range(len(recipe.sparsities)):
-            sparsity, pattern = _sparsity(loaded, index)
-            shape = choose(sparsity)
-            pruning = Pruning(sparsity=sparsity, pattern=pattern, strategy=recipe.pruning)
+            pruning = _pruning(loaded, index)
+            shape = choose(pruning.sparsity)
             for steps in recipe.lengths.in_steps(shape, recipe.batch):
                 for seed in recipe.seeds:
                     try:
@@ -283,6 +282,15 @@ def _run(recipe: Recipe, shape: GptShape, data: DataSpec, pruning: Pruning, step
         seed=seed,
         evaluation_sequences=recipe.evaluation_sequences,
     )
+
+
+def _pruning(loaded: LoadedRecipe, index: int) -> Pruning:
+    """What an entry of `sparsities` prunes to, by the recipe's strategy."""
+    sparsity, pattern = _sparsity(loaded, index)
+    try:
+        return Pruning(sparsity=sparsity, pattern=pattern, strategy=loaded.recipe.pruning)
+    except ValueError as problem:
+        raise loaded.refuse(("sparsities", index), str(problem)) from None
 
 
 def _sparsity(loaded: LoadedRecipe, index: int) -> tuple[float, str]:

@@ -27,6 +27,7 @@ def _row(run: RunSpec, record: RunRecord) -> RunRow:
     return RunRow(
         run_id=record.run_id,
         pattern=record.pattern,
+        strategy=run.pruning.strategy_name,
         sparsity=record.sparsity,
         nonzero_params=record.nonzero_params,
         dense_params=record.dense_params,
@@ -34,7 +35,7 @@ def _row(run: RunSpec, record: RunRecord) -> RunRow:
         data_unit=record.data_unit,
         train_flops=record.train_flops,
         seed=record.seed,
-        trunk=run.trunk_id,  # whether it was shared or not: such runs saw the same data and initialisation
+        trunk=run.origin_id,  # whether it was shared or not: such runs saw the same data and initialisation
         diverged=record.diverged,
         loss=record.loss,
         extra=(

@@ -13,6 +13,7 @@ from sparseplan.common.units import format_count, format_duration, format_percen
 def print_dry_run(console: Console, result: DryRun) -> None:
     """Print a dry run for people."""
     say(console, f"{result.recipe}: {len(result.runs)} runs on {result.data}", style="bold")
+    say(console, f"Pruning: {result.pruning}")
     say(console)
     table = open_table(console, "pattern", "sparsity", "dense parameters", "non-zero", "data", "epochs", "FLOPs")
     families: dict[tuple[int, float, str], list[RunPlan]] = {}

@@ -15,6 +15,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 from sparseplan.errors import SparseplanError
+from sparseplan.runs.pruning import DEFAULT_STRATEGY
 from sparseplan.runs.spec import Count, RunSpec
 
 EXIT_OUT_OF_MEMORY = 3
@@ -129,6 +130,7 @@ class RunRecord(Struct, frozen=True, kw_only=True, tag_field="format", tag="spar
     Attributes:
         run_id: Identity of the run's specification.
         sparsity, pattern, nonzero_params, dense_params: As the trained weights were counted.
+        strategy: How it was pruned; dense where nothing was. Records without it are of gradual magnitude pruning.
         data_seen: Tokens seen over the whole run, trunk included, repeats counted.
         data_unit: byte or token.
         epochs: Passes over the training data.
@@ -149,6 +151,7 @@ class RunRecord(Struct, frozen=True, kw_only=True, tag_field="format", tag="spar
     run_id: str
     sparsity: float
     pattern: str
+    strategy: str = DEFAULT_STRATEGY
     nonzero_params: int
     dense_params: int
     data_seen: int
@@ -194,6 +197,7 @@ def diverged_record(run: RunSpec, *, reason: str, device: str, seconds: float = 
         run_id=run.run_id,
         sparsity=run.pruning.sparsity,
         pattern=run.pruning.pattern,
+        strategy=run.pruning.strategy_name,
         nonzero_params=run.nonzero_params,
         dense_params=run.shape.dense_params,
         data_seen=run.data_seen,

@@ -17,7 +17,6 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import Meta, Struct
 
-from sparseplan.common.units import format_percent
 from sparseplan.sparsity.pattern import Pattern, parse_pattern
 from sparseplan.sparsity.schedule import Schedule
 
@@ -64,18 +63,46 @@ class GradualMagnitude(
 
     def describe(self) -> str:
         """The strategy in a few words."""
-        ramp = self.schedule
-        ends = f"{format_percent(ramp.start)} to {format_percent(ramp.end)}"
-        return f"{ramp.kind} ramp from {ends} of training, {self.updates} updates"
+        return f"{self.schedule.describe()}, {self.updates} updates"
 
 
-Strategy = GradualMagnitude
+class Static(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="strategy", tag="static"):
+    """A random mask from step 0 on, uniform over each matrix or, with a pattern, over each group; the seed draws it.
+
+    It is sparse at every step, so c_mul = 1 under sparse FLOPs: a sparse training costs what a dense one of the same
+    non-zero size does. Source: Thangarasa et al. 2023, arXiv:2303.10464 (SPDF's sparse pre-training).
+    """
+
+    @property
+    def schedule(self) -> Schedule:
+        """One cut at the very start."""
+        return Schedule(start=0.0, end=0.0)
+
+    def ramp(self, sparsity: float, steps: int) -> Ramp:  # noqa: ARG002 - the same for every length
+        """The final sparsity from the first step on."""
+        return ((0, sparsity),)
+
+    def describe(self) -> str:
+        """The strategy in a few words."""
+        return "a random mask, fixed from the start"
+
+
+Strategy = GradualMagnitude | Static
 """The strategies, told apart by the key `strategy`."""
 
 
 def strategy_name(strategy: Strategy) -> str:
     """The tag of a strategy."""
     return str(type(strategy).__struct_config__.tag)
+
+
+def describe_strategy(strategy: Strategy) -> str:
+    """A strategy by name and in a few words.
+
+    >>> describe_strategy(Static())
+    'static: a random mask, fixed from the start'
+    """
+    return f"{strategy_name(strategy)}: {strategy.describe()}"
 
 
 class Pruning(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -111,9 +138,16 @@ class Pruning(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         """The sparsity in force for the update from `step` on."""
         return max((sparsity for at, sparsity in self.ramp(steps) if at <= step), default=0.0)
 
+    @property
+    def constant(self) -> bool:
+        """Whether a run is pruned alike at all its steps, whatever its length."""
+        return self.sparsity > 0 and self.strategy.schedule.end == 0
+
     def shared_until(self, steps: int) -> int:
-        """The step, before any cut, until which the run may be the prefix of a dense one; `steps` for dense."""
-        return round(self.strategy.schedule.start * steps) if self.sparsity else steps
+        """The step until which a run is pruned as others of its trunk are: with dense ones not at all, until the ramp
+        begins; a `constant` one alike in every length, so to the end.
+        """
+        return round(self.strategy.schedule.start * steps) if self.sparsity and not self.constant else steps
 
     def dense_until(self, steps: int) -> int:
         """The step of the first cut, until which every weight lives; `steps` for dense."""

@@ -185,15 +185,31 @@ class RunSpec(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     @property
     def branch_step(self) -> int:
-        """The last step until which this run is the dense, uncooled prefix that other runs share."""
+        """The last step until which this run is the prefix, uncooled, that other runs share."""
         return min(self.pruning.shared_until(self.steps), self.learning_rate.cooldown_start(self.steps))
 
     @property
     def trunk_id(self) -> str:
-        """Identity of the shared prefix: runs with one trunk id train alike until each one's `branch_step`."""
+        """Identity of the shared prefix: runs with one trunk id train alike until each one's `branch_step`.
+
+        A prefix is dense, or, where the run is pruned alike at all its steps, pruned like this.
+        """
+        return self._prefix_id(pruned=self.pruning.constant)
+
+    @property
+    def origin_id(self) -> str:
+        """Identity of what chance decides before pruning does: initialisation and the order of the data.
+
+        Runs of one origin share their luck, from one trunk or not: a bootstrap draws them together.
+        """
+        return self._prefix_id(pruned=False)
+
+    def _prefix_id(self, *, pruned: bool) -> str:
         facts = self._determinants()
-        for later in ("steps", "pruning", "evaluation_sequences"):
+        for later in ("steps", "evaluation_sequences"):
             del facts[later]
+        if not pruned:
+            del facts["pruning"]
         del facts["learning_rate"]["cooldown"]
         del facts["data"]["valid"]
         return "trunk-" + _digest(facts)

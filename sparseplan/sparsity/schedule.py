@@ -14,6 +14,8 @@ import numpy as np
 from msgspec import Meta, Struct
 from numpy.typing import NDArray
 
+from sparseplan.common.units import format_sparsity
+
 Floats = NDArray[np.float64] | float
 _EXPONENTS = {"cubic": 3, "linear": 1}
 _ONE_SHOT = 1e-9  # a ramp this short, as a fraction of training, lies within one step of any run
@@ -45,6 +47,14 @@ class Schedule(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         """The kappa of rho(S) = 1 - kappa S: the share of training, in dense terms, that full sparsity would save."""
         exponent = _EXPONENTS[self.kind]
         return (self.end - self.start) * exponent / (exponent + 1) + (1.0 - self.end)
+
+    def describe(self) -> str:
+        """The ramp in a few words.
+
+        >>> Schedule().describe()
+        'cubic ramp from 25% to 75% of training'
+        """
+        return f"{self.kind} ramp from {format_sparsity(self.start)} to {format_sparsity(self.end)} of training"
 
     def sparsity(self, final: Floats, progress: Floats) -> NDArray[np.float64]:
         """Sparsity after the fraction `progress` of training, for a final sparsity `final`; they broadcast."""

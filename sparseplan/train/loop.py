@@ -157,7 +157,7 @@ class Training:
 
         self._semi = semi_structured.choose(
             backend,
-            [weight.detach() for weight in self._state.model.prunable().values()],
+            [weight.detach() * mask for weight, mask in zip(self._state.model.prunable().values(), masks, strict=True)],
             rows=self._run.tokens_per_step // self._job.placement.accumulate,
             dtype=dtype,
             masked_step_seconds=lambda: masked.seconds(batch),
@@ -228,6 +228,7 @@ class Training:
             run_id=run.run_id,
             sparsity=run.pruning.sparsity,
             pattern=run.pruning.pattern,
+            strategy=run.pruning.strategy_name,
             nonzero_params=run.shape.dense_params - (self._state.pruner.zeros() if loss is not None else zeros),
             dense_params=run.shape.dense_params,
             data_seen=run.data_seen,

@@ -6,8 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sparseplan.runs.pruning import GradualMagnitude, Pruning
+from sparseplan.cost.flops import flops_cost
+from sparseplan.runs.pruning import GradualMagnitude, Pruning, Static, Strategy
 from sparseplan.sparsity.schedule import Schedule
+from tests.helpers.specs import SHAPE, pruned_run
 
 
 def test_the_ramp_meets_hand_values_of_the_cubic() -> None:
@@ -45,3 +47,26 @@ def test_any_ramp_climbs_to_its_final_sparsity_inside_the_run(
 def test_a_sparsity_that_contradicts_its_pattern_is_refused(sparsity: float, pattern: str, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         Pruning(sparsity=sparsity, pattern=pattern)
+
+
+def test_a_static_run_costs_what_a_dense_one_of_its_nonzero_size_does() -> None:
+    run = pruned_run(Pruning(sparsity=0.75, strategy=Static()))
+    assert run.train_flops == 6 * run.nonzero_params * run.data_seen
+    assert run.nonzero_params == SHAPE.dense_params // 4
+    assert float(flops_cost("sparse", Static().schedule).multiplier(0.75)) == 1.0
+
+
+@pytest.mark.parametrize("strategy", [GradualMagnitude(), Static()], ids=lambda each: type(each).__name__)
+def test_the_laws_cost_of_a_strategy_is_that_of_its_runs(strategy: Strategy) -> None:
+    run = pruned_run(Pruning(sparsity=0.5, pattern="2:4", strategy=strategy), steps=4000)
+    law = 6 * run.nonzero_params * run.data_seen * float(flops_cost("sparse", strategy.schedule).multiplier(0.5))
+    assert run.train_flops == pytest.approx(law, rel=0.01)
+
+
+def test_a_dense_run_is_the_same_run_under_every_strategy_and_a_sparse_one_is_not() -> None:
+    strategies: tuple[Strategy, ...] = (GradualMagnitude(), Static())
+    assert len({pruned_run(Pruning(strategy=each)).run_id for each in strategies}) == 1
+    sparse = [Pruning(sparsity=0.5, pattern="2:4", strategy=each) for each in strategies]
+    assert len({pruned_run(each).run_id for each in sparse}) == len(strategies)
+    assert Pruning(strategy=Static()).strategy_name == "dense"
+    assert [each.strategy_name for each in sparse] == ["gradual-magnitude", "static"]

@@ -14,5 +14,5 @@ from sparseplan.train.pruning.masks import pruned_mask
 class GradualMagnitudePruner(HeldMasks):
     """Prunes the smallest weights at every step of the ramp."""
 
-    def _choose(self, weight: Tensor, mask: Tensor, sparsity: float) -> Tensor:
+    def _choose(self, name: str, weight: Tensor, mask: Tensor, sparsity: float) -> Tensor:  # noqa: ARG002
         return pruned_mask(weight, mask, sparsity, kept=self._pattern.kept, group=self._pattern.group)

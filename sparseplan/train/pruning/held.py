@@ -21,7 +21,7 @@ class HeldMasks(Pruner):
         self._ramp = dict(run.pruning.ramp(run.steps))
 
     @abstractmethod
-    def _choose(self, weight: Tensor, mask: Tensor, sparsity: float) -> Tensor:
+    def _choose(self, name: str, weight: Tensor, mask: Tensor, sparsity: float) -> Tensor:
         """The mask of a weight from here on, of `mask`'s dtype and shape."""
 
     def acts_at(self, step: int) -> bool:
@@ -33,7 +33,7 @@ class HeldMasks(Pruner):
         """Set every matrix's mask, and forget the optimizer's state of what it takes out."""
         for name, weight in self._weights.items():
             mask = self.masks[name]
-            mask.copy_(self._choose(weight, mask, self._ramp[step]))
+            mask.copy_(self._choose(name, weight, mask, self._ramp[step]))
             weight.mul_(mask)
             for state in optimizer.state[weight].values():
                 if isinstance(state, Tensor) and state.shape == weight.shape:

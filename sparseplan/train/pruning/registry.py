@@ -2,13 +2,15 @@
 
 from typing import Any
 
-from sparseplan.runs.pruning import GradualMagnitude
+from sparseplan.runs.pruning import GradualMagnitude, Static
 from sparseplan.runs.spec import RunSpec
 from sparseplan.train.pruning.base import Pruner, Weights
 from sparseplan.train.pruning.gradual import GradualMagnitudePruner
+from sparseplan.train.pruning.static import StaticPruner
 
 PRUNERS: dict[type[Any], type[Pruner]] = {
     GradualMagnitude: GradualMagnitudePruner,
+    Static: StaticPruner,
 }
 
 
