@@ -1,9 +1,10 @@
 """How a run is pruned, without training it: a struct for each strategy, and what FLOPs, trunks and laws ask of it.
 
-Every strategy answers three questions:
+Every strategy answers:
 
     ramp(sparsity, steps)   the sparsity in force from which step on; () never happens, a dense run isn't asked.
     schedule                the same as the law's c_mul counts it, as fractions of training.
+    needs_groups            whether it works on n:m patterns only.
     describe()              itself in a few words.
 
 How one trains is in `sparseplan.train.pruning`, a file for each. Steps are counted from 0; "at step k" means after k
@@ -12,7 +13,7 @@ optimizer updates.
 
 import math
 from itertools import pairwise
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 import msgspec
 from msgspec import Meta, Struct
@@ -37,8 +38,14 @@ class GradualMagnitude(
     Source: Zhu & Gupta 2017, arXiv:1710.01878; Frantar et al. 2023, arXiv:2309.08520.
     """
 
+    needs_groups: ClassVar[bool] = False
+
     schedule: Schedule = Schedule()
     updates: Annotated[int, Meta(ge=1, description="How often the masks shrink on the ramp.")] = 64
+
+    def __post_init__(self) -> None:
+        if self.schedule.kind == "straight-through":
+            raise ValueError("expected a cubic or linear schedule for gradual pruning, found straight-through")
 
     def ramp(self, sparsity: float, steps: int) -> Ramp:
         """Piece k of K ends at S(k / K), and the masks that it ends with come in force at its end.
@@ -73,6 +80,8 @@ class Static(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_
     non-zero size does. Source: Thangarasa et al. 2023, arXiv:2303.10464 (SPDF's sparse pre-training).
     """
 
+    needs_groups: ClassVar[bool] = False
+
     @property
     def schedule(self) -> Schedule:
         """One cut at the very start."""
@@ -87,7 +96,35 @@ class Static(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_
         return "a random mask, fixed from the start"
 
 
-Strategy = GradualMagnitude | Static
+class SrSte(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="strategy", tag="sr-ste"):
+    """N:m masks of the n largest of each group, chosen at every step, over weights that stay dense and may come back.
+
+    Forward and backward pass use the masked weights; their gradient goes straight through to all weights, and what the
+    mask leaves out is pulled towards zero by `decay` times itself, added to the gradient. The weights are masked for
+    good after the last step. Source: Zhou et al. 2021, arXiv:2102.04010.
+    """
+
+    needs_groups: ClassVar[bool] = True
+
+    decay: Annotated[float, Meta(ge=0, description="lambda_W of the paper; 0 is the plain straight-through mask.")] = (
+        2e-4
+    )
+
+    @property
+    def schedule(self) -> Schedule:
+        """Masked from the start, with the gradient of all weights."""
+        return Schedule(kind="straight-through", start=0.0, end=0.0)
+
+    def ramp(self, sparsity: float, steps: int) -> Ramp:  # noqa: ARG002 - the same for every length
+        """The final sparsity from the first step on."""
+        return ((0, sparsity),)
+
+    def describe(self) -> str:
+        """The strategy in a few words."""
+        return f"the n largest of each group at every step, dense weights behind, decay {self.decay:g} of the others"
+
+
+Strategy = GradualMagnitude | Static | SrSte
 """The strategies, told apart by the key `strategy`."""
 
 
@@ -118,6 +155,11 @@ class Pruning(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
             raise ValueError(
                 f"expected the sparsity that the pattern {self.pattern} makes"
                 f"{'' if made is None else f', {made:g}'}, found {self.sparsity:g}"
+            )
+        if self.sparsity and self.strategy.needs_groups and self.parsed.group is None:
+            raise ValueError(
+                f"expected a pattern n:m, such as 2:4, as the strategy {strategy_name(self.strategy)} needs, "
+                f"found {self.pattern} sparsity {self.sparsity:g}"
             )
 
     @property

@@ -166,16 +166,21 @@ class RunSpec(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     @property
     def train_flops(self) -> float:
-        """6 x the weights in force x tokens, summed over training: the law's C with sparse FLOPs."""
+        """6 x the weights in force x tokens, summed over training: the law's C with sparse FLOPs.
+
+        The weights in force at a step are a third of the operands of its three products: where the gradient of all
+        weights is formed, as by straight-through masks, a pruned weight counts for a third.
+        """
         return 6.0 * self.tokens_per_step * self.weight_steps(0, self.steps)
 
     def weight_steps(self, from_step: int, to_step: int) -> float:
         """Weights in force, summed over the updates from `from_step` to `to_step`."""
         numels = [matrix.numel for matrix in self.shape.matrices]
+        zeros_save = self.pruning.strategy.schedule.zeros_save
         total = 0.0
         for at, until, sparsity in self.pruning.phases(self.steps):
             updates = max(0, min(until, to_step) - max(at, from_step))
-            total += updates * sum(numel - pruned_weights(numel, sparsity) for numel in numels)
+            total += updates * sum(numel - zeros_save * pruned_weights(numel, sparsity) for numel in numels)
         return total
 
     @property

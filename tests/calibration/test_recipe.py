@@ -131,6 +131,10 @@ def test_a_recipe_chooses_its_strategy_and_one_without_is_gradual() -> None:
         ("{strategy: static, updates: 3}", r"team\.yaml:11: pruning\.updates: unknown key"),
         ("{updatez: 3}", r"team\.yaml:11: pruning\.updatez: unknown key \(did you mean 'updates'\?\)"),
         ("{schedule: {end: 2}}", r"team\.yaml:11: pruning\.schedule\.end: "),
+        (
+            "{strategy: sr-ste}",
+            r"team\.yaml:8: sparsities\[1\]: expected a pattern n:m, .* found unstructured sparsity",
+        ),
         ("static", r"team\.yaml:11: pruning: expected"),
     ],
 )
@@ -139,11 +143,19 @@ def test_a_wrong_strategy_is_named_at_its_line(pruning: str, message: str) -> No
         read(PLAIN + f"pruning: {pruning}\n")
 
 
-@pytest.mark.parametrize("pruning", ["{updates: 3}", "{strategy: gradual-magnitude, updates: 3}", "{strategy: static}"])
+@pytest.mark.parametrize(
+    "pruning",
+    [
+        "{updates: 3}",
+        "{strategy: gradual-magnitude, updates: 3}",
+        "{strategy: static}",
+        "{strategy: sr-ste, decay: 0.001}",
+    ],
+)
 def test_the_schema_knows_strategies_and_that_one_may_go_unnamed(pruning: str) -> None:
     jsonschema.validate(yaml.safe_load(PLAIN + f"pruning: {pruning}"), recipe_schema())
     with pytest.raises(jsonschema.ValidationError):
-        jsonschema.validate(yaml.safe_load(PLAIN + "pruning: {decay: 3}"), recipe_schema())
+        jsonschema.validate(yaml.safe_load(PLAIN + "pruning: {strategy: static, decay: 3}"), recipe_schema())
 
 
 def test_dense_is_trained_once_however_it_is_written() -> None:

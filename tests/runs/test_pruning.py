@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sparseplan.cost.flops import flops_cost
-from sparseplan.runs.pruning import GradualMagnitude, Pruning, Static, Strategy
+from sparseplan.runs.pruning import GradualMagnitude, Pruning, SrSte, Static, Strategy
 from sparseplan.sparsity.schedule import Schedule
 from tests.helpers.specs import SHAPE, pruned_run
 
@@ -56,7 +56,7 @@ def test_a_static_run_costs_what_a_dense_one_of_its_nonzero_size_does() -> None:
     assert float(flops_cost("sparse", Static().schedule).multiplier(0.75)) == 1.0
 
 
-@pytest.mark.parametrize("strategy", [GradualMagnitude(), Static()], ids=lambda each: type(each).__name__)
+@pytest.mark.parametrize("strategy", [GradualMagnitude(), Static(), SrSte()], ids=lambda each: type(each).__name__)
 def test_the_laws_cost_of_a_strategy_is_that_of_its_runs(strategy: Strategy) -> None:
     run = pruned_run(Pruning(sparsity=0.5, pattern="2:4", strategy=strategy), steps=4000)
     law = 6 * run.nonzero_params * run.data_seen * float(flops_cost("sparse", strategy.schedule).multiplier(0.5))
@@ -64,9 +64,28 @@ def test_the_laws_cost_of_a_strategy_is_that_of_its_runs(strategy: Strategy) -> 
 
 
 def test_a_dense_run_is_the_same_run_under_every_strategy_and_a_sparse_one_is_not() -> None:
-    strategies: tuple[Strategy, ...] = (GradualMagnitude(), Static())
+    strategies: tuple[Strategy, ...] = (GradualMagnitude(), Static(), SrSte(), SrSte(decay=1e-3))
     assert len({pruned_run(Pruning(strategy=each)).run_id for each in strategies}) == 1
     sparse = [Pruning(sparsity=0.5, pattern="2:4", strategy=each) for each in strategies]
     assert len({pruned_run(each).run_id for each in sparse}) == len(strategies)
     assert Pruning(strategy=Static()).strategy_name == "dense"
-    assert [each.strategy_name for each in sparse] == ["gradual-magnitude", "static"]
+    assert [each.strategy_name for each in sparse] == ["gradual-magnitude", "static", "sr-ste", "sr-ste"]
+
+
+def test_sr_ste_saves_two_of_three_products() -> None:
+    # 1:4: output and input's gradient at a quarter of the weights, the weights' gradient at all of them
+    run = pruned_run(Pruning(sparsity=0.75, pattern="1:4", strategy=SrSte()))
+    assert run.train_flops == pytest.approx((2 / 4 + 2 / 4 + 2) * SHAPE.dense_params * run.data_seen)
+    # c_mul against a dense model of a quarter of the weights: 3 / (6 / 4)
+    assert float(flops_cost("sparse", SrSte().schedule).multiplier(0.75)) == pytest.approx(2.0)
+
+
+def test_sr_ste_wants_groups_and_leaves_dense_runs_alone() -> None:
+    with pytest.raises(ValueError, match=r"expected a pattern n:m, such as 2:4, .* found unstructured sparsity 0.5"):
+        Pruning(sparsity=0.5, strategy=SrSte())
+    assert Pruning(strategy=SrSte()).ramp(100) == ()
+
+
+def test_a_gradual_ramp_has_no_straight_through_kind() -> None:
+    with pytest.raises(ValueError, match="expected a cubic or linear schedule"):
+        GradualMagnitude(schedule=Schedule(kind="straight-through", start=0, end=0))

@@ -2,15 +2,17 @@
 
 from typing import Any
 
-from sparseplan.runs.pruning import GradualMagnitude, Static
+from sparseplan.runs.pruning import GradualMagnitude, SrSte, Static
 from sparseplan.runs.spec import RunSpec
 from sparseplan.train.pruning.base import Pruner, Weights
 from sparseplan.train.pruning.gradual import GradualMagnitudePruner
+from sparseplan.train.pruning.sr_ste import SrStePruner
 from sparseplan.train.pruning.static import StaticPruner
 
 PRUNERS: dict[type[Any], type[Pruner]] = {
     GradualMagnitude: GradualMagnitudePruner,
     Static: StaticPruner,
+    SrSte: SrStePruner,
 }
 
 

@@ -43,6 +43,11 @@ def test_the_winners_of_a_group_are_those_of_a_stable_sort(group: int, seed: int
     assert torch.equal(group_winners(scores, kept), expected)
 
 
+def test_a_group_keeps_its_count_where_a_training_has_gone_astray() -> None:
+    scores = torch.tensor([[float("nan"), 1.0, float("nan"), 2.0], [float("inf")] * 4, [float("nan")] * 4])
+    assert group_winners(scores, 2).sum(1).tolist() == [2, 2, 2]
+
+
 def test_ties_are_cut_to_the_exact_count() -> None:
     weight = torch.ones(3, 7)
     mask = pruned_mask(weight, torch.ones_like(weight), 0.5, kept=None, group=None)

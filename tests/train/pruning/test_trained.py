@@ -10,7 +10,7 @@ pytest.importorskip("torch")
 import torch
 
 from sparseplan.runs.job import RunRecord
-from sparseplan.runs.pruning import Pruning, Static
+from sparseplan.runs.pruning import Pruning, SrSte, Static
 from sparseplan.runs.spec import DataSpec, RunSpec
 from sparseplan.runs.trunks import plan_segments
 from sparseplan.train.loop import StoppedError
@@ -28,6 +28,8 @@ from tests.helpers.training import (
 PRUNINGS = {
     "static": Pruning(sparsity=0.75, strategy=Static()),
     "static-2:4": Pruning(sparsity=0.5, pattern="2:4", strategy=Static()),
+    "sr-ste": Pruning(sparsity=0.5, pattern="2:4", strategy=SrSte()),
+    "sr-ste-1:8": Pruning(sparsity=0.875, pattern="1:8", strategy=SrSte()),
 }
 every_strategy = pytest.mark.parametrize("pruning", PRUNINGS.values(), ids=PRUNINGS.keys())
 
