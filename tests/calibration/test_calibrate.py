@@ -11,6 +11,7 @@ import pytest
 
 from sparseplan.cli import run
 from sparseplan.laws.file import load_law, read_law
+from sparseplan.laws.law import SparseLaw
 from sparseplan.runs.table import read_runs
 
 ROOT = Path(__file__).parents[2]
@@ -129,6 +130,8 @@ def test_a_dry_run_says_what_to_expect_and_writes_nothing(
     assert run(["calibrate", str(recipe), "--dry-run"]) == 0
     said = capsys.readouterr().out
     assert "with 2 workers on cpu, by a short probe" in said
+    assert "Pruning: gradual-magnitude: cubic ramp from 25% to 75% of training, 6 updates" in said
+    assert {each["strategy"] for each in plan["runs"]} == {"dense", "gradual-magnitude"}
     assert set(tmp_path.iterdir()) == before
 
 
@@ -171,7 +174,6 @@ def test_nothing_heavy_is_imported_to_plan_after_calibrate_exists() -> None:
 def test_the_shipped_calibration_is_refitted_from_its_runs() -> None:
     from sparseplan.calibration.fit_runs import fit_calibration
     from sparseplan.calibration.recipe import load_recipe
-    from sparseplan.laws.law import SparseLaw
 
     folder = ROOT / "calibration" / "gpt-stdlib-cpu"
     recipe = load_recipe(str(folder / "recipe.yaml")).recipe
@@ -208,6 +210,32 @@ def test_in_the_shipped_runs_pruning_costs_loss_and_beats_a_dense_model_of_equal
             assert dense[N, D] > L
             equals += 1
     assert (parents, equals) == (48, 6)
+
+
+def test_a_folder_from_before_there_were_strategies_is_still_its_recipes() -> None:
+    from sparseplan.calibration.manifest import differences, read_manifest
+    from sparseplan.calibration.recipe import load_recipe
+    from sparseplan.runs.pruning import GradualMagnitude
+    from sparseplan.sweep.folder import Folder
+
+    folder = Folder(ROOT / "calibration" / "gpt-stdlib-cpu")
+    assert '"strategy"' not in folder.manifest.read_text()
+    manifest = read_manifest(folder)
+    assert manifest is not None
+    assert manifest.recipe.pruning == GradualMagnitude(updates=32)
+    assert differences(manifest, load_recipe(str(folder.recipe)).recipe, manifest.data) == []
+
+
+@pytest.mark.slow
+def test_a_static_calibration_ends_in_a_law_that_counts_no_dense_phase(recipe: Path, tmp_path: Path) -> None:
+    recipe.write_text(recipe.read_text().replace("{updates: 6}", "{strategy: static}"))
+    assert run(["calibrate", str(recipe)]) == 0
+    law = load_law("tiny")
+    assert isinstance(law, SparseLaw)
+    assert law.schedule.saving == 1  # so c_mul = 1 at every sparsity
+    assert law.provenance["strategy"] == "static"
+    table = (tmp_path / "calibration" / "tiny" / "runs.csv").read_text()
+    assert (table.count(",static,"), table.count(",dense,")) == (27, 9)
 
 
 def test_the_shipped_calibration_has_a_record_behind_every_row() -> None:
