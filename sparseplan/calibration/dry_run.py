@@ -19,6 +19,7 @@ from sparseplan.laws.forms.frantar2023 import Coefficients
 from sparseplan.laws.forms.frantar2023_optimum import sparsity_at_free_size
 from sparseplan.laws.law import coefficients
 from sparseplan.runs.facts import RunFacts
+from sparseplan.runs.pruning import describe_strategy
 from sparseplan.runs.spec import RunSpec
 from sparseplan.runs.table import Runs
 from sparseplan.sparsity.pattern import UNSTRUCTURED
@@ -56,6 +57,7 @@ class DryRun(Struct, frozen=True, kw_only=True):
     recipe: str
     data: str
     executor: str
+    pruning: str
     device: str
     workers: int
     runs: list[RunFacts]
@@ -83,6 +85,7 @@ def dry_run(setup: Setup, executor: Executor) -> DryRun:
         recipe=setup.loaded.recipe.name,
         data=setup.data_description,
         executor=kind_of(setup.loaded.recipe.executor),
+        pruning=describe_strategy(setup.loaded.recipe.pruning),
         device=places[0].device,
         workers=len(places),
         runs=[run.facts() for run in setup.runs],
@@ -115,7 +118,7 @@ def identifiability(runs: Sequence[RunSpec]) -> GridForecast:
         kept = np.array([S == 0 or family not in aside for S, family in zip(table.sparsity, table.family, strict=True)])
         table = table.take(kept)
         fit = fit_law(table, objective=Objective(), starts=32)
-    saving = runs[0].pruning.schedule.saving
+    saving = runs[0].pruning.strategy.schedule.saving
     intervals: dict[str, Bounds | None] = {"b_N": None, "b_D": None, "free_size_sparsity": None}
     if fit.certificate.identified:
         rng = np.random.default_rng(0)

@@ -20,6 +20,7 @@ from sparseplan.fit.fit_table import FitResult
 from sparseplan.laws.file import read_law, write_law
 from sparseplan.laws.law import Law
 from sparseplan.runs.job import RunRecord
+from sparseplan.runs.pruning import describe_strategy, strategy_name
 from sparseplan.sweep.folder import Folder
 
 
@@ -83,6 +84,7 @@ def _with_origin(fitted: Fitted, setup: Setup, folder: Folder, trained: SweepRes
     versions = next(iter(trained.records.values())).versions
     origin = {
         "recipe_sha256": hashlib.sha256(folder.recipe.read_bytes()).hexdigest(),
+        "strategy": strategy_name(setup.loaded.recipe.pruning),
         "data": setup.data_description,
         "train_sha256": setup.data.train.sha256,
         "valid_sha256": setup.data.valid.sha256,
@@ -243,7 +245,7 @@ def _facts(setup: Setup, trained: SweepResult, records: list[RunRecord], diverge
         + f", {format_scientific(setup.plan.unshared_flops)} training FLOPs; shared trunks saved "
         f"{format_percent(setup.plan.saved)} of them.",
         f"- Dense sizes (blocks x width): {shown}.",
-        f"- Sparsities: {cut}.",
+        f"- Sparsities: {cut}; {describe_strategy(setup.loaded.recipe.pruning)}.",
         f"- Lengths: {lengths} {data.unit}s.",
         f"- Data: {setup.data_description}; training sha256 `{data.train.sha256[:16]}`, "
         f"validation `{data.valid.sha256[:16]}`.",

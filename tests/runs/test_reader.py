@@ -162,6 +162,11 @@ def test_runs_of_one_trunk_are_one_group_and_a_named_column_overrides_it(tmp_pat
         ("runs.json", '{"loss": 1}', "expected a list of runs"),
         ("runs.parquet", "not parquet", "isn't a Parquet file"),
         ("runs.csv", f"{HEADER},data_unit\n0,1,1,1,token\n0,1,2,1,image\n", "expected one data_unit"),
+        (
+            "runs.csv",
+            f"{HEADER},strategy\n0,1,1,1,dense\n0.5,1,1,1,static\n0.5,1,2,1,gradual-magnitude\n",
+            "sparse runs of one strategy, .* found gradual-magnitude, static",
+        ),
     ],
 )
 def test_a_broken_table_is_one_clear_error(tmp_path: Path, name: str, text: str, message: str) -> None:
