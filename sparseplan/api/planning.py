@@ -11,8 +11,9 @@ from sparseplan.api import arguments
 from sparseplan.api.arguments import Number, PatternLike
 from sparseplan.cost.flops import FLOPS_COSTS, Cost, flops_cost
 from sparseplan.errors import HardwareError, PlanError
+from sparseplan.laws import DEFAULT_LAW
 from sparseplan.laws import file as law_files
-from sparseplan.laws.law import DEFAULT_LAW, Law, coefficients, main_family, require_sparse
+from sparseplan.laws.law import Law, coefficients, main_family, require_sparse
 from sparseplan.plan import answer as plans
 from sparseplan.plan import predict as predictions
 from sparseplan.plan.caveats import sparsity_cap
@@ -52,7 +53,7 @@ class Prediction(predictions.Prediction, frozen=True, kw_only=True):
 
     def __str__(self) -> str:
         from sparseplan.api.rendering import printed
-        from sparseplan.report.plan import print_prediction
+        from sparseplan.report.prediction import print_prediction
 
         return printed(lambda console: print_prediction(console, self))
 
@@ -117,8 +118,8 @@ def optimal(
         SparseplanError: for arguments that contradict each other or have no answer; it names the argument.
 
     >>> answer = optimal(1e23)
-    >>> round(answer.plan.sparsity, 3), answer.law.name
-    (0.499, 'frantar2023-t5-c4')
+    >>> round(answer.plan.sparsity, 2), answer.law.name
+    (0.49, 'frantar2023-t5-c4-refit')
     """
     flops, device_hours = arguments.positive("flops", flops), arguments.positive("device_hours", device_hours)
     if (flops is None) == (device_hours is None):
@@ -177,7 +178,7 @@ def predict(
     Raises:
         SparseplanError: for arguments that contradict each other or the law; it names the argument.
 
-    >>> round(predict(params="85M", data="65.5B", sparsity="75%").loss, 4)
+    >>> round(predict(params="85M", data="65.5B", sparsity="75%", law="frantar2023-t5-c4").loss, 4)
     1.6317
     """
     result = predictions.predict(

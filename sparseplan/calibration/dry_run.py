@@ -18,7 +18,7 @@ from sparseplan.fit.objective import Objective
 from sparseplan.laws.file import load_law
 from sparseplan.laws.forms.frantar2023 import Coefficients
 from sparseplan.laws.forms.frantar2023_optimum import sparsity_at_free_size
-from sparseplan.laws.law import DEFAULT_LAW, coefficients
+from sparseplan.laws.law import coefficients
 from sparseplan.runs.spec import RunSpec
 from sparseplan.runs.table import Runs
 from sparseplan.sparsity.pattern import UNSTRUCTURED
@@ -30,6 +30,7 @@ NOISE = 0.005
 """Relative noise of a loss that the grid is judged with: about what another seed changes."""
 _DRAWS = 200
 _SHARE, _EXPONENT = 0.3, 0.25
+_TYPICAL_LAW = "frantar2023-t5-c4"
 
 
 class RunPlan(Struct, frozen=True, kw_only=True):
@@ -175,7 +176,7 @@ def _typical(
 
     f(S) has the shape of the paper's T5 law.
     """
-    t5 = coefficients(load_law(DEFAULT_LAW), str(UNSTRUCTURED))
+    t5 = coefficients(load_law(_TYPICAL_LAW), str(UNSTRUCTURED))
     assert isinstance(t5, Coefficients)
     centre = 0.45 * uniform
     N0, D0 = float(np.exp(np.mean(np.log(N)))), float(np.exp(np.mean(np.log(D))))

@@ -12,10 +12,10 @@ from importlib import resources
 from pathlib import Path
 from typing import Annotated, Any, Literal, cast
 
-import msgspec
 from msgspec import Meta, Struct
 
 from sparseplan.calibration.corpus import Corpus, TextCorpus
+from sparseplan.common.json_schema import json_schema
 from sparseplan.common.yaml_document import Document, Key, parse_document, read_document
 from sparseplan.common.yaml_struct import convert
 from sparseplan.errors import RecipeError, SparseplanError, nearest
@@ -210,11 +210,7 @@ def parse_recipe(text: str, *, source: str) -> LoadedRecipe:
 
 def recipe_schema() -> dict[str, Any]:
     """The JSON Schema of recipes, for editors; shipped as builtin/schemas/recipe.schema.json."""
-    return {
-        "$schema": "https://json-schema.org/draft/2020-12/schema",
-        "title": "sparseplan calibration recipe",
-        **msgspec.json.schema(Recipe),
-    }
+    return json_schema(Recipe, title="sparseplan calibration recipe")
 
 
 @cache

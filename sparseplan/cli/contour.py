@@ -9,6 +9,7 @@ import typer
 from sparseplan.cli import options as o
 from sparseplan.common.units import parse_positive
 from sparseplan.errors import PlanError, QuantityError
+from sparseplan.laws import DEFAULT_LAW
 
 if TYPE_CHECKING:
     from sparseplan.plan.sparsity_map import SparsityMap
@@ -41,7 +42,7 @@ def parse_span(text: str) -> tuple[float, float]:
 
 
 def contour(
-    law: o.LawOption = "frantar2023-t5-c4",
+    law: o.LawOption = DEFAULT_LAW,
     cost: Annotated[
         list[str] | None,
         typer.Option(

@@ -2,6 +2,7 @@
 
 from sparseplan.cli import options as o
 from sparseplan.cli.flags import in_flags
+from sparseplan.laws import DEFAULT_LAW
 
 EPILOG = """Examples:
 
@@ -15,7 +16,7 @@ def optimal(
     params: o.ParamsOption = None,
     dense_params: o.DenseParamsOption = None,
     pattern: o.PatternOption = None,
-    law: o.LawOption = "frantar2023-t5-c4",
+    law: o.LawOption = DEFAULT_LAW,
     cost: o.CostOption = "sparse",
     max_sparsity: o.MaxSparsityOption = None,
     device_hours: o.DeviceHoursOption = None,
@@ -23,6 +24,7 @@ def optimal(
     utilization: o.UtilizationOption = None,
     devices: o.DevicesOption = None,
     price: o.PriceOption = None,
+    explain: o.ExplainOption = False,
     json: o.JsonOption = False,
 ) -> None:
     """Find the sparsity, size and data that reach the lowest loss for a training budget.
@@ -54,4 +56,4 @@ def optimal(
         return
     from sparseplan.report.plan import print_answer
 
-    print_answer(o.open_console(), answer)
+    print_answer(o.open_console(), answer, explain=explain)

@@ -150,6 +150,7 @@ MaxSparsityOption = Annotated[
         help="Highest sparsity to consider. Default: the highest among the law's runs.",
     ),
 ]
+ExplainOption = Annotated[bool, typer.Option("--explain", help="Print every warning, not only the two gravest.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for machines instead.")]
 
 

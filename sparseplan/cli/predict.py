@@ -6,6 +6,7 @@ import typer
 
 from sparseplan.cli import options as o
 from sparseplan.cli.flags import in_flags
+from sparseplan.laws import DEFAULT_LAW
 from sparseplan.sparsity.pattern import UNSTRUCTURED
 
 EPILOG = """Examples:
@@ -37,7 +38,7 @@ def predict(
     ],
     sparsity: o.SparsityOption,
     pattern: o.PatternOption = str(UNSTRUCTURED),
-    law: o.LawOption = "frantar2023-t5-c4",
+    law: o.LawOption = DEFAULT_LAW,
     json: o.JsonOption = False,
 ) -> None:
     """Predict the validation loss of a run with N non-zero parameters, D data and sparsity S.
@@ -50,6 +51,6 @@ def predict(
     if json:
         print(in_flags(prediction.to_json()))
         return
-    from sparseplan.report.plan import print_prediction
+    from sparseplan.report.prediction import print_prediction
 
     print_prediction(o.open_console(), prediction)

@@ -1,10 +1,46 @@
-"""A caveat: a stable code for machines, a sentence for people."""
+"""Caveats: what an answer or a fit cannot vouch for, each with a stable code for machines and a sentence for people."""
 
 from msgspec import Struct
 
+CODES = {
+    # of plans and predictions
+    "dense-only": "The law knows nothing of sparsity; the answer is its dense plan.",
+    "dense-extrapolation": "The dense plan, or the dense run of equal loss, lies outside what the law's runs covered.",
+    "draws-left-out": "Some draws overflow and are not counted in the intervals.",
+    "extrapolation": "A planned value lies outside what the law's runs covered; `extrapolation` has the distance.",
+    "no-draws": "The law carries no bootstrap draws for this question, so there are no intervals.",
+    "no-range": "The law does not say what its runs covered on every axis.",
+    "only-dense": "The pattern, or the highest sparsity allowed, leaves no sparsity above 0.",
+    "partial-draws": "The draws take some coefficients as exactly known; the intervals leave their error out.",
+    "pattern-borrowed": "The law has no coefficients for the pattern; those for unstructured sparsity stand in.",
+    "poor-fit": "The law's own fit did not end as `converged`.",
+    "sparsity-capped": "The best sparsity lies above the highest one allowed, by default that of the law's runs.",
+    "transferred": "The sparsity term was borrowed from another law with `laws compose`.",
+    # of hardware
+    "hardware-datasheet": "The profile is a vendor's datasheet, not a measurement.",
+    "hardware-extrapolation": "A model is wider or narrower than what was measured on the device.",
+    "hardware-no-2to4": "The device does not accelerate 2:4 in training.",
+    # of fits
+    "base": "f(0) came out off the frozen base's dense value.",
+    "base-draws": "The frozen base carries no draws; the intervals leave its uncertainty out.",
+    "bound": "Coefficients lie at the edge of what the law allows.",
+    "dependence": "An exponent seems to depend on sparsity.",
+    "draws": "Some refits of the bootstrap did not converge and were left out.",
+    "few-groups": "The draws rest on few independent runs or groups.",
+    "few-runs": "There are fewer than three runs per coefficient.",
+    "left-out": "Rows of the table were left out.",
+    "rival": "The average-parameter law may do as well on these runs.",
+    "status": "The fit did not end as `converged`, or one start alone reached its minimum.",
+    "wide": "The runs do not pin down some coefficients.",
+}
+"""Every code and what it says; docs/warnings.md lists them."""
+
 
 class Caveat(Struct, frozen=True, kw_only=True):
-    """One caveat: a stable code for machines, a sentence for people."""
+    """One caveat: one of `CODES`, and the sentence with this answer's numbers in it."""
 
     code: str
     message: str
+
+    def __post_init__(self) -> None:
+        assert self.code in CODES, f"{self.code} is not among the registered codes"

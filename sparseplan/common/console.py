@@ -1,6 +1,8 @@
 """Where text goes: framed and coloured on a terminal, plain where piped."""
 
 from collections.abc import Callable
+from shutil import get_terminal_size
+from textwrap import wrap
 
 from rich import box
 from rich.console import Console
@@ -8,6 +10,7 @@ from rich.table import Table
 
 # Wider than any table of ours: a narrow terminal wraps a line itself, which is better than a number cut short.
 _WIDTH = 10_000
+_WIDEST, _PIPED = 100, 80
 
 
 class WordConsole(Console):
@@ -44,3 +47,18 @@ def say(console: Console, line: str = "", *, style: str | None = None) -> None:
     """Print one line as it is, however wide the console; control characters from a file don't reach the terminal."""
     text = console.words(line) if isinstance(console, WordConsole) else line
     console.print("".join(c for c in text if c.isprintable()), soft_wrap=True, markup=False, style=style)
+
+
+def say_wrapped(console: Console, text: str, *, style: str | None = None, indent: str = "") -> None:
+    """Print a paragraph, broken at words: at the terminal's width up to 100 columns, at 80 where piped.
+
+    Args:
+        console: Where to.
+        text: The paragraph.
+        style: As for `say`.
+        indent: What further lines begin with.
+    """
+    width = min(get_terminal_size().columns, _WIDEST) if console.is_terminal else _PIPED
+    words = console.words(text) if isinstance(console, WordConsole) else text
+    for line in wrap(words, width, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False):
+        say(console, line, style=style)

@@ -19,6 +19,7 @@ MAX_BYTES = 16 * 2**20
 MAX_DEPTH = 32
 MAX_VALUES = 100_000
 MAX_DIGITS = 300
+_MANY_OPENINGS = re.compile(rf"(?:[\[{{]\s*){{{MAX_DEPTH + 1}}}")
 _PLAIN_TAGS = {f"tag:yaml.org,2002:{kind}" for kind in ("map", "seq", "str", "int", "float", "bool", "null")}
 _Base: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
@@ -104,6 +105,8 @@ def parse_document(text: str, *, source: str, kind: str, error: type[SparseplanE
         finally:
             loader.dispose()
     except yaml.YAMLError as problem:
+        if _MANY_OPENINGS.search(text):  # libyaml looks ahead past our own limit to one of its own
+            raise error(f"{source}: {_too_deep(kind)}.") from None
         mark = getattr(problem, "problem_mark", None)
         line = f":{mark.line + 1}" if mark is not None else ""
         what = getattr(problem, "problem", None) or str(problem).splitlines()[0]
@@ -125,7 +128,11 @@ def _refuse_depth_and_aliases(text: str, *, source: str, kind: str, error: type[
             raise error(f"{source}:{line}: expected a {kind} of at most {MAX_VALUES} values.")
         depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
         if depth > MAX_DEPTH:
-            raise error(f"{source}:{line}: expected a {kind} nested at most {MAX_DEPTH} deep.")
+            raise error(f"{source}:{line}: {_too_deep(kind)}.")
+
+
+def _too_deep(kind: str) -> str:
+    return f"expected a {kind} nested at most {MAX_DEPTH} deep"
 
 
 def _inspect(node: yaml.Node, key: Key, lines: dict[Key, int], *, source: str, error: type[SparseplanError]) -> None:

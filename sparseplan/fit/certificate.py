@@ -5,16 +5,15 @@ from typing import Literal
 
 import numpy as np
 
-from sparseplan.fit.coordinates import B_N, BASE, LOG_F, LOG_O, SIGMA, Array, Design, E, to_coefficients
+from sparseplan.fit.coordinates import B_N, BASE, LOG_F, LOG_O, SIGMA, Array, Design, E
 from sparseplan.fit.derivatives import evaluate, residual_jacobian
+from sparseplan.fit.identify import open_coefficients, unseen
 from sparseplan.fit.levels import count_levels
 from sparseplan.fit.objective import Problem
 from sparseplan.fit.solver import SAME_MINIMUM, Solution
 
 Status = Literal["converged", "not converged", "flat direction", "too few levels"]
-_FLAT = 1e-6
 _PRESSURE = 1e-6
-_COEFFICIENTS = ("a_S", "b_S", "c_S", "b_N", "a_D", "b_D", "c")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -31,7 +30,7 @@ class Certificate:
         smallest_curvature: lowest eigenvalue of the scaled Hessian over the parameters that no bound holds; above 0 at
             an isolated minimum.
         condition: ratio of the largest to the smallest singular value of the Jacobian with columns of length 1.
-        flat: for each direction that the runs leave open, the coefficients that it mixes.
+        flat: the coefficients that the runs leave open, in groups of those that are mixed with each other.
         bounds_hit: coefficients at the edge of what the law allows, as `c = 0`.
         levels: distinct values of S, N and D among the runs.
     """
@@ -63,14 +62,12 @@ def certify(problem: Problem, solution: Solution, best: int) -> Certificate:
     pressed = np.abs(there.gradient[0]) > _PRESSURE * np.sqrt(2.0 * there.value[0] * np.diag(there.majorant[0]))
     inside = [slot for slot, parameter in enumerate(free) if parameter not in hit or not pressed[slot]]
     # Identification is a matter of where the runs lie: every run counts, as it would under squared error.
-    condition, directions = _singular(residual_jacobian(problem, theta[0])[:, inside])
-    flat = tuple(_mixed(design, theta[0], [free[slot] for slot in inside], direction) for direction in directions)
+    here = unseen(residual_jacobian(problem, theta[0])[:, inside])
+    flat = open_coefficients(design, theta[0], [free[slot] for slot in inside], here)
     # What the grid of runs can't decide at plain coefficients it can't decide at all; the minimum itself may hide it,
     # where noise has pushed a coefficient against a bound.
     plain = _plain_point(design, free, theta[0])
-    never = _singular(residual_jacobian(problem, plain))[1]
-    if never:
-        flat = tuple(_mixed(design, plain, list(free), direction) for direction in never)
+    flat = open_coefficients(design, plain, list(free), unseen(residual_jacobian(problem, plain))) or flat
     value = solution.value
     at_optimum = int(np.sum(value <= value[best] * (1.0 + SAME_MINIMUM) + 1e-25))
     levels = (count_levels(design.u), count_levels(design.x), count_levels(design.y))
@@ -82,7 +79,7 @@ def certify(problem: Problem, solution: Solution, best: int) -> Certificate:
         starts_at_optimum=at_optimum,
         gradient=float(solution.gradient[best]),
         smallest_curvature=_smallest_curvature(there.hessian[0], there.majorant[0], inside),
-        condition=condition,
+        condition=here.condition,
         flat=flat,
         bounds_hit=tuple(hit.values()),
         levels=levels,
@@ -120,42 +117,21 @@ def _bounds_hit(design: Design, free: tuple[int, ...], theta: Array) -> dict[int
     return hit
 
 
-def _singular(jacobian: Array) -> tuple[float, list[Array]]:
-    """Condition of the Jacobian with unit columns, and the directions that it can't see, in unscaled parameters."""
-    count = jacobian.shape[1]
-    if not count:
-        return 1.0, []
-    size = np.linalg.norm(jacobian, axis=0)
-    scale = np.where(size <= 1e-14 * size.max(), 1.0, size)
-    _, singular, directions = np.linalg.svd(jacobian / scale)
-    singular = np.concatenate([singular, np.zeros(count - len(singular))])
-    condition = float(singular[0] / singular[-1]) if singular[-1] > 0 else np.inf
-    return condition, [directions[i] / scale for i in range(count) if singular[i] < _FLAT * singular[0]]
-
-
-def _mixed(design: Design, theta: Array, parameters: list[int], direction: Array) -> tuple[str, ...]:
-    """Names of the coefficients that change along a direction of the solver's parameters."""
-    step = np.zeros(design.size)
-    step[parameters] = direction / np.max(np.abs(direction)) * 1e-5
-    names: list[str] = []
-    for family in range(len(design.families)) if design.families else (None,):
-        before, after = (to_coefficients(design, theta + sign * step, family) for sign in (-1.0, 1.0))
-        change = np.array(
-            [abs(float(b) - float(a)) / max(abs(float(a)), 1e-12) for a, b in zip(before, after, strict=True)]
-        )
-        prefix = "" if len(design.families) < 2 or family is None else f"{design.families[family]}."
-        for name, size in zip(_COEFFICIENTS, change, strict=True):
-            if size > 1e-3 * change.max() and size > 1e-9:
-                names.append(f"{prefix}{name}" if name.endswith("_S") else name)
-    return tuple(dict.fromkeys(names))
-
-
 def _smallest_curvature(hessian: Array, majorant: Array, inside: list[int]) -> float:
     if not inside:
         return 0.0
     size = np.sqrt(np.maximum(np.diag(majorant)[inside], 1e-300))
     scaled = hessian[np.ix_(inside, inside)] / size / size[:, None]
     return float(np.linalg.eigvalsh(scaled)[0])
+
+
+def _open_words(flat: tuple[tuple[str, ...], ...]) -> str:
+    """What the runs leave open, in words: a coefficient alone is not determined, several can't be told apart."""
+    alone = ", ".join(names[0] for names in flat if len(names) == 1)
+    mixed = "; ".join(", ".join(names) for names in flat if len(names) > 1)
+    words = [f"do not determine {alone}"] if alone else []
+    words += [f"can't tell these coefficients apart: {mixed}"] if mixed else []
+    return f"the runs {' and '.join(words)}"
 
 
 def _verdict(
@@ -168,8 +144,7 @@ def _verdict(
     at_optimum: int,
 ) -> tuple[Status, str]:
     if flat:
-        mixed = "; ".join(dict.fromkeys(", ".join(names) for names in flat))
-        open_words = f"the runs can't tell these coefficients apart: {mixed}"
+        open_words = _open_words(flat)
         few = [
             f"{count} level{'s' if count > 1 else ''} of {axis} (at least 3 are needed)"
             for axis, count in zip(("S", "N", "D"), levels, strict=True)

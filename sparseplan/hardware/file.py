@@ -10,6 +10,7 @@ import yaml
 
 from sparseplan.common import lookup, yaml_struct
 from sparseplan.common.files import write_text
+from sparseplan.common.json_schema import json_schema
 from sparseplan.errors import HardwareError
 from sparseplan.hardware.profile import DatasheetProfile, Profile
 
@@ -64,11 +65,7 @@ def _pruned(value: Any) -> Any:
 
 def profile_schema() -> dict[str, Any]:
     """The JSON Schema of hardware profiles, for editors; shipped as builtin/schemas/hardware.schema.json."""
-    return {
-        "$schema": "https://json-schema.org/draft/2020-12/schema",
-        "title": "sparseplan hardware profile",
-        **msgspec.json.schema(Profile),
-    }
+    return json_schema(Profile, title="sparseplan hardware profile")
 
 
 def load_profile(name: str) -> Profile:

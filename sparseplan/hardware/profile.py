@@ -282,7 +282,7 @@ def _one_a_width(points: list[Point], batch: Batch) -> list[Point]:
     large = batch == "large"
     eligible = [point for point in points if (point.tokens > SMALL_BATCH) == large]
     chosen: dict[int, Point] = {}
-    for point in sorted(eligible, key=lambda point: point.tokens, reverse=not large):
+    for point in sorted(eligible, key=lambda point: point.tokens, reverse=large):
         chosen.setdefault(point.width, point)
     return [chosen[width] for width in sorted(chosen)]
 

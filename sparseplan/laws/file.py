@@ -14,6 +14,7 @@ from msgspec import Meta
 
 from sparseplan.common import lookup, yaml_struct
 from sparseplan.common.files import write_text
+from sparseplan.common.json_schema import json_schema
 from sparseplan.errors import LawError, nearest
 from sparseplan.laws.forms import FORMS
 from sparseplan.laws.forms.base import Coefficient, Form, Theta
@@ -23,8 +24,8 @@ from sparseplan.sparsity.schedule import Schedule
 
 _TOKENS_PER_UNIT = "It is what one unit of data costs: 1 for tokens, 196 for ViT/16 images at 224 px."
 _KEY_ORDER = (
-    *("format", "name", "description", "form", "data_unit", "tokens_per_unit", "coefficients", "sparsity", "schedule"),
-    *("range", "fit", "draws", "provenance"),
+    *("format", "name", "description", "form", "loss", "data_unit", "tokens_per_unit", "coefficients", "sparsity"),
+    *("schedule", "range", "fit", "draws", "provenance"),
 )
 
 
@@ -150,7 +151,7 @@ def law_data(law: Law) -> dict[str, Any]:
 def law_text(law: Law) -> str:
     """The law as YAML, keys in the order of the format's description."""
     data = law_data(law)
-    plain = {key: _pruned(data[key]) for key in _KEY_ORDER if data.get(key) not in (None, {})}
+    plain = {key: _pruned(data[key]) for key in _KEY_ORDER if data.get(key) not in (None, {}, "")}
     text: str = yaml.safe_dump(plain, sort_keys=False, allow_unicode=True, width=110, default_flow_style=None)
     return text
 
@@ -161,12 +162,7 @@ def _pruned(value: Any) -> Any:
 
 def law_schema() -> dict[str, Any]:
     """The JSON Schema of law files, for editors; shipped as builtin/schemas/law.schema.json."""
-    schema = msgspec.json.schema(_file_type())
-    return {
-        "$schema": "https://json-schema.org/draft/2020-12/schema",
-        "title": "sparseplan law file",
-        **schema,
-    }
+    return json_schema(_file_type(), title="sparseplan law file")
 
 
 def load_law(name: str) -> Law:

@@ -12,12 +12,12 @@ from msgspec import Meta, Struct, field
 from numpy.typing import NDArray
 
 from sparseplan.errors import LawError
+from sparseplan.laws import DEFAULT_LAW
 from sparseplan.laws.forms import FORMS
 from sparseplan.laws.forms.base import Coefficient, Form, Theta
 from sparseplan.laws.forms.budget import Floats
 from sparseplan.sparsity.schedule import Schedule
 
-DEFAULT_LAW = "frantar2023-t5-c4"
 LAW_NAME = r"[A-Za-z0-9][A-Za-z0-9._-]*"
 LONGEST_NAME = 100
 _FAMILY = r"^(unstructured|n:([2-9]|[1-5][0-9]|6[0-4]))$"
@@ -95,6 +95,7 @@ class Head(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         float,
         Meta(gt=0, description="Tokens that the model processes per data unit; 196 for ViT/16 at 224 px."),
     ] = 1
+    loss: Annotated[str, Meta(description="What the loss is, as in: next-token loss on C4, nats per token.")] = ""
     range: Range = field(default_factory=Range)
     fit: Annotated[dict[str, Any], Meta(description="How the law was fitted: loss, objective, runs, status.")] = field(
         default_factory=dict

@@ -3,7 +3,7 @@
 These structs are the JSON of `sparseplan optimal --json`, key for key.
 """
 
-import math
+from dataclasses import replace
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import msgspec
@@ -13,19 +13,13 @@ from numpy.typing import NDArray
 
 from sparseplan.common.caveat import Caveat
 from sparseplan.errors import PlanError
-from sparseplan.laws.forms.base import Theta
-from sparseplan.laws.law import Law, coefficient_draws, coefficients, form_of, require_sparse
-from sparseplan.plan.caveats import Distance, distances, law_caveats, plan_caveats, require_real
+from sparseplan.laws.law import Law, form_of, require_sparse
+from sparseplan.plan.brackets import Bracket, brackets
+from sparseplan.plan.caveats import Distance, distances, law_caveats, plan_caveats, question_caveats, require_real
 from sparseplan.plan.hardware_answer import DeviceUse, FamilyVerdict
-from sparseplan.plan.intervals import Intervals, Robust, draw_caveats, plan_intervals, robust_statement
-from sparseplan.plan.question import (
-    Plans,
-    Question,
-    best_plan,
-    best_sparsity,
-    dense_flops_for,
-    dense_plan,
-)
+from sparseplan.plan.intervals import Intervals, draw_caveats, plan_intervals
+from sparseplan.plan.question import Plans, Question, best_sparsity, dense_plan
+from sparseplan.plan.sides import Planned, Sides, draw_sides, law_sides, plan_sides
 from sparseplan.sparsity.pattern import TWO_OF_FOUR, Pattern
 
 if TYPE_CHECKING:
@@ -33,10 +27,11 @@ if TYPE_CHECKING:
 
 
 class LawName(Struct, frozen=True, kw_only=True):
-    """Which law answered."""
+    """Which law answered, and what its loss is."""
 
     name: str
     form: str
+    loss: str = ""
 
 
 class Given(Struct, frozen=True, kw_only=True):
@@ -68,6 +63,8 @@ class Comparison(Struct, frozen=True, kw_only=True):
         loss_gain: Dense loss minus the plan's loss, nats; 0 where the plan is dense.
         dense_flops_for_equal_loss: What a dense model under the same givens needs; None where no budget is enough.
         compute_ratio: The plan's FLOPs over those; None likewise.
+        dense_flops_any_size: What a dense model needs whose size is free.
+        compute_ratio_any_size: The plan's FLOPs over those.
         overtraining: How many times the budget at which the dense plan's size would be compute-optimal.
         uncapped_sparsity: The optimum without the cap at the law's range; None for n:m patterns.
     """
@@ -75,6 +72,8 @@ class Comparison(Struct, frozen=True, kw_only=True):
     loss_gain: float
     dense_flops_for_equal_loss: float | None
     compute_ratio: float | None
+    dense_flops_any_size: float
+    compute_ratio_any_size: float
     overtraining: float
     uncapped_sparsity: float | None
 
@@ -92,7 +91,7 @@ class Answer(Struct, frozen=True, kw_only=True):
     comparison: Comparison
     intervals: Intervals | None
     extrapolation: list[Distance]
-    robust: Robust | None
+    brackets: list[Bracket]
     device: DeviceUse | None
     verdict: list[FamilyVerdict] | None
     warnings: list[Caveat]
@@ -117,42 +116,59 @@ def answer(
     if question.nonzero_params is not None and question.dense_params is not None:
         raise PlanError("expected `params` or `dense_params`, found both; one follows from the other and the sparsity.")
     family = answering_family(law, question.pattern)
-    theta, draws = coefficients(law, family), coefficient_draws(law, family)
-    best, dense = best_plan(theta, question), dense_plan(theta, question)
-    for plan in (best, dense):
+    sides, draws = law_sides(law, family), draw_sides(law, family)
+    point = plan_sides(sides, question)
+    for plan in (point.best, point.dense, point.any_dense):
         require_real(N=plan.nonzero_params, D=plan.data_seen, loss=plan.loss)
-    intervals = None if draws is None else plan_intervals(draws, question, best, dense)
-    equal = float(dense_flops_for(theta, question, best.reducible))
+    intervals = None if draws is None else plan_intervals(draws, question, point, plan_sides(draws, question))
     continuous = family is not None and question.pattern.group is None
-    uncapped = float(best_sparsity(theta, question)) if continuous else None
-    outside = distances(
-        law.range,
-        sparsity=float(best.sparsity),
-        nonzero_params=float(best.nonzero_params),
-        data_seen=float(best.data_seen),
-        data_unit=law.data_unit,
-    )
-    hardware = None if device is None else _on_hardware(law, question, device, best, dense, equal)
+    uncapped = float(best_sparsity(sides.sparse, question)) if continuous else None
+    outside = _distances(law, question, sides, point)
+    hardware = None if device is None else _on_hardware(law, question, device, point)
     hours = hardware.use.device_hours if hardware and hardware.use else None
     return Answer(
-        law=LawName(name=law.name, form=law.form),
+        law=LawName(name=law.name, form=law.form, loss=law.loss),
         cost=question.cost.name,
         pattern=str(question.pattern),
         given=_given(question, device_hours),
-        plan=_plan(best, law, question, hours),
-        dense=_plan(dense, law, question, hours),
-        comparison=_comparison(theta, question, best, dense, equal=equal, uncapped=uncapped),
+        plan=_plan(point.best, law, question, hours),
+        dense=_plan(point.dense, law, question, hours),
+        comparison=_comparison(sides, question, point, uncapped),
         intervals=intervals,
         extrapolation=[*outside, *(hardware.distances if hardware else ())],
-        robust=None if family is None else robust_statement(law, theta, draws, question),
+        brackets=[] if family is None or question.only_dense else brackets(law, question, sides, draws),
         device=hardware.use if hardware else None,
         verdict=hardware.verdict if hardware else None,
         warnings=[
             *law_caveats(law, family),
+            *question_caveats(question),
+            *plan_caveats(outside, float(point.best.sparsity), uncapped, question.max_sparsity),
             *draw_caveats(intervals),
-            *plan_caveats(outside, float(best.sparsity), uncapped, question.max_sparsity),
             *(hardware.warnings if hardware else ()),
         ],
+    )
+
+
+def _distances(law: Law, question: Question, sides: Sides, point: Planned) -> list[Distance]:
+    """How far the plan, the dense plan beside it, and the dense run of equal loss lie outside the law's runs."""
+    best, dense = point.best, point.dense
+    found = _outside(law, best, "plan")
+    if best.sparsity > 0:
+        found += _outside(law, dense, "dense plan")
+        if np.isfinite(point.equal) and point.equal > 0:
+            equal = dense_plan(sides.dense, replace(question, train_flops=float(point.equal)))
+            found += _outside(law, equal, "dense run of equal loss")
+    return found
+
+
+def _outside(law: Law, plan: Plans, of: str) -> list[Distance]:
+    return distances(
+        law.range,
+        sparsity=float(plan.sparsity),
+        nonzero_params=float(plan.nonzero_params),
+        data_seen=float(plan.data_seen),
+        data_unit=law.data_unit,
+        of=of,
     )
 
 
@@ -178,15 +194,15 @@ def _given(question: Question, device_hours: float | None) -> Given:
     )
 
 
-def _comparison(
-    theta: Theta, question: Question, best: Plans, dense: Plans, *, equal: float, uncapped: float | None
-) -> Comparison:
-    finite = math.isfinite(equal)
+def _comparison(sides: Sides, question: Question, point: Planned, uncapped: float | None) -> Comparison:
+    budget, finite = _number(question.train_flops), bool(np.isfinite(point.equal))
     return Comparison(
-        loss_gain=float(dense.loss - best.loss),
-        dense_flops_for_equal_loss=equal if finite else None,
-        compute_ratio=_number(question.train_flops) / equal if finite else None,
-        overtraining=float(question.budget.tokens / theta.optimal_tokens(dense.nonzero_params)),
+        loss_gain=float(point.dense.loss - point.best.loss),
+        dense_flops_for_equal_loss=float(point.equal) if finite else None,
+        compute_ratio=budget / float(point.equal) if finite else None,
+        dense_flops_any_size=float(point.any_equal),
+        compute_ratio_any_size=budget / float(point.any_equal),
+        overtraining=float(question.budget.tokens / sides.dense.optimal_tokens(point.dense.nonzero_params)),
         uncapped_sparsity=uncapped,
     )
 
@@ -198,9 +214,7 @@ class _OnHardware(NamedTuple):
     warnings: list[Caveat]
 
 
-def _on_hardware(
-    law: Law, question: Question, device: "Device", best: Plans, dense: Plans, equal: float
-) -> _OnHardware:
+def _on_hardware(law: Law, question: Question, device: "Device", point: Planned) -> _OnHardware:
     """What the answer says of the device; nothing of it is loaded where no device is named."""
     from sparseplan.hardware.profile import training_rate  # noqa: PLC0415
     from sparseplan.plan.device_hours import device_use  # noqa: PLC0415
@@ -210,8 +224,8 @@ def _on_hardware(
         use = device_use(
             device,
             train_flops=_number(question.train_flops),
-            dense_params=float(dense.dense_params),
-            dense_flops_for_equal_loss=equal,
+            dense_params=float(point.dense.dense_params),
+            dense_flops_for_equal_loss=float(point.equal),
         )
     if device.profile is None:
         return _OnHardware(use, None, [], [])
@@ -219,7 +233,10 @@ def _on_hardware(
 
     knows = form_of(law).knows_sparsity
     verdict = verdicts(law, question, device.profile) if knows else None
-    models = {"dense plan's model": float(dense.dense_params), "plan's model": float(best.dense_params)}
+    models = {
+        "dense plan's model": float(point.dense.dense_params),
+        "plan's model": float(point.best.dense_params),
+    }
     models |= {f"{one.pattern} model": one.dense_params for one in verdict or () if one.training_speedup is not None}
     far = width_distances(device.profile, models)
     known = law_caveats(law, question.pattern.family) if knows else []

@@ -11,12 +11,14 @@ from sparseplan.common.units import format_count, format_sparsity
 from sparseplan.errors import PlanError
 from sparseplan.laws.file import builtin_laws
 from sparseplan.laws.law import Law, Range, coefficient_draws, family_used, form_of, is_transferred, undrawn
+from sparseplan.plan.question import Question
 
 
 class Distance(Struct, frozen=True, kw_only=True):
     """How far a value lies outside what the law's runs covered.
 
     Attributes:
+        of: What has the value: the plan, the dense plan, or the dense run of equal loss.
         axis: sparsity, nonzero_params or data_seen.
         value: The planned value.
         low: Smallest value among the law's runs.
@@ -24,6 +26,7 @@ class Distance(Struct, frozen=True, kw_only=True):
         factor: Value over the nearest end, or that end over the value: always above 1; of densities for sparsity.
     """
 
+    of: str = "plan"
     axis: str
     value: float
     low: float
@@ -36,29 +39,41 @@ ROUNDING = 1.02  # people write 85M for 84.9M; that is no extrapolation
 
 
 def distances(
-    covered: Range, *, sparsity: float, nonzero_params: float, data_seen: float, data_unit: str
+    covered: Range, *, sparsity: float, nonzero_params: float, data_seen: float, data_unit: str, of: str = "plan"
 ) -> list[Distance]:
     """The axes on which a point lies outside a law's range; an axis without a range is left out."""
     found: list[Distance] = []
-    for axis, value, bounds, noun in (
-        ("nonzero_params", nonzero_params, covered.nonzero_params, "N"),
-        ("data_seen", data_seen, covered.data_seen, "D"),
+    for axis, value, bounds, more, less, what in (
+        ("nonzero_params", nonzero_params, covered.nonzero_params, "larger", "smaller", "any model of the law's runs"),
+        ("data_seen", data_seen, covered.data_seen, f"more {data_unit}s", f"fewer {data_unit}s", "any of its runs saw"),
     ):
         if bounds is None or bounds[0] / ROUNDING <= value <= bounds[1] * ROUNDING:
             continue
-        larger = value > bounds[1]
-        factor = value / bounds[1] if larger else bounds[0] / value
-        edge = f"the {'largest' if larger else 'smallest'} run ({format_count(bounds[larger])})"
-        unit = f" {data_unit}s" if axis == "data_seen" else ""
-        ratio = _factor(factor) if larger else f"1/{_factor(factor).removesuffix('x')} of"
-        text = f"{noun} = {format_count(value)}{unit} is {ratio} {edge}"
-        found.append(Distance(axis=axis, value=value, low=bounds[0], high=bounds[1], factor=factor, message=text))
+        beyond = value > bounds[1]
+        factor = value / bounds[1] if beyond else bounds[0] / value
+        text = f"{_factor(factor)} {more if beyond else less} than {what} ({format_count(bounds[beyond])})"
+        found.append(
+            Distance(of=of, axis=axis, value=value, low=bounds[0], high=bounds[1], factor=factor, message=text)
+        )
     if covered.sparsity is not None and sparsity > covered.sparsity[1]:
         low, high = covered.sparsity
         factor = (1.0 - high) / (1.0 - sparsity)
-        text = f"S = {format_sparsity(sparsity)} is sparser than every run ({format_sparsity(high)})"
-        found.append(Distance(axis="sparsity", value=sparsity, low=low, high=high, factor=factor, message=text))
+        text = f"{format_sparsity(sparsity)} is sparser than any of its runs ({format_sparsity(high)})"
+        found.append(Distance(of=of, axis="sparsity", value=sparsity, low=low, high=high, factor=factor, message=text))
     return found
+
+
+def extrapolation_caveats(found: list[Distance]) -> list[Caveat]:
+    """One caveat for each thing that lies outside, with all its distances."""
+    by_thing: dict[str, list[str]] = {}
+    for distance in found:
+        by_thing.setdefault(distance.of, []).append(distance.message)
+    return [
+        Caveat(code="extrapolation", message=f"extrapolated: {', '.join(messages)}")
+        if thing == "plan"
+        else Caveat(code="dense-extrapolation", message=f"the {thing} is extrapolated too: {', '.join(messages)}")
+        for thing, messages in by_thing.items()
+    ]
 
 
 def _factor(factor: float) -> str:
@@ -82,7 +97,7 @@ def require_real(**values: NDArray[np.float64] | float) -> None:
         number = float(value)
         if not math.isfinite(number) or number < (1.0 if name in ("N", "D") else 0.0):
             raise PlanError(
-                f"these numbers lead to {name} = {number:.3g}, which no training has; check the budget, the size and "
+                f"these inputs give {name} = {number:.3g}, which is not a possible run; check the budget, the size and "
                 "the law's coefficients (`laws.check`)."
             )
 
@@ -126,15 +141,25 @@ def _no_draws(law: Law) -> str:
     """Why there are no intervals, and where some are to be had."""
     refit = f"{law.name}-refit"
     if any(path.stem == refit for path in builtin_laws()):
-        return f"the published law carries no draws, so there are no intervals; `law` {refit} has them"
-    return "the law carries no draws for this question, so there are no intervals; `fit` makes them from runs"
+        return f"no uncertainty for this law; `law` {refit} has it"
+    return "no uncertainty for this law: it carries no draws for this question; `fit` makes them from runs"
+
+
+def question_caveats(question: Question) -> list[Caveat]:
+    """What the question itself rules out."""
+    if not question.only_dense:
+        return []
+    allowed = f"the pattern {question.pattern}"
+    if question.pattern.sparsities not in (None, (0.0,)):
+        allowed += f" up to a sparsity of {format_sparsity(question.pattern_cap)}"
+    return [Caveat(code="only-dense", message=f"no sparsity above 0 is allowed: {allowed} leaves dense models only")]
 
 
 def plan_caveats(
     outside: list[Distance], sparsity: float, unlimited: float | None, max_sparsity: float
 ) -> list[Caveat]:
-    """What this plan can't vouch for."""
-    found = [Caveat(code="extrapolation", message=distance.message) for distance in outside]
+    """What this plan cannot vouch for."""
+    found = extrapolation_caveats(outside)
     if unlimited is not None and unlimited > sparsity:
         found.append(
             Caveat(

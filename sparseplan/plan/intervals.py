@@ -1,6 +1,4 @@
-"""How sure a plan is: intervals over the law's draws, and what holds however far it extrapolates."""
-
-from dataclasses import replace
+"""How sure a plan is: intervals over the law's draws, and what the plan as it stands loses under each of them."""
 
 import numpy as np
 from msgspec import Struct
@@ -8,21 +6,32 @@ from numpy.typing import NDArray
 
 from sparseplan.common.caveat import Caveat
 from sparseplan.common.intervals import LEVEL, Bounds, bounds
-from sparseplan.common.units import format_sparsity
-from sparseplan.laws.forms.base import Theta
-from sparseplan.laws.law import Law, is_transferred
-from sparseplan.plan.caveats import POOR_FITS
-from sparseplan.plan.question import Plans, Question, best_plan, best_sparsity, dense_flops_for, dense_plan
+from sparseplan.plan.question import Question
+from sparseplan.plan.sides import Planned, Sides
+
+
+class Regret(Struct, frozen=True, kw_only=True):
+    """What the plan as it stands loses, in nats, against each draw's own optimum under the same givens."""
+
+    median: float
+    p95: float
 
 
 class Intervals(Struct, frozen=True, kw_only=True):
-    """Percentile intervals over the law's draws, each draw planned anew.
+    """Percentile intervals over the law's draws.
+
+    Each draw is planned for its own optimum, but for `plan_loss`, `regret`, `p_sparse_better` and `p_beats_best_dense`,
+    which judge the plan as it stands.
 
     Attributes:
-        draws: How many draws; `left_out` of them led out of floating point and don't count.
-        compute_ratio: The plan's FLOPs over those of a dense run of equal loss; 0 where no dense run reaches it.
-        p_sparse_better: Share of draws in which the plan, as it stands, reaches a lower loss than the dense plan as it
-            stands; where the plan is dense, the share in which some allowed sparsity would beat it.
+        draws: How many draws; `left_out` of them overflow and don't count.
+        compute_ratio: The plan's FLOPs over those of a dense run of equal loss under the same givens; 0 where no dense
+            run reaches it. `compute_ratio_any_size`: the same with the dense model's size free.
+        plan_loss: Loss of the plan as it stands.
+        p_sparse_better: Share of draws in which the plan reaches a lower loss than the dense plan beside it; where the
+            plan is dense, the share in which some allowed sparsity would beat it.
+        p_beats_best_dense: Share in which the plan reaches a lower loss than the draw's own best dense plan of any
+            size; None where the plan is dense.
     """
 
     level: float
@@ -33,121 +42,73 @@ class Intervals(Struct, frozen=True, kw_only=True):
     dense_params: Bounds
     data_seen: Bounds
     loss: Bounds
+    plan_loss: Bounds
     dense_loss: Bounds
     loss_gain: Bounds
     compute_ratio: Bounds
+    compute_ratio_any_size: Bounds
     overtraining: Bounds
+    regret: Regret
     p_sparse_better: float
+    p_beats_best_dense: float | None
 
 
-class Robust(Struct, frozen=True, kw_only=True):
-    """What stays true far outside the range: the plan's kind with the size free, which no budget enters.
-
-    Attributes:
-        sparsity: The best allowed sparsity.
-        compute_ratio: FLOPs over those of the dense run of equal loss.
-    """
-
-    sparsity: float
-    sparsity_interval: Bounds | None
-    compute_ratio: float
-    compute_ratio_interval: Bounds | None
-    message: str
-
-
-def plan_intervals(draws: Theta, question: Question, best: Plans, dense: Plans) -> Intervals | None:
-    """Plan every draw anew; None where hardly a draw stays within floating point.
+def plan_intervals(draws: Sides, question: Question, point: Planned, drawn: Planned) -> Intervals | None:
+    """Intervals of an answer; None where hardly a draw stays within floating point.
 
     Args:
-        draws: Theta of shape (K,).
+        draws: Coefficients of shape (K,).
         question: What is asked.
-        best: The plan that is recommended.
-        dense: The dense plan beside it.
+        point: What is recommended, and what stands beside it.
+        drawn: The same question planned for each draw.
     """
-    count = draws.count
-    assert count is not None, "draws are arrays"
-    planned, dense_planned = best_plan(draws, question), dense_plan(draws, question)
-    ratio = question.train_flops / dense_flops_for(draws, question, planned.reducible)
-    overtraining = question.budget.tokens / draws.optimal_tokens(dense_planned.nonzero_params)
-    better = sparse_is_better(draws, question, best, dense)
+    count = next(theta.count for theta in draws if theta.count is not None)
+    best, dense = drawn.best, drawn.dense
     columns = {
-        "sparsity": planned.sparsity,
-        "nonzero_params": planned.nonzero_params,
-        "dense_params": planned.dense_params,
-        "data_seen": planned.data_seen,
-        "loss": planned.loss,
-        "dense_loss": dense_planned.loss,
-        "loss_gain": dense_planned.loss - planned.loss,
-        "compute_ratio": ratio,
-        "overtraining": overtraining,
+        "sparsity": best.sparsity,
+        "nonzero_params": best.nonzero_params,
+        "dense_params": best.dense_params,
+        "data_seen": best.data_seen,
+        "loss": best.loss,
+        "plan_loss": draws.loss(point.best),
+        "dense_loss": dense.loss,
+        "loss_gain": dense.loss - best.loss,
+        "compute_ratio": question.train_flops / drawn.equal,
+        "compute_ratio_any_size": question.train_flops / drawn.any_equal,
+        "overtraining": question.budget.tokens / draws.dense.optimal_tokens(dense.nonzero_params),
     }
     table = np.stack([np.broadcast_to(column, count) for column in columns.values()])
     real = np.all(np.isfinite(table), axis=0)
     if np.count_nonzero(real) < 2:
         return None
-    spreads = {name: bounds(column[real]) for name, column in zip(columns, table, strict=True)}
+    kept = {name: column[real] for name, column in zip(columns, table, strict=True)}
+    better = np.broadcast_to(sparse_is_better(draws, point, drawn), count)[real]
+    regret = kept["plan_loss"] - kept["loss"]
+    beats = kept["plan_loss"] < np.broadcast_to(drawn.any_dense.loss, count)[real]
     return Intervals(
         level=LEVEL,
         draws=count,
         left_out=int(count - np.count_nonzero(real)),
-        p_sparse_better=float(np.mean(np.broadcast_to(better, count)[real])),
-        **spreads,
+        regret=Regret(median=float(np.median(regret)), p95=float(np.quantile(regret, 0.95))),
+        p_sparse_better=float(np.mean(better)),
+        p_beats_best_dense=float(np.mean(beats)) if point.best.sparsity > 0 else None,
+        **{name: bounds(column) for name, column in kept.items()},
     )
 
 
-def sparse_is_better(draws: Theta, question: Question, best: Plans, dense: Plans) -> NDArray[np.bool_]:
+def sparse_is_better(draws: Sides, point: Planned, drawn: Planned) -> NDArray[np.bool_]:
     """For each draw, whether the plan as it stands beats the dense plan as it stands.
 
     Where the plan is dense: whether some allowed sparsity would beat it.
     """
-    if best.sparsity > 0:
-        return np.asarray(_loss(draws, best) < _loss(draws, dense))
-    return np.asarray(best_plan(draws, question).loss < dense_plan(draws, question).loss)
-
-
-def _loss(theta: Theta, plan: Plans) -> NDArray[np.float64]:
-    return theta.loss(plan.sparsity, plan.nonzero_params, plan.data_seen)
+    if point.best.sparsity > 0:
+        return np.asarray(draws.loss(point.best) < draws.loss(point.dense))
+    return np.asarray(drawn.best.loss < drawn.dense.loss)
 
 
 def draw_caveats(intervals: Intervals | None) -> list[Caveat]:
-    """What the draws themselves can't vouch for."""
+    """What the draws themselves cannot vouch for."""
     if intervals is None or intervals.left_out == 0:
         return []
-    message = f"{intervals.left_out} of {intervals.draws} draws lead out of floating point and are left out"
+    message = f"{intervals.left_out} of {intervals.draws} draws overflow and were left out"
     return [Caveat(code="draws-left-out", message=message)]
-
-
-def robust_statement(law: Law, theta: Theta, draws: Theta | None, question: Question) -> Robust | None:
-    """What holds at every budget; None where nothing does.
-
-    That is so where the sparsity term was borrowed (then b_N and the term were never measured together) or left open by
-    its fit, where the cost changes with the size, and where the best sparsity lies beyond the cap: beyond every run.
-    """
-    if is_transferred(law) or law.fit.get("status") in POOR_FITS or question.cost.depends_on_size:
-        return None
-    free = replace(question, nonzero_params=None, dense_params=None)
-    if question.pattern.group is None and float(best_sparsity(theta, free)) > question.max_sparsity:
-        return None
-    best = best_plan(theta, free)
-    S, ratio = float(best.sparsity), _compute_ratio(theta, free, best)
-    spreads: tuple[Bounds | None, Bounds | None] = (None, None)
-    if draws is not None:
-        planned = best_plan(draws, free)
-        spreads = bounds(planned.sparsity), bounds(_compute_ratio(draws, free, planned))
-    if S == 0.0:
-        message = "with the size free, dense is best at every budget under this cost"
-    else:
-        what = f"the pattern {question.pattern}" if question.pattern.kept is not None else "the best sparsity"
-        is_it = "" if question.pattern.kept is not None else f" is {format_sparsity(round(S, 2))}, which"
-        message = f"with the size free, {what}{is_it} needs {ratio:.2f}x the dense compute, at every budget"
-    return Robust(
-        sparsity=S,
-        sparsity_interval=spreads[0],
-        compute_ratio=float(ratio),
-        compute_ratio_interval=spreads[1],
-        message=message,
-    )
-
-
-def _compute_ratio(theta: Theta, question: Question, plan: Plans) -> NDArray[np.float64]:
-    return np.asarray(question.train_flops / dense_flops_for(theta, question, plan.reducible))

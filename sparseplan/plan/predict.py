@@ -10,7 +10,7 @@ from sparseplan.common.intervals import LEVEL, Bounds, bounds
 from sparseplan.errors import PlanError
 from sparseplan.laws.law import Law, coefficient_draws, coefficients, form_of, require_sparse
 from sparseplan.plan.answer import LawName
-from sparseplan.plan.caveats import Distance, distances, law_caveats, require_real
+from sparseplan.plan.caveats import Distance, distances, extrapolation_caveats, law_caveats, require_real
 from sparseplan.sparsity.pattern import UNSTRUCTURED, Pattern
 
 _AS_WRITTEN = 0.005
@@ -67,7 +67,7 @@ def predict(law: Law, *, N: float, D: float, S: float, pattern: Pattern = UNSTRU
     spread = None if draws is None else draws.loss(S, N, D)
     outside = distances(law.range, sparsity=S, nonzero_params=N, data_seen=D, data_unit=law.data_unit)
     return Prediction(
-        law=LawName(name=law.name, form=law.form),
+        law=LawName(name=law.name, form=law.form, loss=law.loss),
         given=GivenRun(
             nonzero_params=N,
             dense_params=N / (1.0 - S),
@@ -83,7 +83,7 @@ def predict(law: Law, *, N: float, D: float, S: float, pattern: Pattern = UNSTRU
         extrapolation=outside,
         warnings=[
             *law_caveats(law, family),
-            *(Caveat(code="extrapolation", message=distance.message) for distance in outside),
+            *extrapolation_caveats(outside),
         ],
     )
 

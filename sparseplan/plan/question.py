@@ -41,6 +41,19 @@ class Question:
         return self.cost.budget(self.train_flops)
 
     @property
+    def allows_dense(self) -> bool:
+        """Whether S = 0 is among the sparsities that may be chosen."""
+        return self.pattern.sparsities is None or 0.0 in self.pattern.sparsities
+
+    @property
+    def only_dense(self) -> bool:
+        """Whether no sparsity above 0 may be chosen."""
+        choices = self.pattern.sparsities
+        if choices is None:
+            return self.max_sparsity == 0.0
+        return not any(0.0 < S <= self.pattern_cap for S in choices) and self.allows_dense
+
+    @property
     def size_is_free(self) -> bool:
         """Whether the size is to be chosen too."""
         return self.nonzero_params is None and self.dense_params is None
@@ -80,10 +93,10 @@ def best_sparsity(theta: Theta, question: Question, *, highest: float = HIGHEST_
     return theta.best_sparsity(question.budget, N=question.nonzero_params, M=question.dense_params, highest=highest)
 
 
-def best_plan(theta: Theta, question: Question) -> Plans:
+def best_plan(theta: Theta, question: Question, *, lowest: float = 0.0) -> Plans:
     """The plan with the lowest loss among the sparsities that the question allows.
 
-    Of a pattern's few sparsities all are tried.
+    Of a pattern's few sparsities all are tried, those below `lowest` left out.
 
     Raises:
         PlanError: if the pattern makes nothing below the cap.
@@ -91,7 +104,7 @@ def best_plan(theta: Theta, question: Question) -> Plans:
     choices = question.pattern.sparsities
     if choices is None:
         return plan_at(theta, question, best_sparsity(theta, question, highest=question.max_sparsity))
-    allowed = tuple(S for S in choices if question.pattern_cap >= S)
+    allowed = tuple(S for S in choices if lowest <= S <= question.pattern_cap)
     if not allowed:
         raise PlanError(
             f"`max_sparsity`: the pattern {question.pattern} makes {choices[0]:g}, above the {question.pattern_cap:g} "

@@ -15,11 +15,12 @@ from sparseplan.common.units import format_count
 from sparseplan.cost.device import accelerated_sparsities, device_cost
 from sparseplan.hardware.profile import COMPRESSED_SHARE, Curve, MeasuredProfile, Profile, speedup, training_rate
 from sparseplan.laws.forms.base import Theta
-from sparseplan.laws.law import Law, coefficient_draws, coefficients, family_used
+from sparseplan.laws.law import Law, family_used
 from sparseplan.plan.caveats import ROUNDING, Distance
 from sparseplan.plan.hardware_answer import FamilyVerdict, Kind, Memory, SpeedupRange
 from sparseplan.plan.intervals import sparse_is_better
-from sparseplan.plan.question import Plans, Question, best_plan, dense_plan
+from sparseplan.plan.question import Plans, Question
+from sparseplan.plan.sides import draw_sides, law_sides, plan_sides
 from sparseplan.shapes.base import typical_width
 from sparseplan.sparsity.pattern import TWO_OF_FOUR, UNSTRUCTURED, Pattern
 
@@ -62,15 +63,16 @@ def _verdict(
 ) -> FamilyVerdict:
     cost = device_cost(profile, pattern, law.schedule, tokens_per_unit=law.tokens_per_unit)
     asked = replace(question, pattern=pattern, cost=cost)
-    theta, draws = coefficients(law, pattern.family), coefficient_draws(law, pattern.family)
-    plan, dense = best_plan(theta, asked), dense_plan(theta, asked)
+    sides, draws = law_sides(law, pattern.family), draw_sides(law, pattern.family)
+    point = plan_sides(sides, asked)
+    plan, dense = point.best, point.dense
     gain = float(dense.loss - plan.loss)
     width = float(typical_width(float(plan.dense_params)))
     accelerated = bool(accelerated_sparsities(pattern))
     fast = speedup(profile, "training") if accelerated else None
     break_even = None
     if pattern.group is not None:
-        break_even = break_even_speedup(theta, asked, plan, dense, ramp_end=law.schedule.end)
+        break_even = break_even_speedup(sides.sparse, asked, plan, dense, ramp_end=law.schedule.end)
     return FamilyVerdict(
         family=family,
         pattern=str(pattern),
@@ -82,7 +84,7 @@ def _verdict(
         loss=float(plan.loss),
         loss_gain=gain,
         pays=gain > 0,
-        p_pays=None if draws is None else float(np.mean(sparse_is_better(draws, asked, plan, dense))),
+        p_pays=None if draws is None else float(np.mean(sparse_is_better(draws, point, plan_sides(draws, asked)))),
         cost_multiplier=float(cost.multiplier(plan.sparsity, plan.nonzero_params)),
         training_speedup=None if fast is None else _range(fast, width),
         break_even_speedup=break_even,
@@ -154,14 +156,14 @@ def hardware_caveats(profile: Profile, *, utilization_given: bool) -> list[Cavea
     """What a profile can't vouch for."""
     if not isinstance(profile, MeasuredProfile):
         assumed = "" if utilization_given else f", and an assumed utilisation of {100 * profile.utilization:g}%"
-        text = f"{profile.name} is a datasheet, nothing measured: 2:4 at its peak, which no layer reaches{assumed}"
-        return [Caveat(code="hardware-datasheet", message=f"{text}. Measure with `bench`")]
+        text = f"{profile.name} is a vendor datasheet, not a measurement: 2:4 at its peak, which no layer reaches"
+        return [Caveat(code="hardware-datasheet", message=f"{text}{assumed}. Measure with `bench`")]
     if speedup(profile, "training") is None:
         reason = f" ({profile.two_to_four.reason})" if profile.two_to_four.reason else ""
         return [
             Caveat(
                 code="hardware-no-2to4",
-                message=f"{profile.name} doesn't accelerate 2:4 in training{reason}: it costs like dense",
+                message=f"{profile.name} does not accelerate 2:4 in training{reason}: it costs like dense",
             )
         ]
     return []

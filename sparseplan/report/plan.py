@@ -1,32 +1,36 @@
-"""What people read: tables and sentences, framed on a terminal, plain text where piped."""
+"""The answer of `optimal` for people: the verdict, the table, both ends of the cost, how sure it is, two warnings."""
 
 from rich.console import Console
 from rich.table import Table
 
 from sparseplan.common.caveat import Caveat
-from sparseplan.common.console import open_table, say
+from sparseplan.common.console import open_table, say, say_wrapped
+from sparseplan.common.intervals import Bounds
 from sparseplan.common.units import (
     format_bounds,
     format_count,
     format_loss,
     format_percent,
+    format_ratio,
     format_scientific,
     format_sparsity,
 )
 from sparseplan.plan.answer import Answer
-from sparseplan.plan.predict import Prediction
+from sparseplan.plan.brackets import Bracket
 
-COST_NAMES = {"sparse": "sparse FLOPs (zeros cost nothing)", "dense": "dense FLOPs (zeros cost like weights)"}
+SHOWN_CAVEATS = 2
+_COSTS = {"sparse": "if zeros cost nothing", "dense": "if zeros cost as much as weights"}
+_BRACKETS = {"sparse": "Zeros free", "dense": "Zeros at full price"}
 
 
-def print_answer(console: Console, answer: Answer) -> None:
-    """Print the answer of `optimal`: a table, the gain, the caveats, and one line to paste into a chat."""
-    say(console, _question(answer))
+def print_answer(console: Console, answer: Answer, *, explain: bool = False) -> None:
+    """Print an answer; with `explain` every warning, else the two that matter most."""
+    say_wrapped(console, verdict(answer), style="bold")
     say(console)
     console.print(_plan_table(console, answer))
     say(console)
-    for line in _gain(answer):
-        say(console, line)
+    for line in (*_against_dense(answer), *_how_sure(answer)):
+        say_wrapped(console, line)
     if answer.device is not None or answer.verdict is not None:
         from sparseplan.report import hardware as hardware_report  # noqa: PLC0415  only where a device is named
 
@@ -35,21 +39,71 @@ def print_answer(console: Console, answer: Answer) -> None:
         if answer.verdict is not None:
             say(console)
             hardware_report.print_verdict(console, answer.cost, answer.verdict)
-    print_caveats(console, answer.warnings)
-    if answer.robust and answer.extrapolation:
-        say(console, f"  What holds anyway: {answer.robust.message}.")
-    say(console)
-    say(console, summary(answer), style="bold")
+    print_caveats(console, answer.warnings, most=None if explain else SHOWN_CAVEATS)
+    if answer.law.loss:
+        say_wrapped(console, f"Loss: {answer.law.loss}.")
+
+
+def verdict(answer: Answer) -> str:
+    """The answer in a sentence or two, true as they stand."""
+    plan = answer.plan
+    budget = f"{format_scientific(plan.train_flops)} FLOPs"
+    run = f"{format_count(plan.data_seen)} {plan.data_unit}s, loss {plan.loss:.3f}"
+    source = f"law {answer.law.name}{_reach(answer)}"
+    cost = _COSTS.get(answer.cost, f"at its cost on {answer.cost}")
+    if is_dense_only(answer):
+        return f"{budget}: {format_count(plan.nonzero_params)} parameters on {run} ({source}, a dense law)."
+    if plan.sparsity == 0:
+        what = f"{budget}: stay dense, {format_count(plan.nonzero_params)} parameters on {run}"
+        return f"{what}, {cost} ({source})."
+    sparsity = format_sparsity(plan.sparsity)
+    if answer.intervals and answer.intervals.sparsity[0] != answer.intervals.sparsity[1]:
+        sparsity += f" ({format_bounds(answer.intervals.sparsity, format_sparsity)})"
+    model = f"{format_count(plan.nonzero_params)} non-zero of {format_count(plan.dense_params)} weights"
+    return f"{budget}: sparsity {sparsity}, {model} on {run}. {_dense_needs(answer)}, {cost} ({source})."
+
+
+def _reach(answer: Answer) -> str:
+    """Whether the plan, or only what it is compared with, lies outside what the law's runs covered."""
+    outside = {distance.of for distance in answer.extrapolation}
+    if "plan" in outside:
+        return ", extrapolated"
+    return ", the dense figures extrapolated" if outside else ""
+
+
+def _dense_needs(answer: Answer) -> str:
+    """What a dense model needs for the plan's loss: of any size, and of the size that is fixed."""
+    comparison = answer.comparison
+    needs = f"A dense model needs {_needed(comparison.compute_ratio_any_size)} the compute for this loss"
+    if size_is_free(answer):
+        return needs
+    if comparison.compute_ratio is None:
+        return f"{needs} if its size is free, and no compute is enough at this size"
+    return f"{needs} if its size is free, {_needed(comparison.compute_ratio)} at this size"
+
+
+def _needed(ratio: float) -> str:
+    """What a dense model needs, in budgets, where the budget is `ratio` of it; 0 where that overflows."""
+    return format_ratio(1 / ratio) if ratio > 0 else "over 1e300x"
+
+
+def size_is_free(answer: Answer) -> bool:
+    """Whether the size was to be chosen too."""
+    return answer.given.nonzero_params is None and answer.given.dense_params is None
+
+
+def is_dense_only(answer: Answer) -> bool:
+    """Whether the law knows nothing of sparsity, so that there is one plan and nothing to compare."""
+    return any(caveat.code == "dense-only" for caveat in answer.warnings)
 
 
 def _plan_table(console: Console, answer: Answer) -> Table:
     plan, dense, intervals = answer.plan, answer.dense, answer.intervals
-    columns = ["", _plan_name(answer)]
+    alone = is_dense_only(answer) or plan.sparsity == 0
+    columns = [_givens(answer), "dense plan" if alone else "plan"]
     if intervals is not None:
         columns.append(f"{100 * intervals.level:.0f}% interval")
-    if not _dense_only(answer):
-        columns.append("dense plan")
-    table = open_table(console, *columns)
+    table = open_table(console, *columns, *([] if alone else ["dense plan"]))
     for key, noun, write in (
         ("sparsity", "sparsity", format_sparsity),
         ("nonzero_params", "non-zero parameters", format_count),
@@ -59,125 +113,99 @@ def _plan_table(console: Console, answer: Answer) -> Table:
     ):
         cells = [write(getattr(plan, key))]
         if intervals is not None:
-            cells.append(format_bounds(getattr(intervals, key), write))
-        if not _dense_only(answer):
-            cells.append(write(getattr(dense, key)))
-        table.add_row(noun, *cells)
+            # Beside the plan's loss stands what this plan may reach; beside its size, what the best size may be.
+            spread = intervals.plan_loss if key == "loss" else getattr(intervals, key)
+            cells.append(format_bounds(spread, write))
+        table.add_row(noun, *cells, *([] if alone else [write(getattr(dense, key))]))
     return table
 
 
-def _dense_only(answer: Answer) -> bool:
-    """Whether the law knows nothing of sparsity, so that there is one plan and nothing to compare."""
-    return any(caveat.code == "dense-only" for caveat in answer.warnings)
-
-
-def _plan_name(answer: Answer) -> str:
-    if _dense_only(answer):
-        return "dense plan"
-    if answer.plan.sparsity == 0:
-        return "plan (dense)"
-    return "sparse plan" if answer.comparison.loss_gain >= 0 else f"{answer.pattern} plan"
-
-
-def _question(answer: Answer) -> str:
+def _givens(answer: Answer) -> str:
     given = answer.given
     size = "size free"
     if given.nonzero_params is not None:
-        size = f"{format_count(given.nonzero_params)} non-zero parameters"
+        size = f"{format_count(given.nonzero_params)} non-zero"
     elif given.dense_params is not None:
-        size = f"{format_count(given.dense_params)} dense parameters"
-    cost = COST_NAMES.get(answer.cost, f"cost on {answer.cost}")
-    budget = format_scientific(given.train_flops)
-    return f"{budget} training FLOPs, {size}, {answer.pattern}; {cost}; law {answer.law.name}"
+        size = f"{format_count(given.dense_params)} dense"
+    return size if answer.pattern == "unstructured" else f"{size}, {answer.pattern}"
 
 
-def _gain(answer: Answer) -> list[str]:
+def _against_dense(answer: Answer) -> list[str]:
+    """The plan against dense models, and what the answer is at both ends of the cost."""
     comparison, plan = answer.comparison, answer.plan
     lines: list[str] = []
-    if _dense_only(answer):
+    if is_dense_only(answer):
         lines.append(f"The law {answer.law.name} knows nothing of sparsity: this is its dense plan.")
+    elif any(caveat.code == "only-dense" for caveat in answer.warnings):
+        lines.append("Only dense models are allowed here.")
     elif plan.sparsity == 0 and comparison.uncapped_sparsity:
-        lines.append("No sparsity is allowed here, though the law would take some: see below.")
+        lines.append("No sparsity is allowed here, though the law would take some.")
     elif plan.sparsity == 0:
-        lines.append("Sparsity does not pay here: no allowed sparsity reaches a lower loss than the dense plan.")
-    elif comparison.loss_gain < 0:
-        lines.append(f"This pattern loses {-comparison.loss_gain:.4f} nats; {_equal_loss(answer)}.")
+        lines.append("No allowed sparsity reaches a lower loss than the dense plan.")
     else:
-        lines.append(f"Sparsity gains {comparison.loss_gain:.4f} nats; {_equal_loss(answer)}.")
-    if answer.intervals and not _dense_only(answer):
-        share = format_percent(answer.intervals.p_sparse_better)
-        what = "some sparsity beats" if plan.sparsity == 0 else "the sparse plan beats"
-        lines.append(f"In {share} of the law's {answer.intervals.draws} draws {what} the dense plan.")
-    if answer.given.nonzero_params is not None or answer.given.dense_params is not None:
-        lines.append(
-            f"The budget is {_times(comparison.overtraining)} the one for which the dense size is compute-optimal."
-        )
+        verb = "lowers" if comparison.loss_gain >= 0 else "raises"
+        rival = "the best dense model" if size_is_free(answer) else "dense at this size"
+        lines.append(f"Sparsity {verb} the loss by {abs(comparison.loss_gain):.4f} nats against {rival}.")
+    if not size_is_free(answer) and 0 < comparison.overtraining < float("inf"):
+        lines.append(_training_length(answer))
+    if answer.brackets:
+        lines.append(" ".join(f"{_BRACKETS[one.cost]}: {_bracket(one)}." for one in answer.brackets))
     return lines
 
 
-def _equal_loss(answer: Answer) -> str:
-    needed = answer.comparison.dense_flops_for_equal_loss
-    if needed is None:
-        return "a dense model of this size can't reach the sparse plan's loss at any budget"
-    ratio = needed / answer.plan.train_flops
-    spread = ""
-    if answer.intervals and answer.intervals.compute_ratio[0] > 0:
-        low, high = answer.intervals.compute_ratio
-        spread = f" ({format_bounds((1 / high, 1 / low), _times)})"
-    return (
-        f"a dense model needs {format_scientific(needed)} FLOPs for the same loss, {_times(ratio)} the budget{spread}"
-    )
+def _training_length(answer: Answer) -> str:
+    ratio, size = answer.comparison.overtraining, format_count(answer.dense.nonzero_params)
+    optimal = format_scientific(answer.plan.train_flops / ratio)
+    word = f"Overtrained {format_ratio(ratio)}" if ratio >= 1 else f"Undertrained {format_ratio(1 / ratio)}"
+    return f"{word}: for {size} dense, {optimal} FLOPs would be compute-optimal."
 
 
-def _times(ratio: float) -> str:
-    """Write a ratio with three digits; infinite where there is none.
-
-    >>> _times(1.154), _times(70.16), _times(0.02), _times(123456.0)
-    ('1.15x', '70.2x', '0.02x', '1.23e5x')
-    """
-    return f"{ratio:.3g}x" if 1e-3 <= ratio < 1000 else f"{format_scientific(ratio)}x"
-
-
-def summary(answer: Answer) -> str:
-    """The answer in one line that can be pasted into a chat."""
-    plan, dense = answer.plan, answer.dense
-    budget = f"{format_scientific(plan.train_flops)} FLOPs"
-    run = f"{format_count(plan.data_seen)} {plan.data_unit}s, loss {plan.loss:.3f}"
-    source = f"{answer.law.name}, {answer.cost} cost{', extrapolated' if answer.extrapolation else ''}"
-    if _dense_only(answer):
-        return f"{budget}: {format_count(plan.nonzero_params)} parameters on {run} ({answer.law.name}, a dense law)"
-    if plan.sparsity == 0:
-        return f"{budget}: stay dense, {format_count(plan.nonzero_params)} parameters on {run} ({source})"
-    sparsity = format_sparsity(plan.sparsity)
-    if answer.intervals and answer.intervals.sparsity[0] != answer.intervals.sparsity[1]:
-        sparsity += f" ({format_bounds(answer.intervals.sparsity, format_sparsity)})"
-    needed = answer.comparison.compute_ratio
-    against = f"dense reaches {dense.loss:.3f}"
-    if needed:
-        against = f"dense needs {'only ' if needed > 1 else ''}{_times(1 / needed)} the compute"
-    model = f"{format_count(plan.nonzero_params)} non-zero of {format_count(plan.dense_params)} weights"
-    return f"{budget}: S = {sparsity}, {model} on {run}; {against} ({source})"
+def _bracket(one: Bracket) -> str:
+    if one.sparsity == 0:
+        return "stay dense"
+    worth = _needed(one.compute_ratio_any_size)
+    spread = _inverse(one.compute_ratio_any_size_interval)
+    return f"{format_sparsity(one.sparsity)} sparse is worth {worth}{spread} the compute of the best dense model"
 
 
-def print_caveats(console: Console, caveats: list[Caveat]) -> None:
-    """Print the caveats as a list."""
-    for caveat in caveats:
-        if caveat.code != "dense-only":  # said above
-            say(console, f"! {caveat.message}", style="yellow")
+def _inverse(ratio: Bounds | None) -> str:
+    """An interval of a compute ratio as one of its inverse, in brackets; a ratio of 0 has no highest inverse."""
+    if ratio is None:
+        return ""
+    low, high = ratio
+    if low <= 0:
+        return f" (at least {_needed(high)})"
+    return f" ({format_bounds((1 / high, 1 / low), format_ratio)})"
 
 
-def print_prediction(console: Console, prediction: Prediction) -> None:
-    """Print the answer of `predict`."""
-    given = prediction.given
-    interval = ""
-    if prediction.interval is not None:
-        interval = f" ({100 * prediction.level:.0f}% interval {format_bounds(prediction.interval, format_loss)})"
-    say(console, f"loss {format_loss(prediction.loss)} nats{interval}", style="bold")
-    size = f"{format_count(given.nonzero_params)} non-zero of {format_count(given.dense_params)} parameters"
-    data = f"{format_count(given.data_seen)} {given.data_unit}s"
-    say(console, f"{size}, S = {format_sparsity(given.sparsity)}, {data}; law {prediction.law.name}")
-    if prediction.size_multiplier is not None and given.sparsity > 0:
-        equal = format_count(given.nonzero_params * prediction.size_multiplier)
-        ratio = _times(prediction.size_multiplier)
-        say(console, f"As capable as a dense model of {equal}, {ratio} the non-zero parameters.")
-    print_caveats(console, prediction.warnings)
+def _how_sure(answer: Answer) -> list[str]:
+    """How the plan as it stands does under the law's draws."""
+    intervals = answer.intervals
+    if intervals is None or not answer.brackets:
+        return []
+    if intervals.p_beats_best_dense is None:
+        share = format_percent(intervals.p_sparse_better)
+        return [f"In {share} of the law's {intervals.draws} draws some allowed sparsity would beat the dense plan."]
+    regret = intervals.regret
+    return [
+        f"Over the law's {intervals.draws} draws this plan beats each draw's best dense model in "
+        f"{format_percent(intervals.p_beats_best_dense)}, and loses {regret.median:.3f} nats against each draw's own "
+        f"optimum (95%: {regret.p95:.3f})."
+    ]
+
+
+def print_caveats(console: Console, caveats: list[Caveat], *, most: int | None = None) -> None:
+    """Print caveats as a list, the gravest first: `most` of them, and how many are left."""
+    listed = sorted((one for one in caveats if one.code != "dense-only"), key=_gravity)
+    shown = listed if most is None or len(listed) <= most else listed[:most]
+    for caveat in shown:
+        say_wrapped(console, f"! {caveat.message}", style="yellow", indent="  ")
+    if len(shown) < len(listed):
+        say(console, f"  {len(listed) - len(shown)} more with `explain`")
+
+
+_GRAVEST = ("poor-fit", "transferred", "pattern-borrowed", "sparsity-capped", "extrapolation", "hardware-datasheet")
+
+
+def _gravity(caveat: Caveat) -> int:
+    return _GRAVEST.index(caveat.code) if caveat.code in _GRAVEST else len(_GRAVEST)

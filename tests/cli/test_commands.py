@@ -110,7 +110,8 @@ def test_a_terminal_shows_every_figure_whole_at_any_width(name: str, width: int)
     golden = (GOLDEN / f"{name}.txt").read_text(encoding="utf-8")
     assert "\x1b[" in printed
     assert "─" in printed
-    assert [line.split() for line in plain(printed)] == [line.split() for line in plain(golden)]
+    # Paragraphs break where the terminal ends; every word and figure is there, none of them cut.
+    assert " ".join(plain(printed)).split() == " ".join(plain(golden)).split()
 
 
 def test_a_terminal_without_unicode_is_served(tmp_path: Path) -> None:
@@ -169,7 +170,7 @@ def test_extreme_but_valid_laws_are_answered_or_refused_without_noise(tmp_path: 
         (["optimal", "--flops", "1e20", "--law", "missing.yaml"], "missing.yaml: can't read this law file"),
         (["optimal", "--flops", "1e20", "--law", "hoffmann2022-chinchilla", "--pattern", "2:4"], "dense only"),
         (["optimal", "--flops", "1e20", "--max-sparsity", "1"], "expected a sparsity in [0, 1)"),
-        (["optimal", "--flops", "1e-300", "--params", "1e300"], "which no training has"),
+        (["optimal", "--flops", "1e-300", "--params", "1e300"], "which is not a possible run"),
         (["optimal", "--flps", "1e20"], "--flops"),
         (["optmal"], "optimal"),
         (["predict", "--params", "1B", "--data", "1B", "--sparsity", "75"], "write 75%"),

@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import jsonschema
+import msgspec
 import numpy as np
 import pytest
 import yaml
@@ -25,6 +26,7 @@ from sparseplan.hardware.profile import (
     DatasheetProfile,
     Hardware,
     MeasuredProfile,
+    Phase,
     Point,
     Spread,
     TwoToFour,
@@ -75,6 +77,28 @@ def test_inference_is_looked_up_by_batch() -> None:
     assert large is not None
     assert small.at(1024.0) == pytest.approx(1.5)
     assert large.at(1024.0) == pytest.approx(3.0)
+
+
+def test_of_several_token_counts_training_is_read_at_the_most_and_a_small_batch_at_the_fewest() -> None:
+    def point(phase: Phase, tokens: int, seconds: float) -> Point:
+        dense, sparse = Spread(median=seconds), Spread(median=seconds / (1 + tokens / 1e5))
+        return Point(part="linear", phase=phase, width=1024, tokens=tokens, dense=dense, sparse=sparse)
+
+    points = [point("training", 4096, 1e-3), point("training", 16384, 3e-3), point("training", 8192, 2e-3)]
+    points += [point("inference", 16, 1e-5), point("inference", 64, 2e-5), point("inference", 8192, 1e-3)]
+    profile = msgspec.structs.replace(measured(), points=points)
+    trained, few, many = (speedup(profile, *w) for w in (("training",), ("inference", "small"), ("inference", "large")))
+    assert trained is not None
+    assert few is not None
+    assert many is not None
+    assert float(trained.at(1024)) == pytest.approx(1.16384)
+    assert float(few.at(1024)) == pytest.approx(1.00016)
+    assert float(many.at(1024)) == pytest.approx(1.08192)
+    rate = training_rate(profile)
+    alone = training_rate(msgspec.structs.replace(profile, points=[points[1]]))
+    assert rate is not None
+    assert alone is not None
+    assert float(rate.at(1024)) == float(alone.at(1024))
 
 
 def test_the_training_rate_counts_six_flops_a_weight_and_token_of_a_block() -> None:

@@ -1,0 +1,23 @@
+# One word for what is done often, in the environment that is active. CONTRIBUTING.md says how to make one.
+.PHONY: check lint test slow ci constraints
+
+check: lint test  ## lint, format, types, import rules, fast tests
+
+lint:
+	ruff check .
+	ruff format --check .
+	mypy
+	lint-imports
+
+test:  ## fast tests
+	OMP_NUM_THREADS=1 pytest -n 2
+
+slow:  ## tests that take more than a few seconds
+	OMP_NUM_THREADS=1 pytest -n 2 -m slow
+
+ci:  ## everything, from a fresh clone in fresh environments
+	.ci/run
+
+constraints:  ## pin what a fresh development environment is made of today; needs Python 3.11 on Linux
+	sh scripts/pin_versions.sh > constraints/dev.txt.new
+	mv constraints/dev.txt.new constraints/dev.txt

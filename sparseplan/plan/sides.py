@@ -1,0 +1,85 @@
+"""The plan and the dense models beside it, planned once for the law's values and once for its draws.
+
+A law has one dense model. Pattern families whose coefficients do not quite agree at S = 0 are all held against it, so
+that a misfit there is not mistaken for a gain; at S = 0 it answers for them too.
+"""
+
+from dataclasses import replace
+from typing import NamedTuple
+
+import numpy as np
+
+from sparseplan.laws.forms.base import Theta
+from sparseplan.laws.forms.budget import Array
+from sparseplan.laws.law import Law, coefficient_draws, coefficients
+from sparseplan.plan.question import Plans, Question, best_plan, dense_flops_for, dense_plan
+
+_ABOVE_ZERO = 1e-12
+
+
+class Sides(NamedTuple):
+    """Coefficients of a pattern family and of the law's dense model: single values, or draws of shape (K,)."""
+
+    sparse: Theta
+    dense: Theta
+
+    def loss(self, plan: Plans) -> Array:
+        """The loss that a plan reaches, as it stands."""
+        theta = self.sparse if np.all(plan.sparsity > 0) else self.dense
+        return theta.loss(plan.sparsity, plan.nonzero_params, plan.data_seen)
+
+
+class Planned(NamedTuple):
+    """What follows from a question.
+
+    Attributes:
+        best: The plan of the lowest loss among the allowed sparsities.
+        dense: The best plan with S = 0 under the same givens.
+        any_dense: The best plan with S = 0 and the size free.
+        equal: Training FLOPs of a dense run under the same givens that reaches `best`'s loss; infinite where none does.
+        any_equal: The same with the size free.
+    """
+
+    best: Plans
+    dense: Plans
+    any_dense: Plans
+    equal: Array
+    any_equal: Array
+
+
+def law_sides(law: Law, family: str | None) -> Sides:
+    """The values that answer for a pattern family; for dense models alone if it is None."""
+    return Sides(coefficients(law, family), coefficients(law))
+
+
+def draw_sides(law: Law, family: str | None) -> Sides | None:
+    """The law's draws likewise, paired row by row; None where it carries none for the question."""
+    sparse, dense = coefficient_draws(law, family), coefficient_draws(law)
+    if sparse is None and dense is None:
+        return None
+    return Sides(sparse or coefficients(law, family), dense or coefficients(law))
+
+
+def plan_sides(sides: Sides, question: Question) -> Planned:
+    """Plan a question for values or draws."""
+    free = replace(question, nonzero_params=None, dense_params=None)
+    dense = dense_plan(sides.dense, question)
+    best = _best(sides, question, dense)
+    return Planned(
+        best=best,
+        dense=dense,
+        any_dense=dense_plan(sides.dense, free),
+        equal=dense_flops_for(sides.dense, question, best.reducible),
+        any_equal=dense_flops_for(sides.dense, free, best.reducible),
+    )
+
+
+def _best(sides: Sides, question: Question, dense: Plans) -> Plans:
+    """The best allowed plan, where the law's dense model speaks for S = 0."""
+    if question.only_dense:
+        return dense
+    sparse = best_plan(sides.sparse, question, lowest=_ABOVE_ZERO)
+    if not question.allows_dense:
+        return sparse
+    stays = (sparse.sparsity == 0) | (dense.loss <= sparse.loss)
+    return Plans(*(np.where(stays, one, other) for one, other in zip(dense, sparse, strict=True)))

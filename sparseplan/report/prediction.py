@@ -1,0 +1,27 @@
+"""The answer of `predict` for people."""
+
+from rich.console import Console
+
+from sparseplan.common.console import say, say_wrapped
+from sparseplan.common.units import format_bounds, format_count, format_loss, format_ratio, format_sparsity
+from sparseplan.plan.predict import Prediction
+from sparseplan.report.plan import print_caveats
+
+
+def print_prediction(console: Console, prediction: Prediction) -> None:
+    """Print the loss with its interval, the run, and the size of the dense model that it equals."""
+    given = prediction.given
+    interval = ""
+    if prediction.interval is not None:
+        interval = f" ({100 * prediction.level:.0f}% interval {format_bounds(prediction.interval, format_loss)})"
+    say(console, f"loss {format_loss(prediction.loss)} nats{interval}", style="bold")
+    size = f"{format_count(given.nonzero_params)} non-zero of {format_count(given.dense_params)} parameters"
+    data = f"{format_count(given.data_seen)} {given.data_unit}s"
+    say_wrapped(console, f"{size}, S = {format_sparsity(given.sparsity)}, {data}; law {prediction.law.name}")
+    if prediction.size_multiplier is not None and given.sparsity > 0:
+        equal = format_count(given.nonzero_params * prediction.size_multiplier)
+        ratio = format_ratio(prediction.size_multiplier)
+        say_wrapped(console, f"Capacity of a dense model with {equal} parameters ({ratio} its non-zero ones).")
+    print_caveats(console, prediction.warnings)
+    if prediction.law.loss:
+        say_wrapped(console, f"Loss: {prediction.law.loss}.")

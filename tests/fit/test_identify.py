@@ -1,0 +1,151 @@
+"""What the runs leave open is named the same whatever basis, kernel or number of rows the linear algebra meets."""
+
+import time
+import tracemalloc
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from sparseplan.fit.certificate import _open_words, certify
+from sparseplan.fit.coordinates import (
+    B_N,
+    DENSE_FREE,
+    LOG_F,
+    LOG_O,
+    SIGMA,
+    Array,
+    Design,
+    E,
+    make_design,
+    to_coefficients,
+)
+from sparseplan.fit.derivatives import residual_jacobian
+from sparseplan.fit.identify import COEFFICIENTS, Unseen, _gradients, open_coefficients, unseen
+from sparseplan.fit.objective import Objective, Problem
+from sparseplan.fit.solver import solve
+from sparseplan.laws.forms.frantar2023 import Coefficients, loss
+from sparseplan.runs.table import Runs
+
+
+def one_line(log_F: float) -> tuple[Design, Array]:
+    """Dense runs at 20 tokens per parameter with b_N = b_D = 0.3: the terms in N and D have one shape."""
+    N = np.geomspace(1e6, 1e9, 12)
+    design = make_design(np.zeros(12), N, 20 * N, ("unstructured",) * 12)
+    theta = np.zeros(design.size)
+    theta[[LOG_F, B_N, LOG_O, SIGMA, E]] = log_F, 0.3, 0.7, 0.16, 0.14
+    return design, theta
+
+
+def at_places(design: Design, free: tuple[int, ...]) -> Problem:
+    """A problem whose Jacobian is asked for; losses don't matter for it."""
+    return Problem.plain(Objective(), design, free, np.ones(len(design.x)))
+
+
+@pytest.mark.parametrize("log_F", [0.0, -7.0, -15.0, -25.0])
+def test_a_valley_names_what_it_mixes_even_where_one_of_them_has_all_but_vanished(log_F: float) -> None:
+    design, theta = one_line(log_F)
+    hidden = unseen(residual_jacobian(at_places(design, DENSE_FREE), theta))
+    assert hidden.null.shape == (5, 2)  # f(0) against a_D, b_N against b_D; c is what no D reaches
+    assert open_coefficients(design, theta, list(DENSE_FREE), hidden) == (("c_S", "b_N", "a_D", "b_D"),)
+
+
+def test_names_and_groups_are_those_of_the_null_space_in_any_of_its_bases() -> None:
+    # One size, with N in units of it so that f(0) doesn't hang on b_N: b_N is open alone. c_S is mixed with c, which
+    # two lengths leave mixed with a_D and b_D. What sparsity changes, a_S and b_S, is determined.
+    S, D = (axis.ravel() for axis in np.meshgrid([0.0, 0.5, 0.75], [1e9, 1e10], indexing="ij"))
+    design = replace(make_design(S, np.full(6, 1e6), D, ("unstructured",) * 6), log_N0=0.0)
+    theta = np.array([0.2, 0.3, 0.0, 0.4, 0.13, 0.23, 0.0, 0.48, 0.37])
+    free = design.free()
+    hidden = unseen(residual_jacobian(at_places(design, free), theta))
+    assert hidden.null.shape == (7, 3)
+    random = np.random.default_rng(0)
+    for _ in range(20):
+        turn = np.linalg.qr(random.standard_normal((3, 3)))[0]
+        turned = hidden._replace(null=hidden.null @ turn)
+        assert open_coefficients(design, theta, list(free), turned) == (("c_S", "a_D", "b_D", "c"), ("b_N",))
+
+
+def test_the_null_space_is_whole_where_there_are_fewer_rows_than_columns_or_a_column_is_zero() -> None:
+    jacobian = np.array([[1.0, 0.0, 0.0, 2.0, 0.0], [0.0, 3.0, 0.0, 0.0, 0.0]])
+    hidden = unseen(jacobian)
+    assert hidden.condition == np.inf
+    assert hidden.scale == pytest.approx([1, 3, 1, 2, 1])
+    assert hidden.null.T @ hidden.null == pytest.approx(np.eye(3), abs=1e-12)
+    assert jacobian / hidden.scale @ hidden.null == pytest.approx(np.zeros((2, 3)), abs=1e-12)
+    # (1, 0, 0, -1, 0) / sqrt 2 and the two zero columns, so that P is known by hand.
+    expected = np.diag([0.5, 0.0, 1.0, 0.5, 1.0])
+    expected[0, 3] = expected[3, 0] = -0.5
+    assert hidden.null @ hidden.null.T == pytest.approx(expected, abs=1e-12)
+
+
+def test_no_free_parameter_leaves_nothing_open() -> None:
+    design, theta = one_line(0.0)
+    assert unseen(np.zeros((12, 0))).condition == 1.0
+    assert open_coefficients(design, theta, [], unseen(np.zeros((12, 0)))) == ()
+
+
+@pytest.mark.parametrize("family", [None, 0])
+def test_gradients_are_those_of_the_coefficients_by_finite_differences(family: int | None) -> None:
+    S = np.zeros(4) if family is None else np.array([0.0, 0.5, 0.75, 0.9])
+    design = make_design(S, np.geomspace(1e6, 1e8, 4), np.geomspace(1e9, 1e11, 4), ("unstructured",) * 4)
+    theta = np.array([0.2, 0.3, 0.0, 0.4, 0.13, 0.23, 0.0, 0.48, 0.37])[: design.size]
+    steps = 1e-6 * np.eye(design.size)
+    plus, minus = (to_coefficients(design, theta + sign * steps, family) for sign in (1.0, -1.0))
+    by_differences = (np.array([*plus]) - np.array([*minus])) / 2e-6
+    for name, exact, numeric in zip(COEFFICIENTS, _gradients(design, theta, family), by_differences, strict=True):
+        size = np.linalg.norm(exact) * np.linalg.norm(numeric)
+        if family is None and name in ("a_S", "b_S"):  # a dense law has none
+            assert size == 0
+        else:  # each up to a positive factor of its own
+            assert exact @ numeric == pytest.approx(size, rel=1e-8), name
+
+
+@pytest.mark.parametrize(
+    ("flat", "words"),
+    [
+        ((("c_S",),), "the runs do not determine c_S"),
+        ((("c_S",), ("b_N",)), "the runs do not determine c_S, b_N"),
+        ((("a_D", "c"),), "the runs can't tell these coefficients apart: a_D, c"),
+        (
+            (("a_S", "c_S"), ("b_N",), ("b_D", "c")),
+            "the runs do not determine b_N and can't tell these coefficients apart: a_S, c_S; b_D, c",
+        ),
+    ],
+)
+def test_one_open_coefficient_is_not_called_mixed(flat: tuple[tuple[str, ...], ...], words: str) -> None:
+    assert _open_words(flat) == words
+
+
+def test_a_direction_that_only_moves_the_dense_capacity_opens_c_S_alone() -> None:
+    design, theta = one_line(0.0)
+    only_F = np.eye(5)[:, [DENSE_FREE.index(LOG_F)]]
+    hidden = Unseen(condition=np.inf, null=only_F, scale=np.ones(5))
+    assert open_coefficients(design, theta, list(DENSE_FREE), hidden) == (("c_S",),)
+
+
+def test_a_certificate_of_100_000_rows_takes_megabytes_and_moments() -> None:
+    random = np.random.default_rng(0)
+    count = 100_000
+    S, N, D = random.uniform(0, 0.9, count), 10 ** random.uniform(6, 8, count), 10 ** random.uniform(9, 11, count)
+    truth = Coefficients(a_S=10.7, b_S=1.34, c_S=41.6, b_N=0.232, a_D=6.8e8, b_D=0.385, c=0.83)
+    runs = Runs(
+        sparsity=S,
+        nonzero_params=N,
+        data_seen=D,
+        loss=loss(truth, S, N, D) * np.exp(0.003 * random.standard_normal(count)),
+        family=("unstructured",) * count,
+        run_id=tuple(map(str, range(count))),
+    )
+    design = make_design(S, N, D, runs.family)
+    problem = Problem.plain(Objective(), design, design.free(), runs.loss)
+    start = np.array([[0.2, 0.3, 0.0, 0.4, 0.13, 0.23, 0.0, 0.48, 0.37]])
+    solution = solve(problem, start)
+    tracemalloc.start()
+    before = time.process_time()
+    certificate = certify(problem, solution, 0)
+    seconds, peak = time.process_time() - before, tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert certificate.identified
+    assert peak < 200e6
+    assert seconds < 20

@@ -1,0 +1,45 @@
+"""The committed versions and what pyproject.toml allows are one."""
+
+import re
+import tomllib
+from pathlib import Path
+
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+from packaging.version import Version
+
+ROOT = Path(__file__).parents[1]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+EXTRAS = {name: [Requirement(text) for text in texts] for name, texts in PROJECT["optional-dependencies"].items()}
+DEPENDENCIES = [Requirement(text) for text in PROJECT["dependencies"]]
+TORCH_FREE = [*DEPENDENCIES, *EXTRAS["parquet"], *EXTRAS["bpe"], *EXTRAS["test"]]
+
+
+def pins(name: str) -> dict[str, Version]:
+    """Exact versions of a constraints file."""
+    lines = [re.split(r"\s*[;#]", line)[0] for line in (ROOT / "constraints" / name).read_text("utf-8").splitlines()]
+    split = [line.strip().split("==") for line in lines if line.strip()]
+    return {canonicalize_name(package): Version(version) for package, version in split}
+
+
+def test_the_lowest_versions_are_those_that_the_project_allows() -> None:
+    found = pins("lowest.txt")
+    for requirement in TORCH_FREE:
+        if requirement.name == PROJECT["name"]:  # the project's own extras
+            continue
+        (lowest,) = (part.version for part in requirement.specifier if part.operator == ">=")
+        assert found[canonicalize_name(requirement.name)] == Version(lowest), requirement
+
+
+def test_the_versions_of_development_are_allowed_and_complete() -> None:
+    found = pins("dev.txt")
+    for requirement in [*DEPENDENCIES, *(each for extra in EXTRAS.values() for each in extra)]:
+        if requirement.name != PROJECT["name"]:
+            assert requirement.specifier.contains(found[canonicalize_name(requirement.name)]), requirement
+    assert all(version.local is None for version in found.values())  # torch 2.13.0+cpu is of one registry only
+
+
+def test_the_citation_names_the_version() -> None:
+    from sparseplan import __version__
+
+    assert f"\nversion: {__version__}\n" in (ROOT / "CITATION.cff").read_text(encoding="utf-8")
