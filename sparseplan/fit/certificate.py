@@ -154,9 +154,9 @@ def _verdict(
             return "too few levels", f"the runs have {' and '.join(few)}: {open_words}. Train runs at further levels."
         if n < parameters:
             return "too few levels", f"there are {n} runs for {parameters} coefficients: {open_words}. Train more runs."
-        return "flat direction", f"{open_words}. Freeze a known base (--freeze-dense), or train runs further apart."
+        return "flat direction", f"{open_words}. Freeze a known base (`freeze_dense`), or train runs further apart."
     if not converged:
-        return "not converged", "no start reached a point where the gradient vanishes; fit again with more --starts."
+        return "not converged", "no start reached a point where the gradient vanishes; fit again with more `starts`."
     if at_optimum < 2:
-        return "converged", "only one start reached the best minimum: fit again with more --starts to be sure."
+        return "converged", "only one start reached the best minimum: fit again with more `starts` to be sure."
     return "converged", "a minimum with vanishing gradient that determines every coefficient."
