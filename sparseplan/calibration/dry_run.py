@@ -30,6 +30,7 @@ NOISE = 0.005
 """Relative noise of a loss that the grid is judged with: about what another seed changes."""
 _DRAWS = 200
 _SHARE, _EXPONENT = 0.3, 0.25
+_TYPICAL_LAW = "frantar2023-t5-c4"
 
 
 class GridForecast(Struct, frozen=True, kw_only=True):
@@ -163,7 +164,7 @@ def _typical(
 
     f(S) has the shape of the paper's T5 law.
     """
-    t5 = coefficients(load_law("frantar2023-t5-c4"), str(UNSTRUCTURED))
+    t5 = coefficients(load_law(_TYPICAL_LAW), str(UNSTRUCTURED))
     assert isinstance(t5, Coefficients)
     centre = 0.45 * uniform
     N0, D0 = float(np.exp(np.mean(np.log(N)))), float(np.exp(np.mean(np.log(D))))

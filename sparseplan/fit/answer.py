@@ -10,7 +10,7 @@ from msgspec import Struct
 
 from sparseplan.common.caveat import Caveat
 from sparseplan.common.intervals import LEVEL, Bounds, bounds
-from sparseplan.fit.bootstrap import METHOD, Bootstrap
+from sparseplan.fit.bootstrap import FEWEST_GROUPS, Bootstrap, method
 from sparseplan.fit.compare import Dependence, Rival, average_parameter_law, exponent_depends_on_sparsity
 from sparseplan.fit.fitting import Fit
 from sparseplan.fit.holdout import HeldOut
@@ -25,6 +25,7 @@ _RIVAL_STARTS = 32
 _NESTED_DRAWS = 300
 _WIDE = 3.0
 _SIGNIFICANT = 0.05
+_SHOWN_ROWS = 3
 
 
 class FitAnswer(Struct, frozen=True, kw_only=True):
@@ -33,6 +34,8 @@ class FitAnswer(Struct, frozen=True, kw_only=True):
     Attributes:
         objective: mean penalty over the runs; for squared error half the mean square.
         coefficients: a_S b_S c_S b_N a_D b_D c in natural units, of the first family; a dense law has a_S = 0.
+        groups: number of groups of runs that share a trunk or seed, by the column `grouped_by`; null where all runs
+            are separate.
         families: (a_S, b_S, c_S) of every pattern family.
         intervals: central `level` of each coefficient's draws; null without draws.
         free_size_sparsity: best S with N free under sparse FLOPs, which no exponent of the data moves.
@@ -47,6 +50,8 @@ class FitAnswer(Struct, frozen=True, kw_only=True):
     form: str
     runs: str
     n_runs: int
+    groups: int | None
+    grouped_by: str | None
     left_out: list[LeftOut]
     loss: str
     residual: str
@@ -93,6 +98,8 @@ def diagnose(
         form="frantar2023" if fit.design.families else "chinchilla",
         runs=fit.runs.source,
         n_runs=len(fit.runs),
+        groups=None if fit.runs.group is None else fit.runs.groups,
+        grouped_by=fit.runs.grouped_by,
         left_out=list(fit.runs.left_out),
         loss=fit.objective.penalty.name,
         residual=fit.objective.residual,
@@ -106,7 +113,7 @@ def diagnose(
         intervals=intervals,
         level=LEVEL,
         draws=0 if drawn is None else len(drawn.theta),
-        method=None if drawn is None else METHOD,
+        method=None if drawn is None else method(fit.runs),
         free_size_sparsity=best_S,
         free_size_sparsity_interval=best_S_interval,
         starts=fit.certificate.starts,
@@ -183,17 +190,17 @@ def _warnings(
     if certificate.status != "converged" or certificate.starts_at_optimum < 2:
         warn("status", f"{certificate.status}: {certificate.explanation}")
     if runs.left_out:
-        warn(
-            "left-out", f"{len(runs.left_out)} rows were left out: {runs.left_out[0].where}: {runs.left_out[0].reason}."
-        )
+        warn("left-out", _left_out(runs.left_out))
+    for remark in runs.remarks:
+        warn("group-unused", remark)
     if certificate.bounds_hit:
         warn("bound", f"at the edge of what the law allows: {', '.join(certificate.bounds_hit)}.")
     if certificate.identified and len(runs) < 3 * len(fit.free):
         warn(
             "few-runs", f"{len(runs)} runs for {len(fit.free)} coefficients: intervals are rough below three runs each."
         )
-    if drawn is not None and drawn.groups < 2 * len(fit.free):
-        warn("few-groups", f"the draws rest on {drawn.groups} independent runs or groups; intervals may be too narrow.")
+    if drawn is not None and (few := _few_groups(fit)):
+        warn("few-groups", few)
     if drawn is not None and len(drawn.theta) < drawn.asked:
         warn("draws", f"{drawn.asked - len(drawn.theta)} of {drawn.asked} refits didn't converge and were left out.")
     wide = [name for name, (low, high) in (intervals or {}).items() if high > _WIDE * low]
@@ -209,6 +216,31 @@ def _warnings(
         warn("rival", f"the average-parameter law may do as well: the sparse law is better in {share} of the draws.")
     found += _base_warnings(fit, drawn)
     return found
+
+
+def _left_out(rows: tuple[LeftOut, ...]) -> str:
+    """How many rows were left out, and the first few of them."""
+    shown = "; ".join(f"{row.where}: {row.reason}" for row in rows[:_SHOWN_ROWS])
+    more = f"; and {len(rows) - _SHOWN_ROWS} more" if len(rows) > _SHOWN_ROWS else ""
+    return f"{len(rows)} row{'s were' if len(rows) > 1 else ' was'} left out: {shown}{more}."
+
+
+def _few_groups(fit: Fit) -> str:
+    """What draws from few independent units can't know; empty where there are enough of them."""
+    runs = fit.runs
+    if runs.group is None:
+        few = f"the draws rest on {runs.groups} independent runs; intervals may be too narrow."
+        return few if runs.groups < 2 * len(fit.free) else ""
+    by = f" (column {runs.grouped_by})" if runs.grouped_by else ""
+    if runs.groups == 1:
+        return f"all runs are in one group{by}: an error that they share can't be seen and is not in the intervals."
+    if runs.groups < FEWEST_GROUPS:
+        return (
+            f"the runs share {runs.groups} groups{by}, too few to show how much groups differ: intervals also take "
+            "the runs as independent, and may still be too narrow."
+        )
+    few = f"the draws rest on {runs.groups} groups{by}; intervals may be too narrow."
+    return few if runs.groups < 2 * len(fit.free) else ""
 
 
 def _base_warnings(fit: Fit, drawn: Bootstrap | None) -> list[Caveat]:
@@ -229,7 +261,7 @@ def _base_warnings(fit: Fit, drawn: Bootstrap | None) -> list[Caveat]:
     if not low <= known <= high:
         message = (
             f"a_S + c_S came out at {f0:.4g} ({low:.4g} .. {high:.4g}), the base's dense value is {known:.4g}: "
-            "are these runs from the base's setup? --tie-dense imposes it."
+            "are these runs from the base's setup? `tie_dense` imposes it."
         )
         found.append(Caveat(code="base", message=message))
     if fit.base.law.draws is None:

@@ -88,7 +88,8 @@ def _chains(moves: dict[str, Array]) -> tuple[tuple[str, ...], ...]:
 def _gradients(design: Design, theta: Array, family: int | None) -> Array:
     """Derivatives of the seven coefficients by the P parameters, each up to a factor of its own; shape (7, P).
 
-    They are those of f(0) kappa / b_S and its like in `model.to_coefficients`, logarithms where these have no zero.
+    They are those of f(0) kappa / b_S and its like in `coordinates.to_coefficients`, logarithms where these have no
+    zero.
     """
     sigma, e, log_o = (float(theta[index]) for index in (SIGMA, E, LOG_O))
     b_D = sigma + e

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from sparseplan.fit.bootstrap import METHOD, Bootstrap
+from sparseplan.fit.bootstrap import Bootstrap, method
 from sparseplan.fit.fitting import Fit
 from sparseplan.laws.forms import FORMS, chinchilla
 from sparseplan.laws.forms.base import Form, Theta
@@ -70,7 +70,7 @@ def _draws(fit: Fit, form: Form, drawn: Bootstrap) -> Draws:
         table |= draw_table(form, _theta(fit, form, family, drawn), family)
     if fit.base is not None and fit.base.law.draws is None:  # the base stands still: its error isn't known
         table = {column: values for column, values in table.items() if "." in column}
-    return Draws.pack(list(table), np.stack(list(table.values()), axis=1), method=METHOD)
+    return Draws.pack(list(table), np.stack(list(table.values()), axis=1), method=method(fit.runs))
 
 
 def _ends(values: Any) -> tuple[float, float]:

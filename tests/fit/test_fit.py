@@ -6,8 +6,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from sparseplan.fit.bootstrap import draw_weights, refit, unit_weights
+from sparseplan.fit.coordinates import Array
 from sparseplan.fit.fit_table import FitJob, fit_runs
 from sparseplan.fit.fitting import fit_law
+from sparseplan.fit.influence import without_each_run
 from sparseplan.fit.objective import Objective, Residual
 from sparseplan.fit.penalties import Huber, Penalty, Squared
 from sparseplan.laws.file import law_text, load_law, parse_law, write_law
@@ -242,6 +245,34 @@ def test_runs_that_share_a_trunk_are_weighted_together_and_widen_the_intervals()
     wider = {key: high - low for key, (low, high) in together.intervals.items()}
     assert wider["b_N"] > 1.2 * width["b_N"]
     assert alone.coefficients == pytest.approx(together.coefficients)
+
+
+def test_few_groups_have_wider_intervals_than_their_own_weights_or_those_of_runs_would_give() -> None:
+    runs = simulate(sparsities=(*SPARSITIES, 0.9375), noise=0.004, seed=4)
+    group = np.repeat(np.arange(4), 15)  # one trunk a size
+    shared = 0.004 * np.random.default_rng(5).standard_normal(4)[group]
+    runs = replace(runs, loss=runs.loss * np.exp(shared), group=group)
+    fit = fit_law(runs)
+    rng = np.random.default_rng(0)
+    weights = draw_weights(fit, 400, rng)
+    assert weights.shape == (400, 60)
+    assert weights.sum(axis=1) == pytest.approx(np.ones(400))
+    assert len(np.unique(weights[0])) == 60
+
+    def spread(chosen: Array) -> Array:
+        theta = refit(replace(fit.problem, weights=chosen), np.tile(fit.theta, (400, 1))).theta
+        return np.asarray(fit.predict(runs, theta).std(axis=0))
+
+    for unit in (group, np.arange(60)):
+        one = unit_weights(fit, unit, 400, rng)
+        assert np.median(spread(weights) / spread(one / one.sum(axis=1, keepdims=True))) > 1.02
+
+
+def test_leaving_out_the_only_group_leaves_out_runs() -> None:
+    runs = replace(simulate(noise=0.004), group=np.zeros(48, dtype=np.int64))
+    fit = fit_law(runs)
+    alone = without_each_run(replace(fit, runs=replace(runs, group=None)))
+    assert without_each_run(fit).tolist() == alone.tolist()
 
 
 @needs_paper_runs
