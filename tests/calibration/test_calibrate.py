@@ -104,9 +104,8 @@ def test_from_a_recipe_to_a_law_that_plans(recipe: Path, tmp_path: Path, capsys:
     law = load_law("tiny")  # by name, from ./calibration
     assert law.data_unit == "byte"
     assert law.provenance["train_sha256"]
-    # Seconds of training make a law whose optimum lies where no model is, on some CPUs: refused, but with words.
-    code, printed = run(command.split()), capsys.readouterr()
-    assert (code, "law tiny" in printed.out) == (0, True) or (code, "which no training has" in printed.err) == (2, True)
+    assert run(command.split()) == 0
+    assert "law tiny" in " ".join(capsys.readouterr().out.split())
 
 
 @pytest.mark.slow
