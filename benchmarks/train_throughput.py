@@ -2,12 +2,12 @@
 
     python benchmarks/train_throughput.py [--device cuda] [--rounds 5] [--steps 200]
 
-Every figure comes from one run: each round trains the plain loop, ours dense, ours with unstructured 75 % and ours with
-2:4, one after the other. On the CPU one thread works, its CPU time counts, and of every update the fastest round does,
-so that other work on the machine doesn't; on a GPU the fastest whole training counts, in wall time. The plain loop is a
-batch sliced from a memory map, forward, backward, clipping and torch's AdamW; on a GPU its model is compiled and runs
-in bfloat16. Ours includes checks and progress, pruned runs the whole ramp of 64 mask updates. The last table trains a
-small grid with shared trunks and without.
+The plain model shares no code with ours. Every figure comes from one run: each round trains the plain loop, ours dense
+and ours pruned by every strategy, one after the other. On the CPU one thread works, its CPU time counts,
+and of every update the fastest round does, so that other work on the machine doesn't; on a GPU the fastest whole
+training counts, in wall time. The plain loop is a batch sliced from a memory map, forward, backward, clipping and
+torch's AdamW; on a GPU its model is compiled and runs in bfloat16. Ours includes checks and progress, pruned runs the
+whole ramp of 64 mask updates. The last table trains a small grid with shared trunks and without.
 """
 
 import argparse
@@ -25,19 +25,23 @@ import msgspec
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import nn
+from torch.nn import functional
 
 from sparseplan.calibration.corpus import TextCorpus, prepare
 from sparseplan.runs.job import Job, Placement, RunRecord, Segment
-from sparseplan.runs.spec import AdamW, DataSpec, Pruning, RunSpec
+from sparseplan.runs.pruning import Pruning, SrSte, Static
+from sparseplan.runs.spec import AdamW, DataSpec, RunSpec
 from sparseplan.runs.trunks import plan_segments
 from sparseplan.shapes.gpt import GptShape
 from sparseplan.train.loop import Training
-from sparseplan.train.models.gpt import Gpt
 
 PRUNINGS = {
     "dense": Pruning(),
     "75 %": Pruning(sparsity=0.75),
     "2:4": Pruning(sparsity=0.5, pattern="2:4"),
+    "static 75 %": Pruning(sparsity=0.75, strategy=Static()),
+    "SR-STE 2:4": Pruning(sparsity=0.5, pattern="2:4", strategy=SrSte()),
 }
 SIZES = {  # layers, width, heads, context, batch
     "cpu": [(2, 64, 2, 128, 16), (3, 128, 4, 128, 16)],
@@ -50,10 +54,63 @@ PEAK_FLOPS = {"H100": 989e12, "H200": 989e12, "A100": 312e12}
 Seconds = NDArray[np.float64]
 
 
+class PlainBlock(nn.Module):
+    """A decoder block as one would write it down: the same products and norms as ours, nothing of our code."""
+
+    def __init__(self, shape: GptShape) -> None:
+        super().__init__()
+        w = shape.width
+        self.heads = shape.heads
+        self.norm1, self.norm2 = nn.RMSNorm(w, eps=1e-6), nn.RMSNorm(w, eps=1e-6)
+        self.qkv, self.out = nn.Linear(w, 3 * w, bias=False), nn.Linear(w, w, bias=False)
+        self.up, self.down = nn.Linear(w, 4 * w, bias=False), nn.Linear(4 * w, w, bias=False)
+
+    def forward(self, x: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor) -> torch.Tensor:
+        """Apply the block to `(B, T, W)`; `cos` and `sin` are `(T, K / 2)` for heads of width K."""
+        batch, length, width = x.shape
+        split = self.qkv(self.norm1(x)).view(batch, length, 3, self.heads, width // self.heads)
+        q, k, v = split.permute(2, 0, 3, 1, 4)
+        q, k = (
+            torch.cat((a * cos - b * sin, b * cos + a * sin), dim=-1).to(v.dtype)
+            for a, b in (part.chunk(2, dim=-1) for part in (q, k))
+        )
+        attended = functional.scaled_dot_product_attention(q, k, v, is_causal=True)
+        x = x + self.out(attended.transpose(1, 2).reshape(batch, length, width))
+        hidden = functional.relu(self.up(self.norm2(x)))
+        streamed: torch.Tensor = x + self.down(hidden * hidden)
+        return streamed
+
+
+class PlainGpt(nn.Module):
+    """The plain loop's decoder of a shape; its loss is the mean cross entropy."""
+
+    cos: torch.Tensor
+    sin: torch.Tensor
+
+    def __init__(self, shape: GptShape) -> None:
+        super().__init__()
+        self.embedding = nn.Embedding(shape.vocab, shape.width)
+        self.blocks = nn.ModuleList(PlainBlock(shape) for _ in range(shape.layers))
+        self.norm = nn.RMSNorm(shape.width, eps=1e-6)
+        self.head = nn.Linear(shape.width, shape.vocab, bias=False)
+        half = shape.width // shape.heads // 2
+        angles = torch.outer(torch.arange(shape.context), 10_000.0 ** (-torch.arange(half) / half))
+        self.register_buffer("cos", angles.cos())
+        self.register_buffer("sin", angles.sin())
+
+    def forward(self, tokens: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+        """Mean loss in nats per token."""
+        x = self.embedding(tokens)
+        for block in self.blocks:
+            x = block(x, self.cos, self.sin)
+        return functional.cross_entropy(self.head(self.norm(x)).flatten(0, 1).float(), targets.flatten())
+
+
 def plain_loop(run: RunSpec, device: str) -> Seconds:
     """Seconds of every update of the plainest correct loop; on a GPU, of all together."""
     bf16 = device != "cpu"
-    model = Gpt(run.shape, seed=0).to(device)
+    assert isinstance(run.shape, GptShape)
+    model = PlainGpt(run.shape).to(device)
     forward: Callable[..., torch.Tensor] = torch.compile(model) if bf16 else model
     assert isinstance(run.optimizer, AdamW)
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3, betas=(0.9, 0.95), weight_decay=0.1)
@@ -66,7 +123,7 @@ def plain_loop(run: RunSpec, device: str) -> Seconds:
         with torch.autocast(device, dtype=torch.bfloat16, enabled=bf16):
             loss = forward(block[:, :-1], block[:, 1:])
         optimizer.zero_grad()
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
 
@@ -80,28 +137,20 @@ def plain_loop(run: RunSpec, device: str) -> Seconds:
     return np.diff(marks)
 
 
-class _Timed(Training):
-    """A training that notes the time after every update; on a GPU, which must not wait so often, after the last."""
-
-    def __init__(self, job: Job) -> None:
-        super().__init__(job, stop=threading.Event())
-        self.marks: list[float] = []
-
-    def _save_if_due(self, step: int) -> None:
-        super()._save_if_due(step)
-        device = self._job.placement.device
-        if device == "cpu" or step == self._segment.to_step:
-            self.marks.append(_seconds(device))
-
-
 def our_loop(run: RunSpec, device: str) -> Seconds:
     """Seconds of every update of a run through `Training`, checks and progress included."""
     with tempfile.TemporaryDirectory() as folder:
         (segment,) = plan_segments([run]).segments
-        training = _Timed(_job(segment, Path(folder), device))
-        training.marks = [_seconds(device)]
+        marks: list[float] = []
+
+        def note(step: int) -> None:
+            if device == "cpu" or step == run.steps:  # a GPU must not wait at every update
+                marks.append(_seconds(device))
+
+        training = Training(_job(segment, Path(folder), device), stop=threading.Event(), on_step=note)
+        marks.append(_seconds(device))
         training.train()
-        return np.diff(training.marks)
+        return np.diff(marks)
 
 
 def _job(segment: Segment, folder: Path, device: str) -> Job:
@@ -130,8 +179,7 @@ def throughput(data: DataSpec, *, device: str, steps: int, rounds: int) -> None:
         "prunable weights",
         "plain tokens/s",
         *(f"ours {name}" for name in PRUNINGS),
-        "time for pruning 75 %",
-        "for 2:4",
+        *(f"time for {name}" for name in PRUNINGS if name != "dense"),
     ]
     print("| " + " | ".join(columns) + " | MFU |" if device == "cuda" else "| " + " | ".join(columns) + " |")
     print("| --- " * (len(columns) + (device == "cuda")) + "|")
@@ -165,7 +213,8 @@ def trunks(data: DataSpec, *, device: str, steps: int) -> None:
     """Print what shared trunks save of a grid of four sparsities and three lengths."""
     layers, width, heads, context, batch = SIZES[device][0]
     shape = GptShape(layers=layers, width=width, heads=heads, vocab=256, context=context)
-    prunings = [*PRUNINGS.values(), Pruning(sparsity=0.875)]
+    gradual = [pruning for pruning in PRUNINGS.values() if not pruning.constant]
+    prunings = [*gradual, Pruning(sparsity=0.875)]
     runs = [
         RunSpec(shape=shape, data=data, batch=batch, steps=n, pruning=pruning)
         for n in (steps // 4, steps // 2, steps)
@@ -204,7 +253,7 @@ def main() -> None:
     name = torch.cuda.get_device_name() if options.device == "cuda" else f"{platform.machine()}, 1 thread"
     print(f"{name}, Python {platform.python_version()}, torch {torch.__version__}\n")
     with tempfile.TemporaryDirectory() as folder:
-        data, _ = prepare(TextCorpus(), Path(folder))
+        data, *_ = prepare(TextCorpus(), Path(folder))
         throughput(data, device=options.device, steps=options.steps, rounds=options.rounds)
         trunks(data, device=options.device, steps=2 * options.steps)
 

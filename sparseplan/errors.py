@@ -43,6 +43,10 @@ class SweepError(SparseplanError):
     """A sweep that can't start or can't go on; what is finished is kept."""
 
 
+class BrokenFileError(SparseplanError):
+    """A file of a sweep that was read and found broken; one that can't be read at all is not this."""
+
+
 class FitError(SparseplanError):
     """A fit that can't be started: options that contradict each other, or a table with nothing to fit."""
 

@@ -40,6 +40,6 @@ def test_the_versions_of_development_are_allowed_and_complete() -> None:
 
 
 def test_the_citation_names_the_version() -> None:
-    from sparseplan import __version__
+    from sparseplan.version import __version__
 
     assert f"\nversion: {__version__}\n" in (ROOT / "CITATION.cff").read_text(encoding="utf-8")

@@ -5,14 +5,15 @@ from pathlib import Path
 
 from rich.console import Console
 
+from sparseplan.calibration.manifest import refuse_strangers
 from sparseplan.calibration.recipe import LoadedRecipe
 from sparseplan.calibration.setup import set_up
-from sparseplan.calibration.train_runs import TRAINER, train_runs
+from sparseplan.calibration.train_runs import train_runs
 from sparseplan.calibration.write_up import Conclusion, write_up
 from sparseplan.common.console import say
 from sparseplan.common.units import format_percent
+from sparseplan.sweep.executors import Executor
 from sparseplan.sweep.folder import Folder
-from sparseplan.sweep.machine import Machine
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -23,9 +24,7 @@ class CalibrationResult:
     conclusion: Conclusion | None
 
 
-def calibrate(
-    root: Path, loaded: LoadedRecipe, machine: Machine | None, console: Console, *, trainer: str = TRAINER
-) -> CalibrationResult:
+def calibrate(root: Path, loaded: LoadedRecipe, executor: Executor, console: Console) -> CalibrationResult:
     """Train what is missing in a folder, and fit and write up once nothing is.
 
     Raises:
@@ -34,15 +33,20 @@ def calibrate(
     """
     folder = Folder(root)
     with folder.locked():
+        refuse_strangers(folder)
         folder.prepare()
+        say(console, f"{loaded.recipe.name}: preparing its data")
         setup = set_up(loaded, folder.corpus)
-        say(
-            console,
-            f"{loaded.recipe.name}: {len(setup.runs)} runs in {root}; shared trunks save "
-            f"{format_percent(setup.plan.saved)} of the training FLOPs",
+        finished = sum(folder.record(run.run_id).exists() for run in setup.runs)
+        there = f", {finished} of them finished before" if finished else ""
+        what = (
+            "nothing is left to train"
+            if finished == len(setup.runs)
+            else f"shared trunks save {format_percent(setup.plan.saved)} of the training FLOPs"
         )
+        say(console, f"{loaded.recipe.name}: {len(setup.runs)} runs in {root}{there}; {what}")
         try:
-            trained = train_runs(setup, folder, machine, console, trainer=trainer)
+            trained = train_runs(setup, folder, executor, console)
         except KeyboardInterrupt:
             say(console, "stopped; finished runs and checkpoints are kept, and the same command goes on from here")
             raise

@@ -1,8 +1,8 @@
 """From text or tokens to the files that a training reads: split by document, hashed, ready to map into memory.
 
-A corpus is prepared once into a folder (`train.bin`, `valid.bin`, `corpus.json`, and `tokenizer.json` for BPE) and
-found there the next time, as long as neither the sources nor the choices changed. Token files that are already split,
-the nanoGPT habit, are used where they lie.
+A corpus is prepared once into a folder of its own (`train.bin`, `valid.bin`, `corpus.json`, and `tokenizer.json` for
+BPE), named by a hash of the sources and the choices: found there the next time, and never written over by another one.
+Token files that are already split, the nanoGPT habit, are used where they lie.
 
 Documents are files; one above `PIECE_BYTES` is cut at line ends. A document goes to training or validation by a hash of
 its content, and equal documents count once, so nothing is in both, and a new file moves no old one.
@@ -12,14 +12,15 @@ import hashlib
 import sysconfig
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 
 import msgspec
 import numpy as np
 from msgspec import Meta, Struct
 from numpy.typing import NDArray
 
-from sparseplan.common.files import replacing
+from sparseplan.common.files import open_regular, read_regular, replacing
+from sparseplan.common.json_struct import decode
 from sparseplan.errors import CorpusError
 from sparseplan.runs.spec import DataSpec, Dtype, Split
 
@@ -89,26 +90,37 @@ class Manifest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     description: str
 
 
-def prepare(corpus: Corpus, folder: Path, *, max_epochs: float = 1.0) -> tuple[DataSpec, int]:
-    """The data of a corpus, prepared in `folder` if it isn't already; returns it and the vocabulary's size.
+class Prepared(NamedTuple):
+    """The data of a corpus, the size of its vocabulary, and what it is, in words."""
+
+    data: DataSpec
+    vocab: int
+    description: str
+
+
+def prepare(corpus: Corpus, folder: Path, *, max_epochs: float = 1.0) -> Prepared:
+    """The data of a corpus, prepared below `folder` if it isn't already.
 
     Raises:
         CorpusError: if sources can't be read or are too few, or the tokenizer's package is missing.
     """
     if isinstance(corpus, TokenCorpus):
         data, vocab = _token_files(corpus)
+        description = f"{data.train.tokens} + {data.valid.tokens} {data.unit}s"
     else:
         manifest = prepare_text(corpus, folder)
-        data, vocab = manifest.data, manifest.vocab
-    return msgspec.structs.replace(data, max_epochs=max_epochs), vocab
+        data, vocab, description = manifest.data, manifest.vocab, manifest.description
+    return Prepared(msgspec.structs.replace(data, max_epochs=max_epochs), vocab, description)
 
 
 def prepare_text(corpus: TextCorpus, folder: Path) -> Manifest:
-    """Prepare text as `prepare` does; returns the manifest of the folder."""
+    """Prepare text as `prepare` does; returns the manifest of the corpus's own folder below `folder`."""
     documents = sorted(set(_documents(corpus)))
     sources = hashlib.sha256()
     for document in documents:
         sources.update(hashlib.sha256(document).digest())
+    choices = msgspec.json.encode(corpus, order="deterministic")
+    folder = folder / hashlib.sha256(choices + sources.digest()).hexdigest()[:16]
     known = read_manifest(folder)
     if known is not None and known.corpus == corpus and known.sources_sha256 == sources.hexdigest():
         return known
@@ -151,7 +163,7 @@ def prepare_text(corpus: TextCorpus, folder: Path) -> Manifest:
 def read_manifest(folder: Path) -> Manifest | None:
     """The manifest of a prepared folder whose files are there; None where it has to be prepared (again)."""
     try:
-        manifest = msgspec.json.decode((folder / "corpus.json").read_bytes(), type=Manifest)
+        manifest: Manifest = decode(read_regular(folder / "corpus.json"), Manifest)
     except (OSError, msgspec.DecodeError):
         return None
     # the folder may have moved since
@@ -167,7 +179,7 @@ def read_manifest(folder: Path) -> Manifest | None:
 def _documents(corpus: TextCorpus) -> Iterator[bytes]:
     for path in _files(corpus):
         try:
-            content = path.read_bytes()
+            content = read_regular(path)
         except OSError as problem:
             raise CorpusError(f"{path}: can't read this text: {problem.strerror or problem}.") from None
         yield from (piece for piece in _pieces(content) if piece)
@@ -269,6 +281,11 @@ def _token_files(corpus: TokenCorpus) -> tuple[DataSpec, int]:
         largest = max(largest, largest_valid)
         train = Split(path=str(train_path), sha256=_sha256(train_path), tokens=train_tokens)
         valid = Split(path=str(valid_path), sha256=_sha256(valid_path), tokens=valid_tokens)
+        if train.sha256 == valid.sha256:
+            raise CorpusError(
+                f"{valid_path}: expected tokens that are not trained on, found the same as in {train_path}. "
+                "Leave valid out to keep a share of train for validation."
+            )
     data = DataSpec(train=train, valid=valid, dtype=corpus.dtype, unit="token", bytes_per_token=corpus.bytes_per_token)
     return data, largest + 1
 
@@ -276,6 +293,7 @@ def _token_files(corpus: TokenCorpus) -> tuple[DataSpec, int]:
 def _measure(path: Path, dtype: Dtype) -> tuple[int, int]:
     """How many tokens a file holds, and the largest."""
     try:
+        open_regular(path).close()
         if path.suffix == ".npy":
             tokens: Any = np.load(path, mmap_mode="r", allow_pickle=False)
         else:
@@ -294,7 +312,7 @@ def _measure(path: Path, dtype: Dtype) -> tuple[int, int]:
 
 def _sha256(path: Path) -> str:
     try:
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as problem:
         raise CorpusError(f"{path}: can't read this file: {problem.strerror or problem}.") from None

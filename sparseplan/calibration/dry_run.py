@@ -9,8 +9,7 @@ import numpy as np
 from msgspec import Struct
 
 from sparseplan.calibration.fit_runs import open_families
-from sparseplan.calibration.setup import Setup, placements
-from sparseplan.calibration.train_runs import TRAINER
+from sparseplan.calibration.setup import Setup, kind_of
 from sparseplan.common.intervals import LEVEL, Bounds, bounds
 from sparseplan.fit.bootstrap import refit
 from sparseplan.fit.fitting import Fit, fit_law
@@ -19,33 +18,19 @@ from sparseplan.laws.file import load_law
 from sparseplan.laws.forms.frantar2023 import Coefficients
 from sparseplan.laws.forms.frantar2023_optimum import sparsity_at_free_size
 from sparseplan.laws.law import coefficients
+from sparseplan.runs.facts import RunFacts
+from sparseplan.runs.pruning import describe_strategy
 from sparseplan.runs.spec import RunSpec
 from sparseplan.runs.table import Runs
 from sparseplan.sparsity.pattern import UNSTRUCTURED
 from sparseplan.sweep.estimate import expected_seconds
-from sparseplan.sweep.machine import Machine
-from sparseplan.sweep.probe import measure_speed
+from sparseplan.sweep.executors import Executor
 
 NOISE = 0.005
 """Relative noise of a loss that the grid is judged with: about what another seed changes."""
 _DRAWS = 200
 _SHARE, _EXPONENT = 0.3, 0.25
 _TYPICAL_LAW = "frantar2023-t5-c4"
-
-
-class RunPlan(Struct, frozen=True, kw_only=True):
-    """One run of the grid."""
-
-    run_id: str
-    pattern: str
-    sparsity: float
-    nonzero_params: int
-    dense_params: int
-    data_seen: int
-    data_unit: str
-    epochs: float
-    train_flops: float
-    seed: int
 
 
 class GridForecast(Struct, frozen=True, kw_only=True):
@@ -72,9 +57,11 @@ class DryRun(Struct, frozen=True, kw_only=True):
 
     recipe: str
     data: str
+    executor: str
+    pruning: str
     device: str
     workers: int
-    runs: list[RunPlan]
+    runs: list[RunFacts]
     train_flops: float
     train_flops_with_trunks: float
     saved_by_trunks: float
@@ -84,24 +71,25 @@ class DryRun(Struct, frozen=True, kw_only=True):
     format: Literal["sparseplan-calibration-plan/1"] = "sparseplan-calibration-plan/1"
 
 
-def dry_run(setup: Setup, machine: Machine | None, *, trainer: str = TRAINER) -> DryRun:
-    """Work out what a calibration would take and tell; `machine` None for SLURM, where the time can't be known.
+def dry_run(setup: Setup, executor: Executor) -> DryRun:
+    """Work out what a calibration would take and tell; the time only where the executor can measure a speed.
 
     Raises:
-        SweepError: if a probe fails.
+        SweepError: if devices can't be known, or a probe fails.
     """
-    places = placements(setup.loaded.recipe.executor, machine)
+    places, speed = executor.placements(), executor.measure_speed(setup.runs)
     seconds = rates = None
-    if machine is not None:
-        speed = measure_speed(setup.runs, places, trainer=trainer)
+    if speed.known:
         seconds = expected_seconds(setup.plan.segments, speed, workers=len(places))
         rates = {_size(run): speed.tokens_per_second[run.shape] for run in setup.runs}
     return DryRun(
         recipe=setup.loaded.recipe.name,
         data=setup.data_description,
+        executor=kind_of(setup.loaded.recipe.executor),
+        pruning=describe_strategy(setup.loaded.recipe.pruning),
         device=places[0].device,
         workers=len(places),
-        runs=[_run_plan(run) for run in setup.runs],
+        runs=[run.facts() for run in setup.runs],
         train_flops=setup.plan.unshared_flops,
         train_flops_with_trunks=setup.plan.shared_flops,
         saved_by_trunks=setup.plan.saved,
@@ -116,7 +104,7 @@ def identifiability(runs: Sequence[RunSpec]) -> GridForecast:
     S = np.array([run.pruning.sparsity for run in runs])
     N = np.array([float(run.nonzero_params) for run in runs])
     D = np.array([float(run.data_seen) for run in runs])
-    assumed = _typical(N, D, float(np.log(runs[0].shape.vocab)))
+    assumed = _typical(N, D, runs[0].shape.loss_of_a_guess)
     table = Runs(
         sparsity=S,
         nonzero_params=N,
@@ -131,7 +119,7 @@ def identifiability(runs: Sequence[RunSpec]) -> GridForecast:
         kept = np.array([S == 0 or family not in aside for S, family in zip(table.sparsity, table.family, strict=True)])
         table = table.take(kept)
         fit = fit_law(table, objective=Objective(), starts=32)
-    saving = runs[0].pruning.schedule.saving
+    saving = runs[0].pruning.strategy.schedule.saving
     intervals: dict[str, Bounds | None] = {"b_N": None, "b_D": None, "free_size_sparsity": None}
     if fit.certificate.identified:
         rng = np.random.default_rng(0)
@@ -194,21 +182,6 @@ def _typical(
 
 def _size(run: RunSpec) -> str:
     return f"{run.shape.layers}x{run.shape.width}"
-
-
-def _run_plan(run: RunSpec) -> RunPlan:
-    return RunPlan(
-        run_id=run.run_id,
-        pattern=run.pruning.pattern,
-        sparsity=run.pruning.sparsity,
-        nonzero_params=run.nonzero_params,
-        dense_params=run.shape.dense_params,
-        data_seen=run.data_seen,
-        data_unit=run.data.unit,
-        epochs=run.epochs,
-        train_flops=run.train_flops,
-        seed=run.seed,
-    )
 
 
 def to_json(result: DryRun) -> str:

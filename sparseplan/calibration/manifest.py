@@ -5,8 +5,9 @@ from typing import Any, Literal
 import msgspec
 from msgspec import Struct
 
-from sparseplan.calibration.recipe import LoadedRecipe, Recipe
-from sparseplan.common.files import write_text
+from sparseplan.calibration.recipe import LoadedRecipe, Recipe, with_strategy
+from sparseplan.common.files import read_regular, write_text
+from sparseplan.common.json_struct import decode
 from sparseplan.errors import SweepError
 from sparseplan.runs.spec import TRAINING_VERSION, DataSpec
 from sparseplan.sweep.folder import Folder
@@ -32,14 +33,14 @@ class Manifest(Struct, frozen=True, kw_only=True):
     """What the folder is a sweep of.
 
     Attributes:
-        recipe: The recipe.
+        recipe: The parts of the recipe that name runs, as plain data; `recipe.yaml` has all of it.
         data: Its data, hashed.
         run_ids: Every run of the grid.
-        training_version: Of the training code, see `runspec.TRAINING_VERSION`.
+        training_version: Of the training code, see `runs.spec.TRAINING_VERSION`.
         sparseplan: Version that started the sweep.
     """
 
-    recipe: Recipe
+    recipe: dict[str, Any]
     data: DataFacts
     run_ids: tuple[str, ...]
     training_version: int = TRAINING_VERSION
@@ -66,11 +67,36 @@ def read_manifest(folder: Folder) -> Manifest | None:
         SweepError: if it isn't one.
     """
     try:
-        return msgspec.json.decode(folder.manifest.read_bytes(), type=Manifest)
+        facts = decode(read_regular(folder.manifest), dict[str, Any])
+        manifest = msgspec.convert(facts | {"recipe": with_strategy(facts.get("recipe"))}, Manifest)
     except FileNotFoundError:
         return None
     except (OSError, msgspec.DecodeError) as problem:
         raise SweepError(f"{folder.manifest}: expected the manifest of a sweep, found: {problem}.") from None
+    return manifest
+
+
+def what_names_runs(recipe: Recipe) -> dict[str, Any]:
+    """A recipe as plain data, without the parts that no run's identity depends on."""
+    return {key: value for key, value in msgspec.to_builtins(recipe).items() if key not in _FREE}
+
+
+def refuse_strangers(folder: Folder) -> None:
+    """Refuse a folder that no calibration made and that holds files which one would write.
+
+    Raises:
+        SweepError: naming the files.
+    """
+    if folder.manifest.exists():
+        return
+    ours = (folder.recipe, folder.runs_table, folder.law, folder.readme, folder.figure)
+    found = [path.name for path in ours if path.exists() or path.is_symlink()]
+    found += ["runs/*.json"] if any(folder.records.glob("[!.]*.json")) else []
+    if found:
+        raise SweepError(
+            f"{folder.root}: expected an empty folder or one that a calibration made, found {', '.join(found)} without "
+            "a manifest.json; choose another --out."
+        )
 
 
 def claim(folder: Folder, loaded: LoadedRecipe, facts: DataFacts, run_ids: tuple[str, ...]) -> None:
@@ -81,11 +107,12 @@ def claim(folder: Folder, loaded: LoadedRecipe, facts: DataFacts, run_ids: tuple
     """
     found = read_manifest(folder)
     if found is None:
-        if any(folder.records.glob("[!.]*.json")):
-            raise SweepError(f"{folder.root}: expected the folder of a sweep, found runs without a manifest.json.")
-        manifest = Manifest(recipe=loaded.recipe, data=facts, run_ids=run_ids)
+        manifest = Manifest(recipe=what_names_runs(loaded.recipe), data=facts, run_ids=run_ids)
+        refuse_strangers(folder)
+        write_text(
+            folder.manifest, msgspec.json.format(msgspec.json.encode(manifest), indent=2).decode() + "\n", durable=True
+        )
         write_text(folder.recipe, loaded.text)
-        write_text(folder.manifest, msgspec.json.format(msgspec.json.encode(manifest), indent=2).decode() + "\n")
         return
     changes = differences(found, loaded.recipe, facts)
     if not changes and set(found.run_ids) != set(run_ids):
@@ -98,14 +125,14 @@ def claim(folder: Folder, loaded: LoadedRecipe, facts: DataFacts, run_ids: tuple
             + more
             + "\nChoose another --out for the new sweep, or go back to the old recipe and data."
         )
-    if folder.recipe.read_text(encoding="utf-8") != loaded.text:
+    if not folder.recipe.exists() or read_regular(folder.recipe) != loaded.text.encode():
         write_text(folder.recipe, loaded.text)
 
 
 def differences(manifest: Manifest, recipe: Recipe, facts: DataFacts) -> list[str]:
     """What would make runs differ, one line a key: old -> new."""
-    old, new = (_flat(msgspec.to_builtins(each)) for each in (manifest.recipe, recipe))
-    keys = [key for key in dict.fromkeys([*old, *new]) if key.split(".")[0].split("[")[0] not in _FREE]
+    old, new = _flat(_as_written_now(manifest.recipe, recipe)), _flat(what_names_runs(recipe))
+    keys = dict.fromkeys([*old, *new])
     changes = [f"{key}: {_shown(old, key)} -> {_shown(new, key)}" for key in keys if old.get(key) != new.get(key)]
     for name in ("train_sha256", "valid_sha256"):
         before, after = getattr(manifest.data, name), getattr(facts, name)
@@ -117,6 +144,16 @@ def differences(manifest: Manifest, recipe: Recipe, facts: DataFacts) -> list[st
                 f"-> {tokens[1]} {facts.unit}s, sha256 {after[:12]}..."
             )
     return changes
+
+
+def _as_written_now(kept: dict[str, Any], recipe: Recipe) -> dict[str, Any]:
+    """A manifest's recipe, with the defaults of keys that this version knows and the one that wrote it didn't."""
+    named = {key: value for key, value in kept.items() if key not in _FREE}  # older manifests have those as well
+    free = {key: value for key, value in msgspec.to_builtins(recipe).items() if key in _FREE}
+    try:
+        return what_names_runs(msgspec.convert(named | free, type(recipe)))
+    except msgspec.ValidationError:  # a key that this version no longer knows: shown as it is
+        return named
 
 
 def _flat(value: Any, key: str = "") -> dict[str, Any]:

@@ -5,74 +5,36 @@ which shapes are chosen, counted before pruning (`dense`) or after it (`nonzero`
 arXiv:2309.08520, where the sparser of two runs of one size is cut from a larger dense model).
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from functools import cache
+from dataclasses import dataclass, replace
+from functools import cache, reduce
 from importlib import resources
+from operator import or_
 from pathlib import Path
 from typing import Annotated, Any, Literal, cast
 
+import msgspec
 from msgspec import Meta, Struct
 
 from sparseplan.calibration.corpus import Corpus, TextCorpus
 from sparseplan.common.json_schema import json_schema
-from sparseplan.common.yaml_document import Document, Key, parse_document, read_document
+from sparseplan.common.yaml_document import Document, Key, parse_document, read_yaml_text, reads_as_text
 from sparseplan.common.yaml_struct import convert
 from sparseplan.errors import RecipeError, SparseplanError, nearest
-from sparseplan.runs.spec import AdamW, DataSpec, LearningRate, Optimizer, Pruning, RunSpec
-from sparseplan.shapes.gpt import GptShape
+from sparseplan.runs.pruning import DEFAULT_STRATEGY, GradualMagnitude, Pruning, Strategy
+from sparseplan.runs.spec import AdamW, DataSpec, LearningRate, Optimizer, RunSpec, TooManyEpochsError
+from sparseplan.shapes.families import DEFAULT_MODEL, Model, Shape, tag_of
 from sparseplan.sparsity.pattern import UNSTRUCTURED, parse_pattern
-from sparseplan.sparsity.schedule import Schedule
+from sparseplan.sweep.executors import DEFAULT, EXECUTORS, Settings
+from sparseplan.sweep.executors.local import Local
 
 BUILTIN_RECIPES = resources.files("sparseplan") / "builtin" / "recipes"
-COUNT_TOLERANCE = 0.25
-"""How far the nearest shape may be from a wanted parameter count; the run records the count that it has."""
+MAX_STEPS = 10**9
+"""Optimizer updates of a run, sequences of a batch: far beyond any training, and within every integer."""
 _MAX_RUNS = 10_000
 
 Positive = Annotated[float, Meta(gt=0)]
-Count = Annotated[int, Meta(ge=1)]
+Count = Annotated[int, Meta(ge=1, le=MAX_STEPS)]
 SparsityEntry = Annotated[float, Meta(ge=0, lt=1)] | str
-
-
-class Size(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One dense shape; heads follow from the recipe's `head_width`."""
-
-    layers: Count
-    width: Annotated[int, Meta(ge=8, le=65536, description="Multiples of 64 on a GPU.")]
-
-
-class ShapeGrid(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="grid", tag="shapes"):
-    """Dense shapes, written out; every sparsity is cut from every one of them."""
-
-    shapes: Annotated[tuple[Size, ...], Meta(min_length=1)]
-
-
-class _CountGrid(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="grid"):
-    params: Annotated[tuple[Positive, ...], Meta(min_length=1, description="Prunable parameters.")]
-    layers: Annotated[Count | None, Meta(description="Blocks of every size; or give width_per_layer.")] = None
-    width_per_layer: Annotated[Positive | None, Meta(description="Width over blocks, kept about constant.")] = None
-    width_step: Annotated[int, Meta(ge=2, description="Widths are multiples of this.")] = 64
-
-    def __post_init__(self) -> None:
-        if (self.layers is None) == (self.width_per_layer is None):
-            raise ValueError("expected either layers or width_per_layer, so that a count names one shape")
-
-
-class DenseGrid(_CountGrid, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="grid", tag="dense"):
-    """Parameter counts before pruning."""
-
-
-class NonzeroGrid(_CountGrid, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="grid", tag="nonzero"):
-    """Parameter counts that are left after pruning: the law's N. A run at S is cut from a model of N / (1 - S)."""
-
-
-class Model(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The models of the grid."""
-
-    sizes: ShapeGrid | DenseGrid | NonzeroGrid
-    context: Annotated[int, Meta(ge=2, description="Tokens of a training sequence.")]
-    family: Literal["gpt"] = "gpt"
-    head_width: Annotated[int, Meta(ge=2, description="Width of an attention head; divides every width.")] = 64
 
 
 class Lengths(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -92,18 +54,18 @@ class Lengths(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
                 f"found {' and '.join(given) or 'none'}"
             )
 
-    def in_steps(self, shape: GptShape, batch: int) -> list[int]:
-        """The lengths of a shape's runs, in updates."""
+    def in_steps(self, shape: Shape, batch: int) -> list[int]:
+        """The lengths of a shape's runs, in updates.
+
+        Raises:
+            ValueError: if one is beyond `MAX_STEPS`.
+        """
         per_step = batch * shape.tokens_per_sequence
         tokens = list(self.tokens) or [ratio * shape.dense_params for ratio in self.tokens_per_dense_param]
+        longest = max(tokens, default=0.0) / per_step
+        if longest > MAX_STEPS:
+            raise ValueError(f"expected lengths of at most {MAX_STEPS:.0e} updates, found {longest:.3g}")
         return list(self.steps) or [max(1, round(wanted / per_step)) for wanted in tokens]
-
-
-class Ramp(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """How sparse runs are pruned: gradual magnitude pruning along a ramp."""
-
-    schedule: Schedule = Schedule()
-    updates: Annotated[int, Meta(ge=1, description="How often the masks shrink on the ramp.")] = 64
 
 
 class Fitting(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -113,26 +75,6 @@ class Fitting(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     loss: Literal["huber", "squared"] = "huber"
     huber_delta: Positive = 1e-3
     bootstrap: Annotated[int, Meta(ge=2, le=10_000, description="Draws that travel with the law.")] = 400
-
-
-class Execution(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Where and how the runs are executed: may change between two starts of one sweep, and never names a run."""
-
-    kind: Literal["local", "slurm"] = "local"
-    device: Annotated[
-        str, Meta(pattern=r"^(auto|cpu|cuda(:\d+)?)$", description="auto takes a GPU if there is one.")
-    ] = "auto"
-    workers: Annotated[Count | None, Meta(description="Processes at a time; by default one a CPU core or GPU.")] = None
-    threads: Annotated[int, Meta(ge=1, description="CPU threads of a worker.")] = 1
-    accumulate: Annotated[int, Meta(ge=1, description="Pieces that a batch is split into, to fit in memory.")] = 1
-    semi_structured: Literal["auto", "off"] = "auto"
-    checkpoint_seconds: Positive = 60.0
-    sbatch: Annotated[
-        tuple[str, ...], Meta(description="Options for sbatch, such as --partition=gpu and --gres=gpu:1.")
-    ] = ()
-    setup: Annotated[
-        tuple[str, ...], Meta(description="Shell lines that a SLURM job runs first, such as module load.")
-    ] = ()
 
 
 class Recipe(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -147,14 +89,14 @@ class Recipe(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         Meta(min_length=1, description="A number is unstructured sparsity, 0 is dense; text is a pattern such as 2:4."),
     ]
     lengths: Lengths
-    batch: Annotated[int, Meta(ge=1, description="Sequences of a step.")]
+    batch: Annotated[int, Meta(ge=1, le=MAX_STEPS, description="Sequences of a step.")]
     data: Annotated[Corpus, Meta(description="Text or token files; paths are relative to where the command runs.")] = (
         TextCorpus()
     )
     max_epochs: Annotated[Positive, Meta(description="How often a run may see the data; more is refused.")] = 1.0
     optimizer: Optimizer = AdamW()
     learning_rate: LearningRate = LearningRate()
-    pruning: Ramp = Ramp()
+    pruning: Strategy = GradualMagnitude()
     clip_norm: Annotated[float, Meta(ge=0)] = 1.0
     dtype: Literal["float32", "bfloat16"] = "float32"
     seeds: Annotated[tuple[Annotated[int, Meta(ge=0, lt=2**32)], ...], Meta(min_length=1)] = (0,)
@@ -167,7 +109,7 @@ class Recipe(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         | None
     ) = None
     fit: Fitting = Fitting()
-    executor: Execution = Execution()
+    executor: Settings = Local()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -199,8 +141,8 @@ def load_recipe(name: str) -> LoadedRecipe:
                 f"Known: {', '.join(known)}. A file is given by its path, ending in .yaml."
             )
         path = known[name]
-    document = read_document(path, kind="recipe", error=RecipeError)
-    return _checked(document, path.read_text(encoding="utf-8"))
+    text = read_yaml_text(path, kind="recipe", error=RecipeError)
+    return parse_recipe(text, source=str(path))
 
 
 def parse_recipe(text: str, *, source: str) -> LoadedRecipe:
@@ -210,7 +152,11 @@ def parse_recipe(text: str, *, source: str) -> LoadedRecipe:
 
 def recipe_schema() -> dict[str, Any]:
     """The JSON Schema of recipes, for editors; shipped as builtin/schemas/recipe.schema.json."""
-    return json_schema(Recipe, title="sparseplan calibration recipe")
+    schema = json_schema(_recipe_type(), title="sparseplan calibration recipe")
+    schema["$defs"][DEFAULT_MODEL.__name__]["required"].remove("family")  # see `_with_family`
+    schema["$defs"][EXECUTORS[DEFAULT].settings_type.__name__]["required"].remove("kind")  # see `_with_kind`
+    schema["$defs"][GradualMagnitude.__name__]["required"].remove("strategy")  # see `with_strategy`
+    return schema
 
 
 @cache
@@ -220,16 +166,53 @@ def builtin_recipes() -> tuple[Path, ...]:
         return tuple(sorted(folder.glob("*.yaml")))
 
 
+def _recipe_type() -> type[Recipe]:
+    """The recipe whose `executor` is one of the registry's: a union that is made when it is asked for."""
+    settings: Any = reduce(or_, (executor.settings_type for executor in EXECUTORS.values()))
+    field = ("executor", settings, Local())
+    made = msgspec.defstruct("Recipe", [field], bases=(Recipe,), frozen=True, kw_only=True, forbid_unknown_fields=True)
+    made.__doc__ = Recipe.__doc__
+    return cast(type[Recipe], made)
+
+
+def _with_kind(document: Document) -> Document:
+    """The document with the default kind of executor where its `executor` names none."""
+    given = document.data.get("executor") if isinstance(document.data, dict) else None
+    if not isinstance(given, dict) or "kind" in given:
+        return document
+    return replace(document, data=document.data | {"executor": {"kind": DEFAULT, **given}})
+
+
 def _checked(document: Document, text: str) -> LoadedRecipe:
-    recipe = cast(Recipe, convert(document, Recipe, error=RecipeError))
+    document = _with_kind(_with_family(document))
+    document = replace(document, data=with_strategy(document.data))
+    recipe = cast(Recipe, convert(document, _recipe_type(), error=RecipeError))
     loaded = LoadedRecipe(recipe=recipe, document=document, text=text)
-    seen: set[tuple[float, str]] = set()
+    if not reads_as_text(recipe.name):
+        what = "expected a name that YAML reads as text, since law and profile files carry it"
+        raise loaded.refuse(("name",), f"{what}, found {recipe.name!r}; add a letter or a dash")
+    seen: set[Pruning] = set()
     for index in range(len(recipe.sparsities)):
-        entry = _sparsity(loaded, index)
+        entry = _pruning(loaded, index)
         if entry in seen:
             raise loaded.refuse(("sparsities", index), "expected each sparsity once, found it twice; remove one")
         seen.add(entry)
     return loaded
+
+
+def _with_family(document: Document) -> Document:
+    """The document with the family that a model has where it names none."""
+    data = document.data
+    if not isinstance(data, dict) or not isinstance(data.get("model"), dict):
+        return document
+    return replace(document, data=data | {"model": {"family": tag_of(DEFAULT_MODEL), **data["model"]}})
+
+
+def with_strategy(recipe: Any) -> Any:
+    """A recipe's plain data with its strategy named, where it says how to prune without saying by which."""
+    if not isinstance(recipe, dict) or not isinstance(recipe.get("pruning"), dict):
+        return recipe
+    return recipe | {"pruning": {"strategy": DEFAULT_STRATEGY} | recipe["pruning"]}
 
 
 def expand(loaded: LoadedRecipe, data: DataSpec, vocab: int) -> list[RunSpec]:
@@ -243,29 +226,35 @@ def expand(loaded: LoadedRecipe, data: DataSpec, vocab: int) -> list[RunSpec]:
     Raises:
         RecipeError: with the recipe's line, for a grid that can't be trained.
     """
-    recipe = loaded.recipe
+    recipe, model = loaded.recipe, loaded.recipe.model
     runs: dict[str, RunSpec] = {}
-    for size_key, choose in _sizes(loaded, vocab):
+    for place, key in enumerate(model.sizes.keys):
+        size_key: Key = ("model", "sizes", *key)
         for index in range(len(recipe.sparsities)):
-            sparsity, pattern = _sparsity(loaded, index)
-            shape = choose(sparsity)
-            pruning = Pruning(
-                sparsity=sparsity, pattern=pattern, schedule=recipe.pruning.schedule, updates=recipe.pruning.updates
-            )
-            for steps in recipe.lengths.in_steps(shape, recipe.batch):
+            pruning = _pruning(loaded, index)
+            try:
+                shape = model.shape(place, pruning.sparsity, vocab)
+            except ValueError as problem:
+                raise loaded.refuse(size_key, str(problem)) from None
+            try:
+                lengths = recipe.lengths.in_steps(shape, recipe.batch)
+            except ValueError as problem:
+                raise loaded.refuse(("lengths",), str(problem)) from None
+            for steps in lengths:
                 for seed in recipe.seeds:
                     try:
                         run = _run(recipe, shape, data, pruning, steps, seed)
+                    except TooManyEpochsError as problem:
+                        raise loaded.refuse(("lengths",), str(problem)) from None
                     except ValueError as problem:
-                        key: Key = ("lengths",) if "passes" in str(problem) else size_key
-                        raise loaded.refuse(key, str(problem)) from None
+                        raise loaded.refuse(size_key, str(problem)) from None
                     runs[run.run_id] = run
                     if len(runs) > _MAX_RUNS:
                         raise loaded.refuse((), f"expected a grid of at most {_MAX_RUNS} runs, found more")
     return list(runs.values())
 
 
-def _run(recipe: Recipe, shape: GptShape, data: DataSpec, pruning: Pruning, steps: int, seed: int) -> RunSpec:
+def _run(recipe: Recipe, shape: Shape, data: DataSpec, pruning: Pruning, steps: int, seed: int) -> RunSpec:
     return RunSpec(
         shape=shape,
         data=data,
@@ -279,6 +268,15 @@ def _run(recipe: Recipe, shape: GptShape, data: DataSpec, pruning: Pruning, step
         seed=seed,
         evaluation_sequences=recipe.evaluation_sequences,
     )
+
+
+def _pruning(loaded: LoadedRecipe, index: int) -> Pruning:
+    """What an entry of `sparsities` prunes to, by the recipe's strategy."""
+    sparsity, pattern = _sparsity(loaded, index)
+    try:
+        return Pruning(sparsity=sparsity, pattern=pattern, strategy=loaded.recipe.pruning)
+    except ValueError as problem:
+        raise loaded.refuse(("sparsities", index), str(problem)) from None
 
 
 def _sparsity(loaded: LoadedRecipe, index: int) -> tuple[float, str]:
@@ -296,66 +294,3 @@ def _sparsity(loaded: LoadedRecipe, index: int) -> tuple[float, str]:
             f"expected a number for unstructured sparsity, or one pattern such as 2:4, found {entry!r}",
         )
     return (pattern.sparsity, str(pattern)) if pattern.sparsity else (0.0, str(UNSTRUCTURED))
-
-
-def _sizes(loaded: LoadedRecipe, vocab: int) -> "list[tuple[Key, Callable[[float], GptShape]]]":
-    """For every size of the grid: its key in the recipe, and the shape that it means at a sparsity."""
-    model = loaded.recipe.model
-    sizes = model.sizes
-
-    def shape(key: Key, layers: int, width: int) -> GptShape:
-        if width % model.head_width:
-            raise loaded.refuse(key, f"expected a width that head_width {model.head_width} divides, found {width}")
-        try:
-            heads = width // model.head_width
-            return GptShape(layers=layers, width=width, heads=heads, vocab=vocab, context=model.context)
-        except ValueError as problem:
-            raise loaded.refuse(key, str(problem)) from None
-
-    def fixed(key: Key, size: Size) -> "Callable[[float], GptShape]":
-        return lambda _: shape(key, size.layers, size.width)
-
-    def counted(key: Key, grid: DenseGrid | NonzeroGrid, wanted: float) -> "Callable[[float], GptShape]":
-        def choose(sparsity: float) -> GptShape:
-            dense = wanted / (1.0 - sparsity) if isinstance(grid, NonzeroGrid) else wanted
-            layers, width = nearest_size(grid, dense)
-            found = 12 * layers * width * width
-            if abs(found / dense - 1.0) > COUNT_TOLERANCE:
-                raise loaded.refuse(
-                    key,
-                    f"expected a shape within {COUNT_TOLERANCE:.0%} of {dense:.4g} prunable parameters, the nearest "
-                    f"has {found:.4g} ({layers} blocks of width {width}); lower width_step, or write shapes out",
-                )
-            return shape(key, layers, width)
-
-        return choose
-
-    if isinstance(sizes, ShapeGrid):
-        return [
-            (key, fixed(key, size))
-            for key, size in ((("model", "sizes", "shapes", i), size) for i, size in enumerate(sizes.shapes))
-        ]
-    return [
-        (key, counted(key, sizes, wanted))
-        for key, wanted in ((("model", "sizes", "params", i), count) for i, count in enumerate(sizes.params))
-    ]
-
-
-def nearest_size(grid: DenseGrid | NonzeroGrid, dense_params: float) -> tuple[int, int]:
-    """Blocks and width whose 12 * layers * width^2 prunable parameters are nearest to a count, on a log scale.
-
-    >>> nearest_size(DenseGrid(params=[1], layers=2, width_step=32), 98304)
-    (2, 64)
-    >>> nearest_size(DenseGrid(params=[1], width_per_layer=64, width_step=64), 85e6)
-    (12, 768)
-    """
-    options: list[tuple[float, int, int]] = []
-    for multiple in range(1, 65536 // grid.width_step + 1):
-        width = multiple * grid.width_step
-        layers = grid.layers if grid.layers is not None else max(1, round(width / (grid.width_per_layer or 1.0)))
-        ratio = 12 * layers * width * width / dense_params
-        options.append((max(ratio, 1.0 / ratio), layers, width))
-        if ratio > 1:
-            break
-    _, layers, width = min(options)
-    return layers, width

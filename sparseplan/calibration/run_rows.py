@@ -2,9 +2,11 @@
 
 from collections.abc import Iterable, Mapping
 
+from sparseplan.runs.facts import RunFacts
 from sparseplan.runs.job import RunRecord
 from sparseplan.runs.spec import RunSpec
 from sparseplan.runs.table import RunRow
+from sparseplan.shapes.families import tag_of
 
 
 def run_rows(runs: Iterable[RunSpec], records: Mapping[str, RunRecord]) -> list[RunRow]:
@@ -25,21 +27,13 @@ def run_rows(runs: Iterable[RunSpec], records: Mapping[str, RunRecord]) -> list[
 
 def _row(run: RunSpec, record: RunRecord) -> RunRow:
     return RunRow(
-        run_id=record.run_id,
-        pattern=record.pattern,
-        sparsity=record.sparsity,
-        nonzero_params=record.nonzero_params,
-        dense_params=record.dense_params,
-        data_seen=record.data_seen,
-        data_unit=record.data_unit,
-        train_flops=record.train_flops,
-        seed=record.seed,
-        trunk=run.trunk_id,  # whether it was shared or not: such runs saw the same data and initialisation
+        **{name: getattr(record, name) for name in RunFacts.__struct_fields__},
+        trunk=run.origin_id,  # whether it was shared or not: such runs saw the same data and initialisation
         diverged=record.diverged,
         loss=record.loss,
         extra=(
             ("bits_per_byte", record.bits_per_byte),
-            ("epochs", record.epochs),
+            ("family", tag_of(type(run.shape))),
             ("layers", run.shape.layers),
             ("width", run.shape.width),
             ("steps", run.steps),

@@ -1,17 +1,17 @@
 """From a recipe to runs and their segments: what a dry run and a real one have in common."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import NamedTuple
 
 import msgspec
 
-from sparseplan.calibration.corpus import TextCorpus, prepare, read_manifest
-from sparseplan.calibration.recipe import Execution, LoadedRecipe, expand, load_recipe
+from sparseplan.calibration.corpus import prepare
+from sparseplan.calibration.recipe import LoadedRecipe, Recipe, expand, load_recipe
 from sparseplan.errors import RecipeError
-from sparseplan.runs.job import Placement
 from sparseplan.runs.spec import DataSpec, RunSpec
 from sparseplan.runs.trunks import SegmentPlan, plan_segments
-from sparseplan.sweep.machine import Machine
+from sparseplan.sweep.executors import DEFAULT, EXECUTORS, Executor, Settings
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -25,26 +25,64 @@ class Setup:
     plan: SegmentPlan
 
 
-def built_in_for(machine: Machine, device: str) -> str:
-    """The built-in recipe sized to a machine."""
-    return "gpt-stdlib-gpu" if machine.gpus and device != "cpu" else "gpt-stdlib-cpu"
+class Changes(NamedTuple):
+    """What the command line changes of a recipe's `executor`; None leaves it as it is."""
+
+    kind: str | None = None
+    device: str | None = None
+    workers: int | None = None
 
 
-def choose_recipe(name: str | None, machine: Machine | None, execution: dict[str, object]) -> LoadedRecipe:
-    """The recipe by name or path, or the built-in one for the machine, with the command line's word on execution.
+def choose_recipe(name: str | None, changes: Changes) -> tuple[LoadedRecipe, Executor]:
+    """The recipe by name or path, or the built-in one sized to the executor's devices, and its executor.
 
     Raises:
-        RecipeError: if there is none, or it isn't valid.
+        RecipeError: if there is none, it isn't valid, or the devices can't be known from here.
     """
     if name is None:
-        if machine is None:
-            raise RecipeError("SLURM jobs need a recipe that is sized to them: name one.")
-        name = built_in_for(machine, str(execution.get("device") or "auto"))
+        name = _built_in_for(changes)
     loaded = load_recipe(name)
-    changes = {key: value for key, value in execution.items() if value is not None}
-    executor = msgspec.structs.replace(loaded.recipe.executor, **changes)
-    recipe = msgspec.structs.replace(loaded.recipe, executor=msgspec.convert(msgspec.to_builtins(executor), Execution))
-    return LoadedRecipe(recipe=recipe, document=loaded.document, text=loaded.text)
+    settings = changed(loaded.recipe.executor, changes)
+    recipe = msgspec.structs.replace(loaded.recipe, executor=settings)
+    return replace(loaded, recipe=recipe), executor_of(recipe)
+
+
+def executor_of(recipe: Recipe) -> Executor:
+    """The executor that a recipe asks for."""
+    return EXECUTORS[kind_of(recipe.executor)](recipe.executor)
+
+
+def kind_of(settings: Settings) -> str:
+    """The name of the executor that some settings are for."""
+    return str(msgspec.to_builtins(settings)["kind"])
+
+
+def changed(settings: Settings, changes: Changes) -> Settings:
+    """Settings with the command line's changes; another kind keeps what all executors have in common.
+
+    Raises:
+        RecipeError: for a value out of its range.
+    """
+    own = msgspec.to_builtins(settings)
+    if changes.kind is not None and changes.kind != own["kind"]:
+        own = {key: own[key] for key in Settings.__struct_fields__} | {"kind": changes.kind}
+    own |= {key: value for key, value in changes._asdict().items() if value is not None}
+    try:
+        return msgspec.convert(own, EXECUTORS[own["kind"]].settings_type)
+    except msgspec.ValidationError as problem:
+        raise RecipeError(f"the executor's settings: {problem}.") from None
+
+
+def _built_in_for(changes: Changes) -> str:
+    """The built-in recipe sized to what the workers of an executor find."""
+    executor = EXECUTORS[changes.kind or DEFAULT]
+    if not executor.can_probe:
+        raise RecipeError(
+            f"the devices of {changes.kind} workers can't be seen from here: name a recipe that is sized to them."
+        )
+    settings = changed(executor.settings_type(), changes)
+    on_gpu = any(each.device.startswith("cuda") for each in executor(settings).placements())
+    return "gpt-stdlib-gpu" if on_gpu else "gpt-stdlib-cpu"
 
 
 def set_up(loaded: LoadedRecipe, corpus_folder: Path) -> Setup:
@@ -55,11 +93,7 @@ def set_up(loaded: LoadedRecipe, corpus_folder: Path) -> Setup:
         RecipeError: if the grid can't be trained.
     """
     recipe = loaded.recipe
-    data, vocab = prepare(recipe.data, corpus_folder, max_epochs=recipe.max_epochs)
-    description = f"{data.train.tokens} + {data.valid.tokens} {data.unit}s"
-    if isinstance(recipe.data, TextCorpus):
-        manifest = read_manifest(corpus_folder)
-        description = manifest.description if manifest is not None else description
+    data, vocab, description = prepare(recipe.data, corpus_folder, max_epochs=recipe.max_epochs)
     runs = expand(loaded, data, vocab)
     return Setup(
         loaded=loaded,
@@ -67,31 +101,4 @@ def set_up(loaded: LoadedRecipe, corpus_folder: Path) -> Setup:
         data_description=description,
         runs=tuple(runs),
         plan=plan_segments(runs, share=recipe.share_trunks),
-    )
-
-
-def placements(execution: Execution, machine: Machine | None) -> tuple[Placement, ...]:
-    """Where each worker's jobs run; `machine` None for SLURM, whose nodes can't be asked from here.
-
-    Raises:
-        RecipeError: if it can't be known.
-        SweepError: if the machine lacks the device.
-    """
-    if machine is None:
-        if execution.device == "auto":
-            raise RecipeError(
-                "SLURM jobs need a device: this machine can't tell what theirs have. Say --device cuda or --device cpu."
-            )
-        devices = (execution.device,) * (execution.workers or 4)
-    else:
-        devices = machine.devices(execution.device, execution.workers)
-    return tuple(
-        Placement(
-            device=device,
-            threads=execution.threads,
-            accumulate=execution.accumulate,
-            semi_structured=execution.semi_structured,
-            checkpoint_seconds=execution.checkpoint_seconds,
-        )
-        for device in devices
     )

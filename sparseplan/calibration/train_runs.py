@@ -11,23 +11,17 @@ from rich.console import Console
 
 from sparseplan.calibration.manifest import claim, data_facts
 from sparseplan.calibration.run_rows import run_rows
-from sparseplan.calibration.setup import Setup, placements
-from sparseplan.runs.job import Placement, RunRecord, TrunkRecord
+from sparseplan.calibration.setup import Setup, kind_of
+from sparseplan.common.console import say
+from sparseplan.runs.job import RunRecord, TrunkRecord
 from sparseplan.runs.spec import RunSpec
 from sparseplan.runs.table import write_runs
 from sparseplan.runs.trunks import plan_segments
 from sparseplan.sweep.display import open_display
 from sparseplan.sweep.driver import Driver
-from sparseplan.sweep.estimate import Speed
-from sparseplan.sweep.executors.base import Executor
-from sparseplan.sweep.executors.local import LocalExecutor
-from sparseplan.sweep.executors.slurm import SlurmExecutor
+from sparseplan.sweep.executors import Executor
 from sparseplan.sweep.folder import Folder
-from sparseplan.sweep.machine import Machine
-from sparseplan.sweep.probe import measure_speed
 from sparseplan.sweep.state import SweepState
-
-TRAINER = "sparseplan.train"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -47,9 +41,7 @@ class SweepResult:
     runs: tuple[RunSpec, ...]
 
 
-def train_runs(
-    setup: Setup, folder: Folder, machine: Machine | None, console: Console, *, trainer: str = TRAINER
-) -> SweepResult:
+def train_runs(setup: Setup, folder: Folder, executor: Executor, console: Console) -> SweepResult:
     """Train what is missing, and write the runs table. The caller holds the folder's lock.
 
     Raises:
@@ -58,12 +50,12 @@ def train_runs(
     """
     facts = data_facts(setup.data, setup.data_description)
     claim(folder, setup.loaded, facts, tuple(run.run_id for run in setup.runs))
-    trained = _drive(setup, setup.runs, folder, machine, console, trainer)
+    trained = _drive(setup, setup.runs, folder, executor, console)
     share = setup.loaded.recipe.retry_diverged
     if share is not None:
         retries = [_gentler(run, share) for run in setup.runs if _has_diverged(trained.records.get(run.run_id))]
         if retries:
-            again = _drive(setup, retries, folder, machine, console, trainer)
+            again = _drive(setup, retries, folder, executor, console)
             trained = SweepResult(
                 records=trained.records | again.records,
                 trunks=trained.trunks | again.trunks,
@@ -74,46 +66,30 @@ def train_runs(
     return trained
 
 
-def _drive(
-    setup: Setup,
-    runs: Sequence[RunSpec],
-    folder: Folder,
-    machine: Machine | None,
-    console: Console,
-    trainer: str,
-) -> SweepResult:
+def _drive(setup: Setup, runs: Sequence[RunSpec], folder: Folder, executor: Executor, console: Console) -> SweepResult:
     recipe = setup.loaded.recipe
     state = SweepState(folder, plan_segments(runs, share=recipe.share_trunks).segments)
     failures: dict[str, str] = {}
     if state.unfinished:
-        places = placements(recipe.executor, machine)
-        executor, speed = _workforce(setup, state, places, folder, machine, trainer)
+        if executor.can_probe:
+            say(console, "looking for devices, and measuring how fast they train")
+        placements = executor.placements()
+        speed = executor.measure_speed([segment.run for segment in state.unfinished])
+        executor.open(folder.work / kind_of(recipe.executor))
         with open_display(console, {run.run_id: run for run in runs}) as listener:
             driver = Driver(
                 folder=folder,
                 state=state,
                 executor=executor,
-                placements=places,
+                placements=placements,
                 speed=speed,
                 listener=listener,
-                poll_seconds=0.1 if machine is not None else 2.0,
+                poll_seconds=executor.poll_seconds,
             )
             with _stopping_on_sigterm():
                 driver.run()
         failures = driver.failures
     return SweepResult(records=dict(state.finished), trunks=state.trunk_records, failures=failures, runs=tuple(runs))
-
-
-def _workforce(
-    setup: Setup, state: SweepState, places: Sequence[Placement], folder: Folder, machine: Machine | None, trainer: str
-) -> tuple[Executor, Speed]:
-    """Who trains, and how fast."""
-    execution = setup.loaded.recipe.executor
-    if machine is None:
-        slurm = SlurmExecutor(folder.work / "slurm", options=execution.sbatch, setup=execution.setup, trainer=trainer)
-        return slurm, Speed(tokens_per_second={})
-    speed = measure_speed([segment.run for segment in state.unfinished], places, trainer=trainer)
-    return LocalExecutor(trainer), speed
 
 
 def _has_diverged(record: RunRecord | None) -> bool:

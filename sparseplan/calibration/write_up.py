@@ -13,15 +13,15 @@ from sparseplan.calibration.setup import Setup
 from sparseplan.calibration.train_runs import SweepResult
 from sparseplan.common.files import write_text
 from sparseplan.common.units import format_count, format_duration, format_percent, format_scientific, format_sparsity
+from sparseplan.errors import LawError
 from sparseplan.figures.fit_page import draw_fit_page
 from sparseplan.fit.answer import FitAnswer
 from sparseplan.fit.fit_table import FitResult
-from sparseplan.laws.file import write_law
+from sparseplan.laws.file import read_law, write_law
 from sparseplan.laws.law import Law
 from sparseplan.runs.job import RunRecord
+from sparseplan.runs.pruning import describe_strategy, strategy_name
 from sparseplan.sweep.folder import Folder
-
-FIGURE = "fit.png"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -32,28 +32,50 @@ class Conclusion:
         result: The fit.
         limits: What the grid can't tell, a sentence each.
         next_command: What to do with the law.
+        written: Whether files were written; not where the law was fitted to these runs, by this recipe, already.
     """
 
     result: FitResult
     limits: list[str]
     next_command: str
+    written: bool
 
 
 def write_up(setup: Setup, folder: Folder, trained: SweepResult) -> Conclusion:
-    """Fit the law to the runs table, and write law.yaml, the figure and README.md.
+    """Fit the law to the runs table, and write law.yaml, the figure and README.md if they aren't of this fit already.
 
     Raises:
         RunsError: if no run is left to fit.
         FitError: if there is nothing to fit.
     """
     fitted = fit_calibration(setup.loaded.recipe, folder.runs_table)
-    write_law(_with_origin(fitted, setup, folder, trained), folder.law)
-    draw_fit_page(fitted.result, folder.root / FIGURE)
+    stale = not _is_fitted(folder)
     conclusion = Conclusion(
-        result=fitted.result, limits=limits(setup, fitted), next_command=_next_command(setup, folder)
+        result=fitted.result,
+        limits=limits(setup, fitted),
+        next_command=_next_command(setup, folder),
+        written=stale,
     )
-    write_text(folder.readme, _readme(setup, trained, conclusion))
+    if stale:
+        write_law(_with_origin(fitted, setup, folder, trained), folder.law)
+        draw_fit_page(fitted.result, folder.figure)
+        write_text(folder.readme, _readme(setup, trained, conclusion, figure=folder.figure.name))
     return conclusion
+
+
+def _is_fitted(folder: Folder) -> bool:
+    """Whether the folder's law says that it was fitted to these very runs by this very recipe, and all files are there.
+
+    Another machine or version would fit the same law with other last digits: no reason to change what is committed.
+    """
+    if not (folder.readme.exists() and folder.figure.exists()):
+        return False
+    try:
+        provenance = read_law(folder.law).provenance
+    except LawError:
+        return False
+    own = {"recipe_sha256": folder.recipe, "runs_sha256": folder.runs_table}
+    return all(provenance.get(key) == hashlib.sha256(path.read_bytes()).hexdigest() for key, path in own.items())
 
 
 def _with_origin(fitted: Fitted, setup: Setup, folder: Folder, trained: SweepResult) -> Law:
@@ -62,6 +84,7 @@ def _with_origin(fitted: Fitted, setup: Setup, folder: Folder, trained: SweepRes
     versions = next(iter(trained.records.values())).versions
     origin = {
         "recipe_sha256": hashlib.sha256(folder.recipe.read_bytes()).hexdigest(),
+        "strategy": strategy_name(setup.loaded.recipe.pruning),
         "data": setup.data_description,
         "train_sha256": setup.data.train.sha256,
         "valid_sha256": setup.data.valid.sha256,
@@ -80,6 +103,7 @@ def limits(setup: Setup, fitted: Fitted) -> list[str]:
     answer = fitted.result.answer
     runs, recipe = setup.runs, setup.loaded.recipe
     unit = runs[0].data.unit
+    loss_per = runs[0].shape.loss_per(unit)
     N = [run.nonzero_params for run in runs]
     D = [run.data_seen for run in runs]
     found = [
@@ -90,7 +114,12 @@ def limits(setup: Setup, fitted: Fitted) -> list[str]:
         "of training; another corpus, tokenizer or architecture has other coefficients.",
     ]
     if unit == "byte":
-        found.append("D counts bytes and L is in nats a byte: neither compares with laws in tokens.")
+        found.append(f"D counts bytes and L is in nats per {loss_per}: neither compares with laws in tokens.")
+    if loss_per != unit:
+        found.append(
+            f"L is a mean over {loss_per}s, with the text around them in sight, and D counts every {unit} read: "
+            "neither L nor the coefficients compare with those of models that predict what comes next."
+        )
     if len(recipe.seeds) == 1:
         found.append("One seed: what another seed would change was not measured, only how well runs agree with a law.")
     dense = {run.shape.dense_params for run in runs}
@@ -152,7 +181,7 @@ def coefficient_rows(answer: FitAnswer) -> list[tuple[str, str, str]]:
     ]
 
 
-def _readme(setup: Setup, trained: SweepResult, conclusion: Conclusion) -> str:
+def _readme(setup: Setup, trained: SweepResult, conclusion: Conclusion, *, figure: str) -> str:
     recipe, answer = setup.loaded.recipe, conclusion.result.answer
     records = list(trained.records.values())
     diverged = [record for record in records if record.diverged]
@@ -164,7 +193,7 @@ def _readme(setup: Setup, trained: SweepResult, conclusion: Conclusion) -> str:
         "Written by `sparseplan calibrate`; `recipe.yaml` says what was trained, `runs.csv` has every run (one JSON "
         "each in `runs/`), `law.yaml` the law with its draws.",
         "",
-        f"![Predicted against measured losses, the plan that follows, learning curves and residuals]({FIGURE})",
+        f"![Predicted against measured losses, the plan that follows, learning curves and residuals]({figure})",
         "",
         "## What was trained",
         "",
@@ -172,7 +201,9 @@ def _readme(setup: Setup, trained: SweepResult, conclusion: Conclusion) -> str:
         "",
         "## The law",
         "",
-        "L = (a_S (1 - S)^b_S + c_S) N^-b_N + (a_D / D)^b_D + c, in nats a " + setup.runs[0].data.unit + ".",
+        "L = (a_S (1 - S)^b_S + c_S) N^-b_N + (a_D / D)^b_D + c, in nats per "
+        + setup.runs[0].shape.loss_per(setup.runs[0].data.unit)
+        + ".",
         "",
         f"| coefficient | value | {100 * answer.level:.0f}% interval |",
         "| --- | --- | --- |",
@@ -214,7 +245,7 @@ def _facts(setup: Setup, trained: SweepResult, records: list[RunRecord], diverge
         + f", {format_scientific(setup.plan.unshared_flops)} training FLOPs; shared trunks saved "
         f"{format_percent(setup.plan.saved)} of them.",
         f"- Dense sizes (blocks x width): {shown}.",
-        f"- Sparsities: {cut}.",
+        f"- Sparsities: {cut}; {describe_strategy(setup.loaded.recipe.pruning)}.",
         f"- Lengths: {lengths} {data.unit}s.",
         f"- Data: {setup.data_description}; training sha256 `{data.train.sha256[:16]}`, "
         f"validation `{data.valid.sha256[:16]}`.",

@@ -2,12 +2,12 @@
 
 import re
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 
 from sparseplan.cli import options as o
-from sparseplan.errors import RecipeError
+from sparseplan.errors import RecipeError, nearest
 
 EPILOG = """Examples:
 
@@ -32,6 +32,25 @@ def parse_device(text: str) -> str:
     """
     if not _DEVICE.fullmatch(text):
         raise RecipeError(f"expected auto, cpu, cuda or cuda:0, found {text!r}.")
+    return text
+
+
+def executor_names() -> list[str]:
+    """Names that `--executor` completes."""
+    from sparseplan.sweep.executors import EXECUTORS
+
+    return list(EXECUTORS)
+
+
+def parse_executor(text: str) -> str:
+    """Read the name of an executor.
+
+    >>> parse_executor("slurm")
+    'slurm'
+    """
+    known = executor_names()
+    if text not in known:
+        raise RecipeError(f"expected one of {', '.join(known)}, found {text!r}{nearest(text, known)}.")
     return text
 
 
@@ -68,8 +87,15 @@ def calibrate(
         ),
     ] = None,
     executor: Annotated[
-        Literal["local", "slurm"] | None,
-        typer.Option("--executor", help="Where workers run. Default: as the recipe says.", show_default=False),
+        str | None,
+        typer.Option(
+            "--executor",
+            parser=o.reader(parse_executor),
+            metavar="EXECUTOR",
+            help="Where workers run, such as local or slurm. Default: as the recipe says.",
+            autocompletion=executor_names,
+            show_default=False,
+        ),
     ] = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Only say what would be trained, how long it takes, and what it can tell.")
@@ -84,19 +110,14 @@ def calibrate(
     """
     from rich.console import Console
 
-    from sparseplan.calibration.setup import choose_recipe
-    from sparseplan.common.console import open_console
-    from sparseplan.sweep.machine import probe_machine
+    from sparseplan.calibration.setup import Changes, choose_recipe
+    from sparseplan.common.console import open_console, say
+    from sparseplan.sweep.executors import DEFAULT, EXECUTORS
 
     console, progress = open_console(), Console(stderr=True, highlight=False)
-    execution: dict[str, object] = {"device": device, "workers": workers, "kind": executor}
-    slurm = executor == "slurm"
-    loaded = None
-    if recipe is not None:
-        loaded = choose_recipe(recipe, None, execution)
-        slurm = loaded.recipe.executor.kind == "slurm"
-    machine = None if slurm else probe_machine()
-    loaded = loaded or choose_recipe(None, machine, execution)
+    if recipe is None and EXECUTORS[executor or DEFAULT].can_probe:
+        say(progress, "looking for devices, to choose a recipe")
+    loaded, place = choose_recipe(recipe, Changes(kind=executor, device=device, workers=workers))
     if dry_run:
         import tempfile
 
@@ -106,7 +127,11 @@ def calibrate(
         from sparseplan.report.calibration import print_dry_run
 
         with tempfile.TemporaryDirectory(prefix="sparseplan-corpus-") as corpus:
-            result = forecast(set_up(loaded, Path(corpus)), machine)
+            say(progress, f"{loaded.recipe.name}: preparing its data")
+            setup = set_up(loaded, Path(corpus))
+            if place.can_probe:
+                say(progress, "looking for devices, and measuring how fast they train")
+            result = forecast(setup, place)
         if json:
             print(to_json(result))
         else:
@@ -114,7 +139,7 @@ def calibrate(
         return
     from sparseplan.calibration.calibrate import calibrate
 
-    finished = calibrate(out or Path("calibration") / loaded.recipe.name, loaded, machine, progress)
+    finished = calibrate(out or Path("calibration") / loaded.recipe.name, loaded, place, progress)
     if finished.conclusion is None:
         raise typer.Exit(1)
     if json:

@@ -144,14 +144,18 @@ def compose(
     """
     import re
 
+    from sparseplan.common.yaml_document import reads_as_text
     from sparseplan.errors import LawError
     from sparseplan.laws.compose import compose as compose_laws
     from sparseplan.laws.file import load_law, write_law
     from sparseplan.laws.law import LAW_NAME
 
     o.require_yaml(out)
-    if not re.fullmatch(LAW_NAME, out.stem):
-        raise LawError(f"{out}: the file's name becomes the law's: expected letters, digits, '.', '_' and '-' only.")
+    if not re.fullmatch(LAW_NAME, out.stem) or not reads_as_text(out.stem):
+        raise LawError(
+            f"{out}: the file's name becomes the law's: expected letters, digits, '.', '_' and '-' only, "
+            "and no number, date or the like."
+        )
     composed = compose_laws(load_law(dense), load_law(sparsity), name=out.stem)
     write_law(composed, out)
     typer.echo(f"wrote {out}: transferred, not measured", err=True)

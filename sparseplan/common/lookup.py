@@ -2,9 +2,10 @@
 
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from sparseplan.common.files import open_regular
 from sparseplan.errors import SparseplanError, nearest
 
 BUILTIN = Path(__file__).parents[1] / "builtin"
@@ -24,7 +25,7 @@ def named_files(*, local: str, variable: str, builtin: str) -> Iterator[tuple[st
         variable: Environment variable that holds a path list of files, and of folders with such files.
         builtin: Folder below the package's `builtin`.
     """
-    for path in sorted(Path().glob(local)):
+    for path in _regular(Path().glob(local)):
         yield _name_of(path), path
     for entry in os.environ.get(variable, "").split(os.pathsep):
         for path in _files_at(entry) if entry else ():
@@ -53,16 +54,25 @@ def _files_at(entry: str) -> list[Path]:
     """The file or the folder's files that an entry of a path list names; none where it names nothing."""
     try:
         place = Path(entry).expanduser()
-        return [place] if place.is_file() else sorted([*place.glob("*.yaml"), *place.glob("*/law.yaml")])
+        return [place] if place.is_file() else _regular([*place.glob("*.yaml"), *place.glob("*/law.yaml")])
     except (OSError, RuntimeError, ValueError):  # an entry that no file system can mean
         return []
+
+
+def _regular(paths: Iterable[Path]) -> list[Path]:
+    """The regular files among some, sorted, without hidden ones: those are half-written files that a kill left."""
+    return sorted(
+        path
+        for path in paths
+        if path.is_file() and not any(part.startswith(".") for part in (path.name, path.parent.name))
+    )
 
 
 def _name_of(path: Path) -> str:
     """The name that a file gives itself, read without parsing it: a broken neighbour must not stop a lookup."""
     try:
-        with path.open(encoding="utf-8", errors="replace") as file:
-            match = _NAME_LINE.search(file.read(4096))
+        with open_regular(path) as file:
+            match = _NAME_LINE.search(file.read(4096).decode("utf-8", errors="replace"))
     except OSError:
         match = None
     if match:

@@ -13,6 +13,7 @@ from typing import Any, ClassVar
 
 import yaml
 
+from sparseplan.common.files import open_regular
 from sparseplan.errors import SparseplanError
 
 MAX_BYTES = 16 * 2**20
@@ -75,19 +76,25 @@ def read_document(path: Path, *, kind: str, error: type[SparseplanError]) -> Doc
     Raises:
         SparseplanError: of the class `error`, if the file can't be read or holds what is refused here.
     """
+    return parse_document(read_yaml_text(path, kind=kind, error=error), source=str(path), kind=kind, error=error)
+
+
+def read_yaml_text(path: Path, *, kind: str, error: type[SparseplanError]) -> str:
+    """The text of a YAML file of a sensible size.
+
+    Raises:
+        SparseplanError: of the class `error`, if it can't be read, is too large or isn't UTF-8.
+    """
     try:
-        if not path.is_file() and path.exists():
-            raise error(f"{path}: expected a {kind}, found what is no plain file.")
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             raw = file.read(MAX_BYTES + 1)
         if len(raw) > MAX_BYTES:
             raise error(f"{path}: expected a {kind} of at most {MAX_BYTES >> 20} MiB, found a larger one.")
-        text = raw.decode("utf-8")
+        return raw.decode("utf-8")
     except OSError as problem:
         raise error(f"{path}: can't read this {kind}: {problem.strerror or problem}.") from None
     except UnicodeDecodeError as problem:
         raise error(f"{path}: expected a {kind} in UTF-8 text, found bytes that aren't ({problem.reason}).") from None
-    return parse_document(text, source=str(path), kind=kind, error=error)
 
 
 def parse_document(text: str, *, source: str, kind: str, error: type[SparseplanError]) -> Document:
@@ -114,6 +121,20 @@ def parse_document(text: str, *, source: str, kind: str, error: type[SparseplanE
     except (ValueError, RecursionError) as problem:
         raise error(f"{source}: expected a {kind} in YAML, found what can't be read: {problem}.") from None
     return Document(source=source, data=data, lines=lines)
+
+
+def reads_as_text(word: str) -> bool:
+    """Whether YAML takes a bare word for text, by the rules of 1.2 (as we read) and of 1.1 (as others do).
+
+    A name that is a number, a truth value or nothing to one of them would not be found again under that name.
+
+    >>> [reads_as_text(word) for word in ("team", "t5-1e21", "1e5", "1_000", "yes", "null", "2026-11-24")]
+    [True, True, False, False, False, False, False]
+    """
+    text = "tag:yaml.org,2002:str"
+    return all(
+        loader("").resolve(yaml.ScalarNode, word, (True, False)) == text for loader in (_Loader, yaml.SafeLoader)
+    )
 
 
 def _refuse_depth_and_aliases(text: str, *, source: str, kind: str, error: type[SparseplanError]) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from sparseplan.common.yaml_document import reads_as_text
 from sparseplan.errors import FitError
 from sparseplan.fit.answer import FitAnswer, diagnose
 from sparseplan.fit.bootstrap import DEFAULT_DRAWS, Bootstrap, bootstrap
@@ -77,6 +78,8 @@ def fit_runs(runs: Runs, job: FitJob) -> FitResult:
         raise FitError(
             f"`name` {job.name}: expected letters, digits, '.', '_' and '-', at most {LONGEST_NAME}, not {job.name!r}."
         )
+    if not reads_as_text(job.name):
+        raise FitError(f"`name` {job.name}: expected a name that YAML reads as text, found a number, date or the like.")
     if job.tie_dense and job.freeze_dense is None:
         raise FitError("`tie_dense`: there is no dense value to keep; give the base with `freeze_dense` LAW.")
     base = None if job.freeze_dense is None else DenseBase(law=load_law(job.freeze_dense), tied=job.tie_dense)

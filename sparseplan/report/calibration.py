@@ -4,18 +4,20 @@ from pathlib import Path
 
 from rich.console import Console
 
-from sparseplan.calibration.dry_run import DryRun, GridForecast, RunPlan
+from sparseplan.calibration.dry_run import DryRun, GridForecast
 from sparseplan.calibration.write_up import Conclusion, coefficient_rows
 from sparseplan.common.console import open_table, say
 from sparseplan.common.units import format_count, format_duration, format_percent, format_scientific, format_sparsity
+from sparseplan.runs.facts import RunFacts
 
 
 def print_dry_run(console: Console, result: DryRun) -> None:
     """Print a dry run for people."""
     say(console, f"{result.recipe}: {len(result.runs)} runs on {result.data}", style="bold")
+    say(console, f"Pruning: {result.pruning}")
     say(console)
     table = open_table(console, "pattern", "sparsity", "dense parameters", "non-zero", "data", "epochs", "FLOPs")
-    families: dict[tuple[int, float, str], list[RunPlan]] = {}
+    families: dict[tuple[int, float, str], list[RunFacts]] = {}
     for run in result.runs:
         families.setdefault((run.dense_params, run.sparsity, run.pattern), []).append(run)
     for (dense_params, sparsity, pattern), runs in families.items():
@@ -41,7 +43,7 @@ def print_dry_run(console: Console, result: DryRun) -> None:
         workers = f"{result.workers} worker{'s' if result.workers > 1 else ''} on {result.device}"
         say(console, f"Time: about {format_duration(result.expected_seconds)} with {workers}, by a short probe.")
     else:
-        say(console, "Time: unknown; SLURM's nodes can't be probed from here.")
+        say(console, "Time: unknown; the workers' devices can't be probed from here.")
     print_grid_forecast(console, result.law)
 
 
@@ -81,5 +83,11 @@ def print_conclusion(console: Console, conclusion: Conclusion, folder: Path) -> 
     for sentence in conclusion.limits:
         say(console, f"- {sentence}")
     say(console)
-    say(console, f"Written: {folder}/ with recipe.yaml, runs.csv, law.yaml, README.md and figures.")
+    if conclusion.written:
+        say(console, f"Written: {folder}/ with recipe.yaml, runs.csv, law.yaml, README.md and figures.")
+    else:
+        say(
+            console,
+            f"Unchanged: {folder}/law.yaml was fitted to these runs already; delete it to have it fitted again.",
+        )
     say(console, f"Next: {conclusion.next_command}", style="bold")

@@ -14,7 +14,10 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta, Struct
 
-from sparseplan.errors import SparseplanError
+from sparseplan.common.files import read_regular
+from sparseplan.common.json_struct import decode
+from sparseplan.errors import BrokenFileError, SparseplanError
+from sparseplan.runs.facts import RunFacts
 from sparseplan.runs.spec import Count, RunSpec
 
 EXIT_OUT_OF_MEMORY = 3
@@ -123,20 +126,13 @@ class Progress(Struct, frozen=True, kw_only=True, omit_defaults=True):
     note: str | None = None
 
 
-class RunRecord(Struct, frozen=True, kw_only=True, tag_field="format", tag="sparseplan-run/1"):
-    """What a finished run reports: the row of the runs table, and how it came to be.
+class RunRecord(RunFacts, frozen=True, kw_only=True, tag_field="format", tag="sparseplan-run/1"):
+    """What a finished run reports: its facts, with `nonzero_params` as the trained weights were counted, and its loss.
 
     Attributes:
-        run_id: Identity of the run's specification.
-        sparsity, pattern, nonzero_params, dense_params: As the trained weights were counted.
-        data_seen: Tokens seen over the whole run, trunk included, repeats counted.
-        data_unit: byte or token.
-        epochs: Passes over the training data.
-        train_flops: Sparse FLOPs of the whole run, see `RunSpec.train_flops`.
-        loss: Validation loss in nats a token; None when diverged.
-        bits_per_byte: The same in bits a byte of text; None when diverged or where unknown.
+        loss: Validation loss in nats per token that the model predicts; None when diverged.
+        bits_per_byte: The same in bits per byte of text; None when diverged or where it has none.
         diverged, reason: Whether training left the finite, and how.
-        seed: Of initialisation and data order.
         trunk: The trunk it branched from, and at which step; None and 0 when trained alone.
         segment_seconds: Wall time of this run's own segment, all attempts together; the trunk reports its own.
         tokens_per_second: Of the segment's training steps; None where it had none.
@@ -146,19 +142,9 @@ class RunRecord(Struct, frozen=True, kw_only=True, tag_field="format", tag="spar
         execution: eager, compile or graphs.
     """
 
-    run_id: str
-    sparsity: float
-    pattern: str
-    nonzero_params: int
-    dense_params: int
-    data_seen: int
-    data_unit: str
-    epochs: float
-    train_flops: float
     loss: float | None
     bits_per_byte: float | None
     diverged: bool
-    seed: int
     segment_seconds: float
     device: str
     reason: str | None = None
@@ -168,7 +154,7 @@ class RunRecord(Struct, frozen=True, kw_only=True, tag_field="format", tag="spar
     semi_structured: bool = False
     semi_structured_reason: str | None = None
     execution: str = "eager"
-    versions: dict[str, str] = {}
+    versions: dict[str, str] = msgspec.field(default_factory=dict)
 
 
 class TrunkRecord(Struct, frozen=True, kw_only=True, tag_field="format", tag="sparseplan-trunk/1"):
@@ -191,20 +177,11 @@ Record = RunRecord | TrunkRecord
 def diverged_record(run: RunSpec, *, reason: str, device: str, seconds: float = 0.0) -> RunRecord:
     """The record of a run that has no loss: it or its trunk diverged."""
     return RunRecord(
-        run_id=run.run_id,
-        sparsity=run.pruning.sparsity,
-        pattern=run.pruning.pattern,
-        nonzero_params=run.nonzero_params,
-        dense_params=run.shape.dense_params,
-        data_seen=run.data_seen,
-        data_unit=run.data.unit,
-        epochs=run.epochs,
-        train_flops=run.train_flops,
+        **msgspec.structs.asdict(run.facts()),
         loss=None,
         bits_per_byte=None,
         diverged=True,
         reason=reason,
-        seed=run.seed,
         segment_seconds=seconds,
         device=device,
     )
@@ -231,7 +208,7 @@ def read_job(path: Path) -> Job:
     Raises:
         SparseplanError: if it can't be read or isn't a valid job.
     """
-    job: Job = _read(path, Job, "job")
+    job: Job = _read(path, Job, "job", SparseplanError)
     return job
 
 
@@ -239,16 +216,17 @@ def read_result(path: Path) -> Record:
     """Read the record that a segment wrote.
 
     Raises:
-        SparseplanError: if it can't be read or isn't a valid record.
+        BrokenFileError: if it was read and isn't a valid record.
+        SparseplanError: if it can't be read.
     """
-    record: Record = _read(path, RunRecord | TrunkRecord, "result")
+    record: Record = _read(path, RunRecord | TrunkRecord, "result", BrokenFileError)
     return record
 
 
-def _read(path: Path, into: Any, kind: str) -> Any:
+def _read(path: Path, into: Any, kind: str, broken: type[SparseplanError]) -> Any:
     try:
-        return msgspec.json.decode(path.read_bytes(), type=into)
+        return decode(read_regular(path), into)
     except OSError as problem:
         raise SparseplanError(f"{path}: can't read this {kind} file: {problem.strerror or problem}.") from None
-    except (msgspec.DecodeError, UnicodeDecodeError) as problem:
-        raise SparseplanError(f"{path}: expected a {kind} file, found: {problem}.") from None
+    except msgspec.DecodeError as problem:
+        raise broken(f"{path}: expected a {kind} file, found: {problem}.") from None

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from sparseplan.common.files import open_regular
 from sparseplan.errors import RunsError
 
 MAX_BYTES = 256 * 2**20
@@ -54,9 +55,10 @@ def read_table(path: Path) -> Table:
     if reader is None:
         raise RunsError(f"{path}: expected a runs table ending in {', '.join(readers)}, found {path.suffix!r}.")
     try:
-        if path.stat().st_size > MAX_BYTES:
+        with open_regular(path) as file:
+            raw = file.read(MAX_BYTES + 1)
+        if len(raw) > MAX_BYTES:
             raise RunsError(f"{path}: expected a runs table below {MAX_BYTES >> 20} MiB; is this the right file?")
-        raw = path.read_bytes()
     except OSError as problem:
         raise RunsError(f"{path}: can't read this runs table: {problem.strerror or problem}.") from None
     rows = tuple(reader(raw, str(path)))

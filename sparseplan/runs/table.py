@@ -1,9 +1,9 @@
 """Runs tables: finished training runs as columns of numbers, checked row by row.
 
 Needed columns: `sparsity`, `nonzero_params`, `data_seen`, `loss`. `nonzero_params` may instead follow from
-`dense_params`, and `sparsity` from an n:m `pattern`. Also read where present: `pattern`, `run_id`, `data_unit`,
-`diverged`, and `trunk`, which names the runs that share a part of their training. Numbers may carry units (`7B`,
-`75%`).
+`dense_params`, and `sparsity` from an n:m `pattern`. Also read where present: `pattern`, `strategy`, `run_id`,
+`data_unit`, `diverged`, and `trunk`, which names the runs that share a part of their training. Numbers may carry units
+(`7B`, `75%`). Sparse runs of one table are pruned by one strategy: a law holds for one.
 """
 
 import csv
@@ -26,7 +26,19 @@ from sparseplan.sparsity.pattern import Pattern, parse_pattern
 Array = NDArray[np.float64]
 NEEDED = ("sparsity", "nonzero_params", "data_seen", "loss")
 GROUP, TRUNK = "group", "trunk"
-KNOWN = (*NEEDED, "pattern", "dense_params", "data_unit", "train_flops", "seed", "run_id", "diverged", GROUP, TRUNK)
+KNOWN = (
+    *NEEDED,
+    "pattern",
+    "strategy",
+    "dense_params",
+    "data_unit",
+    "train_flops",
+    "seed",
+    "run_id",
+    "diverged",
+    GROUP,
+    TRUNK,
+)
 MAX_NAMED_ROWS = 20
 COUNT_TOLERANCE = 0.02  # rounding to whole n:m groups moves a count by less
 _MISSING_WORDS = {"", "nan", "none", "null", "na", "n/a", "inf", "-inf", "+inf", "infinity", "-infinity", "diverged"}
@@ -104,11 +116,13 @@ class RunRow:
 
     run_id: str
     pattern: str
+    strategy: str | None = None
     sparsity: float
     nonzero_params: float
     dense_params: float | None = None
     data_seen: float
     data_unit: str
+    epochs: float | None = None
     train_flops: float | None = None
     seed: int | None = None
     trunk: str | None = None
@@ -179,6 +193,12 @@ def read_runs(path: Path, *, columns: Mapping[str, str] | None = None, group: st
         if run.run_id is not None:
             by_id[run.run_id] = row.where
         parsed.append(run)
+    strategies = sorted({run.strategy for run in parsed if run.strategy and run.sparsity > 0})
+    if len(strategies) > 1:
+        bad.append(
+            f"{table.source}: expected sparse runs of one strategy, since each has a law of its own, "
+            f"found {', '.join(strategies)}; keep one of them and the dense runs."
+        )
     units = sorted({run.data_unit for run in parsed if run.data_unit})
     if len(units) > 1:
         bad.append(f"{table.source}: expected one data_unit for all runs, found {', '.join(units)}.")
@@ -215,6 +235,7 @@ class _Run:
     family: str
     run_id: str | None
     group: str | None
+    strategy: str | None
     data_unit: str | None
 
 
@@ -270,6 +291,7 @@ def _parse_row(row: Row, names: dict[str, str]) -> "_Run | LeftOut":
         family=pattern.family if pattern is not None else "unstructured",
         run_id=cells.get("run_id") or None,
         group=cells.get(GROUP if GROUP in names else TRUNK) or None,
+        strategy=cells.get("strategy") or None,
         data_unit=cells.get("data_unit") or None,
     )
 

@@ -1,1 +1,1 @@
-"""Shapes of the models that are trained, without torch, one model family a file."""
+"""Shapes of the models that are trained, without torch, one model family per file; `families` lists them."""

@@ -28,7 +28,7 @@ def describe_segment(segment: Segment) -> str:
     """A segment in a few words."""
     if segment.finish:
         return describe(segment.run)
-    return f"{format_count(segment.run.shape.dense_params)} dense, trunk"
+    return f"{format_count(segment.run.shape.dense_params)} dense, trunk that runs share"
 
 
 @contextmanager
@@ -59,11 +59,21 @@ def _left(snapshot: Snapshot) -> str:
     return "" if snapshot.seconds_left is None else f"about {format_duration(snapshot.seconds_left)} left"
 
 
+def _left_after(snapshot: Snapshot) -> str:
+    left = _left(snapshot)
+    return f"; {left}" if left else ""
+
+
+def _place(snapshot: Snapshot) -> str:
+    return f"[{snapshot.finished}/{snapshot.runs}]"
+
+
 class PlainDisplay:
-    """One line a finished run."""
+    """One line per finished run, and per trunk at its start and end: runs wait for those."""
 
     def __init__(self, console: Console, runs: dict[str, RunSpec]) -> None:
         self._console, self._runs = console, runs
+        self._trunks: dict[str, Segment] = {}
 
     def note(self, text: str) -> None:
         """Something worth a line."""
@@ -71,13 +81,18 @@ class PlainDisplay:
 
     def finished(self, record: Record, snapshot: Snapshot) -> None:
         """A run or trunk has ended."""
-        if isinstance(record, RunRecord):
-            left = _left(snapshot)
-            place = f"[{snapshot.finished}/{snapshot.runs}]"
-            self._say(f"{place} {_outcome(record, self._runs)}{'; ' + left if left else ''}")
+        what = _outcome(record, self._runs)
+        if not isinstance(record, RunRecord) and record.trunk_id in self._trunks:
+            what = f"{describe_segment(self._trunks.pop(record.trunk_id))}: {'diverged' if record.diverged else 'done'}"
+        self._say(f"{_place(snapshot)} {what}{_left_after(snapshot)}")
 
     def update(self, snapshot: Snapshot) -> None:
-        """Nothing: a pipe wants no bars."""
+        """Say which trunks have begun; a pipe wants no bars."""
+        for work in snapshot.at_work:
+            if not work.segment.finish and work.segment.id not in self._trunks:
+                self._trunks[work.segment.id] = work.segment
+                what = f"{describe_segment(work.segment)}: training, {work.segment.to_step} steps"
+                self._say(f"{_place(snapshot)} {what}{_left_after(snapshot)}")
 
     def _say(self, line: str) -> None:
         say(self._console, line)
@@ -99,7 +114,7 @@ class BarDisplay:
     def finished(self, record: Record, snapshot: Snapshot) -> None:
         """A run or trunk has ended."""
         if isinstance(record, RunRecord):
-            line = f"[{snapshot.finished}/{snapshot.runs}] {_outcome(record, self._runs)}"
+            line = f"{_place(snapshot)} {_outcome(record, self._runs)}"
             self._progress.console.print(line, soft_wrap=True, markup=False)
 
     def update(self, snapshot: Snapshot) -> None:
@@ -108,7 +123,9 @@ class BarDisplay:
         if now - self._drawn < 0.2:
             return
         self._drawn = now
-        done = f"{snapshot.finished}/{snapshot.runs} runs, {_left(snapshot)}".removesuffix(", ")
+        trunks = sum(not work.segment.finish for work in snapshot.at_work)
+        shared = f", {trunks} trunk{'s' if trunks > 1 else ''} at work" if trunks else ""
+        done = f"{snapshot.finished}/{snapshot.runs} runs{shared}, {_left(snapshot)}".removesuffix(", ")
         if snapshot.total_seconds and snapshot.seconds_left is not None:
             completed = max(0.0, snapshot.total_seconds - snapshot.seconds_left)
             self._progress.update(self._sweep, total=snapshot.total_seconds, completed=completed, said=done)

@@ -1,6 +1,6 @@
 """The loop of a sweep: give ready segments to free workers, look at what they left, until nothing is left to do.
 
-All state is in files, so a driver may die at any moment: the next one sees on the board what is missing, and every
+All state is in files, so a driver may die at any moment: the next one sees in the folder what is missing, and every
 training goes on from its last checkpoint.
 """
 
@@ -11,11 +11,11 @@ from dataclasses import dataclass, field
 from itertools import count
 from typing import Protocol
 
-from sparseplan.common.files import replacing
+from sparseplan.common.files import write_bytes
 from sparseplan.errors import SweepError
 from sparseplan.runs.job import EXIT_OUT_OF_MEMORY, Job, Placement, Progress, Record, Segment, to_json
 from sparseplan.sweep.estimate import Speed, priorities
-from sparseplan.sweep.executors.base import Ended, Executor, Task
+from sparseplan.sweep.executors.base import Ended, Task, Workers
 from sparseplan.sweep.folder import Folder
 from sparseplan.sweep.progress import ProgressReader
 from sparseplan.sweep.state import SweepState
@@ -69,12 +69,12 @@ class Listener(Protocol):
 
 @dataclass(kw_only=True)
 class Driver:
-    """Drives the segments of one board.
+    """Drives the segments of one sweep.
 
     Attributes:
         folder: Where the files lie; the caller holds its lock.
-        board: What there is to do.
-        executor: Who does it.
+        state: What there is to do.
+        executor: Who does it, opened.
         placements: Where each worker's jobs run; one entry a worker.
         speed: How long segments take, as far as known.
         listener: Who is told.
@@ -83,7 +83,7 @@ class Driver:
 
     folder: Folder
     state: SweepState
-    executor: Executor
+    executor: Workers
     placements: Sequence[Placement]
     speed: Speed
     listener: Listener
@@ -152,9 +152,13 @@ class Driver:
         """See what workers have done, and which have ended."""
         for note in self._progress.read():
             self.listener.note(f"{note.segment}: {note.note}")
-        ended = self.executor.ended()  # before the board, so that all that an ended worker left is seen
+        ended = self.executor.ended()  # before the records, so that all that an ended worker left is seen
         for record in self.state.refresh():
             self.listener.finished(record, self.snapshot())
+        while self.state.set_aside:
+            self.listener.note(
+                f"a broken record was set aside as {self.state.set_aside.pop()}; its run is trained again"
+            )
         for each in ended:
             self._settle(each)
 
@@ -197,11 +201,11 @@ class Driver:
 
     def _pack(self, ready: list[Segment]) -> list[Segment]:
         """Enough short runs for one worker that its start is worth it, fewer towards the end; a trunk goes alone."""
-        left, start = self._seconds_left() or 0.0, self.speed.startup_seconds
-        limit = max(min(_PACK_STARTS * start, left / 3), min(start, left))
-        pack, seconds = [ready[0]], self.speed.seconds(ready[0])
-        if not ready[0].finish:
+        pack, seconds, left = [ready[0]], self.speed.seconds(ready[0]), self._seconds_left()
+        if not ready[0].finish or left is None:  # without a speed nobody can say what is short: one run a worker
             return pack
+        start = self.speed.startup_seconds
+        limit = max(min(_PACK_STARTS * start, left / 3), min(start, left))
         for segment in ready[1:]:
             seconds += self.speed.seconds(segment)
             if seconds > limit:
@@ -221,8 +225,7 @@ class Driver:
                 progress=str(self.folder.progress(segment.id)),
                 placement=self.placements[slot],
             )
-            with replacing(path) as partial:
-                partial.write_bytes(to_json(job))
+            write_bytes(path, to_json(job))
             jobs.append(path)
             self._progress.begin(segment.id)
         name = f"{segments[0].id}-{next(self._names)}"
@@ -236,7 +239,7 @@ class Driver:
         self.executor.start(task)
 
     def _seconds_left(self) -> float | None:
-        if not self.speed.tokens_per_second:
+        if not self.speed.known:
             return None
         total = longest = 0.0
         for segment in self.state.remaining():

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from sparseplan.runs.job import Segment
-from sparseplan.shapes.gpt import Shape
+from sparseplan.shapes.families import Shape
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -13,12 +13,17 @@ class Speed:
     """How fast this device trains.
 
     Attributes:
-        tokens_per_second: Of each shape, one worker among as many as will be at work.
+        tokens_per_second: Of each shape, one worker among as many as will be at work; empty where it isn't known.
         startup_seconds: What a worker takes before it trains.
     """
 
     tokens_per_second: Mapping[Shape, float]
     startup_seconds: float = 0.0
+
+    @property
+    def known(self) -> bool:
+        """Whether anything was measured."""
+        return bool(self.tokens_per_second)
 
     def seconds(self, segment: Segment) -> float:
         """Time of a segment, its evaluation included: a token that is only read costs a third of one trained on."""

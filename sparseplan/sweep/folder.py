@@ -16,7 +16,7 @@ from pathlib import Path
 
 import filelock
 
-from sparseplan.common.files import write_text
+from sparseplan.common.files import clear_partials, write_text
 from sparseplan.errors import SweepError
 
 
@@ -50,6 +50,11 @@ class Folder:
     def readme(self) -> Path:
         """What the calibration found, for people."""
         return self.root / "README.md"
+
+    @property
+    def figure(self) -> Path:
+        """The fit, drawn."""
+        return self.root / "fit.png"
 
     @property
     def records(self) -> Path:
@@ -102,8 +107,7 @@ class Folder:
             ):
                 path.mkdir(parents=True, exist_ok=True)
             for path in (self.records, self.checkpoints, self.work / "jobs"):
-                for partial in path.glob(".*.partial*"):
-                    partial.unlink(missing_ok=True)
+                clear_partials(path, ".*.partial*")
         except OSError as problem:
             raise SweepError(f"{self.root}: can't prepare this folder: {problem.strerror or problem}.") from None
         ignore = self.root / ".gitignore"
@@ -126,7 +130,9 @@ class Folder:
         try:
             lock.acquire(timeout=0)
         except filelock.Timeout:
-            holder = owner.read_text(encoding="utf-8").strip() if owner.exists() else "another process"
+            holder = (
+                owner.read_text(encoding="utf-8", errors="replace").strip() if owner.exists() else "another process"
+            )
             raise SweepError(
                 f"{self.root}: expected to be the only driver of this sweep, found {holder} at work; "
                 "wait for it, stop it, or choose another --out."

@@ -1,12 +1,13 @@
 """What a worker finds on this machine: asked of a process of its own, since nothing here imports torch."""
 
 import subprocess
-import sys
+from functools import cache
 from typing import Any
 
 import msgspec
 from msgspec import Struct
 
+from sparseplan.common.child import python
 from sparseplan.errors import SweepError
 
 _QUESTION = """
@@ -46,13 +47,14 @@ class Machine(Struct, frozen=True, kw_only=True):
         return (wanted,) * (workers or (self.cores if wanted == "cpu" else 1))
 
 
+@cache
 def probe_machine() -> Machine:
-    """Ask what a worker finds here.
+    """Ask what a worker finds here; asked once, since importing torch takes seconds.
 
     Raises:
         SweepError: if torch isn't installed or doesn't start.
     """
-    answer = subprocess.run([sys.executable, "-c", _QUESTION], capture_output=True, text=True, check=False)
+    answer = subprocess.run(python("-c", _QUESTION), capture_output=True, text=True, check=False)
     try:
         facts: dict[str, Any] = msgspec.json.decode(answer.stdout.strip().rpartition("\n")[2])
     except msgspec.DecodeError:

@@ -10,18 +10,23 @@ import msgspec
 
 from sparseplan.errors import SweepError
 from sparseplan.runs.job import Job, Placement, Progress, Segment, to_json
-from sparseplan.runs.spec import Pruning, RunSpec
-from sparseplan.shapes.gpt import Shape
+from sparseplan.runs.pruning import Pruning
+from sparseplan.runs.spec import RunSpec
+from sparseplan.shapes.families import Shape
 from sparseplan.sweep.estimate import Speed
-from sparseplan.sweep.executors.base import Ended, Task
-from sparseplan.sweep.executors.local import LocalExecutor
+from sparseplan.sweep.executors.base import Ended, Task, Workers
 
 STEPS = 24
 _POLL_SECONDS = 0.05
 
 
-def measure_speed(runs: Sequence[RunSpec], placements: Sequence[Placement], *, trainer: str) -> Speed:
+def measure_speed(runs: Sequence[RunSpec], placements: Sequence[Placement], *, workers: Workers) -> Speed:
     """Train every shape for a few steps in every worker, all workers at once.
+
+    Args:
+        runs: What will be trained.
+        placements: One a worker.
+        workers: Who trains; none of them may be at work yet, and none is afterwards.
 
     Raises:
         SweepError: if a worker fails, with what it said.
@@ -33,20 +38,19 @@ def measure_speed(runs: Sequence[RunSpec], placements: Sequence[Placement], *, t
         msgspec.structs.replace(run, steps=STEPS, pruning=Pruning(), evaluation_sequences=run.batch)
         for run in shapes.values()
     ]
-    executor = LocalExecutor(trainer)
     with tempfile.TemporaryDirectory(prefix="sparseplan-probe-") as name:
         folder = Path(name)
         tasks = [_task(folder, slot, specs, placement) for slot, placement in enumerate(placements)]
         started = time.perf_counter()
         try:
             for task in tasks:
-                executor.start(task)
+                workers.start(task)
             ended: list[Ended] = []
             while len(ended) < len(tasks):
-                ended += executor.ended()
+                ended += workers.ended()
                 time.sleep(_POLL_SECONDS)
         finally:
-            executor.stop()
+            workers.stop()
         elapsed = time.perf_counter() - started
         for each in ended:
             if each.status != 0:

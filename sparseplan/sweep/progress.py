@@ -2,6 +2,7 @@
 
 import msgspec
 
+from sparseplan.common.json_struct import decode
 from sparseplan.runs.job import Progress
 from sparseplan.sweep.folder import Folder
 
@@ -39,7 +40,7 @@ class ProgressReader:
             self._offsets[segment_id] = offset + len(whole)
             for line in whole.splitlines():
                 try:
-                    progress = msgspec.json.decode(line, type=Progress)
+                    progress: Progress = decode(line, Progress)
                 except msgspec.DecodeError:  # a full disk can cut a line; the next one says more
                     continue
                 if progress.event == "note":

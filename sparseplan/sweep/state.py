@@ -4,12 +4,14 @@ A run is finished when its record is there. A trunk is needed only while an unfi
 isn't there, and only as far as that; a trunk that diverged takes the runs beyond it along.
 """
 
+import time
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 
 import msgspec
 
-from sparseplan.common.files import replacing
-from sparseplan.errors import SparseplanError
+from sparseplan.common.files import set_aside, write_bytes
+from sparseplan.errors import BrokenFileError, SparseplanError, SweepError
 from sparseplan.runs.job import (
     Record,
     RunRecord,
@@ -22,6 +24,29 @@ from sparseplan.runs.job import (
     to_json,
 )
 from sparseplan.sweep.folder import Folder
+
+_READ_ATTEMPTS = 4
+_READ_PAUSE_SECONDS = 0.25
+
+
+def _read_patiently(path: Path) -> Record:
+    """Read a record; a network file system may fail for a moment.
+
+    Raises:
+        BrokenFileError: if it was read and is broken.
+        SweepError: if it can't be read.
+    """
+    for attempt in range(1, _READ_ATTEMPTS + 1):
+        try:
+            return read_result(path)
+        except BrokenFileError:
+            raise
+        except SparseplanError as problem:
+            if attempt == _READ_ATTEMPTS:
+                what = "It may be a finished run: make it readable, or move it away"
+                raise SweepError(f"{problem} {what}.") from None
+        time.sleep(_READ_PAUSE_SECONDS)
+    raise AssertionError("unreachable")
 
 
 class SweepState:
@@ -42,6 +67,8 @@ class SweepState:
         self._runs = {segment.id: segment for segment in segments if segment.finish}
         self._trunk_records: dict[str, TrunkRecord] = {}
         self.finished: dict[str, RunRecord] = {}
+        self.set_aside: list[Path] = []
+        """Broken records, under their new names."""
         self.refresh()
 
     @property
@@ -57,7 +84,11 @@ class SweepState:
     def refresh(self) -> list[Record]:
         """Read what is new; returns the records that weren't there at the last look.
 
-        A record that can't be read (a machine that lost power can leave one) is removed: its segment is trained again.
+        A record that was read and is broken (a machine that lost power can leave one) is set aside: its segment is
+        trained again.
+
+        Raises:
+            SweepError: if a record is there and can't be read, again and again: it may well be whole.
         """
         fresh: list[Record] = []
         for name in [*self._trunks, *self._runs]:
@@ -67,9 +98,9 @@ class SweepState:
             if not path.exists():
                 continue
             try:
-                record = read_result(path)
-            except SparseplanError:
-                path.unlink(missing_ok=True)
+                record = _read_patiently(path)
+            except BrokenFileError:
+                self.set_aside.append(set_aside(path))
                 continue
             if isinstance(record, TrunkRecord):
                 self._trunk_records[name] = record
@@ -126,8 +157,7 @@ class SweepState:
                 reason = f"its trunk diverged at step {trunk.step}: {trunk.reason}"
                 record = diverged_record(child.run, reason=reason, device=trunk.device)
                 record = msgspec.structs.replace(record, trunk=name, trunk_step=child.from_step)
-                with replacing(self._folder.record(child.id)) as partial:
-                    partial.write_bytes(to_json(record))
+                write_bytes(self._folder.record(child.id), to_json(record), durable=True)
                 self.finished[child.id] = record
                 fresh.append(record)
         return fresh

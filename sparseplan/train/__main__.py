@@ -1,7 +1,7 @@
 """`python -m sparseplan.train JOB.json [JOB.json ...]`: do the jobs one after the other, one result file each.
 
-Exit status: 0 done (a divergence is a result too), 1 our fault, 2 bad input, 3 out of memory, 130 asked to stop (by
-SIGINT or SIGTERM, after saving). A job whose result is there is done.
+Exit status: 0 done (a divergence is a result too), 1 our fault or a broken checkpoint, which was set aside, 2 bad
+input, 3 out of memory, 130 asked to stop (by SIGINT or SIGTERM, after saving). A job whose result is there is done.
 """
 
 import gc
@@ -12,12 +12,12 @@ from pathlib import Path
 
 import torch
 
-from sparseplan.common.files import replacing
-from sparseplan.errors import SparseplanError
+from sparseplan.common.files import write_bytes
+from sparseplan.errors import BrokenFileError, SparseplanError
 from sparseplan.runs.job import EXIT_OUT_OF_MEMORY, read_job, rolling_checkpoint, to_json
 from sparseplan.train.loop import StoppedError, Training
 
-EXIT_BAD_INPUT, EXIT_STOPPED = 2, 130
+EXIT_OUR_FAULT, EXIT_BAD_INPUT, EXIT_STOPPED = 1, 2, 130
 
 
 def run_job(path: Path, *, stop: threading.Event) -> None:
@@ -31,8 +31,7 @@ def run_job(path: Path, *, stop: threading.Event) -> None:
     result = Path(job.result)
     if not result.exists():
         record = Training(job, stop=stop).train()
-        with replacing(result) as partial:
-            partial.write_bytes(to_json(record))
+        write_bytes(result, to_json(record), durable=True)
     rolling_checkpoint(job.checkpoints, job.segment.id).unlink(missing_ok=True)  # only an unfinished segment needs it
 
 
@@ -46,7 +45,8 @@ def main(arguments: list[str], *, stop: threading.Event) -> int:
             run_job(Path(argument), stop=stop)
         except SparseplanError as problem:
             print(problem, file=sys.stderr)
-            return EXIT_BAD_INPUT
+            # a broken file was set aside by now: started again, the segment finds another way
+            return EXIT_OUR_FAULT if isinstance(problem, BrokenFileError) else EXIT_BAD_INPUT
         except StoppedError:
             return EXIT_STOPPED
         except (torch.OutOfMemoryError, MemoryError) as problem:

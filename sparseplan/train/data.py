@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from sparseplan.errors import SparseplanError
-from sparseplan.runs.spec import DataSpec, Split
+from sparseplan.runs.spec import Split
 
 DEVICE_SHARE = 0.25
 """Largest share of a GPU's free memory that tokens may take."""
@@ -22,7 +22,7 @@ _CHECK_TOKENS = 2**24
 
 
 class Windows:
-    """The windows of one split: `context` tokens each, beside their successors as targets.
+    """The windows of one split: `context` tokens each, read with the one that follows.
 
     Args:
         split: Where the tokens are.
@@ -48,12 +48,11 @@ class Windows:
         self._tokens = stored
         self._offsets = torch.arange(context + 1, device=stored.device)
 
-    def batch(self, windows: NDArray[np.int64]) -> tuple[Tensor, Tensor]:
-        """Tokens and targets of some windows, each int64 `(len(windows), context)` on the device."""
+    def read(self, windows: NDArray[np.int64]) -> Tensor:
+        """The tokens of some windows and one more each, int64 `(len(windows), context + 1)` on the device."""
         starts = torch.from_numpy(windows * self._context).to(self._tokens.device, non_blocking=True)
         block = self._tokens[starts[:, None] + self._offsets].long() & self._mask
-        block = block.to(self._device, non_blocking=True)
-        return block[:, :-1], block[:, 1:]
+        return block.to(self._device, non_blocking=True)
 
 
 class Order:
@@ -134,12 +133,3 @@ def open_tokens(split: Split, *, dtype: str, vocab: int) -> NDArray[np.generic]:
     if largest >= vocab:
         raise SparseplanError(f"{path}: expected tokens below the vocabulary's {vocab}, found {largest}.")
     return tokens
-
-
-def open_windows(data: DataSpec, *, context: int, vocab: int, device: torch.device) -> tuple[Windows, Windows]:
-    """The training and the validation windows of a run."""
-    train, valid = (
-        Windows(split, dtype=data.dtype, context=context, vocab=vocab, device=device)
-        for split in (data.train, data.valid)
-    )
-    return train, valid

@@ -11,20 +11,20 @@ from torch import Tensor
 
 from sparseplan.runs.spec import Adafactor as AdafactorSpec
 from sparseplan.runs.spec import AdamW, Optimizer
-from sparseplan.train.models.gpt import Gpt
+from sparseplan.train.models.base import Model
 
 
-def build_optimizer(model: Gpt, spec: Optimizer) -> torch.optim.Optimizer:
+def build_optimizer(model: Model, spec: Optimizer) -> torch.optim.Optimizer:
     """The optimizer of a run; each parameter group carries its rate at the peak as `peak`."""
     device = next(model.parameters()).device
     if isinstance(spec, AdamW):
-        wide = [*model.prunable().values(), model.head.weight]
-        norms = [p for name, p in model.named_parameters() if "norm" in name]
-        narrow_rate = spec.learning_rate * spec.base_width / model.shape.width
         groups: list[dict[str, Any]] = [
-            {"params": wide, "peak": narrow_rate, "weight_decay": spec.weight_decay},
-            {"params": [model.embedding.weight], "peak": spec.learning_rate, "weight_decay": 0.0},
-            {"params": norms, "peak": spec.learning_rate, "weight_decay": 0.0},
+            {
+                "params": list(group.parameters),
+                "peak": _peak(spec, group.width),
+                "weight_decay": spec.weight_decay if group.decays else 0.0,
+            }
+            for group in model.parameter_groups()
         ]
         optimizer: torch.optim.Optimizer = torch.optim.AdamW(
             groups,
@@ -38,6 +38,10 @@ def build_optimizer(model: Gpt, spec: Optimizer) -> torch.optim.Optimizer:
     for group in optimizer.param_groups:  # a rate in a tensor can change under a captured graph
         group["lr"] = torch.zeros((), device=device) if device.type == "cuda" else 0.0
     return optimizer
+
+
+def _peak(spec: AdamW, width: int | None) -> float:
+    return spec.learning_rate if width is None else spec.learning_rate * spec.base_width / width
 
 
 def set_rates(optimizer: torch.optim.Optimizer, factor: float) -> None:
@@ -62,7 +66,8 @@ class Adafactor(torch.optim.Optimizer):
     """
 
     def __init__(self, params: Any, spec: AdafactorSpec) -> None:
-        super().__init__(params, {"lr": 0.0})
+        # capturable: after a load torch would else leave `step` on the CPU, where a captured graph reads it only once
+        super().__init__(params, {"lr": 0.0, "capturable": True})
         self._spec = spec
 
     @torch.no_grad()

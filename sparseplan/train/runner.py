@@ -10,15 +10,16 @@ from collections.abc import Callable
 from typing import Any, Literal
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn.utils import clip_grad_norm_
 
 from sparseplan.runs.job import Placement
 from sparseplan.runs.spec import RunSpec
 from sparseplan.train.checkpoint import State
+from sparseplan.train.models.base import Model
+from sparseplan.train.tasks.base import Batch, Task
 
 Execution = Literal["eager", "compile", "graphs"]
-Batch = tuple[Tensor, Tensor]
 LAUNCH_BOUND_PARAMS = 20_000_000
 """Below about this many weights a large GPU waits for kernel launches, which a CUDA graph does away with."""
 _WARM_UP = 3
@@ -39,22 +40,30 @@ class Runner:
 
     Args:
         state: The training.
+        task: What it is trained to do.
         run: Its specification.
         device: Where it is.
         execution: How.
-        masked: Whether gradients pass the masks.
+        masked: Whether updates pass the pruner.
         accumulate: Pieces that a batch is split into.
     """
 
     def __init__(
-        self, state: State, run: RunSpec, *, device: torch.device, execution: Execution, masked: bool, accumulate: int
+        self,
+        state: State,
+        task: Task,
+        run: RunSpec,
+        *,
+        device: torch.device,
+        execution: Execution,
+        masked: bool,
+        accumulate: int,
     ) -> None:
         self._state, self._run, self._device = state, run, device
-        self._masked, self._accumulate = masked, accumulate
+        self.masked, self._accumulate = masked, accumulate
         self._parameters = list(state.model.parameters())
-        self._loss: Callable[..., Tensor] = (
-            torch.compile(state.model, dynamic=False) if execution == "compile" else state.model
-        )
+        loss = TaskLoss(state.model, task)
+        self._loss: Callable[[Batch], Tensor] = torch.compile(loss, dynamic=False) if execution == "compile" else loss
         self._captures = execution == "graphs"
         self._replay: Callable[[Batch], Tensor] | None = None
 
@@ -84,19 +93,21 @@ class Runner:
     def loss(self, batch: Batch) -> Tensor:
         """Mean loss of a batch in the run's dtype, with gradients to come."""
         with torch.autocast(self._device.type, dtype=torch.bfloat16, enabled=self._run.dtype == "bfloat16"):
-            return self._loss(*batch)
+            return self._loss(batch)
 
     def _update(self, batch: Batch) -> Tensor:
         total: Tensor | None = None
         for parameter in self._parameters:
             parameter.grad = None
-        for tokens, targets in zip(*(part.chunk(self._accumulate) for part in batch), strict=True):
-            loss = self.loss((tokens, targets))
+        if self.masked:
+            self._state.pruner.before_forward()
+        for piece in zip(*(part.chunk(self._accumulate) for part in batch), strict=True):
+            loss = self.loss(piece)
             (loss / self._accumulate if self._accumulate > 1 else loss).backward()  # type: ignore[no-untyped-call]
             total = loss.detach() if total is None else total + loss.detach()
         assert total is not None
-        if self._masked:
-            self._state.masks.mask_gradients()
+        if self.masked:
+            self._state.pruner.after_backward()
         if self._run.clip_norm:
             clip_grad_norm_(self._parameters, self._run.clip_norm)
         self._state.optimizer.step()
@@ -105,25 +116,37 @@ class Runner:
     def _captured(self, batch: Batch) -> Callable[[Batch], Tensor]:
         """Capture an update as a CUDA graph; warming up and capturing leave the training as it was. GPU only."""
         saved = _Saved(self._state)
-        tokens, targets = (part.clone() for part in batch)
+        held = tuple(part.clone() for part in batch)
         side = torch.cuda.Stream(self._device)  # type: ignore[no-untyped-call]
         side.wait_stream(torch.cuda.current_stream(self._device))
         with torch.cuda.stream(side):
             for _ in range(_WARM_UP):
-                self._update((tokens, targets))
+                self._update(held)
         torch.cuda.current_stream(self._device).wait_stream(side)
         saved.restore()
         graph = torch.cuda.CUDAGraph()
         with torch.cuda.graph(graph):
-            loss = self._update((tokens, targets))
+            loss = self._update(held)
 
         def replay(batch: Batch) -> Tensor:
-            tokens.copy_(batch[0])
-            targets.copy_(batch[1])
+            for ours, fresh in zip(held, batch, strict=True):
+                ours.copy_(fresh)
             graph.replay()
             return loss
 
         return replay
+
+
+class TaskLoss(nn.Module):
+    """Model and task as one module, so that both are compiled as one."""
+
+    def __init__(self, model: Model, task: Task) -> None:
+        super().__init__()
+        self._model, self._task = model, task
+
+    def forward(self, batch: Batch) -> Tensor:
+        """The mean loss of a batch."""
+        return self._task.loss(self._model, batch)
 
 
 class _Saved:

@@ -7,11 +7,18 @@ import sys
 import time
 from pathlib import Path
 
+import msgspec
+import numpy as np
 import pytest
 
+from sparseplan.calibration.recipe import expand, load_recipe
 from sparseplan.cli import run
 from sparseplan.laws.file import load_law, read_law
+from sparseplan.runs.facts import RunFacts
+from sparseplan.runs.job import RunRecord, read_result
+from sparseplan.runs.spec import DataSpec, Split
 from sparseplan.runs.table import read_runs
+from sparseplan.sweep.machine import probe_machine
 
 ROOT = Path(__file__).parents[2]
 RECIPE = """\
@@ -41,11 +48,28 @@ def recipe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     path = tmp_path / "tiny.yaml"
-    path.write_text(RECIPE.replace("TEXT", str(ROOT / "sparseplan")))
+    path.write_text(RECIPE.replace("TEXT", str(write_documents(tmp_path / "texts"))))
     return path
 
 
-def start(*words: str) -> subprocess.Popen:
+def write_documents(folder: Path) -> Path:
+    """Documents of words that a generator draws, frequent ones often: the same text on every machine, after any edit.
+
+    A word follows from the one before with probability 1/2, so that there is more to learn than frequencies.
+    """
+    folder.mkdir()
+    generator = np.random.default_rng(3)
+    words = [bytes(generator.integers(97, 123, size=size).tolist()) for size in generator.integers(2, 9, size=500)]
+    for number in range(100):
+        drawn = np.minimum(generator.zipf(1.3, size=1500) - 1, 499)
+        follows = generator.random(1500) < 0.5
+        for place in np.flatnonzero(follows[1:]) + 1:
+            drawn[place] = (7 * drawn[place - 1] + 3) % 500
+        (folder / f"{number:03}.py").write_bytes(b" ".join(words[i] for i in drawn))
+    return folder
+
+
+def start(*words: str) -> subprocess.Popen[str]:
     return subprocess.Popen(
         [sys.executable, "-m", "sparseplan", "calibrate", *words],
         stdout=subprocess.PIPE,
@@ -130,12 +154,15 @@ def test_a_dry_run_says_what_to_expect_and_writes_nothing(
     assert run(["calibrate", str(recipe), "--dry-run"]) == 0
     said = capsys.readouterr().out
     assert "with 2 workers on cpu, by a short probe" in said
+    assert "Pruning: gradual-magnitude: cubic ramp from 25% to 75% of training, 6 updates" in said
+    assert {each["strategy"] for each in plan["runs"]} == {"dense", "gradual-magnitude"}
     assert set(tmp_path.iterdir()) == before
 
 
 def test_torch_is_asked_for_by_the_name_of_the_extra(
     recipe: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
+    probe_machine.cache_clear()
     (tmp_path / "torch.py").write_text("raise ImportError('No module named torch')")
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     assert run(["calibrate", str(recipe)]) == 2
@@ -146,15 +173,15 @@ def test_bad_requests_are_one_line_each(
     recipe: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(
-        "sparseplan.sweep.machine.probe_machine",
+        "sparseplan.sweep.executors.local.probe_machine",
         lambda: pytest.fail("no process should be started for a bad request"),
     )
     for words, message in (
         (["no-such-recipe"], "no built-in recipe is called 'no-such-recipe'"),
         (["missing.yaml"], "missing.yaml: can't read this recipe"),
         ([str(recipe), "--device", "tpu"], "expected auto, cpu, cuda or cuda:0, found 'tpu'"),
-        ([str(recipe), "--executor", "pbs"], "'pbs' is not one of"),
-        (["--executor", "slurm"], "SLURM jobs need a recipe that is sized to them: name one"),
+        ([str(recipe), "--executor", "slum"], "expected one of local, slurm, found 'slum' (did you mean 'slurm'?)"),
+        (["--executor", "slurm"], "devices of slurm workers can't be seen from here: name a recipe"),
     ):
         assert run(["calibrate", *words]) == 2, words
         error = capsys.readouterr().err
@@ -169,11 +196,14 @@ def test_nothing_heavy_is_imported_to_plan_after_calibrate_exists() -> None:
     assert answer.stdout.strip() == "[]"
 
 
-def test_the_shipped_calibration_is_refitted_from_its_runs() -> None:
-    from sparseplan.calibration.fit_runs import fit_calibration
-    from sparseplan.calibration.recipe import load_recipe
+SHIPPED = pytest.mark.parametrize("name", ["gpt-stdlib-cpu", "bert-stdlib-cpu"])
 
-    folder = ROOT / "calibration" / "gpt-stdlib-cpu"
+
+@SHIPPED
+def test_the_shipped_calibration_is_refitted_from_its_runs(name: str) -> None:
+    from sparseplan.calibration.fit_runs import fit_calibration
+
+    folder = ROOT / "calibration" / name
     recipe = load_recipe(str(folder / "recipe.yaml")).recipe
     shipped = read_law(folder / "law.yaml")
     fitted = fit_calibration(recipe, folder / "runs.csv", date="2026-11-24").result.law
@@ -182,12 +212,11 @@ def test_the_shipped_calibration_is_refitted_from_its_runs() -> None:
     assert shipped.draws is not None
     assert fitted.draws is not None
     for family, chosen in shipped.sparsity.items():
-        for name in ("a_S", "b_S", "c_S"):
-            again = fitted.sparsity[family][name]
-            assert again == pytest.approx(chosen[name], rel=1e-4, abs=1e-9), f"{family}.{name}"
-    for name in ("b_N", "a_D", "b_D", "c"):
-        value = shipped.coefficients[name]
-        assert fitted.coefficients[name] == pytest.approx(value, rel=1e-4, abs=1e-9), name
+        for letter, value in chosen.items():
+            again = fitted.sparsity[family][letter]
+            assert again == pytest.approx(value, rel=1e-4, abs=1e-9), f"{family}.{letter}"
+    for letter, value in shipped.coefficients.items():
+        assert fitted.coefficients[letter] == pytest.approx(value, rel=1e-4, abs=1e-9), letter
     assert shipped.fit["objective"] == pytest.approx(fitted.fit["objective"], rel=1e-6)
 
 
@@ -210,8 +239,55 @@ def test_in_the_shipped_runs_pruning_costs_loss_and_beats_a_dense_model_of_equal
     assert (parents, equals) == (48, 6)
 
 
-def test_the_shipped_calibration_has_a_record_behind_every_row() -> None:
-    folder = ROOT / "calibration" / "gpt-stdlib-cpu"
+def test_a_folder_from_before_there_were_strategies_is_still_its_recipes() -> None:
+    from sparseplan.calibration.manifest import differences, read_manifest
+    from sparseplan.calibration.recipe import load_recipe
+    from sparseplan.sweep.folder import Folder
+
+    folder = Folder(ROOT / "calibration" / "gpt-stdlib-cpu")
+    assert '"strategy"' not in folder.manifest.read_text()
+    manifest = read_manifest(folder)
+    assert manifest is not None
+    assert manifest.recipe["pruning"]["strategy"] == "gradual-magnitude"
+    assert differences(manifest, load_recipe(str(folder.recipe)).recipe, manifest.data) == []
+
+
+@pytest.mark.slow
+def test_a_static_calibration_ends_in_a_law_that_counts_no_dense_phase(recipe: Path, tmp_path: Path) -> None:
+    recipe.write_text(recipe.read_text().replace("{updates: 6}", "{strategy: static}"))
+    assert run(["calibrate", str(recipe)]) == 0
+    law = load_law("tiny")
+    assert law.sparsity
+    assert law.schedule.saving == 1  # so c_mul = 1 at every sparsity
+    assert law.provenance["strategy"] == "static"
+    table = (tmp_path / "calibration" / "tiny" / "runs.csv").read_text()
+    assert (table.count(",static,"), table.count(",dense,")) == (27, 9)
+
+
+@SHIPPED
+def test_recipe_and_data_of_a_shipped_calibration_give_the_identity_and_the_facts_of_every_record(name: str) -> None:
+    folder = ROOT / "calibration" / name
+    manifest = json.loads((folder / "manifest.json").read_text())["data"]
+    train, valid = (
+        Split(path=part, sha256=manifest[f"{part}_sha256"], tokens=manifest[f"{part}_tokens"])
+        for part in ("train", "valid")
+    )
+    data = DataSpec(train=train, valid=valid, dtype="uint8", unit=manifest["unit"])
+    specified = {run.run_id: run for run in expand(load_recipe(str(folder / "recipe.yaml")), data, 256)}
+    found = [read_result(path) for path in (folder / "runs").glob("[!.]*.json")]
+    finished = {record.run_id: record for record in found if isinstance(record, RunRecord)}
+    assert finished.keys() == specified.keys()
+    for run_id, record in finished.items():
+        facts = {field: getattr(record, field) for field in RunFacts.__struct_fields__}
+        expected = msgspec.structs.asdict(specified[run_id].facts())
+        if expected["strategy"] == "dense":  # these records are from before strategies were recorded
+            expected["strategy"] = "gradual-magnitude"
+        assert facts == expected
+
+
+@SHIPPED
+def test_the_shipped_calibration_has_a_record_behind_every_row(name: str) -> None:
+    folder = ROOT / "calibration" / name
     table = read_runs(folder / "runs.csv")
     losses = records(folder)
     assert len(table) >= 24

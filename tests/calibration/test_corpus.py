@@ -1,23 +1,25 @@
 """Claims about prepared corpora: split by document, hashed, found again, and read from tokens."""
 
+import os
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from sparseplan.calibration import corpus as corpus_module
-from sparseplan.calibration.corpus import PIECE_BYTES, TextCorpus, TokenCorpus, prepare, prepare_text
+from sparseplan.calibration.corpus import PIECE_BYTES, Corpus, TextCorpus, TokenCorpus, Tokens, prepare, prepare_text
 from sparseplan.errors import CorpusError
+from sparseplan.runs.spec import Split
 
 
-def write_documents(folder, number: int = 40):
+def write_documents(folder: Path, number: int = 40) -> Path:
     folder.mkdir()
     for i in range(number):
         (folder / f"{i:02}.txt").write_text(f"document {i} says é\n" * (i + 1), encoding="utf-8")
     return folder
 
 
-def documents_in(split):
+def documents_in(split: Split) -> set[bytes]:
     return set(np.fromfile(split.path, dtype=np.uint8).tobytes().split(b"\0")) - {b""}
 
 
@@ -49,12 +51,17 @@ def test_a_prepared_folder_is_found_again_and_a_damaged_one_made_again(
 ) -> None:
     corpus = TextCorpus(paths=(str(write_documents(tmp_path / "texts")),), valid_share=0.3)
     first = prepare_text(corpus, tmp_path / "out")
-    written = []
+    written: list[Path] = []
     real = corpus_module._write_tokens
-    monkeypatch.setattr(corpus_module, "_write_tokens", lambda path, tokens: written.append(path) or real(path, tokens))
+
+    def noted(path: Path, tokens: Tokens) -> Split:
+        written.append(path)
+        return real(path, tokens)
+
+    monkeypatch.setattr(corpus_module, "_write_tokens", noted)
     assert prepare_text(corpus, tmp_path / "out") == first
     assert written == []
-    (tmp_path / "out" / "valid.bin").write_bytes(b"x")
+    Path(first.data.valid.path).write_bytes(b"x")
     assert prepare_text(corpus, tmp_path / "out") == first
     assert len(written) == 2
 
@@ -65,7 +72,7 @@ def test_a_moved_folder_keeps_its_hashes_and_gets_its_new_paths(tmp_path: Path) 
     (tmp_path / "out").rename(tmp_path / "moved")
     moved = prepare_text(corpus, tmp_path / "moved")
     assert moved.data.train.sha256 == first.data.train.sha256
-    assert moved.data.train.path == str(tmp_path / "moved" / "train.bin")
+    assert Path(moved.data.train.path).is_relative_to(tmp_path / "moved")
 
 
 def test_one_large_file_is_cut_at_line_ends(tmp_path: Path) -> None:
@@ -78,7 +85,7 @@ def test_one_large_file_is_cut_at_line_ends(tmp_path: Path) -> None:
 
 
 def test_the_standard_library_is_at_hand_and_leaves_its_tests_out(tmp_path: Path) -> None:
-    data, vocab = prepare(TextCorpus(), tmp_path)
+    data, vocab, _ = prepare(TextCorpus(), tmp_path)
     assert vocab == 256
     assert data.train.tokens > 5_000_000
     assert data.valid.tokens > 100_000
@@ -93,7 +100,7 @@ def test_the_standard_library_is_at_hand_and_leaves_its_tests_out(tmp_path: Path
         (TokenCorpus(train="/nowhere.bin"), "/nowhere.bin: can't read these tokens"),
     ],
 )
-def test_missing_sources_are_one_clear_error(tmp_path: Path, corpus, message: str) -> None:
+def test_missing_sources_are_one_clear_error(tmp_path: Path, corpus: Corpus, message: str) -> None:
     with pytest.raises(CorpusError, match=message):
         prepare(corpus, tmp_path)
 
@@ -109,14 +116,14 @@ def test_too_little_text_says_which_split_is_empty(tmp_path: Path) -> None:
 
 def test_token_files_are_used_where_they_lie(tmp_path: Path) -> None:
     np.arange(1000, dtype=np.uint16).tofile(tmp_path / "train.bin")
-    data, vocab = prepare(TokenCorpus(train=str(tmp_path / "train.bin"), valid_share=0.1), tmp_path / "unused")
+    data, vocab, _ = prepare(TokenCorpus(train=str(tmp_path / "train.bin"), valid_share=0.1), tmp_path / "unused")
     assert vocab == 1000
     assert (data.train.tokens, data.valid.start, data.valid.tokens) == (900, 900, 100)
     assert data.bytes_per_token is None
     assert not (tmp_path / "unused").exists()
     np.save(tmp_path / "valid.npy", np.full(50, 1999, dtype=np.uint16))
     both = TokenCorpus(train=str(tmp_path / "train.bin"), valid=str(tmp_path / "valid.npy"), bytes_per_token=4.0)
-    data, vocab = prepare(both, tmp_path / "unused", max_epochs=3)
+    data, vocab, _ = prepare(both, tmp_path / "unused", max_epochs=3)
     assert (data.train.tokens, data.valid.tokens, vocab, data.max_epochs) == (1000, 50, 2000, 3)
 
 
@@ -134,7 +141,7 @@ def test_a_bpe_tokenizer_reads_back_to_the_same_text_and_counts_its_bytes(tmp_pa
     source = write_documents(tmp_path / "texts")
     corpus = TextCorpus(paths=(str(source),), valid_share=0.3, bpe_vocab=300)
     manifest = prepare_text(corpus, tmp_path / "out")
-    tokenizer = tokenizers.Tokenizer.from_file(str(tmp_path / "out" / "tokenizer.json"))
+    tokenizer = tokenizers.Tokenizer.from_file(str(Path(manifest.data.valid.path).with_name("tokenizer.json")))
     ids = np.fromfile(manifest.data.valid.path, dtype=np.uint16)
     end = tokenizer.token_to_id("<|end|>")
     bounds = np.flatnonzero(ids == end)
@@ -142,5 +149,41 @@ def test_a_bpe_tokenizer_reads_back_to_the_same_text_and_counts_its_bytes(tmp_pa
     assert texts <= {path.read_bytes() for path in source.iterdir()}
     assert len(texts) == manifest.documents[1]
     assert manifest.data.bytes_per_token == pytest.approx((sum(map(len, texts)) + len(texts)) / len(ids))
+    assert manifest.data.bytes_per_token is not None
     assert manifest.data.bytes_per_token > 2
     assert manifest.data.unit == "token"
+
+
+def test_another_corpus_never_writes_over_the_first(tmp_path: Path) -> None:
+    source = write_documents(tmp_path / "texts")
+    corpus = TextCorpus(paths=(str(source),), valid_share=0.3)
+    first = prepare_text(corpus, tmp_path / "out")
+    whole = {path: path.read_bytes() for path in (tmp_path / "out").rglob("*") if path.is_file()}
+    (source / "new.txt").write_text("something new")
+    assert prepare_text(corpus, tmp_path / "out").data != first.data
+    assert {path: path.read_bytes() for path in whole} == whole
+
+
+def test_validating_on_the_training_tokens_is_refused(tmp_path: Path) -> None:
+    np.arange(1000, dtype=np.uint16).tofile(tmp_path / "train.bin")
+    (tmp_path / "copy.bin").write_bytes((tmp_path / "train.bin").read_bytes())
+    for name in ("train.bin", "copy.bin"):
+        corpus = TokenCorpus(train=str(tmp_path / "train.bin"), valid=str(tmp_path / name))
+        with pytest.raises(CorpusError, match=rf"{name}: expected tokens that are not trained on, found the same"):
+            prepare(corpus, tmp_path / "out")
+
+
+@pytest.mark.parametrize("broken", [b"", b"\xff\xfe", b"{}", b'{"vocab": "\xff"}', b"[" * 5000])
+def test_a_broken_corpus_json_is_made_again(tmp_path: Path, broken: bytes) -> None:
+    corpus = TextCorpus(paths=(str(write_documents(tmp_path / "texts")),), valid_share=0.3)
+    first = prepare_text(corpus, tmp_path / "out")
+    Path(first.data.train.path).with_name("corpus.json").write_bytes(broken)
+    assert prepare_text(corpus, tmp_path / "out") == first
+
+
+def test_pipes_and_devices_are_no_corpus(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.npy")
+    (tmp_path / "zero.txt").symlink_to("/dev/zero")
+    for corpus in (TokenCorpus(train=str(tmp_path / "pipe.npy")), TextCorpus(paths=(str(tmp_path / "zero.txt"),))):
+        with pytest.raises(CorpusError, match="expected a regular file, found a pipe, device or folder"):
+            prepare(corpus, tmp_path / "out")

@@ -1,6 +1,8 @@
 """Claims about recipes: what they mean, and what is said of broken ones."""
 
 import json
+import re
+import tracemalloc
 from pathlib import Path
 
 import jsonschema
@@ -11,19 +13,19 @@ from hypothesis import strategies as st
 
 import sparseplan
 from sparseplan.calibration.recipe import (
-    COUNT_TOLERANCE,
-    DenseGrid,
     LoadedRecipe,
     builtin_recipes,
     expand,
     load_recipe,
-    nearest_size,
     parse_recipe,
     recipe_schema,
 )
 from sparseplan.errors import RecipeError
+from sparseplan.runs.pruning import GradualMagnitude
 from sparseplan.runs.spec import Adafactor, AdamW, DataSpec, RunSpec, Split
 from sparseplan.runs.trunks import plan_segments
+from sparseplan.shapes.bert import BertShape
+from sparseplan.shapes.gpt import GptShape
 
 DATA = DataSpec(
     train=Split(path="t", sha256="a" * 64, tokens=10**9),
@@ -68,6 +70,19 @@ def test_a_recipe_is_the_product_of_its_sizes_sparsities_lengths_and_seeds() -> 
     }
     assert {run.shape.dense_params for run in runs} == {12 * 32**2, 2 * 12 * 32**2}
     assert {run.shape.heads for run in runs} == {2}
+    assert {type(run.shape) for run in runs} == {GptShape}  # the family of a recipe that names none
+
+
+def test_the_family_decides_the_shape_and_a_run_of_another_family_is_another_run() -> None:
+    runs, others = runs_of(), runs_of(replaced("context: 32", "family: bert\n  context: 32"))
+    assert {type(run.shape) for run in others} == {BertShape}
+    assert [run.shape.dense_params for run in runs] == [run.shape.dense_params for run in others]
+    assert not {run.run_id for run in runs} & {run.run_id for run in others}
+
+
+def test_a_family_that_does_not_exist_is_named_with_those_that_do() -> None:
+    with pytest.raises(RecipeError, match=r"team\.yaml:5: model\.family: expected one of gpt, bert, found 'brt'"):
+        read(replaced("context: 32", "family: brt\n  context: 32"))
 
 
 def test_what_a_recipe_says_of_training_reaches_every_run() -> None:
@@ -76,7 +91,9 @@ def test_what_a_recipe_says_of_training_reaches_every_run() -> None:
     for run in runs_of(text):
         assert run.optimizer == Adafactor(learning_rate=0.02)
         assert (run.learning_rate.kind, run.learning_rate.warmup) == ("inverse-sqrt", 3)
-        assert (run.pruning.schedule.start, run.pruning.updates) == (0.5, 5)
+        strategy = run.pruning.strategy
+        assert isinstance(strategy, GradualMagnitude)
+        assert (strategy.schedule.start, strategy.updates) == (0.5, 5)
         assert (run.clip_norm, run.dtype) == (0.0, "bfloat16")
     assert all(run.optimizer == AdamW() for run in runs_of())
 
@@ -109,6 +126,50 @@ def test_lengths_may_be_counted_in_tokens_or_in_tokens_a_weight() -> None:
     assert {run.steps for run in tokens} == {10, 20}  # 4 sequences of 32 tokens a step
     ratio = runs_of(replaced("{steps: [10, 20]}", "{tokens_per_dense_param: [1, 2]}"))
     assert {run.data_seen / run.shape.dense_params for run in ratio} == {1.0, 2.0}
+
+
+def test_a_recipe_chooses_its_strategy_and_one_without_is_gradual() -> None:
+    assert {run.pruning.strategy for run in runs_of()} == {GradualMagnitude()}
+    named = runs_of(PLAIN + "pruning: {strategy: gradual-magnitude}\n")
+    assert [run.run_id for run in named] == [run.run_id for run in runs_of(PLAIN + "pruning: {updates: 64}\n")]
+    static = runs_of(PLAIN + "pruning: {strategy: static}\n")
+    assert {run.pruning.strategy_name for run in static} == {"dense", "static"}
+    shared = {run.run_id for run in static} & {run.run_id for run in named}
+    assert shared == {run.run_id for run in named if run.pruning.sparsity == 0}
+
+
+@pytest.mark.parametrize(
+    ("pruning", "message"),
+    [
+        ("{strategy: statik}", r"team\.yaml:11: pruning\.strategy: expected one of gradual-magnitude, .*'static'"),
+        ("{strategy: static, updates: 3}", r"team\.yaml:11: pruning\.updates: unknown key"),
+        ("{updatez: 3}", r"team\.yaml:11: pruning\.updatez: unknown key \(did you mean 'updates'\?\)"),
+        ("{schedule: {end: 2}}", r"team\.yaml:11: pruning\.schedule\.end: "),
+        (
+            "{strategy: sr-ste}",
+            r"team\.yaml:8: sparsities\[1\]: expected a pattern n:m, .* found unstructured sparsity",
+        ),
+        ("static", r"team\.yaml:11: pruning: expected"),
+    ],
+)
+def test_a_wrong_strategy_is_named_at_its_line(pruning: str, message: str) -> None:
+    with pytest.raises(RecipeError, match=message):
+        read(PLAIN + f"pruning: {pruning}\n")
+
+
+@pytest.mark.parametrize(
+    "pruning",
+    [
+        "{updates: 3}",
+        "{strategy: gradual-magnitude, updates: 3}",
+        "{strategy: static}",
+        "{strategy: sr-ste, decay: 0.001}",
+    ],
+)
+def test_the_schema_knows_strategies_and_that_one_may_go_unnamed(pruning: str) -> None:
+    jsonschema.validate(yaml.safe_load(PLAIN + f"pruning: {pruning}"), recipe_schema())
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate(yaml.safe_load(PLAIN + "pruning: {strategy: static, decay: 3}"), recipe_schema())
 
 
 def test_dense_is_trained_once_however_it_is_written() -> None:
@@ -172,23 +233,6 @@ def test_a_grid_that_cannot_be_trained_is_refused_at_its_line(old: str, new: str
         runs_of(replaced(old, new))
 
 
-@given(
-    layers=st.integers(1, 40),
-    steps=st.sampled_from([16, 32, 64]),
-    count=st.floats(1e7, 1e10),
-)
-def test_the_nearest_shape_is_within_the_tolerance_wherever_widths_are_fine_enough(
-    layers, steps: int, count: int
-) -> None:
-    chosen, width = nearest_size(DenseGrid(params=(count,), layers=layers, width_step=steps), count)
-    assert chosen == layers
-    ratio = 12 * layers * width**2 / count
-    # neighbouring widths v < w differ by (w / v)^2 in count, so the nearer of them is within w / v
-    assert max(ratio, 1 / ratio) <= width / (width - steps)
-    assert width % steps == 0
-    assert COUNT_TOLERANCE == 0.25
-
-
 @pytest.mark.parametrize("path", builtin_recipes(), ids=lambda path: path.stem)
 def test_every_built_in_recipe_is_valid_named_as_its_file_and_fits_the_schema(path: Path) -> None:
     loaded = load_recipe(path.stem)
@@ -202,6 +246,12 @@ def test_every_built_in_recipe_is_valid_named_as_its_file_and_fits_the_schema(pa
     # two sparsities at the least, or a_S, b_S and c_S can't be told apart
     assert len({sparsity for sparsity, family in sparsities if sparsity and family == "unstructured"}) >= 2
     assert (0.5, "n:4") in sparsities
+
+
+def test_a_recipe_without_a_family_fits_the_schema() -> None:
+    jsonschema.validate(yaml.safe_load(PLAIN), recipe_schema())
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate(yaml.safe_load(replaced("context: 32", "family: brt\n  context: 32")), recipe_schema())
 
 
 def test_the_shipped_schema_is_that_of_the_code() -> None:
@@ -219,7 +269,7 @@ def test_an_unknown_recipe_is_answered_with_the_known_ones() -> None:
 
 
 @given(st.text(max_size=300))
-def test_any_text_is_a_recipe_or_a_recipe_error(text) -> None:
+def test_any_text_is_a_recipe_or_a_recipe_error(text: str) -> None:
     with pytest.raises(RecipeError):
         parse_recipe(text, source="x.yaml")
 
@@ -231,3 +281,56 @@ def test_the_recipe_in_the_documentation_is_valid() -> None:
     assert len(runs) == 3 * 6 * 3 * 2
     for run in runs:
         assert min(abs(run.nonzero_params / wanted - 1) for wanted in (1e7, 4e7, 1.6e8)) < 0.05
+
+
+@pytest.mark.parametrize("name", ["1e5", "1_000", "2026-11-24", "yes", "NO", "null", "0x1F", "1.5"])
+def test_a_name_that_yaml_reads_as_something_else_is_refused_before_anything_is_trained(name: str) -> None:
+    with pytest.raises(RecipeError, match=r"team\.yaml:2: name: expected (a name that YAML reads as )?text"):
+        read(replaced("name: plain", f"name: {name}"))
+    with pytest.raises(RecipeError, match=r"team\.yaml:2: name: expected a name that YAML reads as text"):
+        read(replaced("name: plain", f'name: "{name}"'))
+
+
+EXTREMES = ("0", "-1", "1", "70000", "20000000", "1000000000000000000000000000000", "1e308", "1e-300", "true", "null")
+GRIDS = (
+    "{grid: shapes, shapes: [{layers: 1, width: 32}, {layers: 2, width: 32}]}",
+    "{grid: dense, params: [1.0e+5], layers: 2, width_step: 16}",
+    "{grid: nonzero, params: [1.0e+5], width_per_layer: 32, width_step: 16}",
+)
+LENGTHS = ("{steps: [10, 20]}", "{tokens: [1280]}", "{tokens_per_dense_param: [0.1]}")
+FURTHER = """\
+max_epochs: 1.0
+learning_rate: {warmup: 3, cooldown: 0.2}
+optimizer: {name: adamw, learning_rate: 0.01, base_width: 32}
+pruning: {schedule: {kind: cubic, start: 0.25, end: 0.75}, updates: 8}
+seeds: [0]
+evaluation_sequences: 16
+fit: {bootstrap: 20, huber_delta: 0.01}
+executor: {workers: 2, threads: 1, checkpoint_seconds: 5}
+"""
+
+
+@pytest.mark.parametrize("grid", GRIDS, ids=["shapes", "dense", "nonzero"])
+@pytest.mark.parametrize("lengths", LENGTHS, ids=["steps", "tokens", "ratio"])
+def test_any_number_in_any_place_of_a_recipe_gives_runs_or_a_recipe_error_in_little_memory(
+    grid: str, lengths: str
+) -> None:
+    text = PLAIN.replace(GRIDS[0], grid).replace(LENGTHS[0], lengths) + FURTHER
+    assert runs_of(text)
+    numbers = list(re.finditer(r"(?<=[ \[])\d[\d.e+]*(?=[],}\n])", text))
+    assert len(numbers) >= 20
+    tracemalloc.start()
+    said: list[str] = []
+    for number in numbers:
+        for value in EXTREMES:
+            changed = text[: number.start()] + value + text[number.end() :]
+            try:
+                runs = runs_of(changed)
+                assert len({run.run_id for run in runs}) == len(runs)
+            except RecipeError as problem:
+                said.append(str(problem))
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert len(said) > len(numbers)
+    assert all("team.yaml:" in message for message in said)
+    assert peak < 50e6

@@ -144,7 +144,7 @@ def test_bad_options_are_one_message_and_nothing_is_written(
 def test_a_bad_row_is_named_and_nothing_is_written(
     table: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    table.write_text(table.read_text().replace("r3,unstructured,0.5,", "r3,unstructured,1.5,"), encoding="utf-8")
+    table.write_text(table.read_text().replace("r3,unstructured,,0.5,", "r3,unstructured,,1.5,"), encoding="utf-8")
     assert run(["fit", str(table), "--out", str(tmp_path / "law.yaml")]) == 2
     error = capsys.readouterr().err
     assert f"{table}:" in error

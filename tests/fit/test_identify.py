@@ -1,6 +1,5 @@
 """What the runs leave open is named the same whatever basis, kernel or number of rows the linear algebra meets."""
 
-import time
 import tracemalloc
 from dataclasses import replace
 
@@ -37,15 +36,15 @@ def one_line(log_F: float) -> tuple[Design, Array]:
     return design, theta
 
 
-def at_places(design: Design, free: tuple[int, ...]) -> Problem:
-    """A problem whose Jacobian is asked for; losses don't matter for it."""
+def placed(design: Design, free: tuple[int, ...]) -> Problem:
+    """Runs at a design's places; what they measured doesn't matter to a Jacobian."""
     return Problem.plain(Objective(), design, free, np.ones(len(design.x)))
 
 
 @pytest.mark.parametrize("log_F", [0.0, -7.0, -15.0, -25.0])
 def test_a_valley_names_what_it_mixes_even_where_one_of_them_has_all_but_vanished(log_F: float) -> None:
     design, theta = one_line(log_F)
-    hidden = unseen(residual_jacobian(at_places(design, DENSE_FREE), theta))
+    hidden = unseen(residual_jacobian(placed(design, DENSE_FREE), theta))
     assert hidden.null.shape == (5, 2)  # f(0) against a_D, b_N against b_D; c is what no D reaches
     assert open_coefficients(design, theta, list(DENSE_FREE), hidden) == (("c_S", "b_N", "a_D", "b_D"),)
 
@@ -57,7 +56,7 @@ def test_names_and_groups_are_those_of_the_null_space_in_any_of_its_bases() -> N
     design = replace(make_design(S, np.full(6, 1e6), D, ("unstructured",) * 6), log_N0=0.0)
     theta = np.array([0.2, 0.3, 0.0, 0.4, 0.13, 0.23, 0.0, 0.48, 0.37])
     free = design.free()
-    hidden = unseen(residual_jacobian(at_places(design, free), theta))
+    hidden = unseen(residual_jacobian(placed(design, free), theta))
     assert hidden.null.shape == (7, 3)
     random = np.random.default_rng(0)
     for _ in range(20):
@@ -124,7 +123,7 @@ def test_a_direction_that_only_moves_the_dense_capacity_opens_c_S_alone() -> Non
     assert open_coefficients(design, theta, list(DENSE_FREE), hidden) == (("c_S",),)
 
 
-def test_a_certificate_of_100_000_rows_takes_megabytes_and_moments() -> None:
+def test_a_certificate_of_100_000_rows_takes_megabytes() -> None:
     random = np.random.default_rng(0)
     count = 100_000
     S, N, D = random.uniform(0, 0.9, count), 10 ** random.uniform(6, 8, count), 10 ** random.uniform(9, 11, count)
@@ -142,10 +141,8 @@ def test_a_certificate_of_100_000_rows_takes_megabytes_and_moments() -> None:
     start = np.array([[0.2, 0.3, 0.0, 0.4, 0.13, 0.23, 0.0, 0.48, 0.37]])
     solution = solve(problem, start)
     tracemalloc.start()
-    before = time.process_time()
     certificate = certify(problem, solution, 0)
-    seconds, peak = time.process_time() - before, tracemalloc.get_traced_memory()[1]
+    peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert certificate.identified
     assert peak < 200e6
-    assert seconds < 20

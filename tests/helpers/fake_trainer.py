@@ -14,6 +14,9 @@ import signal
 import sys
 import time
 from pathlib import Path
+from typing import Literal
+
+import msgspec
 
 from sparseplan.common.files import replacing
 from sparseplan.errors import SparseplanError
@@ -40,7 +43,7 @@ def start_state(run: RunSpec) -> str:
 
 def next_state(state: str, run: RunSpec, step: int) -> str:
     sparsity = run.pruning.sparsity_at(step, run.steps)
-    facts = (state, step, sparsity, run.pruning.pattern if sparsity else "")
+    facts: tuple[object, ...] = (state, step, sparsity, run.pruning.pattern if sparsity else "")
     if step >= run.branch_step:
         facts = (*facts, run.learning_rate.factor(step, run.steps))
     return hashlib.sha256(repr(facts).encode()).hexdigest()
@@ -50,7 +53,8 @@ def loss_of(state: str, run: RunSpec) -> float:
     """A loss that a law could have made, with digits that only this history gives."""
     digits = int(hashlib.sha256((state + run.run_id).encode()).hexdigest()[:8], 16) / 2**32
     N, D, S = run.nonzero_params, run.data_seen, run.pruning.sparsity
-    return (0.3 * (1 - S) ** 0.7 + 0.7) * (N / 1000) ** -0.25 + (D / 1e4) ** -0.3 + 1.0 + 1e-3 * digits
+    loss: float = (0.3 * (1 - S) ** 0.7 + 0.7) * (N / 1000) ** -0.25 + (D / 1e4) ** -0.3 + 1.0 + 1e-3 * digits
+    return loss
 
 
 def expected_loss(run: RunSpec) -> float:
@@ -142,16 +146,14 @@ def train(job: Job, stop: list[bool]) -> int:
 
 
 def record_of(run: RunSpec, loss: float, *, trunk: str | None = None, trunk_step: int = 0) -> RunRecord:
-    facts = json.loads(to_json(diverged_record(run, reason="", device="fake")))
-    del facts["format"], facts["reason"]
-    return RunRecord(**(facts | {"loss": loss, "diverged": False, "trunk": trunk, "trunk_step": trunk_step}))
+    gone = diverged_record(run, reason="", device="fake")
+    return msgspec.structs.replace(gone, loss=loss, diverged=False, reason=None, trunk=trunk, trunk_step=trunk_step)
 
 
-def say(job: Job, event, step: int) -> None:
+def say(job: Job, event: Literal["start", "step", "done"], step: int) -> None:
     line = Progress(event=event, segment=job.segment.id, step=step, steps=job.segment.to_step, tokens_per_second=1e6)
+    assert job.progress is not None
     with Path(job.progress).open("ab") as file:
-        import msgspec
-
         file.write(msgspec.json.encode(line) + b"\n")
 
 

@@ -13,7 +13,7 @@ def question(law: Law, C: float, *, cost: str = "sparse", pattern: str = "unstru
         cost=flops_cost(cost, law.schedule),
         pattern=parse_pattern(pattern),
         max_sparsity=sparsity_cap(law),
-        **givens,  # type: ignore[arg-type]
+        **givens,
     )
 
 

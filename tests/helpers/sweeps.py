@@ -8,9 +8,12 @@ from pathlib import Path
 from rich.console import Console
 
 from sparseplan.calibration.recipe import LoadedRecipe, parse_recipe
-from sparseplan.calibration.setup import Setup, set_up
+from sparseplan.calibration.setup import Setup, kind_of, set_up
 from sparseplan.calibration.train_runs import SweepResult, train_runs
 from sparseplan.runs.spec import RunSpec
+from sparseplan.sweep.executors import EXECUTORS, Executor
+from sparseplan.sweep.executors.local import Local, LocalExecutor
+from sparseplan.sweep.executors.slurm import Slurm, SlurmExecutor
 from sparseplan.sweep.folder import Folder
 from sparseplan.sweep.machine import Machine
 from tests.helpers.fake_trainer import expected_loss
@@ -62,16 +65,27 @@ def environment(faults: Path | None = None, *, step_seconds: float = 0.0) -> dic
     return chosen | ({"FAKE_FAULTS": str(faults)} if faults is not None else {})
 
 
-def sweep_in(folder: Path, root: Path, text: str = RECIPE, *, machine: Machine | None = MACHINE) -> SweepResult:
+def executor_for(loaded: LoadedRecipe) -> Executor:
+    """The executor of a recipe, with fake trainings; this machine is a small one."""
+    settings = loaded.recipe.executor
+    if isinstance(settings, Local):
+        return LocalExecutor(settings, trainer=TRAINER, machine=MACHINE)
+    if isinstance(settings, Slurm):
+        return SlurmExecutor(settings, trainer=TRAINER, ask_seconds=0.05, late_seconds=0.3)
+    return EXECUTORS[kind_of(settings)](settings, trainer=TRAINER)
+
+
+def sweep_in(folder: Path, root: Path, text: str = RECIPE) -> SweepResult:
     """Sweep in this process; workers are processes."""
     console = Console(stderr=True, width=200)
     with Folder(root).locked():
-        return train_runs(setup_in(folder, root, text), Folder(root), machine, console, trainer=TRAINER)
+        setup = setup_in(folder, root, text)
+        return train_runs(setup, Folder(root), executor_for(setup.loaded), console)
 
 
 def start_driver(
     folder: Path, root: Path, faults: Path | None = None, *, step_seconds: float = 0.0
-) -> subprocess.Popen:
+) -> subprocess.Popen[bytes]:
     """Sweep in a process of its own."""
     write_texts(folder)
     return subprocess.Popen(
@@ -97,7 +111,8 @@ def main(folder: str, root: str) -> int:
     from sparseplan.errors import SparseplanError
 
     try:
-        done = calibrate(Path(root), recipe(Path(folder)), MACHINE, Console(stderr=True, width=200), trainer=TRAINER)
+        loaded = recipe(Path(folder))
+        done = calibrate(Path(root), loaded, executor_for(loaded), Console(stderr=True, width=200))
     except SparseplanError as problem:
         print(problem, file=sys.stderr)
         return 2

@@ -4,20 +4,25 @@ import hashlib
 import itertools
 import threading
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import numpy as np
+from numpy.typing import NDArray
 
 from sparseplan.runs.job import Job, Placement, Record, RunRecord, Segment, TrunkRecord
-from sparseplan.runs.spec import AdamW, DataSpec, LearningRate, Pruning, RunSpec, Split
+from sparseplan.runs.pruning import GradualMagnitude, Pruning
+from sparseplan.runs.spec import AdamW, DataSpec, LearningRate, RunSpec, Split
 from sparseplan.runs.trunks import plan_segments
+from sparseplan.shapes.bert import BertShape
 from sparseplan.shapes.gpt import GptShape
 
 SHAPE = GptShape(layers=2, width=32, heads=2, vocab=256, context=32)
+BERT = BertShape(layers=2, width=32, heads=2, vocab=256, context=32)
 STEPS = 40
 
 
-def write_tokens(path: Path, tokens: np.ndarray) -> Split:
+def write_tokens(path: Path, tokens: NDArray[np.generic]) -> Split:
     tokens.tofile(path)
     return Split(path=str(path), sha256=hashlib.sha256(path.read_bytes()).hexdigest(), tokens=len(tokens))
 
@@ -37,7 +42,7 @@ def write_text(folder: Path, *, tokens: int = 20_000) -> DataSpec:
     )
 
 
-def tiny_run(data: DataSpec, sparsity: float = 0.0, pattern: str = "unstructured", **changes) -> RunSpec:
+def tiny_run(data: DataSpec, sparsity: float = 0.0, pattern: str = "unstructured", **changes: Any) -> RunSpec:
     plain = RunSpec(
         shape=SHAPE,
         data=data,
@@ -45,13 +50,13 @@ def tiny_run(data: DataSpec, sparsity: float = 0.0, pattern: str = "unstructured
         steps=STEPS,
         optimizer=AdamW(learning_rate=1e-2, base_width=32),
         learning_rate=LearningRate(warmup=5),
-        pruning=Pruning(sparsity=sparsity, pattern=pattern, updates=6),
+        pruning=Pruning(sparsity=sparsity, pattern=pattern, strategy=GradualMagnitude(updates=6)),
         evaluation_sequences=16,
     )
     return msgspec.structs.replace(plain, **changes)
 
 
-def job_of(segment: Segment, folder: Path, **placement) -> Job:
+def job_of(segment: Segment, folder: Path, **placement: Any) -> Job:
     folder.mkdir(parents=True, exist_ok=True)
     return Job(
         segment=segment,
@@ -62,13 +67,13 @@ def job_of(segment: Segment, folder: Path, **placement) -> Job:
     )
 
 
-def train_segment(segment: Segment, folder: Path, *, stop: threading.Event | None = None, **placement) -> Record:
+def train_segment(segment: Segment, folder: Path, *, stop: threading.Event | None = None, **placement: Any) -> Record:
     from sparseplan.train.loop import Training
 
     return Training(job_of(segment, folder, **placement), stop=stop or threading.Event()).train()
 
 
-def train_alone(run: RunSpec, folder: Path, **placement) -> RunRecord:
+def train_alone(run: RunSpec, folder: Path, **placement: Any) -> RunRecord:
     record = train_segment(plan_segments([run]).segments[0], folder, **placement)
     assert isinstance(record, RunRecord)
     return record

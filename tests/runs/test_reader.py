@@ -178,6 +178,11 @@ def test_a_column_that_happens_to_be_called_group_is_used_only_when_asked_for(tm
         ("runs.json", '{"loss": 1}', "expected a list of runs"),
         ("runs.parquet", "not parquet", "isn't a Parquet file"),
         ("runs.csv", f"{HEADER},data_unit\n0,1,1,1,token\n0,1,2,1,image\n", "expected one data_unit"),
+        (
+            "runs.csv",
+            f"{HEADER},strategy\n0,1,1,1,dense\n0.5,1,1,1,static\n0.5,1,2,1,gradual-magnitude\n",
+            "sparse runs of one strategy, .* found gradual-magnitude, static",
+        ),
     ],
 )
 def test_a_broken_table_is_one_clear_error(tmp_path: Path, name: str, text: str, message: str) -> None:

@@ -1,5 +1,6 @@
 """Claims about sweeps, on fake trainings: whatever is killed, the losses come out the same."""
 
+import errno
 import os
 import signal
 import subprocess
@@ -10,8 +11,9 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from sparseplan.common.files import read_regular, replacing
 from sparseplan.errors import SweepError
-from sparseplan.runs.job import read_result
+from sparseplan.runs.job import RunRecord, read_result
 from sparseplan.runs.spec import TRAINING_VERSION
 from sparseplan.runs.table import read_runs
 from sparseplan.runs.trunks import plan_segments
@@ -45,7 +47,7 @@ def fakes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def finished_losses(root: Path) -> dict[str, float | None]:
     records = [read_result(path) for path in Folder(root).records.glob("[!.]*.json")]
-    return {record.run_id: record.loss for record in records if hasattr(record, "run_id")}
+    return {record.run_id: record.loss for record in records if isinstance(record, RunRecord)}
 
 
 def workers_of(root: Path) -> list[str]:
@@ -127,6 +129,7 @@ def test_a_driver_killed_again_and_again_ends_in_the_same_losses_and_leaves_no_w
             time.sleep(0.01)
         os.kill(driver.pid, signal.SIGKILL)
         driver.wait()
+        assert driver.stderr is not None
         driver.stderr.close()
     between = finished_losses(root)
     assert 12 <= len(between) < 18
@@ -273,12 +276,57 @@ def test_a_record_that_was_lost_is_trained_again_with_as_much_of_its_trunk_as_it
     assert losses(sweep_in(tmp_path, root)) == expected(setup.runs)
 
 
-def test_an_unreadable_record_is_trained_again(tmp_path: Path, fakes: Path) -> None:
+@pytest.mark.parametrize("broken", [b"", b"{}", b'{"format": "sparseplan-run/1", "run_id": "\xff"}', b"[" * 5000])
+def test_a_broken_record_is_set_aside_and_its_run_trained_again(
+    tmp_path: Path, fakes: Path, capsys: pytest.CaptureFixture[str], broken: bytes
+) -> None:
     root = tmp_path / "sweep"
     sweep_in(tmp_path, root)
     setup = setup_in(tmp_path, root)
-    Folder(root).record(setup.runs[0].run_id).write_text("")  # as a machine that lost power can leave it
+    record = Folder(root).record(setup.runs[0].run_id)
+    record.write_bytes(broken)  # as a machine that lost power can leave it
     assert losses(sweep_in(tmp_path, root)) == expected(setup.runs)
+    assert record.with_name(f"{record.name}.broken").read_bytes() == broken
+    assert f"a broken record was set aside as {record}.broken" in capsys.readouterr().err
+
+
+def test_a_record_that_cannot_be_read_stops_the_sweep_and_stays(
+    tmp_path: Path, fakes: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sparseplan.sweep.state._READ_PAUSE_SECONDS", 0.01)
+    root = tmp_path / "sweep"
+    sweep_in(tmp_path, root)
+    setup = setup_in(tmp_path, root)
+    record = Folder(root).record(setup.runs[0].run_id)
+    whole = record.read_bytes()
+    record.unlink()
+    record.mkdir()  # stands for a file without read permission, which root reads all the same
+    with pytest.raises(SweepError, match=r"can't read this result file: .* It may be a finished run: make it readable"):
+        sweep_in(tmp_path, root)
+    record.rmdir()
+    record.write_bytes(whole)
+    assert losses(sweep_in(tmp_path, root)) == expected(setup.runs)
+
+
+def test_a_record_that_fails_to_be_read_for_a_moment_costs_nothing(
+    tmp_path: Path, fakes: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = tmp_path / "sweep"
+    first = sweep_in(tmp_path, root)
+    monkeypatch.setattr("sparseplan.sweep.state._READ_PAUSE_SECONDS", 0.01)
+    failed: set[Path] = set()
+    real = read_regular
+
+    def stale(path: Path) -> bytes:
+        if path not in failed:
+            failed.add(path)
+            raise OSError(errno.ESTALE, "Stale file handle")
+        return real(path)
+
+    monkeypatch.setattr("sparseplan.runs.job.read_regular", stale)
+    monkeypatch.setattr("subprocess.Popen", None)  # nothing is trained
+    assert losses(sweep_in(tmp_path, root)) == losses(first)
+    assert len(failed) == 20  # 18 runs and two trunks
 
 
 def test_half_written_files_of_killed_workers_are_cleared(tmp_path: Path) -> None:
@@ -286,8 +334,11 @@ def test_half_written_files_of_killed_workers_are_cleared(tmp_path: Path) -> Non
     folder.prepare()
     partial = folder.checkpoints / ".trunk-00000010.123.partial.pt"
     partial.write_bytes(b"half")
-    folder.prepare()
-    assert not partial.exists()
+    with replacing(folder.checkpoints / "trunk-00000020.pt") as living:  # of a SLURM job that outlived its driver
+        living.write_bytes(b"half")
+        folder.prepare()
+        assert not partial.exists()
+        assert living.read_bytes() == b"half"
 
 
 def test_a_full_disk_is_one_clear_error_and_costs_no_finished_run(tmp_path: Path, fakes: Path) -> None:

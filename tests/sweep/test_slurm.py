@@ -6,15 +6,17 @@ from pathlib import Path
 
 import pytest
 
+from sparseplan.calibration.setup import Setup
 from sparseplan.errors import SweepError
-from sparseplan.runs.job import Placement
+from sparseplan.runs.job import Placement, Record
 from sparseplan.sweep.driver import Driver, Snapshot
 from sparseplan.sweep.estimate import Speed
-from sparseplan.sweep.executors.slurm import SlurmExecutor
+from sparseplan.sweep.executors.base import Task
+from sparseplan.sweep.executors.slurm import Slurm, SlurmExecutor
 from sparseplan.sweep.folder import Folder
 from sparseplan.sweep.state import SweepState
 from tests.helpers import fake_slurm
-from tests.helpers.sweeps import TRAINER, environment, expected, setup_in
+from tests.helpers.sweeps import RECIPE, TRAINER, environment, expected, setup_in, sweep_in
 
 WORDS = ["kill 3", "exit 1", "memory"]
 
@@ -28,7 +30,7 @@ class Quiet:
     def note(self, text: str) -> None:
         self.notes.append(text)
 
-    def finished(self, record, snapshot: Snapshot) -> None:
+    def finished(self, record: Record, snapshot: Snapshot) -> None:
         pass
 
     def update(self, snapshot: Snapshot) -> None:
@@ -48,17 +50,13 @@ def cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def executor(root: Path) -> SlurmExecutor:
-    return SlurmExecutor(
-        root / "work" / "slurm",
-        options=["--partition=test"],
-        setup=["export FROM_SETUP=1"],
-        trainer=TRAINER,
-        ask_seconds=0.05,
-        late_seconds=0.3,
-    )
+    settings = Slurm(device="cpu", sbatch=("--partition=test",), setup=("export FROM_SETUP=1",))
+    executor = SlurmExecutor(settings, trainer=TRAINER, ask_seconds=0.05, late_seconds=0.3)
+    executor.open(root / "work" / "slurm")
+    return executor
 
 
-def drive(root: Path, setup, workers: SlurmExecutor) -> tuple[SweepState, Driver, Quiet]:
+def drive(root: Path, setup: Setup, workers: SlurmExecutor) -> tuple[SweepState, Driver, Quiet]:
     folder = Folder(root)
     state, listener = SweepState(folder, setup.plan.segments), Quiet()
     driver = Driver(
@@ -140,4 +138,70 @@ def test_stopping_lets_jobs_save_themselves(tmp_path: Path, cluster: Path, monke
 def test_a_machine_without_slurm_is_told_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(SweepError, match=r"expected SLURM's squeue on PATH, found none; .* --executor local"):
-        SlurmExecutor(tmp_path / "slurm")
+        SlurmExecutor(Slurm()).open(tmp_path / "slurm")
+
+
+def test_where_the_speed_is_unknown_every_worker_gets_a_run_of_its_own(
+    tmp_path: Path, cluster: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = tmp_path / "sweep"
+    setup = setup_in(tmp_path, root, RECIPE.replace("batch: 2", "batch: 2\nshare_trunks: false"))
+    monkeypatch.setenv("FAKE_STEP_SECONDS", "0.02")
+    folder, workers = Folder(root), executor(root)
+    driver = Driver(
+        folder=folder,
+        state=SweepState(folder, setup.plan.segments),
+        executor=workers,
+        placements=(Placement(),) * 8,
+        speed=workers.measure_speed(setup.runs),
+        listener=Quiet(),
+    )
+    driver._hand_out()
+    assert len(fake_slurm.jobs()) == 8  # of 18 runs that could all start; they used to go into one job
+    workers.stop()
+
+
+def test_jobs_whose_device_nobody_named_are_refused_before_anything_is_submitted(tmp_path: Path, cluster: Path) -> None:
+    with pytest.raises(SweepError, match=r"SLURM jobs need a device: .* Give --device cuda or --device cpu"):
+        sweep_in(tmp_path, tmp_path / "sweep", RECIPE.replace("{workers: 2}", "{kind: slurm}"))
+    assert fake_slurm.jobs() == {}
+
+
+@pytest.mark.parametrize(
+    "note",
+    [
+        b'{"number": "--user=alice", "name": "t-1", "segments": [], "jobs": [], "log": ""}',
+        b'{"number": "12 13", "name": "t-1", "segments": [], "jobs": [], "log": ""}',
+        b'{"number": "12", "name": "other", "segments": [], "jobs": [], "log": ""}',
+        b'{"number": "\xff", "name": "t-1"}',
+        b"",
+    ],
+)
+def test_a_note_of_a_job_that_nobody_submitted_is_set_aside_and_reaches_no_command(
+    tmp_path: Path, cluster: Path, note: bytes
+) -> None:
+    workers = executor(tmp_path / "sweep")
+    path = tmp_path / "sweep" / "work" / "slurm" / "t-1.submitted.json"
+    path.write_bytes(note)
+    (tmp_path / "bin" / "scancel").write_text("#!/bin/sh\nexit 7\n")
+    assert workers.adopt() == []
+    workers.stop()  # calls scancel with nothing
+    assert not path.exists()
+    assert path.with_name("t-1.submitted.json.broken").read_bytes() == note
+
+
+def test_an_sbatch_that_prints_no_number_is_an_error(tmp_path: Path, cluster: Path) -> None:
+    workers = executor(tmp_path / "sweep")
+    (tmp_path / "bin" / "sbatch").write_text("#!/bin/sh\necho queued --user=alice\n")
+    with pytest.raises(SweepError, match=r"expected sbatch --parsable to print a job's number, found 'queued"):
+        workers.start(Task(name="t-1", segments=(), jobs=(), log=tmp_path / "log"))
+
+
+def test_another_users_job_is_not_taken_over(tmp_path: Path, cluster: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    workers = executor(tmp_path / "sweep")
+    path = tmp_path / "sweep" / "work" / "slurm" / "t-1.submitted.json"
+    path.write_bytes(b'{"number": "12", "name": "t-1", "segments": [], "jobs": [], "log": ""}')
+    monkeypatch.setattr(os, "getuid", lambda: path.stat().st_uid + 1)
+    with pytest.raises(SweepError, match="expected a job that this user submitted, found one of user"):
+        workers.adopt()
+    assert path.exists()

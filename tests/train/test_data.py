@@ -2,6 +2,7 @@
 
 import hashlib
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -22,7 +23,7 @@ CPU = torch.device("cpu")
 
 
 @given(count=st.integers(1, 300), seed=st.integers(0, 2**32 - 1), batch=st.integers(1, 64))
-def test_an_epoch_visits_every_window_once_whatever_the_batch(count: int, seed: int, batch) -> None:
+def test_an_epoch_visits_every_window_once_whatever_the_batch(count: int, seed: int, batch: int) -> None:
     order = Order(count, seed=seed)
     steps = -(-2 * count // batch)
     seen = np.concatenate([order.windows(step * batch, batch) for step in range(steps)])[: 2 * count]
@@ -50,12 +51,13 @@ def test_the_scramble_is_the_published_one() -> None:
 
 
 @pytest.mark.parametrize("dtype", ["uint8", "uint16", "uint32"])
-def test_targets_are_the_next_tokens_and_large_tokens_keep_their_value(tmp_path: Path, dtype) -> None:
+def test_targets_are_the_next_tokens_and_large_tokens_keep_their_value(tmp_path: Path, dtype: str) -> None:
     top = min(np.iinfo(dtype).max, 2**24 - 1)
     tokens = np.array([top - i for i in range(11)], dtype=dtype)
     windows = Windows(write_tokens(tmp_path / "t.bin", tokens), dtype=dtype, context=5, vocab=top + 1, device=CPU)
     assert windows.count == 2
-    inputs, targets = windows.batch(np.array([1, 0]))
+    block = windows.read(np.array([1, 0]))
+    inputs, targets = block[:, :-1], block[:, 1:]
     assert inputs.tolist() == [[top - i for i in range(5, 10)], [top - i for i in range(5)]]
     assert targets.tolist() == [[top - i for i in range(6, 11)], [top - i for i in range(1, 6)]]
     assert inputs.dtype == torch.int64
@@ -65,8 +67,8 @@ def test_a_numpy_file_and_a_stretch_of_it_are_read_like_raw_tokens(tmp_path: Pat
     path = tmp_path / "tokens.npy"
     np.save(path, np.arange(100, dtype=np.uint16))
     split = Split(path=str(path), sha256=hashlib.sha256(path.read_bytes()).hexdigest(), tokens=20, start=50)
-    inputs, _ = Windows(split, dtype="uint16", context=4, vocab=100, device=CPU).batch(np.array([0]))
-    assert inputs.tolist() == [[50, 51, 52, 53]]
+    block = Windows(split, dtype="uint16", context=4, vocab=100, device=CPU).read(np.array([0]))
+    assert block.tolist() == [[50, 51, 52, 53, 54]]
 
 
 @pytest.mark.parametrize(
@@ -80,7 +82,7 @@ def test_a_numpy_file_and_a_stretch_of_it_are_read_like_raw_tokens(tmp_path: Pat
     ],
     ids=["changed", "short", "missing", "vocab", "few"],
 )
-def test_unfit_files_are_one_clear_error(tmp_path: Path, change, vocab, message: str) -> None:
+def test_unfit_files_are_one_clear_error(tmp_path: Path, change: dict[str, Any], vocab: int, message: str) -> None:
     split = write_tokens(tmp_path / "t.bin", np.arange(100, dtype=np.uint8))
     with pytest.raises(SparseplanError, match=message):
         Windows(msgspec.structs.replace(split, **change), dtype="uint8", context=8, vocab=vocab, device=CPU)

@@ -8,6 +8,7 @@ import sys
 import threading
 import time
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -26,12 +27,12 @@ from sparseplan.runs.job import (
     rolling_checkpoint,
     to_json,
 )
-from sparseplan.runs.spec import Adafactor, AdamW, DataSpec, LearningRate, Pruning
+from sparseplan.runs.pruning import GradualMagnitude, Pruning
+from sparseplan.runs.spec import Adafactor, AdamW, DataSpec, LearningRate, Optimizer
 from sparseplan.runs.trunks import plan_segments
 from sparseplan.sparsity.schedule import Schedule
 from sparseplan.train import checkpoint
 from sparseplan.train.loop import StoppedError, Training
-from sparseplan.train.models.gpt import Gpt
 from tests.helpers.training import (
     SHAPE,
     STEPS,
@@ -53,46 +54,6 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> DataSpec:
     return write_text(tmp_path_factory.mktemp("text"))
 
 
-def test_the_model_has_the_weights_that_its_shape_counts() -> None:
-    model = Gpt(SHAPE, seed=0)
-    assert sum(p.numel() for p in model.parameters()) == SHAPE.dense_params + SHAPE.other_params
-    named = {matrix.name: (matrix.outputs, matrix.inputs) for matrix in SHAPE.matrices}
-    assert {name: tuple(p.shape) for name, p in model.prunable().items()} == named
-
-
-def test_a_new_models_loss_is_that_of_a_uniform_guess() -> None:
-    tokens = torch.randint(0, 256, (8, 32), generator=torch.Generator().manual_seed(0))
-    assert Gpt(SHAPE, seed=0)(tokens, tokens).item() == pytest.approx(math.log(256), abs=0.1)
-
-
-def test_a_later_token_never_moves_an_earlier_prediction() -> None:
-    model = Gpt(SHAPE, seed=0)
-    tokens = torch.randint(0, 256, (1, 32), generator=torch.Generator().manual_seed(0))
-    changed = tokens.clone()
-    changed[0, 20] = (changed[0, 20] + 1) % 256
-    hidden: list[torch.Tensor] = []
-    model.norm.register_forward_hook(lambda _module, _inputs, output: hidden.append(output.detach()))
-    for sequence in (tokens, changed):
-        model(sequence, tokens)
-    assert torch.equal(hidden[0][0, :20], hidden[1][0, :20])
-    assert not torch.equal(hidden[0][0, 20:], hidden[1][0, 20:])
-
-
-def test_attention_sees_relative_positions_only() -> None:
-    # rotary positions: the score of a query and a key, both turned, depends on how far apart they are
-    from sparseplan.train.models.gpt import rotary_tables, rotate
-
-    cos, sin = rotary_tables(40, heads=2, head_width=8)  # 16 numbers a half: 2 heads x 4 of queries, then of keys
-    halves = torch.randn(2, 16, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
-    first, second = (half.expand(1, 40, 16) for half in halves)
-    turned = torch.stack(rotate(first, second, cos.double(), sin.double()))[:, 0]
-    score = torch.einsum("htw,hsw->wts", turned[..., :4], turned[..., 8:12]).sum(0)  # head 0: queries with keys
-    assert torch.allclose(score[3, 7], score[20, 24])
-    assert torch.allclose(score[30, 5], score[35, 10])
-    assert not torch.allclose(score[3, 7], score[3, 8])
-    assert torch.allclose(turned.square().sum(0), halves.square().sum(0).expand(40, 16))  # a rotation
-
-
 def test_training_learns_and_the_record_counts_what_was_trained(data: DataSpec, tmp_path: Path) -> None:
     run = tiny_run(data, 0.75)
     record = train_alone(run, tmp_path)
@@ -106,7 +67,9 @@ def test_training_learns_and_the_record_counts_what_was_trained(data: DataSpec, 
 
 
 @pytest.mark.parametrize("optimizer", [AdamW(base_width=32), Adafactor(learning_rate=0.05)], ids=["adamw", "adafactor"])
-def test_a_branched_run_equals_the_unshared_one_bit_for_bit(data: DataSpec, tmp_path: Path, optimizer) -> None:
+def test_a_branched_run_equals_the_unshared_one_bit_for_bit(
+    data: DataSpec, tmp_path: Path, optimizer: Optimizer
+) -> None:
     runs = [
         tiny_run(data, sparsity, pattern, steps=steps, optimizer=optimizer)
         for sparsity, pattern in FAMILY
@@ -309,7 +272,8 @@ def test_a_trunks_divergence_is_reported_with_its_step(data: DataSpec, tmp_path:
 
 
 def test_a_ramp_that_ends_with_training_still_ends_at_its_sparsity(data: DataSpec, tmp_path: Path) -> None:
-    pruning = Pruning(sparsity=0.5, pattern="2:4", schedule=Schedule(start=0.5, end=1.0))
+    late = GradualMagnitude(schedule=Schedule(start=0.5, end=1.0))
+    pruning = Pruning(sparsity=0.5, pattern="2:4", strategy=late)
     record = train_alone(tiny_run(data, pruning=pruning), tmp_path)
     assert record.nonzero_params == SHAPE.dense_params // 2
 
@@ -359,6 +323,13 @@ def test_progress_is_lines_that_count_from_the_runs_start(data: DataSpec, tmp_pa
     assert all(line["tokens_per_second"] > 0 for line in lines if line["event"] == "step")
 
 
+def test_whoever_watches_is_called_after_every_update(data: DataSpec, tmp_path: Path) -> None:
+    seen: list[int] = []
+    segment = plan_segments([tiny_run(data, 0.5)]).segments[0]
+    Training(job_of(segment, tmp_path), stop=threading.Event(), on_step=seen.append).train()
+    assert seen == list(range(1, STEPS + 1))
+
+
 def test_the_gpu_only_choices_stay_off_the_cpu(data: DataSpec, tmp_path: Path) -> None:
     run = tiny_run(data, 0.5, "2:4")
     record = train_alone(run, tmp_path, execution="graphs")
@@ -375,7 +346,7 @@ def test_pruning_costs_loss_and_beats_a_dense_model_of_equal_nonzero_size(tmp_pa
     wide = msgspec.structs.replace(SHAPE, width=64, context=64)
     narrow = msgspec.structs.replace(SHAPE, width=32, context=64)
     optimizer = AdamW(learning_rate=1e-2, base_width=64)
-    common = {"steps": 600, "batch": 16, "optimizer": optimizer, "evaluation_sequences": 256}
+    common: dict[str, Any] = {"steps": 600, "batch": 16, "optimizer": optimizer, "evaluation_sequences": 256}
     parent = train_alone(tiny_run(text, shape=wide, **common), tmp_path / "parent")
     sparse = train_alone(tiny_run(text, 0.75, shape=wide, **common), tmp_path / "sparse")
     dense = train_alone(tiny_run(text, shape=narrow, **common), tmp_path / "dense")
@@ -386,7 +357,7 @@ def test_pruning_costs_loss_and_beats_a_dense_model_of_equal_nonzero_size(tmp_pa
     assert parent.loss < sparse.loss < dense.loss
 
 
-def write_source_text(folder: Path):
+def write_source_text(folder: Path) -> DataSpec:
     from sparseplan.calibration.corpus import TextCorpus, prepare
 
     return prepare(TextCorpus(), folder / "corpus")[0]

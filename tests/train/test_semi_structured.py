@@ -11,9 +11,17 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from sparseplan.runs.pruning import GradualMagnitude, Pruning, SrSte, Static, Strategy, strategy_name
 from sparseplan.train import semi_structured
-from sparseplan.train.pruning.gradual import pruned_mask
-from sparseplan.train.semi_structured import choose, is_two_four, numeric_mismatch, sparse_linear, why_unsupported
+from sparseplan.train.pruning.masks import pruned_mask
+from sparseplan.train.semi_structured import (
+    Backend,
+    choose,
+    is_two_four,
+    numeric_mismatch,
+    sparse_linear,
+    why_unsupported,
+)
 from tests.helpers.references import Compressed, Reference
 from tests.helpers.training import tiny_run, train_alone, write_text
 
@@ -59,7 +67,7 @@ def test_under_autocast_the_product_is_bfloat16_and_gradients_keep_their_paramet
     x = torch.randn(5, 32, requires_grad=True)
     with torch.autocast("cpu", dtype=torch.bfloat16):
         product = sparse_linear(x, weight, Reference())
-    product.float().sum().backward()
+    product.float().sum().backward()  # type: ignore[no-untyped-call]
     assert product.dtype == torch.bfloat16
     assert weight.grad is not None
     assert x.grad is not None
@@ -97,7 +105,9 @@ def test_a_wrong_backend_is_found_out_and_a_right_one_is_not() -> None:
     ],
     ids=["faster", "slower", "even", "broken", "absent"],
 )
-def test_two_four_products_are_used_only_where_right_and_faster(backend, masked, sparse, use, reason) -> None:
+def test_two_four_products_are_used_only_where_right_and_faster(
+    backend: Backend, masked: float, sparse: float, use: bool, reason: str
+) -> None:
     choice = choose(
         backend,
         [two_four(64, 64)],
@@ -128,6 +138,19 @@ def test_a_training_that_ends_on_compressed_weights_ends_in_the_masked_loss(
     assert compressed.loss == pytest.approx(masked.loss, rel=1e-4)
 
 
+def test_sr_ste_on_compressed_weights_ends_in_the_masked_loss(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # The weights that are compressed change places at every step, and their gradient reaches the others too.
+    pruning = Pruning(sparsity=0.5, pattern="2:4", strategy=SrSte())
+    run = tiny_run(write_text(tmp_path), pruning=pruning)
+    masked = train_alone(run, tmp_path / "masked")
+    monkeypatch.setattr(semi_structured, "why_unsupported", lambda *_args, **_more: None)
+    monkeypatch.setattr(semi_structured, "CuSparseLt", Reference)
+    monkeypatch.setattr(semi_structured, "SPEED_MARGIN", 0.0)
+    compressed = train_alone(run, tmp_path / "compressed")
+    assert compressed.semi_structured
+    assert compressed.loss == pytest.approx(masked.loss, rel=1e-3)
+
+
 def test_a_check_that_says_no_leaves_the_training_bit_for_bit_as_it_was(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -149,7 +172,7 @@ def test_switching_it_off_is_recorded(tmp_path: Path) -> None:
 
 @pytest.mark.gpu
 @pytest.mark.parametrize("d", [512, 1024, 4096, 8192])
-def test_on_this_gpu_forward_and_backward_agree_with_masked_dense(d) -> None:
+def test_on_this_gpu_forward_and_backward_agree_with_masked_dense(d: int) -> None:
     if not torch.cuda.is_available():
         pytest.skip("no CUDA device")
     backend = semi_structured.CuSparseLt()
@@ -159,22 +182,27 @@ def test_on_this_gpu_forward_and_backward_agree_with_masked_dense(d) -> None:
     assert numeric_mismatch(backend, [layer.weight], rows=1024, dtype=torch.bfloat16) is None
     x = torch.randn(1024, d, device="cuda", dtype=torch.bfloat16, requires_grad=True)
     with torch.autocast("cuda", dtype=torch.bfloat16):
-        sparse_linear(x, layer.weight, backend).float().square().mean().backward()
+        sparse_linear(x, layer.weight, backend).float().square().mean().backward()  # type: ignore[no-untyped-call]
     assert layer.weight.grad is not None
     assert x.grad is not None
     exact_weight = layer.weight.detach().double().requires_grad_()
     exact_x = x.detach().double().requires_grad_()
-    functional.linear(exact_x, exact_weight).square().mean().backward()
+    functional.linear(exact_x, exact_weight).square().mean().backward()  # type: ignore[no-untyped-call]
+    assert exact_weight.grad is not None
+    assert exact_x.grad is not None
     for ours, exact in ((layer.weight.grad, exact_weight.grad), (x.grad, exact_x.grad)):
         assert ((ours.double() - exact).norm() / exact.norm()).item() < 2e-2
 
 
 @pytest.mark.gpu
 @pytest.mark.parametrize("execution", ["graphs", "compile"])
-def test_on_this_gpu_graphs_and_compiled_losses_train_like_eager_ones(tmp_path: Path, execution) -> None:
+@pytest.mark.parametrize("strategy", [GradualMagnitude(updates=6), Static(), SrSte()], ids=strategy_name)
+def test_on_this_gpu_graphs_and_compiled_losses_train_like_eager_ones(
+    tmp_path: Path, execution: str, strategy: Strategy
+) -> None:
     if not torch.cuda.is_available():
         pytest.skip("no CUDA device")
-    run = tiny_run(write_text(tmp_path), 0.5, "2:4")
+    run = tiny_run(write_text(tmp_path), pruning=Pruning(sparsity=0.5, pattern="2:4", strategy=strategy))
     eager, fast = (train_alone(run, tmp_path / how, device="cuda", execution=how) for how in ("eager", execution))
     assert fast.execution == execution
     assert fast.loss == pytest.approx(eager.loss, rel=1e-3)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+from sparseplan.common.yaml_document import reads_as_text
 from sparseplan.errors import HardwareError
 from sparseplan.hardware.bench.grid import cases
 from sparseplan.hardware.bench.partial import Header, Partial, partial_path
@@ -69,6 +70,10 @@ def measure(request: BenchRequest, *, progress: Progress) -> Measurement:
         path = request.out or HARDWARE_FOLDER / f"{slug(facts.hardware.device)}.yaml"
         if path.suffix not in {".yaml", ".yml"}:
             raise HardwareError(f"--out: expected a file ending in .yaml, found {path}.")
+        if not reads_as_text(slug(path.stem)):
+            raise HardwareError(
+                f"{path}: the file's name becomes the profile's: expected text, found a number or the like."
+            )
         if path.exists() and not request.force:
             raise HardwareError(f"{path}: there is a profile already; --force replaces it, --out names another file.")
         wanted = cases(gpu=facts.hardware.accelerator == "cuda", quick=request.quick, widths=request.widths)

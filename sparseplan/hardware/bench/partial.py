@@ -5,6 +5,8 @@ from pathlib import Path
 import msgspec
 from msgspec import Struct
 
+from sparseplan.common.files import read_regular
+from sparseplan.common.json_struct import decode
 from sparseplan.errors import HardwareError
 from sparseplan.hardware.bench.protocol import Case, Facts, Outcome
 
@@ -42,10 +44,10 @@ class Partial:
             raise HardwareError(f"{path}: can't keep outcomes here: {problem.strerror or problem}.") from None
 
     def _read(self, header: Header) -> None:
-        whole = [line for line in self.path.read_bytes().splitlines(keepends=True) if line.endswith(b"\n")]
+        whole = [line for line in read_regular(self.path).splitlines(keepends=True) if line.endswith(b"\n")]
         try:
-            found = msgspec.json.decode(whole[0], type=Header) if whole else header
-            outcomes = [msgspec.json.decode(line, type=Outcome) for line in whole[1:]]
+            found: Header = decode(whole[0], Header) if whole else header
+            outcomes: list[Outcome] = [decode(line, Outcome) for line in whole[1:]]
         except msgspec.DecodeError as problem:
             raise HardwareError(
                 f"{self.path}: expected what an interrupted bench left, found something else ({problem}); remove it."

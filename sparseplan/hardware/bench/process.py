@@ -2,13 +2,13 @@
 
 import importlib.util
 import subprocess
-import sys
 import tempfile
 from types import TracebackType
 from typing import IO, Self, TypeVar
 
 import msgspec
 
+from sparseplan.common.child import python
 from sparseplan.errors import HardwareError
 from sparseplan.hardware.bench.protocol import Case, Facts, Job, Outcome, to_line
 
@@ -37,7 +37,7 @@ class Measurer:
     def _start(self) -> Facts:
         # A session of its own: Ctrl-C reaches us alone, and we end the process.
         self._process = subprocess.Popen(
-            [sys.executable, "-m", self._module],
+            python("-m", self._module),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._complaints,

@@ -13,6 +13,7 @@ from torch import Tensor
 from sparseplan.errors import HardwareError
 from sparseplan.hardware.bench.protocol import Facts
 from sparseplan.hardware.profile import Hardware, TwoToFour
+from sparseplan.train.device import cpu_name
 from sparseplan.train.semi_structured import Backend, CuSparseLt, numeric_mismatch, why_unsupported
 
 _TRIAL_SIDE = 256
@@ -116,16 +117,6 @@ def describe(device: torch.device, found: BackendChoice) -> Facts:
         memory_bytes=float(properties.total_memory),
     )
     return Facts(hardware=hardware, dtype=dtype, two_to_four=two_to_four, driver=driver_version(), versions=versions)
-
-
-def cpu_name() -> str:
-    """The processor's model name, where the system tells."""
-    path = Path("/proc/cpuinfo")
-    if path.exists():
-        match = re.search(r"^model name\s*:\s*(.+)$", path.read_text(encoding="utf-8"), re.MULTILINE)
-        if match:
-            return match[1].strip()
-    return platform.processor() or platform.machine() or "CPU"
 
 
 def driver_version() -> str:

@@ -23,7 +23,8 @@ from sparseplan.shapes.base import MLP_RATIO
 from sparseplan.shapes.gpt import GptShape
 from sparseplan.train.bench.device import BackendChoice, two_of_four
 from sparseplan.train.bench.timing import Work, compare
-from sparseplan.train.models.gpt import Block, PrunableLinear, rotary_tables
+from sparseplan.train.models.base import PrunableLinear
+from sparseplan.train.models.transformer import Block, rotary_tables
 from sparseplan.train.semi_structured import SIDE_MULTIPLE, Backend, sparse_linear
 
 HEAD_WIDTH = 64
@@ -140,7 +141,7 @@ class Bench:
 
     def _fresh_block(self, width: int, *, sparse: bool) -> Block:
         shape = GptShape(layers=1, width=width, heads=width // head_width(width), vocab=2, context=BLOCK_CONTEXT)
-        block = Block(shape).to(self._device)
+        block = Block(shape, causal=True).to(self._device)
         with torch.no_grad():
             for layer in linears(block):
                 layer.weight.normal_(0.0, layer.in_features**-0.5)

@@ -1,129 +1,21 @@
-"""A decoder-only transformer of plain modern parts: pre-norm, rotary positions, squared ReLU, no biases.
+"""A decoder: causal blocks, and logits of the next token at every place.
 
-Shapes: B sequences, T tokens, W width, H heads, K = W / H, V vocabulary.
-
-Weights start so that sizes are comparable: every block matrix with variance 1 / inputs, the two that write to the
-residual stream smaller by sqrt(2 layers), the head with variance 1 / W^2.
-Source: Yang et al. 2022, arXiv:2203.03466, table 8; Radford et al. 2019 for the residual stream.
+Shapes: B sequences, T tokens, V vocabulary.
 """
 
-import math
+from torch import Tensor
 
-import torch
-from torch import Tensor, nn
-from torch.nn import functional
-
-from sparseplan.shapes.base import MLP_RATIO
 from sparseplan.shapes.gpt import GptShape
-from sparseplan.train.semi_structured import Backend, sparse_linear
-
-EMBEDDING_STD = 1.0
-ROTARY_BASE = 10_000.0
+from sparseplan.train.models.transformer import Transformer
 
 
-class PrunableLinear(nn.Linear):
-    """A linear layer without bias; with a `backend` its product runs on the compressed 2:4 weight."""
-
-    def __init__(self, inputs: int, outputs: int) -> None:
-        super().__init__(inputs, outputs, bias=False)
-        self.backend: Backend | None = None
-
-    def forward(self, input: Tensor) -> Tensor:
-        """Multiply, dense or compressed; the same numbers up to rounding."""
-        if self.backend is None:
-            return functional.linear(input, self.weight)
-        return sparse_linear(input, self.weight, self.backend)
-
-
-class Block(nn.Module):
-    """Attention and MLP, each behind a norm and added to the residual stream.
-
-    The outputs of `qkv` are ordered so that rotation works on long contiguous runs: the first halves of all query
-    heads, then of all key heads, their second halves likewise, then the values.
-    """
-
-    def __init__(self, shape: GptShape) -> None:
-        super().__init__()
-        w = shape.width
-        self.heads = shape.heads
-        self.norm1 = nn.RMSNorm(w, eps=1e-6)
-        self.qkv = PrunableLinear(w, 3 * w)
-        self.out = PrunableLinear(w, w)
-        self.norm2 = nn.RMSNorm(w, eps=1e-6)
-        self.up = PrunableLinear(w, MLP_RATIO * w)
-        self.down = PrunableLinear(MLP_RATIO * w, w)
-
-    def forward(self, x_BTW: Tensor, cos_TW: Tensor, sin_TW: Tensor) -> Tensor:
-        """Apply the block; the result has the shape of `x_BTW`."""
-        B, T, W = x_BTW.shape
-        first, second, v = self.qkv(self.norm1(x_BTW)).split(W, dim=-1)
-        turned = rotate(first, second, cos_TW, sin_TW)
-        halves = [half.view(B, T, 2, self.heads, W // self.heads // 2) for half in turned]
-        q, k = (part.transpose(1, 2) for part in torch.cat(halves, dim=-1).to(v.dtype).unbind(2))
-        v = v.view(B, T, self.heads, W // self.heads).transpose(1, 2)
-        attended = functional.scaled_dot_product_attention(q, k, v, is_causal=True)
-        x_BTW = x_BTW + self.out(attended.transpose(1, 2).reshape(B, T, W))
-        hidden = functional.relu(self.up(self.norm2(x_BTW))).square()
-        streamed: Tensor = x_BTW + self.down(hidden)
-        return streamed
-
-
-class Gpt(nn.Module):
-    """The model; `forward` gives the mean loss, since nothing here needs logits."""
-
-    cos: Tensor
-    sin: Tensor
+class Gpt(Transformer):
+    """The model of a `GptShape`."""
 
     def __init__(self, shape: GptShape, *, seed: int) -> None:
-        super().__init__()
-        self.shape = shape
-        self.embedding = nn.Embedding(shape.vocab, shape.width)
-        self.blocks = nn.ModuleList(Block(shape) for _ in range(shape.layers))
-        self.norm = nn.RMSNorm(shape.width, eps=1e-6)
-        self.head = nn.Linear(shape.width, shape.vocab, bias=False)
-        cos, sin = rotary_tables(shape.context, heads=shape.heads, head_width=shape.width // shape.heads)
-        self.register_buffer("cos", cos, persistent=False)
-        self.register_buffer("sin", sin, persistent=False)
-        self._initialise(torch.Generator().manual_seed(seed))
-        expected = {matrix.name: (matrix.outputs, matrix.inputs) for matrix in shape.matrices}
-        assert {name: tuple(weight.shape) for name, weight in self.prunable().items()} == expected
-        assert sum(p.numel() for p in self.parameters()) == shape.dense_params + shape.other_params
+        super().__init__(shape, seed=seed, causal=True, embeddings=shape.vocab)
 
-    @torch.no_grad()
-    def _initialise(self, generator: torch.Generator) -> None:
-        residual = 1.0 / math.sqrt(2 * self.shape.layers)
-        self.embedding.weight.normal_(0.0, EMBEDDING_STD, generator=generator)
-        for name, weight in self.prunable().items():
-            scale = residual if name.endswith(("out.weight", "down.weight")) else 1.0
-            weight.normal_(0.0, scale / math.sqrt(weight.shape[1]), generator=generator)
-        self.head.weight.normal_(0.0, 1.0 / self.shape.width, generator=generator)
-
-    def prunable(self) -> dict[str, nn.Parameter]:
-        """The weights of the blocks' linear layers, by name, in the order of `shape.matrices`."""
-        linears = {name for name, module in self.named_modules() if isinstance(module, PrunableLinear)}
-        return {name: p for name, p in self.named_parameters() if name.removesuffix(".weight") in linears}
-
-    def forward(self, tokens_BT: Tensor, targets_BT: Tensor) -> Tensor:
-        """Mean cross entropy in nats a target token."""
-        x_BTW = self.embedding(tokens_BT)
-        for block in self.blocks:
-            x_BTW = block(x_BTW, self.cos, self.sin)
-        logits_BTV = self.head(self.norm(x_BTW))
-        return functional.cross_entropy(logits_BTV.flatten(0, 1).float(), targets_BT.flatten())
-
-
-def rotary_tables(context: int, *, heads: int, head_width: int) -> tuple[Tensor, Tensor]:
-    """Cosines and sines of the rotary angles, each `(context, W)`: one head's, for all query heads and all key heads.
-
-    Source: Su et al. 2021, arXiv:2104.09864.
-    """
-    rates = ROTARY_BASE ** (-torch.arange(0, head_width, 2, dtype=torch.float64) / head_width)
-    angles = torch.outer(torch.arange(context, dtype=torch.float64), rates).repeat(1, 2 * heads)
-    return angles.cos().float(), angles.sin().float()
-
-
-def rotate(first: Tensor, second: Tensor, cos_TW: Tensor, sin_TW: Tensor) -> tuple[Tensor, Tensor]:
-    """Turn pairs (first, second), each `(B, T, W)`, by the angle of their position."""
-    T = first.shape[1]
-    cos, sin = cos_TW[:T], sin_TW[:T]
-    return torch.addcmul(first * cos, second, sin, value=-1), torch.addcmul(second * cos, first, sin)
+    def forward(self, tokens_BT: Tensor) -> Tensor:
+        """Logits of the next token at every place, `(B, T, V)`."""
+        logits_BTV: Tensor = self.head(self.hidden(tokens_BT))
+        return logits_BTV

@@ -1,0 +1,19 @@
+"""Decode JSON into a typed struct, with one kind of error for whatever is wrong with the bytes."""
+
+from typing import Any
+
+import msgspec
+
+
+def decode(raw: bytes, into: Any) -> Any:
+    """Decode JSON bytes into a msgspec type.
+
+    Raises:
+        msgspec.DecodeError: if they aren't UTF-8, aren't JSON, nest too deep, or don't fit the type.
+    """
+    try:
+        return msgspec.json.decode(raw, type=into)
+    except UnicodeDecodeError as problem:
+        raise msgspec.DecodeError(f"bytes that are not UTF-8 text ({problem.reason})") from None
+    except RecursionError:
+        raise msgspec.DecodeError("values that nest too deep") from None

@@ -1,0 +1,32 @@
+"""The facts of a run: what its record, its row in the runs table and its line in a dry run have in common."""
+
+from msgspec import Struct
+
+
+class RunFacts(Struct, frozen=True, kw_only=True):
+    """What a run is, in the law's terms.
+
+    Attributes:
+        run_id: Identity of the run's specification.
+        pattern, sparsity: What it is pruned to; the final share of prunable weights that are zero.
+        strategy: How it was pruned, dense where nothing was; records without it are of gradual magnitude pruning.
+        nonzero_params: N, prunable weights left at the end.
+        dense_params: Prunable weights before pruning.
+        data_seen: D, tokens of the whole run, trunk included, repeats counted.
+        data_unit: What D counts: byte or token.
+        epochs: Passes over the training data.
+        train_flops: Sparse FLOPs of the whole run, see `RunSpec.train_flops`.
+        seed: Of initialisation and data order.
+    """
+
+    run_id: str
+    pattern: str
+    strategy: str = "gradual-magnitude"
+    sparsity: float
+    nonzero_params: int
+    dense_params: int
+    data_seen: int
+    data_unit: str
+    epochs: float
+    train_flops: float
+    seed: int

@@ -1,0 +1,85 @@
+"""What transformers of one stack have in common: the matrices of their blocks, and what a recipe says of them.
+
+Prunable are the linear layers of the blocks; embeddings, norms and the head stay dense and aren't counted
+(Frantar et al. 2023, arXiv:2309.08520). For a block of width w that is
+
+    query, key, value   3w x w     3 w^2
+    attention output     w x w       w^2
+    MLP up              4w x w     4 w^2
+    MLP down             w x 4w    4 w^2      so 12 w^2 per block.
+"""
+
+from typing import Annotated
+
+from msgspec import Meta, Struct
+
+from sparseplan.shapes.base import MLP_RATIO, Matrix, pruned_weights
+from sparseplan.shapes.sizes import MAX_WIDTH, Size, Sizes
+
+
+class TransformerShape(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="family"):
+    """A stack of equal blocks over one sequence of tokens."""
+
+    layers: Annotated[int, Meta(ge=1, le=1000, description="Transformer blocks.")]
+    width: Annotated[
+        int, Meta(ge=8, le=MAX_WIDTH, description="Width of the residual stream; multiples of 64 on a GPU.")
+    ]
+    heads: Annotated[int, Meta(ge=1, description="Attention heads; they divide the width into even parts.")]
+    vocab: Annotated[int, Meta(ge=2, le=2**24, description="Tokens of the vocabulary; 256 for bytes.")]
+    context: Annotated[int, Meta(ge=2, description="Tokens of a training sequence.")]
+
+    def __post_init__(self) -> None:
+        if self.width % self.heads or (self.width // self.heads) % 2:
+            raise ValueError(
+                f"expected heads that divide the width into even parts, found width {self.width} and {self.heads} heads"
+            )
+
+    @staticmethod
+    def prunable_params(layers: int, width: int) -> int:
+        """Prunable weights of so many blocks of such a width: 12 w^2 per block."""
+        return (4 + 2 * MLP_RATIO) * layers * width * width
+
+    @property
+    def matrices(self) -> tuple[Matrix, ...]:
+        """The prunable weights, named as the model's parameters are."""
+        w, hidden = self.width, MLP_RATIO * self.width
+        parts = (("qkv", 3 * w, w), ("out", w, w), ("up", hidden, w), ("down", w, hidden))
+        return tuple(
+            Matrix(f"blocks.{layer}.{name}.weight", outputs, inputs)
+            for layer in range(self.layers)
+            for name, outputs, inputs in parts
+        )
+
+    @property
+    def dense_params(self) -> int:
+        """Prunable weights before pruning."""
+        return self.prunable_params(self.layers, self.width)
+
+    @property
+    def tokens_per_sequence(self) -> int:
+        """Tokens that one sequence is trained on: what D counts."""
+        return self.context
+
+    def nonzero_params(self, sparsity: float) -> int:
+        """Prunable weights left at a sparsity, every matrix pruned to it and rounded on its own."""
+        return sum(matrix.numel - pruned_weights(matrix.numel, sparsity) for matrix in self.matrices)
+
+
+class TransformerModel(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="family"):
+    """What a recipe says of a family of such models."""
+
+    sizes: Sizes
+    context: Annotated[int, Meta(ge=2, le=2**24, description="Tokens of a training sequence.")]
+    head_width: Annotated[int, Meta(ge=2, le=65536, description="Width of an attention head; divides every width.")] = (
+        64
+    )
+
+    def heads(self, size: Size) -> int:
+        """How many heads a size has.
+
+        Raises:
+            ValueError: if `head_width` doesn't divide its width.
+        """
+        if size.width % self.head_width:
+            raise ValueError(f"expected a width that head_width {self.head_width} divides, found {size.width}")
+        return size.width // self.head_width

@@ -1,0 +1,57 @@
+"""What the loop knows of a model: its prunable weights, and which of its parameters train and decay in which way."""
+
+from abc import abstractmethod
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from torch import Tensor, nn
+from torch.nn import functional
+
+from sparseplan.train.semi_structured import Backend, sparse_linear
+
+
+class ParameterGroup(NamedTuple):
+    """Parameters that are trained in one way.
+
+    Attributes:
+        parameters: The parameters.
+        width: The width that their learning rate falls with as 1 / width; None where it doesn't.
+        decays: Whether weight decay applies.
+    """
+
+    parameters: Sequence[Tensor]
+    width: int | None
+    decays: bool
+
+
+class PrunableLinear(nn.Linear):
+    """A linear layer without bias; with a `backend` its product runs on the compressed 2:4 weight."""
+
+    def __init__(self, inputs: int, outputs: int) -> None:
+        super().__init__(inputs, outputs, bias=False)
+        self.backend: Backend | None = None
+
+    def forward(self, input: Tensor) -> Tensor:
+        """Multiply, dense or compressed; the same numbers up to rounding."""
+        if self.backend is None:
+            return functional.linear(input, self.weight)
+        return sparse_linear(input, self.weight, self.backend)
+
+
+class Model(nn.Module):
+    """A model that can be trained and pruned; what its `forward` takes and gives is between it and its task."""
+
+    def prunable(self) -> dict[str, nn.Parameter]:
+        """The weights of its prunable linear layers, by name, in the order of the shape's `matrices`."""
+        linears = {name for name, module in self.named_modules() if isinstance(module, PrunableLinear)}
+        return {name: p for name, p in self.named_parameters() if name.removesuffix(".weight") in linears}
+
+    def set_backend(self, backend: Backend | None) -> None:
+        """Multiply with the prunable weights as 2:4 products by `backend`, or as dense ones again."""
+        for module in self.modules():
+            if isinstance(module, PrunableLinear):
+                module.backend = backend
+
+    @abstractmethod
+    def parameter_groups(self) -> tuple[ParameterGroup, ...]:
+        """All parameters, each in one group."""

@@ -1,0 +1,54 @@
+"""Predict every token from those before it.
+
+Shapes: B sequences, T tokens, V vocabulary.
+"""
+
+import math
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from sparseplan.runs.spec import RunSpec
+from sparseplan.train.models.gpt import Gpt
+from sparseplan.train.tasks.base import Batch
+from sparseplan.train.tasks.text import Text
+
+
+class NextToken:
+    """Batches are tokens and their successors, both `(B, T)`; the loss is in nats per token, a code length.
+
+    Args:
+        run: The run.
+        device: Where batches are wanted.
+
+    Raises:
+        SparseplanError: if the data are missing or unfit.
+    """
+
+    def __init__(self, run: RunSpec, device: torch.device) -> None:
+        self._text = Text(run, device)
+        self._bytes_per_token = run.data.bytes_per_token
+
+    def batch(self, step: int) -> Batch:
+        """The batch of the update that follows `step` others."""
+        return _shifted(self._text.train.read(self._text.windows(step)))
+
+    def validation(self) -> Iterator[Batch]:
+        """The validation data, a batch at a time."""
+        return (_shifted(self._text.valid.read(windows)) for windows in self._text.validation_windows())
+
+    def loss(self, model: Gpt, batch: Batch) -> Tensor:
+        """Mean cross entropy over all tokens."""
+        tokens_BT, targets_BT = batch
+        logits_BTV = model(tokens_BT)
+        return functional.cross_entropy(logits_BTV.flatten(0, 1).float(), targets_BT.flatten())
+
+    def bits_per_byte(self, loss: float) -> float | None:
+        """The code length per byte of text, where the bytes behind a token are known."""
+        return None if self._bytes_per_token is None else loss / math.log(2) / self._bytes_per_token
+
+
+def _shifted(block: Tensor) -> Batch:
+    return block[:, :-1], block[:, 1:]

@@ -1,0 +1,138 @@
+"""Claims about the models: what they count, where they look, how they start."""
+
+import math
+
+import msgspec
+import pytest
+
+pytest.importorskip("torch")
+
+import torch
+
+from benchmarks.train_throughput import PlainGpt
+from sparseplan.shapes.bert import BertShape
+from sparseplan.shapes.families import SHAPES, Shape, tag_of
+from sparseplan.shapes.gpt import GptShape
+from sparseplan.train.families import FAMILIES, build_model
+from sparseplan.train.models.bert import Bert
+from sparseplan.train.models.gpt import Gpt
+from sparseplan.train.models.transformer import Block, rotary_tables, rotate
+from tests.helpers.training import BERT, SHAPE
+
+EVERY = pytest.mark.parametrize("shape", [SHAPE, BERT], ids=["gpt", "bert"])
+
+
+def tokens_of(rows: int) -> torch.Tensor:
+    return torch.randint(0, 256, (rows, 32), generator=torch.Generator().manual_seed(0))
+
+
+def test_every_family_has_a_shape_a_model_and_a_task_under_one_tag() -> None:
+    assert SHAPES.keys() == FAMILIES.keys()
+    assert {tag: tag_of(shape) for tag, shape in SHAPES.items()} == {tag: tag for tag in FAMILIES}
+
+
+@EVERY
+def test_a_model_has_the_weights_that_its_shape_counts(shape: Shape) -> None:
+    model = build_model(shape, seed=0)
+    assert sum(p.numel() for p in model.parameters()) == shape.dense_params + shape.other_params
+    named = {matrix.name: (matrix.outputs, matrix.inputs) for matrix in shape.matrices}
+    assert {name: tuple(p.shape) for name, p in model.prunable().items()} == named
+
+
+@EVERY
+def test_every_parameter_is_in_one_group_and_what_decays_is_what_follows_the_width(shape: Shape) -> None:
+    model = build_model(shape, seed=0)
+    groups = model.parameter_groups()
+    grouped = [id(p) for group in groups for p in group.parameters]
+    assert sorted(grouped) == sorted(id(p) for p in model.parameters())
+    decayed = {id(p) for group in groups if group.decays for p in group.parameters}
+    assert decayed == {id(p) for group in groups if group.width == shape.width for p in group.parameters}
+    assert {id(p) for p in model.prunable().values()} < decayed
+
+
+def test_a_later_token_never_moves_an_earlier_prediction_of_a_decoder() -> None:
+    model, tokens = Gpt(SHAPE, seed=0), tokens_of(1)
+    changed = tokens.clone()
+    changed[0, 20] = (changed[0, 20] + 1) % 256
+    before, after = model.hidden(tokens), model.hidden(changed)
+    assert torch.equal(before[0, :20], after[0, :20])
+    assert not torch.equal(before[0, 20:], after[0, 20:])
+
+
+def test_a_token_moves_predictions_on_both_sides_of_an_encoder() -> None:
+    model, tokens = Bert(BERT, seed=0), tokens_of(1)
+    changed = tokens.clone()
+    changed[0, 20] = (changed[0, 20] + 1) % 256
+    before, after = model.hidden(tokens), model.hidden(changed)
+    assert bool((before != after).any(-1).all())
+
+
+def test_an_encoder_predicts_at_the_chosen_places_what_it_would_predict_there_among_all() -> None:
+    model, tokens = Bert(BERT, seed=0), tokens_of(3)
+    places = torch.tensor([[0, 5, 31], [1, 2, 3], [7, 7, 7]])
+    everywhere = model.head(model.hidden(tokens))
+    expected = torch.stack([everywhere[row, where] for row, where in enumerate(places)])
+    assert torch.allclose(model(tokens, places), expected, atol=1e-6)
+
+
+def test_the_encoder_takes_the_mask_token_and_never_predicts_it() -> None:
+    model = Bert(BERT, seed=0)
+    shown = torch.full((1, 32), BERT.mask_token)
+    assert model(shown, torch.tensor([[3]])).shape == (1, 1, BERT.vocab)
+
+
+def test_attention_sees_relative_positions_only() -> None:
+    # rotary positions: the score of a query and a key, both turned, depends on how far apart they are
+    cos, sin = rotary_tables(40, heads=2, head_width=8)  # 16 numbers a half: 2 heads x 4 of queries, then of keys
+    halves = torch.randn(2, 16, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    first, second = (half.expand(1, 40, 16) for half in halves)
+    turned = torch.stack(rotate(first, second, cos.double(), sin.double()))[:, 0]
+    score = torch.einsum("htw,hsw->wts", turned[..., :4], turned[..., 8:12]).sum(0)  # head 0: queries with keys
+    assert torch.allclose(score[3, 7], score[20, 24])
+    assert torch.allclose(score[30, 5], score[35, 10])
+    assert not torch.allclose(score[3, 7], score[3, 8])
+    assert torch.allclose(turned.square().sum(0), halves.square().sum(0).expand(40, 16))  # a rotation
+
+
+@EVERY
+def test_initial_weights_have_the_documented_variances(shape: Shape) -> None:
+    wide = msgspec.structs.replace(shape, width=128, layers=2)
+    weights = {name: p.detach() for name, p in build_model(wide, seed=3).named_parameters()}
+    assert weights["blocks.0.qkv.weight"].std().item() == pytest.approx(128**-0.5, rel=0.03)
+    assert weights["blocks.1.down.weight"].std().item() == pytest.approx((4 * 128) ** -0.5 / 2, rel=0.03)
+    assert weights["head.weight"].std().item() == pytest.approx(1 / 128, rel=0.03)
+
+
+def test_families_of_one_size_start_with_blocks_of_equal_size() -> None:
+    gpt = GptShape(layers=2, width=64, heads=2, vocab=256, context=32)
+    bert = BertShape(layers=2, width=64, heads=2, vocab=256, context=32)
+    assert gpt.matrices == bert.matrices
+    assert bert.other_params - gpt.other_params == 64  # the row of [MASK]
+    assert gpt.loss_of_a_guess == bert.loss_of_a_guess == math.log(256)
+
+
+def test_the_benchmarks_plain_decoder_computes_what_ours_does() -> None:
+    # It shares no code with ours, so that a slip in ours can't hide in both columns of the benchmark.
+    model, plain, tokens = Gpt(SHAPE, seed=0), PlainGpt(SHAPE), tokens_of(3)
+    state = model.state_dict()
+    for name in [name for name in state if "qkv" in name]:
+        # ours: first halves of all query heads, then of all key heads, their second halves likewise, then values
+        both = [half.view(2, 2, 8, 32) for half in state[name][:64].split(32)]  # query or key, head, K / 2, W
+        halves = torch.stack(both, dim=2)
+        state[name] = torch.cat([halves.reshape(64, 32), state[name][64:]])
+    plain.load_state_dict(state, strict=False)
+    ours = torch.nn.functional.cross_entropy(model(tokens).flatten(0, 1), tokens.flatten())
+    assert plain(tokens, tokens).item() == pytest.approx(ours.item(), rel=1e-5)
+
+
+@pytest.mark.gpu
+def test_no_product_of_a_block_reads_float32_activations_under_cuda_autocast() -> None:
+    # Autocast runs powers in float32 on CUDA, where .square() would make the widest activation twice as large.
+    if not torch.cuda.is_available():
+        pytest.skip("no CUDA device can be reached from here")
+    seen: list[torch.dtype] = []
+    block, cos = Block(SHAPE, causal=True).cuda(), torch.ones(32, 32, device="cuda")
+    block.down.register_forward_pre_hook(lambda _module, inputs: seen.append(inputs[0].dtype))
+    with torch.autocast("cuda", dtype=torch.bfloat16):
+        block(torch.ones(2, 32, 32, device="cuda"), cos, cos)
+    assert seen == [torch.bfloat16]
