@@ -27,8 +27,17 @@ Array = NDArray[np.float64]
 NEEDED = ("sparsity", "nonzero_params", "data_seen", "loss")
 GROUP, TRUNK = "group", "trunk"
 KNOWN = (
-    *(*NEEDED, "pattern", "strategy", "dense_params", "data_unit", "train_flops", "seed", "run_id", "diverged"),
-    *(GROUP, TRUNK),
+    *NEEDED,
+    "pattern",
+    "strategy",
+    "dense_params",
+    "data_unit",
+    "train_flops",
+    "seed",
+    "run_id",
+    "diverged",
+    GROUP,
+    TRUNK,
 )
 MAX_NAMED_ROWS = 20
 COUNT_TOLERANCE = 0.02  # rounding to whole n:m groups moves a count by less
