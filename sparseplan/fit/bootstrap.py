@@ -18,11 +18,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from sparseplan.fit.coordinates import Array
 from sparseplan.fit.derivatives import residual_jacobian
 from sparseplan.fit.fitting import Fit, base_draws, on_base
 from sparseplan.fit.objective import Problem
 from sparseplan.fit.solver import Solution, solve
+from sparseplan.laws.forms.fitting.coordinates import Array
 
 METHOD = "weighted bootstrap (exponential weights, variance adjusted by leverage), percentile intervals"
 DEFAULT_DRAWS = 1000
@@ -34,7 +34,7 @@ class Bootstrap:
     """Draws of the law.
 
     Attributes:
-        theta: parameter vectors, shape (K, P), only refits that converged.
+        theta: parameter vectors, shape (K, P), only refits that converged, to a law that makes sense.
         asked: refits that were made.
         groups: independent units that were weighted: runs, or groups of them.
     """
@@ -52,7 +52,8 @@ def bootstrap(fit: Fit, count: int, rng: np.random.Generator) -> Bootstrap:
         starts = on_base(starts, fit.design, fit.base, values)
     solution = refit(replace(fit.problem, weights=weights), starts)
     groups = len(fit.runs) if fit.runs.group is None else len(np.unique(fit.runs.group))
-    return Bootstrap(theta=solution.theta[solution.converged], asked=count, groups=groups)
+    kept = solution.converged & fit.form.makes_sense(fit.design, solution.theta)
+    return Bootstrap(theta=solution.theta[kept], asked=count, groups=groups)
 
 
 def refit(problem: Problem, starts: Array) -> Solution:

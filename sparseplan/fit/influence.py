@@ -6,9 +6,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sparseplan.fit.bootstrap import refit
-from sparseplan.fit.coordinates import Array, predict
 from sparseplan.fit.fitting import Fit
 from sparseplan.fit.levels import by_level
+from sparseplan.laws.forms.fitting.coordinates import Array, predict
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
