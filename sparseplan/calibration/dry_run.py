@@ -15,8 +15,8 @@ from sparseplan.fit.bootstrap import refit
 from sparseplan.fit.fitting import Fit, fit_law
 from sparseplan.fit.objective import Objective
 from sparseplan.laws.file import load_law
-from sparseplan.laws.forms.frantar2023 import Coefficients
-from sparseplan.laws.forms.frantar2023_optimum import sparsity_at_free_size
+from sparseplan.laws.forms.base import Theta
+from sparseplan.laws.forms.chinchilla import dense_through
 from sparseplan.laws.law import coefficients
 from sparseplan.runs.facts import RunFacts
 from sparseplan.runs.pruning import describe_strategy
@@ -38,7 +38,8 @@ class GridForecast(Struct, frozen=True, kw_only=True):
 
     Attributes:
         status, explanation: Whether they would determine every coefficient.
-        b_N, b_D, free_size_sparsity: Intervals that fits to such runs would span.
+        intervals: What fits to such runs would span, of each exponent of the dense base and of `free_size_sparsity`;
+            empty where they don't determine every coefficient.
         assumed: The values behind them.
     """
 
@@ -47,9 +48,7 @@ class GridForecast(Struct, frozen=True, kw_only=True):
     level: float
     noise: float
     assumed: dict[str, float]
-    b_N: Bounds | None
-    b_D: Bounds | None
-    free_size_sparsity: Bounds | None
+    intervals: dict[str, Bounds]
 
 
 class DryRun(Struct, frozen=True, kw_only=True):
@@ -120,29 +119,26 @@ def identifiability(runs: Sequence[RunSpec]) -> GridForecast:
         table = table.take(kept)
         fit = fit_law(table, objective=Objective(), starts=32)
     saving = runs[0].pruning.strategy.schedule.saving
-    intervals: dict[str, Bounds | None] = {"b_N": None, "b_D": None, "free_size_sparsity": None}
+    intervals: dict[str, Bounds] = {}
     if fit.certificate.identified:
         rng = np.random.default_rng(0)
         noisy = table.loss * np.exp(NOISE * rng.standard_normal((_DRAWS, len(table))))
         starts = np.tile(fit.theta, (_DRAWS, 1))
         theta = refit(replace(fit.problem, measured=noisy), starts).theta
         drawn = fit.coefficients(next(iter(fit.design.families), None), theta)
-        intervals["b_N"], intervals["b_D"] = bounds(np.asarray(drawn.b_N)), bounds(np.asarray(drawn.b_D))
-        if fit.design.families:
-            intervals["free_size_sparsity"] = bounds(np.asarray(sparsity_at_free_size(drawn, saving)))
+        intervals = {one.name: bounds(np.asarray(drawn.as_dict()[one.name])) for one in fit.form.form.exponents}
+        if (best := drawn.free_size_sparsity(saving)) is not None:
+            intervals["free_size_sparsity"] = bounds(best)
+    true = {one.name: _EXPONENT for one in fit.form.form.exponents}
+    if (best := assumed.free_size_sparsity(saving)) is not None:
+        true["free_size_sparsity"] = float(best)
     return GridForecast(
         status=fit.certificate.status if not fit.certificate.identified else "identified",
         explanation=_explanation(fit, aside),
         level=LEVEL,
         noise=NOISE,
-        assumed={
-            "b_N": _EXPONENT,
-            "b_D": _EXPONENT,
-            "free_size_sparsity": float(np.asarray(sparsity_at_free_size(assumed, saving))),
-        },
-        b_N=intervals["b_N"],
-        b_D=intervals["b_D"],
-        free_size_sparsity=intervals["free_size_sparsity"],
+        assumed=true,
+        intervals=intervals,
     )
 
 
@@ -159,25 +155,16 @@ def _explanation(fit: Fit, aside: set[str]) -> str:
 
 def _typical(
     N: "np.ndarray[tuple[int], np.dtype[np.float64]]", D: "np.ndarray[tuple[int], np.dtype[np.float64]]", uniform: float
-) -> Coefficients:
+) -> Theta:
     """A law whose capacity and data terms are each 30 % of the loss at the centre of the grid, exponents 0.25.
 
     f(S) has the shape of the paper's T5 law.
     """
     t5 = coefficients(load_law(_TYPICAL_LAW), str(UNSTRUCTURED))
-    assert isinstance(t5, Coefficients)
     centre = 0.45 * uniform
     N0, D0 = float(np.exp(np.mean(np.log(N)))), float(np.exp(np.mean(np.log(D))))
-    scale = _SHARE * centre * N0**_EXPONENT / float(t5.numerator(0.0))
-    return Coefficients(
-        a_S=t5.a_S * scale,
-        b_S=t5.b_S,
-        c_S=t5.c_S * scale,
-        b_N=_EXPONENT,
-        a_D=D0 * (_SHARE * centre) ** (1.0 / _EXPONENT),
-        b_D=_EXPONENT,
-        c=(1.0 - 2.0 * _SHARE) * centre,
-    )
+    terms = {"size_term": _SHARE * centre, "data_term": _SHARE * centre, "floor": (1.0 - 2.0 * _SHARE) * centre}
+    return t5.on_base(dense_through(N0, D0, exponents=(_EXPONENT, _EXPONENT), **terms))
 
 
 def _size(run: RunSpec) -> str:

@@ -16,10 +16,12 @@ from sparseplan.common.units import format_count, format_duration, format_percen
 from sparseplan.cost.flops import flops_cost
 from sparseplan.errors import LawError, PlanError
 from sparseplan.figures.fit_page import draw_fit_page
-from sparseplan.fit.answer import FitAnswer
+from sparseplan.fit.answer import FitAnswer, coefficient_values
 from sparseplan.fit.fit_table import FitResult
 from sparseplan.laws.file import read_law, write_law
-from sparseplan.laws.law import Law
+from sparseplan.laws.forms import FORMS
+from sparseplan.laws.forms.base import Form
+from sparseplan.laws.law import Law, form_of
 from sparseplan.plan.answer import answer
 from sparseplan.plan.question import Question
 from sparseplan.runs.job import RunRecord
@@ -138,17 +140,19 @@ def limits(setup: Setup, fitted: Fitted) -> list[str]:
         f"The runs stray from the law by {format_percent(float(np.sqrt(np.mean(errors**2))))} in the mean square, "
         f"{format_percent(float(errors.max()))} at worst: what it says of a single run is no surer than that."
     )
-    found += [_said_of(aside) for aside in fitted.aside]
+    found += [_said_of(aside, form_of(fitted.result.law)) for aside in fitted.aside]
     found += [f"{warning.message[0].upper()}{warning.message[1:]}" for warning in answer.warnings]
     return found
 
 
-def _said_of(aside: UnfittedFamily) -> str:
+def _said_of(aside: UnfittedFamily, form: Form) -> str:
     """What is known of a family that the law has no set for."""
     levels = ", ".join(format_sparsity(level) for level in aside.sparsities)
+    *names, last = (one.name for one in form.per_family)
+    off = _signed(100 * aside.mean_log_error, "%")
     words = (
-        f"The law has no set of its own for {aside.family}: its {aside.runs} runs (S = {levels}) can't separate a_S, "
-        f"b_S and c_S, and were left aside. Their losses lie {_signed(100 * aside.mean_log_error, '%')} off what the "
+        f"The law has no set of its own for {aside.family}: its {aside.runs} runs (S = {levels}) can't separate "
+        f"{', '.join(names)} and {last}, and were left aside. Their losses lie {off} off what the "
         f"law says for unstructured sparsity, which --pattern {aside.family} falls back to"
     )
     if aside.above_pair is None:
@@ -180,17 +184,9 @@ def _next_command(setup: Setup, folder: Folder, law: Law) -> str:
 
 def coefficient_rows(answer: FitAnswer) -> list[tuple[str, str, str]]:
     """Name, value and interval of every coefficient, families spelled out."""
-    several = len(answer.families) > 1
-    values = {
-        (f"{family}.{name}" if several else name): value
-        for family, chosen in answer.families.items()
-        for name, value in chosen.items()
-    }
-    values |= {name: value for name, value in answer.coefficients.items() if not name.endswith("_S")}
-    intervals = answer.intervals or {}
     return [
-        (name, f"{value:.4g}", f"{intervals[name][0]:.4g} .. {intervals[name][1]:.4g}" if name in intervals else "-")
-        for name, value in values.items()
+        (name, f"{value:.4g}", "-" if interval is None else f"{interval[0]:.4g} .. {interval[1]:.4g}")
+        for name, value, interval in coefficient_values(answer)
     ]
 
 
@@ -214,9 +210,7 @@ def _readme(setup: Setup, trained: SweepResult, conclusion: Conclusion, *, figur
         "",
         "## The law",
         "",
-        "L = (a_S (1 - S)^b_S + c_S) N^-b_N + (a_D / D)^b_D + c, in nats per "
-        + setup.runs[0].shape.loss_per(setup.runs[0].data.unit)
-        + ".",
+        f"{FORMS[answer.form].formula}, in nats per {setup.runs[0].shape.loss_per(setup.runs[0].data.unit)}.",
         "",
         f"| coefficient | value | {100 * answer.level:.0f}% interval |",
         "| --- | --- | --- |",

@@ -45,6 +45,15 @@ def fit(
         str | None,
         typer.Option("--group", metavar="COLUMN", help="Column of what runs share, a trunk or seed. Default: trunk."),
     ] = None,
+    form: Annotated[
+        str | None,
+        typer.Option(
+            "--form",
+            metavar="FORM",
+            help="Form of a sparse law: frantar2023, or varying-exponents, whose exponents depend on sparsity. "
+            "Default: frantar2023.",
+        ),
+    ] = None,
     residual: Annotated[
         Literal["log", "plain"], typer.Option("--residual", help="Residuals of log loss, or of the loss itself.")
     ] = "log",
@@ -63,11 +72,13 @@ def fit(
     freeze_dense: Annotated[
         str | None,
         typer.Option(
-            "--freeze-dense", metavar="LAW", help="Keep this law's b_N, a_D, b_D and c; refit only a_S, b_S and c_S."
+            "--freeze-dense",
+            metavar="LAW",
+            help="Keep this law's dense base; fit only each pattern's own set.",
         ),
     ] = None,
     tie_dense: Annotated[
-        bool, typer.Option("--tie-dense", help="With --freeze-dense: keep a_S + c_S at the dense value too.")
+        bool, typer.Option("--tie-dense", help="With --freeze-dense: keep f(0), the size term at S = 0, too.")
     ] = False,
     bootstrap: Annotated[
         int, typer.Option("--bootstrap", min=0, max=100_000, metavar="K", help="Draws for intervals; 0 for none.")
@@ -115,6 +126,7 @@ def fit(
         require_format(report)
         o.require_folder("--report", report)
     job = FitJob(
+        form=form,
         residual=residual,
         loss=loss,
         huber_delta=huber_delta,

@@ -7,6 +7,7 @@ from typing import Any, Literal
 import msgspec
 import numpy as np
 from msgspec import Struct
+from numpy.typing import NDArray
 
 from sparseplan.common.caveat import Caveat
 from sparseplan.common.intervals import LEVEL, Bounds, bounds
@@ -15,8 +16,8 @@ from sparseplan.fit.compare import Dependence, Rival, average_parameter_law, exp
 from sparseplan.fit.fitting import Fit
 from sparseplan.fit.holdout import HeldOut
 from sparseplan.fit.influence import LevelErrors, RunNote, level_errors, notable_runs, without_each_run
-from sparseplan.laws.forms.frantar2023 import dense_as_sparse
-from sparseplan.laws.forms.frantar2023_optimum import sparsity_at_free_size
+from sparseplan.laws.forms import FORMS
+from sparseplan.laws.forms.base import Theta
 from sparseplan.laws.law import coefficients
 from sparseplan.runs.table import LeftOut
 from sparseplan.sparsity.schedule import Schedule
@@ -33,15 +34,16 @@ class FitAnswer(Struct, frozen=True, kw_only=True):
 
     Attributes:
         objective: mean penalty over the runs; for squared error half the mean square.
-        coefficients: a_S b_S c_S b_N a_D b_D c in natural units, of the first family; a dense law has a_S = 0.
+        form: the functional form, as in law files.
+        coefficients: the form's, in natural units, of the first family.
         groups: number of groups of runs that share a trunk or seed, by the column `grouped_by`; null where all runs
             are separate.
-        families: (a_S, b_S, c_S) of every pattern family.
+        families: what every pattern family has of its own.
         intervals: central `level` of each coefficient's draws; null without draws.
-        free_size_sparsity: best S with N free under sparse FLOPs, which no exponent of the data moves.
+        free_size_sparsity: best S with N free under sparse FLOPs; null where it depends on the budget.
         certificate: gradient, curvature, condition, flat directions, bounds hit, levels.
         errors: relative errors by level of S, N and D.
-        dependence: whether b_N and b_D depend on S.
+        dependence: whether the exponents depend on S; empty where the form says so.
         average_parameters: the average-parameter law against this one.
         holdout: held-out groups; null unless asked for.
     """
@@ -95,7 +97,7 @@ def diagnose(
     intervals = None if drawn is None else _intervals(fit, drawn)
     best_S, best_S_interval = _free_size(fit, drawn, schedule)
     return FitAnswer(
-        form="frantar2023" if fit.design.families else "chinchilla",
+        form=fit.form.form.name,
         runs=fit.runs.source,
         n_runs=len(fit.runs),
         groups=None if fit.runs.group is None else fit.runs.groups,
@@ -107,7 +109,7 @@ def diagnose(
         objective=fit.value,
         coefficients=_values(fit, next(iter(fit.design.families), None)),
         families={
-            family: {name: value for name, value in _values(fit, family).items() if name.endswith("_S")}
+            family: {one.name: _values(fit, family)[one.name] for one in fit.form.form.per_family}
             for family in fit.design.families
         },
         intervals=intervals,
@@ -146,22 +148,36 @@ def _intervals(fit: Fit, drawn: Bootstrap) -> dict[str, Bounds]:
     found: dict[str, Bounds] = {}
     several = len(fit.design.families) > 1
     for family in fit.design.families or (None,):
-        for name, values in fit.coefficients(family, drawn.theta).as_dict().items():
-            if family is None and name in {"a_S", "b_S"}:
-                continue
-            prefix = f"{family}." if several and name.endswith("_S") else ""
-            found[f"{prefix}{name}"] = bounds(np.asarray(values))
+        values = fit.coefficients(family, drawn.theta).as_dict()
+        for one in fit.form.form.coefficients:
+            prefix = f"{family}." if several and one.per_family else ""
+            if not one.reference:
+                found[f"{prefix}{one.name}"] = bounds(np.asarray(values[one.name]))
     return found
+
+
+def coefficient_values(answer: FitAnswer) -> list[tuple[str, float, Bounds | None]]:
+    """Name, value and interval of every coefficient, those of families first and with several of them spelled out."""
+    several = len(answer.families) > 1
+    values = {
+        f"{family}.{name}" if several else name: value
+        for family, chosen in answer.families.items()
+        for name, value in chosen.items()
+    }
+    values |= {one.name: answer.coefficients[one.name] for one in FORMS[answer.form].base}
+    intervals = answer.intervals or {}
+    return [(name, value, intervals.get(name)) for name, value in values.items()]
 
 
 def _free_size(fit: Fit, drawn: Bootstrap | None, schedule: Schedule) -> tuple[float | None, Bounds | None]:
     if not fit.design.families or not fit.certificate.identified:
         return None, None
     family = fit.design.families[0]
-    best = float(sparsity_at_free_size(fit.coefficients(family), schedule.saving))
-    if drawn is None:
-        return best, None
-    return best, bounds(sparsity_at_free_size(fit.coefficients(family, drawn.theta), schedule.saving))
+    best = fit.coefficients(family).free_size_sparsity(schedule.saving)
+    if best is None or drawn is None:
+        return None if best is None else float(best), None
+    of_draws = fit.coefficients(family, drawn.theta).free_size_sparsity(schedule.saving)
+    return float(best), None if of_draws is None else bounds(of_draws)
 
 
 def _certificate(fit: Fit) -> dict[str, Any]:
@@ -202,8 +218,16 @@ def _warnings(
     if drawn is not None and (few := _few_groups(fit)):
         warn("few-groups", few)
     if drawn is not None and len(drawn.theta) < drawn.asked:
-        warn("draws", f"{drawn.asked - len(drawn.theta)} of {drawn.asked} refits didn't converge and were left out.")
-    wide = [name for name, (low, high) in (intervals or {}).items() if high > _WIDE * low]
+        warn(
+            "draws",
+            f"{drawn.asked - len(drawn.theta)} of {drawn.asked} refits found no usable law and were left out.",
+        )
+    scales = {one.name for one in fit.form.form.coefficients if one.low is not None}  # a factor says nothing of others
+    wide = [
+        name
+        for name, (low, high) in (intervals or {}).items()
+        if name.rpartition(".")[2] in scales and high > _WIDE * low
+    ]
     if wide:
         listed = ", ".join(f"{name} {intervals[name][0]:.3g} .. {intervals[name][1]:.3g}" for name in wide if intervals)
         warn("wide", f"these runs don't pin down {listed}: trust plans with their intervals, not these coefficients.")
@@ -243,25 +267,28 @@ def _few_groups(fit: Fit) -> str:
     return few if runs.groups < 2 * len(fit.free) else ""
 
 
+def _numerator(theta: Theta) -> NDArray[np.float64]:
+    """The numerator of a dense model's size term: what the law says of one parameter and endless data."""
+    return theta.reducible(0.0, 1.0, np.inf)
+
+
 def _base_warnings(fit: Fit, drawn: Bootstrap | None) -> list[Caveat]:
-    """Whether a_S + c_S came out at the dense value of a frozen base, as it must if the setups are the same."""
+    """Whether f(0) came out at the dense value of a frozen base, as it must if the setups are the same."""
     if fit.base is None or fit.base.tied:
         return []
     found = []
     family = fit.design.families[0]
-    base = dense_as_sparse(coefficients(fit.base.law))
-    known = float(np.asarray(base.a_S) + np.asarray(base.c_S))
-    fitted = fit.coefficients(family)
-    f0 = float(np.asarray(fitted.a_S) + np.asarray(fitted.c_S))
+    known = float(_numerator(coefficients(fit.base.law)))
+    f0 = float(_numerator(fit.coefficients(family)))
     if drawn is not None:
-        draws = fit.coefficients(family, drawn.theta)
-        low, high = bounds(np.asarray(draws.a_S) + np.asarray(draws.c_S))
+        low, high = bounds(_numerator(fit.coefficients(family, drawn.theta)))
     else:
         low, high = 0.98 * f0, 1.02 * f0
     if not low <= known <= high:
+        words = fit.form.form.numerator_words
         message = (
-            f"a_S + c_S came out at {f0:.4g} ({low:.4g} .. {high:.4g}), the base's dense value is {known:.4g}: "
-            "are these runs from the base's setup? `tie_dense` imposes it."
+            f"{words} came out at {f0:.4g} ({low:.4g} .. {high:.4g}), the base's dense value is "
+            f"{known:.4g}: are these runs from the base's setup? `tie_dense` imposes it."
         )
         found.append(Caveat(code="base", message=message))
     if fit.base.law.draws is None:

@@ -22,11 +22,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from sparseplan.fit.coordinates import Array
 from sparseplan.fit.derivatives import residual_jacobian
 from sparseplan.fit.fitting import Fit, base_draws, on_base
 from sparseplan.fit.objective import Problem
 from sparseplan.fit.solver import Solution, solve
+from sparseplan.laws.forms.fitting.coordinates import Array
 from sparseplan.runs.table import Runs
 
 FEWEST_GROUPS = 6
@@ -41,7 +41,7 @@ class Bootstrap:
     """Draws of the law.
 
     Attributes:
-        theta: parameter vectors, shape (K, P), only refits that converged.
+        theta: parameter vectors, shape (K, P), only refits that converged, to a law that makes sense.
         asked: refits that were made.
     """
 
@@ -56,7 +56,8 @@ def bootstrap(fit: Fit, count: int, rng: np.random.Generator) -> Bootstrap:
     if fit.base is not None and (values := base_draws(fit.base, count, rng)) is not None:
         starts = on_base(starts, fit.design, fit.base, values)
     solution = refit(replace(fit.problem, weights=weights), starts)
-    return Bootstrap(theta=solution.theta[solution.converged], asked=count)
+    kept = solution.converged & fit.form.makes_sense(fit.design, solution.theta)
+    return Bootstrap(theta=solution.theta[kept], asked=count)
 
 
 def method(runs: Runs) -> str:

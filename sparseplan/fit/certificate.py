@@ -5,12 +5,13 @@ from typing import Literal
 
 import numpy as np
 
-from sparseplan.fit.coordinates import B_N, BASE, LOG_F, LOG_O, SIGMA, Array, Design, E
 from sparseplan.fit.derivatives import evaluate, residual_jacobian
 from sparseplan.fit.identify import open_coefficients, unseen
 from sparseplan.fit.levels import count_levels
 from sparseplan.fit.objective import Problem
 from sparseplan.fit.solver import SAME_MINIMUM, Solution
+from sparseplan.laws.forms.fitting.base import FittedForm
+from sparseplan.laws.forms.fitting.coordinates import Array, Design
 
 Status = Literal["converged", "not converged", "flat direction", "too few levels"]
 _PRESSURE = 1e-6
@@ -52,22 +53,22 @@ class Certificate:
         return not self.flat
 
 
-def certify(problem: Problem, solution: Solution, best: int) -> Certificate:
-    """Examine the minimum that `solution` of one problem reached from start number `best`."""
+def certify(form: FittedForm, problem: Problem, solution: Solution, best: int) -> Certificate:
+    """Examine the minimum of a form that `solution` of one problem reached from start number `best`."""
     design, free, n = problem.design, problem.free, len(problem.design.x)
     theta = solution.theta[best : best + 1]
     there = evaluate(problem, theta)
-    hit = _bounds_hit(design, free, theta[0])
+    hit = form.bounds_hit(design, free, theta[0])
     # A bound that nothing presses against holds no parameter: along a flat direction the solver may stop anywhere.
     pressed = np.abs(there.gradient[0]) > _PRESSURE * np.sqrt(2.0 * there.value[0] * np.diag(there.majorant[0]))
     inside = [slot for slot, parameter in enumerate(free) if parameter not in hit or not pressed[slot]]
     # Identification is a matter of where the runs lie: every run counts, as it would under squared error.
     here = unseen(residual_jacobian(problem, theta[0])[:, inside])
-    flat = open_coefficients(design, theta[0], [free[slot] for slot in inside], here)
+    flat = open_coefficients(form, design, theta[0], [free[slot] for slot in inside], here)
     # What the grid of runs can't decide at plain coefficients it can't decide at all; the minimum itself may hide it,
     # where noise has pushed a coefficient against a bound.
-    plain = _plain_point(design, free, theta[0])
-    flat = open_coefficients(design, plain, list(free), unseen(residual_jacobian(problem, plain))) or flat
+    plain = form.plain_point(design, free, theta[0])
+    flat = open_coefficients(form, design, plain, list(free), unseen(residual_jacobian(problem, plain))) or flat
     value = solution.value
     at_optimum = int(np.sum(value <= value[best] * (1.0 + SAME_MINIMUM) + 1e-25))
     levels = (count_levels(design.u), count_levels(design.x), count_levels(design.y))
@@ -84,37 +85,6 @@ def certify(problem: Problem, solution: Solution, best: int) -> Certificate:
         bounds_hit=tuple(hit.values()),
         levels=levels,
     )
-
-
-def _plain_point(design: Design, free: tuple[int, ...], theta: Array) -> Array:
-    """The minimum with every free exponent and share replaced by ordinary ones: no accident, no bound."""
-    ordinary = {B_N: 0.31, SIGMA: 0.13, E: 0.23, LOG_F: 0.0, LOG_O: 0.4}
-    ordinary |= {parameter: 0.37 + 0.11 * (parameter % 2) for parameter in range(len(BASE), design.size)}
-    point = theta.copy()
-    for parameter in free:
-        point[parameter] = ordinary[parameter]
-    return point
-
-
-def _bounds_hit(design: Design, free: tuple[int, ...], theta: Array) -> dict[int, str]:
-    """Free parameters at a bound, and what that says in the law's coefficients."""
-    low, high = design.bounds()
-    words = {LOG_F: "f(0)", B_N: "b_N", LOG_O: "E + c", SIGMA: "b_D"}
-    hit: dict[int, str] = {}
-    for parameter in free:
-        at_low, at_high = theta[parameter] <= low[parameter], theta[parameter] >= high[parameter]
-        if not (at_low or at_high):
-            continue
-        if parameter >= len(BASE):
-            family, second = divmod(parameter - len(BASE), 2)
-            prefix = "" if len(design.families) == 1 else f"{design.families[family]}."
-            word = f"{prefix}{'c_S = 0' if second else 'a_S = 0'}" if at_low else f"{prefix}b_S at its highest"
-        elif parameter == E and at_low:
-            word = "c = 0"
-        else:
-            word = f"{words.get(parameter, 'b_D')} at its {'lowest' if at_low else 'highest'}"
-        hit[parameter] = word
-    return hit
 
 
 def _smallest_curvature(hessian: Array, majorant: Array, inside: list[int]) -> float:

@@ -14,11 +14,12 @@ import numpy as np
 
 from sparseplan.common.intervals import Bounds, bounds
 from sparseplan.fit.bootstrap import draw_weights, refit
-from sparseplan.fit.coordinates import B_N, ETA, SIGMA, ZETA, Array, E, predict
 from sparseplan.fit.derivatives import residual_jacobian
 from sparseplan.fit.fitting import Fit, choose, fit_law
 from sparseplan.fit.influence import without_each_run
 from sparseplan.fit.solver import solve
+from sparseplan.laws.forms.fitting.coordinates import predict
+from sparseplan.laws.forms.fitting.varying_exponents import VARIATIONS, Variation
 from sparseplan.runs.table import Runs
 from sparseplan.sparsity.schedule import Schedule
 
@@ -64,11 +65,12 @@ class Rival:
 
 
 def exponent_depends_on_sparsity(fit: Fit, draws: int, rng: np.random.Generator) -> list[Dependence]:
-    """Test b_N and b_D; an exponent whose dependence the runs can't show, or that was frozen, is left out."""
+    """Test both exponents; one whose dependence the runs can't show, or that was frozen or fitted, is left out."""
     found = []
-    for exponent, extra, own in (("b_N", ETA, B_N), ("b_D", ZETA, SIGMA)):
-        if own in fit.free and fit.design.families and _visible(fit, extra):
-            found.append(_test(fit, exponent, extra, draws, rng))
+    for one in VARIATIONS:
+        testable = one.own in fit.free and one.extra not in fit.free and bool(fit.design.families)
+        if testable and _visible(fit, one.extra):
+            found.append(_test(fit, one, draws, rng))
     return found
 
 
@@ -81,8 +83,8 @@ def _visible(fit: Fit, extra: int) -> bool:
     return len(fit.runs) > len(fit.free) + 1 and bool(singular[-1] > _BLIND * singular[0])
 
 
-def _test(fit: Fit, exponent: str, extra: int, draws: int, rng: np.random.Generator) -> Dependence:
-    n = len(fit.runs)
+def _test(fit: Fit, variation: Variation, draws: int, rng: np.random.Generator) -> Dependence:
+    n, extra = len(fit.runs), variation.extra
     wider = replace(fit.problem, free=(*fit.free, extra))
     starts = np.tile(fit.theta, (len(_NESTED_STARTS), 1))
     starts[:, extra] = _NESTED_STARTS
@@ -100,10 +102,10 @@ def _test(fit: Fit, exponent: str, extra: int, draws: int, rng: np.random.Genera
     seen = 1.0 - value / fit.value if fit.value > 0 else 0.0
     spread = solve(replace(wider, weights=draw_weights(fit, draws, rng)), np.tile(best, (draws, 1)))
     steepest = float(fit.design.u.min())
-    zero, highest = _exponent(best, extra, steepest)
-    change = _exponent(spread.theta.T, extra, steepest)
+    zero, highest = variation.ends(best, steepest)
+    change = variation.ends(spread.theta, steepest)
     return Dependence(
-        exponent=exponent,
+        exponent=variation.exponent,
         at_zero=float(zero),
         at_highest=float(highest),
         change=float(highest - zero),
@@ -111,14 +113,6 @@ def _test(fit: Fit, exponent: str, extra: int, draws: int, rng: np.random.Genera
         objective_ratio=value / fit.value if fit.value > 0 else 1.0,
         p_value=float((1 + np.sum(gain >= seen)) / (draws + 1)),
     )
-
-
-def _exponent(theta: Array, extra: int, u: float) -> tuple[Array, Array]:
-    """The exponent at S = 0 and at log(1 - S) = u; theta of shape (P,) or (P, K)."""
-    if extra == ETA:
-        return theta[B_N], theta[B_N] + theta[ETA] * u
-    b_D = theta[SIGMA] + theta[E]
-    return b_D, b_D * (1.0 + theta[ZETA] * u)
 
 
 def average_parameter_law(

@@ -12,11 +12,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from sparseplan.fit.capacity import CapacityTerm
-from sparseplan.fit.coordinates import ETA, ZETA, Array
-from sparseplan.fit.data import DataTerm
 from sparseplan.fit.objective import Problem
-from sparseplan.fit.varying_exponents import VaryingCapacityTerm, VaryingDataTerm
+from sparseplan.laws.forms.fitting.capacity import CapacityTerm
+from sparseplan.laws.forms.fitting.coordinates import Array
+from sparseplan.laws.forms.fitting.data import DataTerm
+from sparseplan.laws.forms.fitting.terms import terms_at
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -87,8 +87,7 @@ def residual_jacobian(problem: Problem, theta: Array) -> Array:
 def _linearised(problem: Problem, theta: Array) -> tuple[CapacityTerm, DataTerm, Array, Array]:
     """Both terms, predicted losses (B, n), and the derivatives of the residuals (B, Q, n)."""
     slot = problem.slot
-    capacity = (VaryingCapacityTerm if ETA in slot else CapacityTerm).at(problem.design, slot, theta)
-    data = (VaryingDataTerm if ZETA in slot else DataTerm).at(problem.design, slot, theta)
+    capacity, data = terms_at(problem.design, slot, theta)
     predicted = capacity.value + data.value
     jacobian = np.zeros((len(theta), len(slot), len(problem.design.x)))
     capacity.add_slope(jacobian)

@@ -27,6 +27,7 @@ from sparseplan.sparsity.schedule import Schedule
 class FitJob:
     """How to fit, how to judge it and what to call the law; see the options of `sparseplan fit`."""
 
+    form: str | None = None
     residual: Residual = "log"
     loss: str = "huber"
     huber_delta: float = 1e-3
@@ -84,7 +85,7 @@ def fit_runs(runs: Runs, job: FitJob) -> FitResult:
         raise FitError("`tie_dense`: there is no dense value to keep; give the base with `freeze_dense` LAW.")
     base = None if job.freeze_dense is None else DenseBase(law=load_law(job.freeze_dense), tied=job.tie_dense)
     objective = Objective(residual=job.residual, penalty=PENALTIES[job.loss].with_delta(job.huber_delta))
-    fit = fit_law(runs, objective=objective, base=base, starts=job.starts, seed=job.seed)
+    fit = fit_law(runs, form=job.form, objective=objective, base=base, starts=job.starts, seed=job.seed)
     drawn = None
     # Along a direction that the runs leave open draws would only show where the solver happened to stop.
     if job.draws > 0 and fit.certificate.status == "converged":
@@ -92,7 +93,15 @@ def fit_runs(runs: Runs, job: FitJob) -> FitResult:
         drawn = drawn if len(drawn.theta) >= 2 else None
     held = None
     if job.holdout is not None:
-        held = hold_out(runs, job.holdout, objective=objective, base=base, starts=job.starts, seed=job.seed)
+        held = hold_out(
+            runs,
+            job.holdout,
+            form=job.form,
+            objective=objective,
+            base=base,
+            starts=job.starts,
+            seed=job.seed,
+        )
     naming = _naming(job, runs, base)
     answer = diagnose(fit, drawn, schedule=naming.schedule, holdout=held, seed=job.seed)
     return FitResult(fit=fit, drawn=drawn, law=to_law(fit, drawn, naming), answer=answer)

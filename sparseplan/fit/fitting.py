@@ -6,20 +6,12 @@ import numpy as np
 
 from sparseplan.errors import FitError
 from sparseplan.fit.certificate import Certificate, certify
-from sparseplan.fit.coordinates import (
-    LOG_F,
-    Array,
-    Design,
-    from_coefficients,
-    kappa_of,
-    make_design,
-    predict,
-    to_coefficients,
-)
 from sparseplan.fit.objective import Objective, Problem
 from sparseplan.fit.solver import Solution, solve
-from sparseplan.fit.starts import make_starts
-from sparseplan.laws.forms.frantar2023 import Coefficients, dense_as_sparse
+from sparseplan.laws.forms.base import Theta
+from sparseplan.laws.forms.fitting import fitted_form
+from sparseplan.laws.forms.fitting.base import FittedForm, dense_vector
+from sparseplan.laws.forms.fitting.coordinates import LOG_F, Array, Design, kappa_of, make_design, predict
 from sparseplan.laws.law import Law, coefficient_draws, coefficients
 from sparseplan.runs.table import Runs
 
@@ -31,7 +23,7 @@ NATS = (1e-6, 1e6)
 class DenseBase:
     """A dense base that a fit leaves as it is: one value of each coefficient, and draws of them where it has any.
 
-    `tied` also keeps f(0) = a_S + c_S at the dense law's value.
+    `tied` also keeps f(0), the numerator of the size term at S = 0, at the dense law's value.
     """
 
     law: Law
@@ -44,6 +36,7 @@ class Fit:
 
     Attributes:
         runs: what was fitted.
+        form: which form.
         problem: what was minimised: objective, the runs' places, the parameters that were varied.
         value: the minimum of the objective: the mean over runs.
         theta: the best parameter vector, shape (P,).
@@ -52,6 +45,7 @@ class Fit:
     """
 
     runs: Runs
+    form: FittedForm
     problem: Problem
     value: float
     theta: Array
@@ -83,10 +77,10 @@ class Fit:
         """Residuals in the objective's sense, shape (n,): positive where the law predicts too high a loss."""
         return self.objective.residuals(self.predicted, self.runs.loss)
 
-    def coefficients(self, family: str | None, theta: Array | None = None) -> Coefficients:
+    def coefficients(self, family: str | None, theta: Array | None = None) -> Theta:
         """Coefficients of a family in natural units, None for the dense law; of other parameter vectors if given."""
         index = None if family is None else self.design.families.index(family)
-        return to_coefficients(self.design, self.theta if theta is None else theta, index)
+        return self.form.coefficients(self.design, self.theta if theta is None else theta, index)
 
     def predict(self, runs: Runs, theta: Array | None = None) -> Array:
         """Losses that the law predicts for other runs of its families."""
@@ -97,41 +91,51 @@ class Fit:
 def fit_law(
     runs: Runs,
     *,
+    form: str | None = None,
     objective: Objective | None = None,
     base: DenseBase | None = None,
     starts: int = DEFAULT_STARTS,
     seed: int = 0,
 ) -> Fit:
-    """Fit the sparse law, the dense law where every S is 0, or only the sparsity term where a dense base is given.
+    """Fit a sparse law, the dense law where every S is 0, or only the sparsity term where a dense base is given.
 
     Args:
         runs: at least one run for each coefficient, better three.
+        form: the form of a sparse law by its name, one of `laws.forms.fitting.SPARSE`, the first unless given.
         objective: mean Huber loss on log residuals with delta 1e-3 unless given.
         base: the dense base to keep.
         starts: random starting points.
         seed: of the starting points.
 
     Raises:
-        FitError: if the question contradicts itself: a base in another data unit, or no sparse run to fit on a base; or
-            if the losses can't be in nats.
+        FitError: if the question contradicts itself: a base in another data unit, no sparse run to fit on a base, a
+            form that has more in its base than a dense law; or if the minimum makes no sense, or the losses can't be in
+            nats.
     """
     _require_nats(runs)
     objective = objective or Objective()
     design = make_design(runs.sparsity, runs.nonzero_params, runs.data_seen, runs.family)
-    free = design.free() if base is None else _free_on_base(runs, design, base)
+    chosen = fitted_form(form, sparse=bool(design.families))
+    free = chosen.free(design) if base is None else _free_on_base(runs, chosen, design, base)
     rng = np.random.default_rng(seed)
-    points = make_starts(design, runs.loss, starts, rng)
+    points = chosen.starts(design, runs.loss, starts, rng)
     if base is not None:
-        points = on_base(points, design, base, dense_as_sparse(coefficients(base.law)))
+        points = on_base(points, design, base, coefficients(base.law))
     problem = Problem.plain(objective, design, free, runs.loss)
     solution = solve(problem, points, rivals=True)
     best = choose(solution)
+    if not chosen.makes_sense(design, solution.theta[best]):
+        raise FitError(
+            f"{runs.source or 'the runs'}: the best fit of the `form` {chosen.form.name} has an exponent that is not "
+            f"above 0 at S = {runs.sparsity.max():.4g}: larger models or more data would be worse. Fit another form."
+        )
     return Fit(
         runs=runs,
+        form=chosen,
         problem=problem,
         value=float(solution.value[best]),
         theta=solution.theta[best],
-        certificate=certify(problem, solution, best),
+        certificate=certify(chosen, problem, solution, best),
         base=base,
     )
 
@@ -154,11 +158,16 @@ def choose(solution: Solution) -> int:
     return int(np.argmin(np.where(near, solution.gradient, np.inf)))
 
 
-def _free_on_base(runs: Runs, design: Design, base: DenseBase) -> tuple[int, ...]:
+def _free_on_base(runs: Runs, form: FittedForm, design: Design, base: DenseBase) -> tuple[int, ...]:
     if not design.families:
         raise FitError(
             f"{runs.source or 'the runs'}: a fit on a frozen dense base needs sparse runs, and every S here is 0. "
             "Leave `freeze_dense` out to fit the dense law."
+        )
+    if form.extra:
+        raise FitError(
+            f"`form` {form.form.name}: its dense base has coefficients that no dense law has, so there is none to "
+            "keep. Leave `freeze_dense` or `form` out."
         )
     if runs.data_unit is not None and runs.data_unit != base.law.data_unit:
         raise FitError(
@@ -169,12 +178,12 @@ def _free_on_base(runs: Runs, design: Design, base: DenseBase) -> tuple[int, ...
     return families if base.tied else (LOG_F, *families)
 
 
-def on_base(points: Array, design: Design, base: DenseBase, values: Coefficients) -> Array:
-    """Give parameter vectors (B, P) a base's dense parameters; `values` are scalars or of shape (B,).
+def on_base(points: Array, design: Design, base: DenseBase, dense: Theta) -> Array:
+    """Give parameter vectors (B, P) a base's dense parameters; `dense` has scalars or of shape (B,).
 
     Where the fit varies f(0), it starts from the base's.
     """
-    vector = from_coefficients(design, values, None)
+    vector = dense_vector(design, dense)
     placed = points.copy()
     placed[:, : kappa_of(0)] = vector[..., : kappa_of(0)]
     if not base.tied and vector.ndim == 1:
@@ -182,11 +191,11 @@ def on_base(points: Array, design: Design, base: DenseBase, values: Coefficients
     return placed
 
 
-def base_draws(base: DenseBase, count: int, rng: np.random.Generator) -> Coefficients | None:
+def base_draws(base: DenseBase, count: int, rng: np.random.Generator) -> Theta | None:
     """`count` draws of the base's dense coefficients, at random from those it carries; None where it has none."""
     drawn = coefficient_draws(base.law)
     if drawn is None or base.law.draws is None:
         return None
     total = base.law.draws.count
     rows = rng.permutation(total)[:count] if count <= total else rng.integers(total, size=count)
-    return Coefficients(*(np.broadcast_to(np.asarray(value), (total,))[rows] for value in dense_as_sparse(drawn)))
+    return type(drawn)(*(np.broadcast_to(np.asarray(value), (total,))[rows] for value in drawn))

@@ -8,10 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sparseplan.errors import FitError
-from sparseplan.fit.coordinates import Array
 from sparseplan.fit.fitting import DenseBase, fit_law
 from sparseplan.fit.levels import level_of
 from sparseplan.fit.objective import Objective
+from sparseplan.laws.forms.fitting.coordinates import Array
 from sparseplan.runs.table import Runs
 
 Split = Literal["largest-n", "largest-d", "highest-s", "rolling"]
@@ -49,7 +49,14 @@ class HeldOut:
 
 
 def hold_out(
-    runs: Runs, split: Split, *, objective: Objective, base: DenseBase | None, starts: int, seed: int
+    runs: Runs,
+    split: Split,
+    *,
+    form: str | None = None,
+    objective: Objective,
+    base: DenseBase | None,
+    starts: int,
+    seed: int,
 ) -> list[HeldOut]:
     """Predict the runs that `split` names from the others; `rolling` does so at each size from the smaller ones.
 
@@ -61,7 +68,7 @@ def hold_out(
         rest = runs.take(~held)
         if not np.any(rest.sparsity > 0) and np.any(runs.sparsity[held] > 0):
             raise FitError(f"`holdout` {split}: without {label} no sparse run is left to fit; choose another split.")
-        fit = fit_law(rest, objective=objective, base=base, starts=starts, seed=seed)
+        fit = fit_law(rest, form=form, objective=objective, base=base, starts=starts, seed=seed)
         target = runs.take(held)
         missing = {name for name, S in zip(target.family, target.sparsity, strict=True) if S > 0} - {
             *fit.design.families

@@ -14,9 +14,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from sparseplan.fit.coordinates import B_N, LOG_F, LOG_O, SIGMA, Array, Design, E, kappa_of
+from sparseplan.laws.forms.fitting.base import FittedForm
+from sparseplan.laws.forms.fitting.coordinates import Array, Design
 
-COEFFICIENTS = ("a_S", "b_S", "c_S", "b_N", "a_D", "b_D", "c")
 FLAT = 1e-6
 """A direction is flat if residuals move along it by less than this share of what they move along the steepest."""
 _SHARE = 1e-3  # P's own error is 1e-16 / FLAT; a direction that is only nearly flat adds some 1e-5
@@ -52,25 +52,24 @@ def unseen(jacobian: Array) -> Unseen:
 
 
 def open_coefficients(
-    design: Design, theta: Array, parameters: list[int], hidden: Unseen
+    form: FittedForm, design: Design, theta: Array, parameters: list[int], hidden: Unseen
 ) -> tuple[tuple[str, ...], ...]:
     """Names of the coefficients that `hidden` leaves open, in groups of those that are mixed with each other.
 
     Args:
+        form: whose coefficients are meant.
         design: where the runs are.
         theta: the parameters at which the Jacobian was taken, shape (P,).
         parameters: which of them its Q columns stand for.
         hidden: what it can't see.
     """
     moves: dict[str, Array] = {}
-    for family in range(len(design.families)) or (None,):
-        prefix = "" if len(design.families) < 2 or family is None else f"{design.families[family]}."
-        for name, gradient in zip(COEFFICIENTS, _gradients(design, theta, family)[:, parameters], strict=True):
-            scaled = gradient / hidden.scale
-            length = float(np.linalg.norm(scaled))
-            along = scaled @ hidden.null
-            if length > 0 and np.linalg.norm(along) > _SHARE * length:
-                moves[f"{prefix}{name}" if name.endswith("_S") else name] = along / np.linalg.norm(along)
+    for name, gradient in form.open_names(design, theta).items():
+        scaled = gradient[parameters] / hidden.scale
+        length = float(np.linalg.norm(scaled))
+        along = scaled @ hidden.null
+        if length > 0 and np.linalg.norm(along) > _SHARE * length:
+            moves[name] = along / np.linalg.norm(along)
     return _chains(moves)
 
 
@@ -83,33 +82,3 @@ def _chains(moves: dict[str, Array]) -> tuple[tuple[str, ...], ...]:
         groups.append([*(other for group in linked for other in group), name])
     order = {name: position for position, name in enumerate(moves)}
     return tuple(sorted((tuple(sorted(group, key=order.__getitem__)) for group in groups), key=lambda g: order[g[0]]))
-
-
-def _gradients(design: Design, theta: Array, family: int | None) -> Array:
-    """Derivatives of the seven coefficients by the P parameters, each up to a factor of its own; shape (7, P).
-
-    They are those of f(0) kappa / b_S and its like in `coordinates.to_coefficients`, logarithms where these have no
-    zero.
-    """
-    sigma, e, log_o = (float(theta[index]) for index in (SIGMA, E, LOG_O))
-    b_D = sigma + e
-    a_S, b_S, c_S, b_N, a_D, exponent, c = gradients = np.zeros((7, design.size))
-    f0 = np.zeros(design.size)  # of log f(0)
-    f0[[LOG_F, B_N]] = 1.0, design.log_N0
-    b_N[B_N] = 1.0
-    exponent[[SIGMA, E]] = 1.0
-    # log a_D = log D0 + power / b_D, with power = log o + log(sigma / b_D)
-    power = log_o + np.log(sigma / b_D)
-    a_D[[LOG_O, SIGMA, E]] = 1.0, 1.0 / sigma - 1.0 / b_D - power / b_D, -1.0 / b_D - power / b_D
-    # c = o e / b_D, by o
-    c[[LOG_O, SIGMA, E]] = e / b_D, -e / b_D**2, sigma / b_D**2
-    if family is None:
-        c_S[:] = f0
-        return gradients
-    kappa, epsilon = kappa_of(family), kappa_of(family) + 1
-    p, q = float(theta[kappa]), float(theta[epsilon])
-    b_S[[kappa, epsilon]] = 1.0
-    a_S[:], c_S[:] = p * f0, q * f0  # both by f(0) / b_S
-    a_S[[kappa, epsilon]] += q / (p + q), -p / (p + q)
-    c_S[[kappa, epsilon]] += -q / (p + q), p / (p + q)
-    return gradients

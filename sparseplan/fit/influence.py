@@ -5,9 +5,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from sparseplan.fit.bootstrap import refit
-from sparseplan.fit.coordinates import Array, predict
 from sparseplan.fit.fitting import Fit
 from sparseplan.fit.levels import by_level
+from sparseplan.laws.forms.fitting.coordinates import Array, predict
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

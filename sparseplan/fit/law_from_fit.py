@@ -10,8 +10,6 @@ import numpy as np
 
 from sparseplan.fit.bootstrap import Bootstrap, method
 from sparseplan.fit.fitting import Fit
-from sparseplan.laws.forms import FORMS, chinchilla
-from sparseplan.laws.forms.base import Form, Theta
 from sparseplan.laws.law import Draws, Law, Range, coefficients, draw_table, law_block
 from sparseplan.sparsity.schedule import Schedule
 from sparseplan.version import __version__
@@ -45,8 +43,8 @@ def to_law(fit: Fit, drawn: Bootstrap | None, naming: LawMetadata) -> Law:
         "provenance": _provenance(fit, naming),
     }
     families = fit.design.families
-    form = FORMS["frantar2023" if families else "chinchilla"]
-    own = {family: _theta(fit, form, family, None) for family in families or (None,)}
+    form = fit.form.form
+    own = {family: fit.coefficients(family) for family in families or (None,)}
     base = next(iter(own.values())) if fit.base is None else own[families[0]].on_base(coefficients(fit.base.law))
     return Law(
         **common,
@@ -54,20 +52,14 @@ def to_law(fit: Fit, drawn: Bootstrap | None, naming: LawMetadata) -> Law:
         coefficients=law_block(form, base, per_family=False),
         sparsity={family: law_block(form, theta, per_family=True) for family, theta in own.items() if family},
         schedule=naming.schedule,
-        draws=None if drawn is None else _draws(fit, form, drawn),
+        draws=None if drawn is None else _draws(fit, drawn),
     )
 
 
-def _theta(fit: Fit, form: Form, family: str | None, drawn: Bootstrap | None) -> Theta:
-    """The fitted coefficients of a family in the letters of a form; of the draws if they are given."""
-    found = fit.coefficients(family, None if drawn is None else drawn.theta)
-    return found if form.knows_sparsity else chinchilla.from_dense(found)
-
-
-def _draws(fit: Fit, form: Form, drawn: Bootstrap) -> Draws:
+def _draws(fit: Fit, drawn: Bootstrap) -> Draws:
     table: dict[str, Any] = {}
     for family in fit.design.families or (None,):
-        table |= draw_table(form, _theta(fit, form, family, drawn), family)
+        table |= draw_table(fit.form.form, fit.coefficients(family, drawn.theta), family)
     if fit.base is not None and fit.base.law.draws is None:  # the base stands still: its error isn't known
         table = {column: values for column, values in table.items() if "." in column}
     return Draws.pack(list(table), np.stack(list(table.values()), axis=1), method=method(fit.runs))

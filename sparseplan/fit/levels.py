@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from sparseplan.fit.coordinates import Array
+from sparseplan.laws.forms.fitting.coordinates import Array
 
 WIDTH = 0.01
 

@@ -14,8 +14,8 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from sparseplan.fit.coordinates import Array, Design
 from sparseplan.fit.penalties import Huber, Penalty
+from sparseplan.laws.forms.fitting.coordinates import Array, Design
 
 Residual = Literal["log", "plain"]
 

@@ -11,7 +11,7 @@ from typing import ClassVar, Self
 
 import numpy as np
 
-from sparseplan.fit.coordinates import Array
+from sparseplan.laws.forms.fitting.coordinates import Array
 
 
 class Penalty(ABC):

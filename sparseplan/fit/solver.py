@@ -18,9 +18,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from sparseplan.fit.coordinates import Array
 from sparseplan.fit.derivatives import Curvature, evaluate
 from sparseplan.fit.objective import Problem
+from sparseplan.laws.forms.fitting.coordinates import Array
 
 TOLERANCE = 1e-9
 SAME_MINIMUM = 1e-6

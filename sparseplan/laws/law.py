@@ -202,10 +202,15 @@ def coefficient_draws(law: Law, family: str | None = None) -> Theta | None:
 
 
 def undrawn(law: Law, family: str | None = None) -> list[str]:
-    """The coefficients, named as draws are, that the law's draws hold at one value; empty without draws."""
+    """The coefficients, named as draws are, that the law's draws hold at one value; empty without draws.
+
+    A place of reference was never uncertain.
+    """
     if law.draws is None:
         return []
-    return [column for _, column, _ in _columns(law, family) if column not in law.draws.columns]
+    places = {one.name for one in form_of(law).coefficients if one.reference}
+    columns = [column for name, column, _ in _columns(law, family) if name not in places]
+    return [column for column in columns if column not in law.draws.columns]
 
 
 def _columns(law: Law, family: str | None) -> list[tuple[str, str, float]]:
@@ -229,8 +234,10 @@ def law_block(form: Form, theta: Theta, *, per_family: bool) -> dict[str, float]
 
 
 def draw_table(form: Form, theta: Theta, family: str | None) -> dict[str, Floats]:
-    """Draws of the coefficients by column name, the dense base first; of a dense law, `family` is None."""
+    """Draws of the coefficients by column name, the dense base first, without places of reference; of a
+    dense law, `family` is None."""
     return {
         one.name if family is None or not one.per_family else f"{family}.{one.name}": getattr(theta, one.name)
         for one in (*form.base, *form.per_family)
+        if not one.reference
     }

@@ -10,6 +10,8 @@ from sparseplan.common.console import open_table, say
 from sparseplan.common.units import format_count, format_duration, format_percent, format_scientific, format_sparsity
 from sparseplan.runs.facts import RunFacts
 
+_WORDS = {"free_size_sparsity": "best sparsity with N free"}
+
 
 def print_dry_run(console: Console, result: DryRun) -> None:
     """Print a dry run for people."""
@@ -51,10 +53,8 @@ def print_grid_forecast(console: Console, law: GridForecast) -> None:
     """Print what a grid could tell."""
     say(console, f"Law: {law.status}: {law.explanation}")
     told = [
-        f"{name} {low:.2f} .. {high:.2f} (true {law.assumed[key]:.2f})"
-        for key, name in (("b_N", "b_N"), ("b_D", "b_D"), ("free_size_sparsity", "best sparsity with N free"))
-        for low, high in [getattr(law, key) or (None, None)]
-        if low is not None
+        f"{_WORDS.get(name, name)} {low:.2f} .. {high:.2f} (true {law.assumed[name]:.2f})"
+        for name, (low, high) in law.intervals.items()
     ]
     if told:
         say(

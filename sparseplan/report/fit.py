@@ -6,8 +6,9 @@ from rich.console import Console
 
 from sparseplan.common.console import open_table, say
 from sparseplan.common.units import format_count, format_sparsity
-from sparseplan.fit.answer import FitAnswer
+from sparseplan.fit.answer import FitAnswer, coefficient_values
 from sparseplan.fit.influence import RunNote
+from sparseplan.laws.forms import FORMS
 from sparseplan.report.plan import print_caveats
 
 
@@ -42,7 +43,7 @@ def print_fit(console: Console, answer: FitAnswer, *, written: Path | None) -> N
 
 
 def _headline(answer: FitAnswer) -> str:
-    law = {"frantar2023": "the sparse law", "chinchilla": "the dense law"}[answer.form]
+    law = FORMS[answer.form].title
     base = f", dense base {answer.frozen_dense} kept" if answer.frozen_dense else ""
     delta = "" if answer.huber_delta is None else f" (delta {answer.huber_delta:g})"
     left = f", {len(answer.left_out)} rows left out" if answer.left_out else ""
@@ -68,18 +69,10 @@ def _print_coefficients(console: Console, answer: FitAnswer) -> None:
     if answer.intervals is not None:
         headings.append(f"{100 * answer.level:.0f}% interval")
     table = open_table(console, *headings)
-    several = len(answer.families) > 1
-    rows = dict(answer.coefficients)
-    if several:
-        sets = {f"{family}.{key}": value for family, values in answer.families.items() for key, value in values.items()}
-        rows = sets | {key: value for key, value in rows.items() if not key.endswith("_S")}
-    if answer.form == "chinchilla":
-        rows = {key: value for key, value in rows.items() if key not in {"a_S", "b_S"}}
-    for key, value in rows.items():
-        cells = [key, f"{value:.4g}"]
+    for name, value, interval in coefficient_values(answer):
+        cells = [name, f"{value:.4g}"]
         if answer.intervals is not None:
-            low, high = answer.intervals[key]
-            cells.append(f"{low:.4g} .. {high:.4g}")
+            cells.append("chosen" if interval is None else f"{interval[0]:.4g} .. {interval[1]:.4g}")
         table.add_row(*cells)
     console.print(table)
 

@@ -148,7 +148,7 @@ def test_a_dry_run_says_what_to_expect_and_writes_nothing(
     assert 0 < plan["expected_seconds"] < 600
     assert plan["law"]["status"] == "identified"
     assert "gives n:4 too few sparsities for a set of its own" in plan["law"]["explanation"]
-    low, high = plan["law"]["b_N"]
+    low, high = plan["law"]["intervals"]["b_N"]
     assert low < plan["law"]["assumed"]["b_N"] < high
     assert run(["calibrate", str(recipe), "--dry-run"]) == 0
     said = capsys.readouterr().out

@@ -7,7 +7,12 @@ import numpy as np
 import pytest
 
 from sparseplan.fit.certificate import _open_words, certify
-from sparseplan.fit.coordinates import (
+from sparseplan.fit.derivatives import residual_jacobian
+from sparseplan.fit.identify import Unseen, open_coefficients, unseen
+from sparseplan.fit.objective import Objective, Problem
+from sparseplan.fit.solver import solve
+from sparseplan.laws.forms.fitting import FITTED
+from sparseplan.laws.forms.fitting.coordinates import (
     B_N,
     DENSE_FREE,
     LOG_F,
@@ -17,12 +22,7 @@ from sparseplan.fit.coordinates import (
     Design,
     E,
     make_design,
-    to_coefficients,
 )
-from sparseplan.fit.derivatives import residual_jacobian
-from sparseplan.fit.identify import COEFFICIENTS, Unseen, _gradients, open_coefficients, unseen
-from sparseplan.fit.objective import Objective, Problem
-from sparseplan.fit.solver import solve
 from sparseplan.laws.forms.frantar2023 import Coefficients, loss
 from sparseplan.runs.table import Runs
 
@@ -46,7 +46,9 @@ def test_a_valley_names_what_it_mixes_even_where_one_of_them_has_all_but_vanishe
     design, theta = one_line(log_F)
     hidden = unseen(residual_jacobian(placed(design, DENSE_FREE), theta))
     assert hidden.null.shape == (5, 2)  # f(0) against a_D, b_N against b_D; c is what no D reaches
-    assert open_coefficients(design, theta, list(DENSE_FREE), hidden) == (("c_S", "b_N", "a_D", "b_D"),)
+    assert open_coefficients(FITTED["chinchilla"], design, theta, list(DENSE_FREE), hidden) == (
+        ("A", "B", "alpha", "beta"),
+    )
 
 
 def test_names_and_groups_are_those_of_the_null_space_in_any_of_its_bases() -> None:
@@ -62,7 +64,10 @@ def test_names_and_groups_are_those_of_the_null_space_in_any_of_its_bases() -> N
     for _ in range(20):
         turn = np.linalg.qr(random.standard_normal((3, 3)))[0]
         turned = hidden._replace(null=hidden.null @ turn)
-        assert open_coefficients(design, theta, list(free), turned) == (("c_S", "a_D", "b_D", "c"), ("b_N",))
+        assert open_coefficients(FITTED["frantar2023"], design, theta, list(free), turned) == (
+            ("c_S", "a_D", "b_D", "c"),
+            ("b_N",),
+        )
 
 
 def test_the_null_space_is_whole_where_there_are_fewer_rows_than_columns_or_a_column_is_zero() -> None:
@@ -81,23 +86,24 @@ def test_the_null_space_is_whole_where_there_are_fewer_rows_than_columns_or_a_co
 def test_no_free_parameter_leaves_nothing_open() -> None:
     design, theta = one_line(0.0)
     assert unseen(np.zeros((12, 0))).condition == 1.0
-    assert open_coefficients(design, theta, [], unseen(np.zeros((12, 0)))) == ()
+    assert open_coefficients(FITTED["chinchilla"], design, theta, [], unseen(np.zeros((12, 0)))) == ()
 
 
-@pytest.mark.parametrize("family", [None, 0])
-def test_gradients_are_those_of_the_coefficients_by_finite_differences(family: int | None) -> None:
-    S = np.zeros(4) if family is None else np.array([0.0, 0.5, 0.75, 0.9])
+@pytest.mark.parametrize("name", FITTED)
+def test_gradients_are_those_of_the_coefficients_by_finite_differences(name: str) -> None:
+    form = FITTED[name]
+    S = np.array([0.0, 0.5, 0.75, 0.9]) if form.form.knows_sparsity else np.zeros(4)
     design = make_design(S, np.geomspace(1e6, 1e8, 4), np.geomspace(1e9, 1e11, 4), ("unstructured",) * 4)
-    theta = np.array([0.2, 0.3, 0.0, 0.4, 0.13, 0.23, 0.0, 0.48, 0.37])[: design.size]
+    theta = np.array([0.2, 0.3, 0.01, 0.4, 0.13, 0.23, -0.02, 0.48, 0.37])[: design.size]
     steps = 1e-6 * np.eye(design.size)
-    plus, minus = (to_coefficients(design, theta + sign * steps, family) for sign in (1.0, -1.0))
-    by_differences = (np.array([*plus]) - np.array([*minus])) / 2e-6
-    for name, exact, numeric in zip(COEFFICIENTS, _gradients(design, theta, family), by_differences, strict=True):
+    family = 0 if design.families else None
+    plus, minus = (form.coefficients(design, theta + sign * steps, family).as_dict() for sign in (1.0, -1.0))
+    gradients = form.gradients(design, theta, family)
+    assert set(gradients) == {one.name for one in form.form.coefficients if not one.reference}
+    for letter, exact in gradients.items():
+        numeric = (plus[letter] - minus[letter]) / 2e-6
         size = np.linalg.norm(exact) * np.linalg.norm(numeric)
-        if family is None and name in ("a_S", "b_S"):  # a dense law has none
-            assert size == 0
-        else:  # each up to a positive factor of its own
-            assert exact @ numeric == pytest.approx(size, rel=1e-8), name
+        assert exact @ numeric == pytest.approx(size, rel=1e-8), letter  # each up to a positive factor of its own
 
 
 @pytest.mark.parametrize(
@@ -116,11 +122,11 @@ def test_one_open_coefficient_is_not_called_mixed(flat: tuple[tuple[str, ...], .
     assert _open_words(flat) == words
 
 
-def test_a_direction_that_only_moves_the_dense_capacity_opens_c_S_alone() -> None:
+def test_a_direction_that_only_moves_the_dense_capacity_opens_A_alone() -> None:
     design, theta = one_line(0.0)
     only_F = np.eye(5)[:, [DENSE_FREE.index(LOG_F)]]
     hidden = Unseen(condition=np.inf, null=only_F, scale=np.ones(5))
-    assert open_coefficients(design, theta, list(DENSE_FREE), hidden) == (("c_S",),)
+    assert open_coefficients(FITTED["chinchilla"], design, theta, list(DENSE_FREE), hidden) == (("A",),)
 
 
 def test_a_certificate_of_100_000_rows_takes_megabytes() -> None:
@@ -141,7 +147,7 @@ def test_a_certificate_of_100_000_rows_takes_megabytes() -> None:
     start = np.array([[0.2, 0.3, 0.0, 0.4, 0.13, 0.23, 0.0, 0.48, 0.37]])
     solution = solve(problem, start)
     tracemalloc.start()
-    certificate = certify(problem, solution, 0)
+    certificate = certify(FITTED["frantar2023"], problem, solution, 0)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert certificate.identified

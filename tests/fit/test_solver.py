@@ -7,13 +7,20 @@ import pytest
 from numpy.typing import NDArray
 
 from sparseplan.fit.bootstrap import bootstrap, draw_weights, refit
-from sparseplan.fit.coordinates import ETA, ZETA, from_coefficients, make_design, predict, to_coefficients
 from sparseplan.fit.derivatives import evaluate, residual_jacobian
 from sparseplan.fit.fitting import fit_law
 from sparseplan.fit.objective import Objective, Problem
 from sparseplan.fit.penalties import Huber, Squared
 from sparseplan.fit.solver import solve
-from sparseplan.fit.starts import make_starts
+from sparseplan.laws.forms.fitting.coordinates import (
+    ETA,
+    ZETA,
+    from_coefficients,
+    make_design,
+    predict,
+    to_coefficients,
+)
+from sparseplan.laws.forms.fitting.starts import make_starts
 from sparseplan.laws.forms.frantar2023 import Coefficients, loss
 from sparseplan.runs.published import t5_runs, vit_runs
 from sparseplan.runs.table import Runs

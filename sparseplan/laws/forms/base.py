@@ -32,6 +32,7 @@ class Coefficient:
         published: The range of published values with a margin; outside it a law is worth a second look.
         published_words: That range in words.
         at_zero: What a value of 0 says, worth a second look too.
+        reference: Whether it is only a place at which others are read off: chosen, not fitted, and never drawn.
     """
 
     name: str
@@ -44,6 +45,7 @@ class Coefficient:
     published: tuple[float, float] | None = None
     published_words: str = ""
     at_zero: str = ""
+    reference: bool = False
 
     def allows(self, values: Floats) -> bool:
         """Whether all values make sense."""
@@ -114,6 +116,10 @@ class Theta(ABC):
     def optimal_tokens(self, N: Floats) -> Array:
         """The product N D at which N is the compute-optimal size of a dense model."""
 
+    def free_size_sparsity(self, saving: float) -> Array | None:  # noqa: ARG002 - a form that has one uses it
+        """The best unstructured S with the size free, where no budget moves it; None where one does, or S is 0."""
+        return None
+
     @abstractmethod
     def on_base(self, dense: "Theta") -> Self:
         """The same effect of sparsity on the dense base of another law: its f(S) / f(0) is kept, f(0) the other's."""
@@ -151,6 +157,7 @@ class Form:
 
     Attributes:
         name: As in law files.
+        title: What reports call it.
         formula: The law in one line.
         source: Where it comes from.
         coefficients: In the order of `theta`'s fields.
@@ -161,6 +168,7 @@ class Form:
     """
 
     name: str
+    title: str
     formula: str
     source: str
     coefficients: tuple[Coefficient, ...]
@@ -177,6 +185,11 @@ class Form:
     def per_family(self) -> tuple[Coefficient, ...]:
         """The coefficients that each pattern family has of its own."""
         return tuple(one for one in self.coefficients if one.per_family)
+
+    @property
+    def exponents(self) -> tuple[Coefficient, ...]:
+        """The coefficients of the dense base that are pure numbers and whose size is known of other setups."""
+        return tuple(one for one in self.base if one.published is not None and not one.unit)
 
     @property
     def knows_sparsity(self) -> bool:

@@ -84,8 +84,22 @@ def from_dense(dense: Theta) -> Coefficients:
     return Coefficients(E=dense.floor, A=dense.numerator(0.0), B=B, alpha=dense.size_exponent(0.0), beta=q)
 
 
+def dense_through(
+    N: float, D: float, *, size_term: float, data_term: float, floor: float, exponents: tuple[float, float]
+) -> Coefficients:
+    """The dense law with these terms, in nats, at one run, and these exponents of the parameters and the data.
+
+    >>> law = dense_through(1e8, 1e10, size_term=0.9, data_term=0.6, floor=1.5, exponents=(0.3, 0.2))
+    >>> round(float(law.loss(0.0, 1e8, 1e10)), 12)
+    3.0
+    """
+    alpha, beta = exponents
+    return Coefficients(E=floor, A=size_term * N**alpha, B=data_term * D**beta, alpha=alpha, beta=beta)
+
+
 FORM = Form(
     name="chinchilla",
+    title="the dense law",
     formula="L(N, D) = E + A / N^alpha + B / D^beta",
     source="Hoffmann et al. 2022, arXiv:2203.15556, approach 3",
     coefficients=(

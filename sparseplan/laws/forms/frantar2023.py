@@ -78,6 +78,10 @@ class Coefficients(PowerTerms):
             root = optimum.sparsity_at_free_size(self, budget.saving)
         return np.minimum(root, highest)  # the loss falls and then rises in S, once
 
+    def free_size_sparsity(self, saving: float) -> Array | None:
+        """It depends on the sparsity term, b_N and the cost alone."""
+        return optimum.sparsity_at_free_size(self, saving)
+
     def tokens_for_sparsity(self, S: float, N: Floats, saving: float) -> Array:
         """`frantar2023_optimum.sparsity_at_size` inverted."""
         return optimum.budget_where_sparsity_is(self, saving, S, N)
@@ -202,6 +206,7 @@ BASE = (
 )
 FORM = Form(
     name="frantar2023",
+    title="the sparse law",
     formula="L(S, N, D) = (a_S (1 - S)^b_S + c_S) N^(-b_N) + (a_D / D)^b_D + c",
     source="Frantar et al. 2023, arXiv:2309.08520, eq. 1",
     coefficients=(*SPARSITY_SET, *BASE),

@@ -1,11 +1,11 @@
-"""The sparse scaling law with exponents that depend on sparsity: what `fit` tests the law against.
+"""The sparse scaling law with exponents that depend on sparsity: what `fit` tests the law against, and fits if asked.
 
     L(S, N, D) = f(S) N^(-b_N) (N / N_0)^(-eta u) + (a_D / D)^b_D (D_0 / D)^(b_D zeta u) + c,
     f(S) = a_S (1 - S)^b_S + c_S,   u = ln(1 - S)
 
-So at a given S the size exponent is b_N + eta u and the data exponent b_D (1 + zeta u). N_0 and D_0, a size and a
-length in the middle of the runs, only say where f(S) is read off; eta = zeta = 0 is the law of Frantar et al. The best
-sparsity is searched: with the size free it depends on the budget here.
+So at a given S the size exponent is b_N + eta u and the data exponent b_D (1 + zeta u). At N_0 and D_0, a size and a
+length in the middle of the runs, the terms are those of the law of Frantar et al., which eta = zeta = 0 is everywhere.
+The best sparsity is searched: with the size free it depends on the budget here.
 """
 
 from dataclasses import dataclass
@@ -81,6 +81,7 @@ def _positive(exponent: Floats) -> Array:
 
 FORM = Form(
     name="varying-exponents",
+    title="the sparse law with exponents that vary with sparsity",
     formula=(
         "L(S, N, D) = (a_S (1 - S)^b_S + c_S) N^(-b_N) (N / N_0)^(-eta ln(1 - S)) "
         "+ (a_D / D)^b_D (D_0 / D)^(b_D zeta ln(1 - S)) + c"
@@ -91,8 +92,8 @@ FORM = Form(
         *BASE,
         Coefficient(name="eta", description="Change of the size exponent per ln(1 - S).", low=None),
         Coefficient(name="zeta", description="Relative change of the data exponent per ln(1 - S).", low=None),
-        Coefficient(name="N_0", description="Size at which f(S) is read off.", unit="parameters"),
-        Coefficient(name="D_0", description="Data at which the data term is read off.", unit="{unit}"),
+        Coefficient(name="N_0", description="Size at which f(S) is read off.", unit="parameters", reference=True),
+        Coefficient(name="D_0", description="Data at which the data term is read off.", unit="{unit}", reference=True),
     ),
     theta=Coefficients,
     numerator_words="a_S + c_S",

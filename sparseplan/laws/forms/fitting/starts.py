@@ -6,18 +6,33 @@ doi:10.1137/0710036), so that a random start need not guess sizes: every start a
 
 import numpy as np
 
-from sparseplan.fit.coordinates import B_N, BASE, LOG_F, LOG_O, SIGMA, Array, Design, E, expm1_ratio, kappa_of
+from sparseplan.laws.forms.fitting.coordinates import (
+    B_N,
+    BASE,
+    ETA,
+    LOG_F,
+    LOG_O,
+    SIGMA,
+    ZETA,
+    Array,
+    Design,
+    E,
+    expm1_ratio,
+    kappa_of,
+)
 
 _EXPONENTS = (0.03, 1.5)  # b_N, b_D
 _DENSITY_EXPONENTS = (0.2, 4.0)  # b_S
 _SMALLEST_SHARE = 0.02
+_CHANGE = 0.5  # of an exponent from S = 0 to the highest
 
 
-def make_starts(design: Design, measured: Array, count: int, rng: np.random.Generator) -> Array:
+def make_starts(design: Design, measured: Array, count: int, rng: np.random.Generator, *, vary: bool = False) -> Array:
     """Draw `count` parameter vectors, shape (count, P).
 
     b_N, b_D and each family's exponent and share are drawn; the capacity term's size, E and c then follow from linear
-    least squares on relative residuals, each kept above a fiftieth of the mean loss.
+    least squares on relative residuals, each kept above a fiftieth of the mean loss. With `vary` eta and zeta are drawn
+    too, so that the exponents at the highest S are within half of those at S = 0.
     """
     theta = np.zeros((count, design.size))
     b_N, b_D = (_log_uniform(_EXPONENTS, count, rng) for _ in range(2))
@@ -30,11 +45,15 @@ def make_starts(design: Design, measured: Array, count: int, rng: np.random.Gene
     if design.families:
         kappa, epsilon = (theta[:, len(BASE) + offset :: 2][:, design.family] for offset in (0, 1))
         shape = 1.0 + kappa * expm1_ratio(kappa, epsilon, design.u)[0]
+    if vary:
+        reach = _CHANGE / -design.u.min()
+        theta[:, ETA] = b_N * rng.uniform(-reach, reach, size=count)
+        theta[:, ZETA] = rng.uniform(-reach, reach, size=count)
+    size = (b_N[:, None] + theta[:, ETA, None] * design.u) * design.x
+    length = b_D[:, None] * (1.0 + theta[:, ZETA, None] * design.u) * design.y
     # The law is F x_0 + numerator x_1 + c x_2 at the runs: x of shape (count, n, 3), over the loss for relative errors.
     columns = np.stack(
-        np.broadcast_arrays(
-            np.exp(-b_N[:, None] * design.x) * shape, np.exp(-b_D[:, None] * design.y), np.ones((count, 1))
-        ),
+        np.broadcast_arrays(np.exp(-size) * shape, np.exp(-length), np.ones((count, 1))),
         axis=2,
     )
     columns = columns / measured[None, :, None]

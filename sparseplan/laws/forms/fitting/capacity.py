@@ -12,7 +12,7 @@ from typing import Self
 
 import numpy as np
 
-from sparseplan.fit.coordinates import B_N, BASE, LOG_F, Array, Design, expm1_ratio, kappa_of
+from sparseplan.laws.forms.fitting.coordinates import B_N, BASE, LOG_F, Array, Design, expm1_ratio, kappa_of
 
 
 def add_bend(hessian: Array, p: int, q: int, s1: Array, s2: Array) -> None:

@@ -10,8 +10,8 @@ from typing import ClassVar, Self
 
 import numpy as np
 
-from sparseplan.fit.capacity import add_bend
-from sparseplan.fit.coordinates import LOG_O, SIGMA, Array, Design, E, Levels, expm1_ratio
+from sparseplan.laws.forms.fitting.capacity import add_bend
+from sparseplan.laws.forms.fitting.coordinates import LOG_O, SIGMA, Array, Design, E, Levels, expm1_ratio
 
 
 @dataclass(kw_only=True, eq=False)

@@ -1,6 +1,6 @@
 """Both terms with exponents that depend on sparsity: b_N + eta u, and z = -(1 + zeta u) y.
 
-Only the test of the law (`compare`) varies eta and zeta; a fit of the law never comes here.
+Only a fit of the form `varying-exponents`, and the test of the law for it, come here.
 """
 
 from dataclasses import dataclass, fields
@@ -8,9 +8,9 @@ from typing import ClassVar, Self
 
 import numpy as np
 
-from sparseplan.fit.capacity import CapacityTerm
-from sparseplan.fit.coordinates import ETA, SIGMA, ZETA, Array, Design, E, Levels
-from sparseplan.fit.data import DataTerm
+from sparseplan.laws.forms.fitting.capacity import CapacityTerm
+from sparseplan.laws.forms.fitting.coordinates import ETA, SIGMA, ZETA, Array, Design, E, Levels
+from sparseplan.laws.forms.fitting.data import DataTerm
 
 
 @dataclass(eq=False)
