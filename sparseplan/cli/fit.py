@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 import typer
 
 from sparseplan.cli import options as o
+from sparseplan.cli.flags import in_flags
 from sparseplan.common.units import parse_positive
 from sparseplan.errors import FitError
 
@@ -102,11 +103,17 @@ def fit(
     with a certificate, 90% intervals from refits under random weights, the runs that stand out, and tests of the law
     itself. With --out the law is written with its draws, so that every plan made with it carries an interval.
     """
-    from sparseplan.fit.answer import to_json
-    from sparseplan.fit.fit_table import FitJob, run_fit
+    from sparseplan.api.fitting import fit as fit_law
 
     o.require_yaml(out)
-    job = FitJob(
+    if report is not None:
+        from sparseplan.figures.base import require_format
+
+        require_format(report)
+    result = fit_law(
+        runs,
+        columns=dict(column or ()),
+        group=group,
         residual=residual,
         loss=loss,
         huber_delta=huber_delta,
@@ -116,24 +123,18 @@ def fit(
         holdout=holdout,
         starts=starts,
         seed=seed,
-        name=name or (out.stem if out is not None else runs.stem),
+        name=name or (out.stem if out is not None else None),
         description=description,
         data_unit=data_unit,
         tokens_per_unit=tokens_per_unit,
     )
-    result = run_fit(runs, job, columns=dict(column or ()), group=group)
     if report is not None:
-        from sparseplan.figures.fit_page import draw_fit_page
-
-        draw_fit_page(result, report)
+        result.draw(report)
     if out is not None:
-        from sparseplan.laws.file import write_law
-
-        write_law(result.law, out)
+        result.save(out)
     if json:
-        print(to_json(result.answer))
+        print(in_flags(result.to_json()))
         return
-    from sparseplan.common.console import open_console
     from sparseplan.report.fit import print_fit
 
-    print_fit(open_console(), result.answer, written=out)
+    print_fit(o.open_console(), result.answer, written=out)

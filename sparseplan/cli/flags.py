@@ -16,12 +16,13 @@ FLAGS = {
     "laws.check": "sparseplan laws check",
     "laws.compose": "sparseplan laws compose",
     # options that are not simply their field with dashes
+    "columns": "--column",
     "draws": "--bootstrap",
 }
 _OPTIONS = (
     *("flops", "params", "dense_params", "data", "sparsity", "pattern", "law", "cost", "max_sparsity"),
     *("device_hours", "peak", "utilization", "devices", "price", "points", "out", "force", "device"),
-    *("column", "group", "freeze_dense", "tie_dense", "holdout", "starts", "name", "data_unit", "residual"),
+    *("group", "freeze_dense", "tie_dense", "holdout", "starts", "seed", "name", "data_unit", "residual", "loss"),
     *("executor", "workers", "huber_delta", "tokens_per_unit", "report", "explain"),
 )
 FLAGS |= {name: f"--{name.replace('_', '-')}" for name in _OPTIONS}

@@ -144,7 +144,7 @@ def _free_on_base(runs: Runs, design: Design, base: DenseBase) -> tuple[int, ...
     if not design.families:
         raise FitError(
             f"{runs.source or 'the runs'}: a fit on a frozen dense base needs sparse runs, and every S here is 0. "
-            "Leave --freeze-dense out to fit the dense law."
+            "Leave `freeze_dense` out to fit the dense law."
         )
     if runs.data_unit is not None and runs.data_unit != base.law.data_unit:
         raise FitError(

@@ -56,7 +56,7 @@ class Runs:
         group: number of the run's group, equal for runs that share a trunk or seed; None where all are separate.
         data_unit: what D counts; None where the table doesn't say.
         left_out: rows that rules left out.
-        source: the file, and `sha256` its hash; both empty for runs that were made in memory.
+        source: where they come from, and `sha256` the file's hash, empty for runs in memory.
     """
 
     sparsity: Array
@@ -141,14 +141,22 @@ def read_runs(path: Path, *, columns: Mapping[str, str] | None = None, group: st
 
     Args:
         path: a .csv, .tsv, .jsonl, .json or .parquet file.
-        columns: our column names to the file's: `{"nonzero_params": "N"}`.
-        group: the file's column that names the runs that share a trunk or seed; by default `group`, else `trunk`,
+        columns: our column names to the table's: `{"nonzero_params": "N"}`.
+        group: the table's column that names the runs that share a trunk or seed; by default `group`, else `trunk`,
             where there is one.
 
     Raises:
         RunsError: naming every bad row by file and line.
     """
-    table = read_table(path)
+    return runs_from(read_table(path), columns=columns, group=group)
+
+
+def runs_from(table: Table, *, columns: Mapping[str, str] | None = None, group: str | None = None) -> Runs:
+    """Check a table's rows, from a file or from memory; as `read_runs`.
+
+    Raises:
+        RunsError: naming every bad row by its place.
+    """
     names = _column_names(table, dict(columns or {}), group)
     parsed, left_out, bad = [], [], []
     seen: dict[tuple[Any, ...], str] = {}
@@ -214,16 +222,16 @@ def _column_names(table: Table, columns: dict[str, str], group: str | None) -> d
     """Our name to the file's, for every column that is there."""
     for ours, theirs in columns.items():
         if ours not in KNOWN:
-            raise RunsError(f"--column {ours}={theirs}: expected one of {', '.join(KNOWN)}{nearest(ours, KNOWN)}.")
+            raise RunsError(f"`columns` {ours}={theirs}: expected one of {', '.join(KNOWN)}{nearest(ours, KNOWN)}.")
         if theirs not in table.columns:
             raise RunsError(
-                f"{table.source}: --column {ours}={theirs}: there is no column {theirs!r}"
-                f"{nearest(theirs, table.columns)}; the file has {', '.join(table.columns)}."
+                f"{table.source}: `columns` {ours}={theirs}: there is no column {theirs!r}"
+                f"{nearest(theirs, table.columns)}; the table has {', '.join(table.columns)}."
             )
     if group is not None:
         if group not in table.columns:
             known = ", ".join(table.columns)
-            raise RunsError(f"{table.source}: --group {group}: there is no such column; the file has {known}.")
+            raise RunsError(f"{table.source}: `group` {group}: there is no such column; the table has {known}.")
         columns = columns | {"group": group}
     names = {name: name for name in KNOWN if name in table.columns} | columns
     missing = [name for name in NEEDED if name not in names]
@@ -233,8 +241,8 @@ def _column_names(table: Table, columns: dict[str, str], group: str | None) -> d
         missing.remove("sparsity")
     if missing:
         raise RunsError(
-            f"{table.source}: the columns {', '.join(missing)} are missing; the file has {', '.join(table.columns)}. "
-            f"Map other names: --column {missing[0]}={table.columns[0]}"
+            f"{table.source}: the columns {', '.join(missing)} are missing; the table has {', '.join(table.columns)}. "
+            f"Map other names: `columns` {missing[0]}={table.columns[0]}"
         )
     return names
 

@@ -104,7 +104,7 @@ def test_every_bad_row_is_named_by_file_and_line(tmp_path: Path) -> None:
 
 def test_a_missing_column_names_what_is_there_and_how_to_map_it(tmp_path: Path) -> None:
     path = table(tmp_path, "S,N,D,loss\n0,1,1,1\n")
-    with pytest.raises(RunsError, match=r"sparsity, nonzero_params, data_seen are missing.*--column sparsity=S"):
+    with pytest.raises(RunsError, match=r"sparsity, nonzero_params, data_seen are missing.*`columns` sparsity=S"):
         read_runs(path)
     with pytest.raises(RunsError, match="did you mean 'loss'"):
         read_runs(path, columns={"loss": "los"})
