@@ -52,7 +52,7 @@ def bootstrap(fit: Fit, count: int, rng: np.random.Generator) -> Bootstrap:
         starts = on_base(starts, fit.design, fit.base, values)
     solution = refit(replace(fit.problem, weights=weights), starts)
     groups = len(fit.runs) if fit.runs.group is None else len(np.unique(fit.runs.group))
-    kept = solution.converged & fit.form.makes_sense(fit.design, solution.theta)
+    kept = solution.converged & fit.fitted.makes_sense(fit.design, solution.theta)
     return Bootstrap(theta=solution.theta[kept], asked=count, groups=groups)
 
 
