@@ -170,7 +170,7 @@ def _free_on_base(runs: Runs, form: FittedForm, design: Design, base: DenseBase)
 
 
 def on_base(points: Array, design: Design, base: DenseBase, dense: Theta) -> Array:
-    """Give parameter vectors (B, P) a base's dense parameters; `dense` has scalars or of shape (B,).
+    """Give parameter vectors (B, P) a base's dense parameters; `dense` holds scalars, or draws of shape (B,).
 
     Where the fit varies f(0), it starts from the base's.
     """
