@@ -16,7 +16,7 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
-from sparseplan.fit.bootstrap import bootstrap, refit
+from sparseplan.fit.bootstrap import bootstrap, refit, unit_weights
 from sparseplan.fit.fitting import Fit, fit_law
 from sparseplan.fit.objective import Objective
 from sparseplan.fit.penalties import Huber, Squared
@@ -31,7 +31,10 @@ LEVEL = 0.9
 
 @dataclass(frozen=True, kw_only=True)
 class Setup:
-    """A true law, a grid of runs, the noise on their losses and the objective that fits them."""
+    """A true law, a grid of runs, the noise on their losses and the objective that fits them.
+
+    `shared` is the noise that all runs of one size have in common, as those of one trunk do; above 0 sizes are groups.
+    """
 
     name: str
     truth: Coefficients
@@ -41,6 +44,7 @@ class Setup:
     objective: Objective
     noise: str
     spread: float
+    shared: float = 0.0
 
     def runs(self, rng: np.random.Generator) -> Runs:
         """One simulated table."""
@@ -51,13 +55,18 @@ class Setup:
             error = rng.standard_t(4, size=len(N)) / np.sqrt(2)
         elif self.noise == "uneven":
             error = error * np.where(np.median(D) > D, 1.6, 0.6)
+        group = np.unique(N, return_inverse=True)[1].astype(np.int64) if self.shared else None
+        error = self.spread * error
+        if group is not None:
+            error = error + self.shared * rng.standard_normal(len(self.sizes))[group]
         return Runs(
             sparsity=S,
             nonzero_params=N,
             data_seen=D,
-            loss=self.objective.apply(clean, self.spread * error),
+            loss=self.objective.apply(clean, error),
             family=("unstructured",) * len(N),
             run_id=tuple(str(i) for i in range(len(N))),
+            group=group,
         )
 
     def questions(self) -> dict[str, Callable[[Coefficients], Array]]:
@@ -103,6 +112,7 @@ def setups() -> list[Setup]:
     t5 = partial(Setup, truth=T5_TRUTH, sizes=T5_SIZES, lengths=T5_LENGTHS, sparsities=SPARSITIES, spread=0.0077)
     vit = partial(Setup, truth=VIT_TRUTH, sizes=VIT_SIZES, lengths=VIT_LENGTHS, sparsities=SPARSITIES, spread=0.06)
     small = partial(t5, sizes=T5_SIZES[:3], sparsities=SPARSITIES[:3])
+    trunks = partial(t5, sparsities=(*SPARSITIES, 0.9375), objective=Objective(penalty=Huber(0.01)), noise="normal")
     noises = ("normal", "heavy", "uneven")
     return [
         *(t5(name="T5 grid, 48 runs", objective=log, noise=noise) for noise in noises),
@@ -111,6 +121,9 @@ def setups() -> list[Setup]:
         t5(name="T5 grid, squared error", objective=squared, noise="normal"),
         small(name="27 runs", objective=log, noise="normal"),
         small(name="27 runs, squared error", objective=squared, noise="normal"),
+        trunks(name="four trunks, a shared and an own error", spread=0.005, shared=0.005),
+        trunks(name="four trunks, little in common", spread=0.007, shared=1e-9),
+        trunks(name="four trunks, nearly all in common", spread=0.001, shared=0.007),
     ]
 
 
@@ -135,6 +148,14 @@ def exponential_weights(fit: Fit, count: int, rng: np.random.Generator) -> Array
     return refit(replace(fit.problem, weights=weights), np.tile(fit.theta, (count, 1))).theta
 
 
+def group_weights(fit: Fit, count: int, rng: np.random.Generator) -> Array:
+    """One weight a group, and nothing else."""
+    group = np.arange(len(fit.runs)) if fit.runs.group is None else fit.runs.group
+    weights = unit_weights(fit, group, count, rng)
+    weights = weights / weights.sum(axis=1, keepdims=True)
+    return refit(replace(fit.problem, weights=weights), np.tile(fit.theta, (count, 1))).theta
+
+
 def ours(fit: Fit, count: int, rng: np.random.Generator) -> Array:
     """What `sparseplan fit` does."""
     return bootstrap(fit, count, rng).theta
@@ -143,6 +164,7 @@ def ours(fit: Fit, count: int, rng: np.random.Generator) -> Array:
 METHODS: dict[str, Callable[[Fit, int, np.random.Generator], Array]] = {
     "ours": ours,
     "exponential weights": exponential_weights,
+    "group weights": group_weights,
     "pairs": resampled_runs,
     "residuals": resampled_residuals,
 }

@@ -2,8 +2,8 @@
 
     python benchmarks/train_throughput.py [--device cuda] [--rounds 5] [--steps 200]
 
-The plain model shares no code with ours. Every figure comes from one run: each round trains the plain loop, ours dense,
-ours with unstructured 75 % and ours with 2:4, one after the other. On the CPU one thread works, its CPU time counts,
+The plain model shares no code with ours. Every figure comes from one run: each round trains the plain loop, ours dense
+and ours pruned by every strategy, one after the other. On the CPU one thread works, its CPU time counts,
 and of every update the fastest round does, so that other work on the machine doesn't; on a GPU the fastest whole
 training counts, in wall time. The plain loop is a batch sliced from a memory map, forward, backward, clipping and
 torch's AdamW; on a GPU its model is compiled and runs in bfloat16. Ours includes checks and progress, pruned runs the
@@ -30,7 +30,8 @@ from torch.nn import functional
 
 from sparseplan.calibration.corpus import TextCorpus, prepare
 from sparseplan.runs.job import Job, Placement, RunRecord, Segment
-from sparseplan.runs.spec import AdamW, DataSpec, Pruning, RunSpec
+from sparseplan.runs.pruning import Pruning, SrSte, Static
+from sparseplan.runs.spec import AdamW, DataSpec, RunSpec
 from sparseplan.runs.trunks import plan_segments
 from sparseplan.shapes.gpt import GptShape
 from sparseplan.train.loop import Training
@@ -39,6 +40,8 @@ PRUNINGS = {
     "dense": Pruning(),
     "75 %": Pruning(sparsity=0.75),
     "2:4": Pruning(sparsity=0.5, pattern="2:4"),
+    "static 75 %": Pruning(sparsity=0.75, strategy=Static()),
+    "SR-STE 2:4": Pruning(sparsity=0.5, pattern="2:4", strategy=SrSte()),
 }
 SIZES = {  # layers, width, heads, context, batch
     "cpu": [(2, 64, 2, 128, 16), (3, 128, 4, 128, 16)],
@@ -176,8 +179,7 @@ def throughput(data: DataSpec, *, device: str, steps: int, rounds: int) -> None:
         "prunable weights",
         "plain tokens/s",
         *(f"ours {name}" for name in PRUNINGS),
-        "time for pruning 75 %",
-        "for 2:4",
+        *(f"time for {name}" for name in PRUNINGS if name != "dense"),
     ]
     print("| " + " | ".join(columns) + " | MFU |" if device == "cuda" else "| " + " | ".join(columns) + " |")
     print("| --- " * (len(columns) + (device == "cuda")) + "|")
@@ -211,7 +213,8 @@ def trunks(data: DataSpec, *, device: str, steps: int) -> None:
     """Print what shared trunks save of a grid of four sparsities and three lengths."""
     layers, width, heads, context, batch = SIZES[device][0]
     shape = GptShape(layers=layers, width=width, heads=heads, vocab=256, context=context)
-    prunings = [*PRUNINGS.values(), Pruning(sparsity=0.875)]
+    gradual = [pruning for pruning in PRUNINGS.values() if not pruning.constant]
+    prunings = [*gradual, Pruning(sparsity=0.875)]
     runs = [
         RunSpec(shape=shape, data=data, batch=batch, steps=n, pruning=pruning)
         for n in (steps // 4, steps // 2, steps)

@@ -7,6 +7,8 @@ from sparseplan.common.units import parse_positive, parse_sparsity
 from sparseplan.errors import PatternError, QuantityError
 from sparseplan.sparsity.pattern import Pattern, parse_pattern
 
+FEWEST_PARAMETERS = 100
+"""Fewer prunable weights than the smallest model of any law's runs, by far."""
 Number = float | int | str
 PatternLike = str | Pattern
 Read = TypeVar("Read")
@@ -22,6 +24,20 @@ def positive(name: str, value: Number | None) -> float | None:
     (7000000000.0, None)
     """
     return None if value is None else _named(name, value, parse_positive)
+
+
+def count(name: str, value: Number | None) -> float | None:
+    """A number of parameters, as `positive`; too few for any model are taken for a forgotten suffix.
+
+    >>> count("params", "7B")
+    7000000000.0
+    """
+    number = positive(name, value)
+    if number is not None and number < FEWEST_PARAMETERS:
+        raise QuantityError(
+            f"`{name}`: expected at least {FEWEST_PARAMETERS:,} parameters, found {number:g}; did you mean {number:g}B?"
+        )
+    return number
 
 
 def needed(name: str, value: Number) -> float:

@@ -134,8 +134,8 @@ def optimal(
     profile = _profile(cost)
     ask = partial(
         Question,
-        nonzero_params=arguments.positive("params", params),
-        dense_params=arguments.positive("dense_params", dense_params),
+        nonzero_params=arguments.count("params", params),
+        dense_params=arguments.count("dense_params", dense_params),
         pattern=made,
         cost=_cost(cost, profile, chosen, made),
         max_sparsity=sparsity_cap(chosen) if cap is None else cap,

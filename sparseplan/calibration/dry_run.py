@@ -19,6 +19,7 @@ from sparseplan.laws.forms.base import Theta
 from sparseplan.laws.forms.chinchilla import dense_through
 from sparseplan.laws.law import coefficients
 from sparseplan.runs.facts import RunFacts
+from sparseplan.runs.pruning import describe_strategy
 from sparseplan.runs.spec import RunSpec
 from sparseplan.runs.table import Runs
 from sparseplan.sparsity.pattern import UNSTRUCTURED
@@ -29,6 +30,7 @@ NOISE = 0.005
 """Relative noise of a loss that the grid is judged with: about what another seed changes."""
 _DRAWS = 200
 _SHARE, _EXPONENT = 0.3, 0.25
+_TYPICAL_LAW = "frantar2023-t5-c4"
 
 
 class GridForecast(Struct, frozen=True, kw_only=True):
@@ -55,6 +57,7 @@ class DryRun(Struct, frozen=True, kw_only=True):
     recipe: str
     data: str
     executor: str
+    pruning: str
     device: str
     workers: int
     runs: list[RunFacts]
@@ -82,6 +85,7 @@ def dry_run(setup: Setup, executor: Executor) -> DryRun:
         recipe=setup.loaded.recipe.name,
         data=setup.data_description,
         executor=kind_of(setup.loaded.recipe.executor),
+        pruning=describe_strategy(setup.loaded.recipe.pruning),
         device=places[0].device,
         workers=len(places),
         runs=[run.facts() for run in setup.runs],
@@ -114,7 +118,7 @@ def identifiability(runs: Sequence[RunSpec]) -> GridForecast:
         kept = np.array([S == 0 or family not in aside for S, family in zip(table.sparsity, table.family, strict=True)])
         table = table.take(kept)
         fit = fit_law(table, objective=Objective(), starts=32)
-    saving = runs[0].pruning.schedule.saving
+    saving = runs[0].pruning.strategy.schedule.saving
     intervals: dict[str, Bounds] = {}
     if fit.certificate.identified:
         rng = np.random.default_rng(0)
@@ -156,7 +160,7 @@ def _typical(
 
     f(S) has the shape of the paper's T5 law.
     """
-    t5 = coefficients(load_law("frantar2023-t5-c4"), str(UNSTRUCTURED))
+    t5 = coefficients(load_law(_TYPICAL_LAW), str(UNSTRUCTURED))
     centre = 0.45 * uniform
     N0, D0 = float(np.exp(np.mean(np.log(N)))), float(np.exp(np.mean(np.log(D))))
     terms = {"size_term": _SHARE * centre, "data_term": _SHARE * centre, "floor": (1.0 - 2.0 * _SHARE) * centre}

@@ -5,7 +5,7 @@ from typing import Any, Literal
 import msgspec
 from msgspec import Struct
 
-from sparseplan.calibration.recipe import LoadedRecipe, Recipe
+from sparseplan.calibration.recipe import LoadedRecipe, Recipe, with_strategy
 from sparseplan.common.files import read_regular, write_text
 from sparseplan.common.json_struct import decode
 from sparseplan.errors import SweepError
@@ -67,7 +67,8 @@ def read_manifest(folder: Folder) -> Manifest | None:
         SweepError: if it isn't one.
     """
     try:
-        manifest: Manifest = decode(read_regular(folder.manifest), Manifest)
+        facts = decode(read_regular(folder.manifest), dict[str, Any])
+        manifest = msgspec.convert(facts | {"recipe": with_strategy(facts.get("recipe"))}, Manifest)
     except FileNotFoundError:
         return None
     except (OSError, msgspec.DecodeError) as problem:

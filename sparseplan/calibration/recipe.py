@@ -20,10 +20,10 @@ from sparseplan.common.json_schema import json_schema
 from sparseplan.common.yaml_document import Document, Key, parse_document, read_yaml_text, reads_as_text
 from sparseplan.common.yaml_struct import convert
 from sparseplan.errors import RecipeError, SparseplanError, nearest
-from sparseplan.runs.spec import AdamW, DataSpec, LearningRate, Optimizer, Pruning, RunSpec, TooManyEpochsError
+from sparseplan.runs.pruning import DEFAULT_STRATEGY, GradualMagnitude, Pruning, Strategy
+from sparseplan.runs.spec import AdamW, DataSpec, LearningRate, Optimizer, RunSpec, TooManyEpochsError
 from sparseplan.shapes.families import DEFAULT_MODEL, Model, Shape, tag_of
 from sparseplan.sparsity.pattern import UNSTRUCTURED, parse_pattern
-from sparseplan.sparsity.schedule import Schedule
 from sparseplan.sweep.executors import DEFAULT, EXECUTORS, Settings
 from sparseplan.sweep.executors.local import Local
 
@@ -68,13 +68,6 @@ class Lengths(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         return list(self.steps) or [max(1, round(wanted / per_step)) for wanted in tokens]
 
 
-class Ramp(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """How sparse runs are pruned: gradual magnitude pruning along a ramp."""
-
-    schedule: Schedule = Schedule()
-    updates: Annotated[int, Meta(ge=1, description="How often the masks shrink on the ramp.")] = 64
-
-
 class Fitting(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How the law is fitted to the finished runs."""
 
@@ -103,7 +96,7 @@ class Recipe(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     max_epochs: Annotated[Positive, Meta(description="How often a run may see the data; more is refused.")] = 1.0
     optimizer: Optimizer = AdamW()
     learning_rate: LearningRate = LearningRate()
-    pruning: Ramp = Ramp()
+    pruning: Strategy = GradualMagnitude()
     clip_norm: Annotated[float, Meta(ge=0)] = 1.0
     dtype: Literal["float32", "bfloat16"] = "float32"
     seeds: Annotated[tuple[Annotated[int, Meta(ge=0, lt=2**32)], ...], Meta(min_length=1)] = (0,)
@@ -162,6 +155,7 @@ def recipe_schema() -> dict[str, Any]:
     schema = json_schema(_recipe_type(), title="sparseplan calibration recipe")
     schema["$defs"][DEFAULT_MODEL.__name__]["required"].remove("family")  # see `_with_family`
     schema["$defs"][EXECUTORS[DEFAULT].settings_type.__name__]["required"].remove("kind")  # see `_with_kind`
+    schema["$defs"][GradualMagnitude.__name__]["required"].remove("strategy")  # see `with_strategy`
     return schema
 
 
@@ -191,14 +185,15 @@ def _with_kind(document: Document) -> Document:
 
 def _checked(document: Document, text: str) -> LoadedRecipe:
     document = _with_kind(_with_family(document))
+    document = replace(document, data=with_strategy(document.data))
     recipe = cast(Recipe, convert(document, _recipe_type(), error=RecipeError))
     loaded = LoadedRecipe(recipe=recipe, document=document, text=text)
     if not reads_as_text(recipe.name):
         what = "expected a name that YAML reads as text, since law and profile files carry it"
         raise loaded.refuse(("name",), f"{what}, found {recipe.name!r}; add a letter or a dash")
-    seen: set[tuple[float, str]] = set()
+    seen: set[Pruning] = set()
     for index in range(len(recipe.sparsities)):
-        entry = _sparsity(loaded, index)
+        entry = _pruning(loaded, index)
         if entry in seen:
             raise loaded.refuse(("sparsities", index), "expected each sparsity once, found it twice; remove one")
         seen.add(entry)
@@ -211,6 +206,13 @@ def _with_family(document: Document) -> Document:
     if not isinstance(data, dict) or not isinstance(data.get("model"), dict):
         return document
     return replace(document, data=data | {"model": {"family": tag_of(DEFAULT_MODEL), **data["model"]}})
+
+
+def with_strategy(recipe: Any) -> Any:
+    """A recipe's plain data with its strategy named, where it says how to prune without saying by which."""
+    if not isinstance(recipe, dict) or not isinstance(recipe.get("pruning"), dict):
+        return recipe
+    return recipe | {"pruning": {"strategy": DEFAULT_STRATEGY} | recipe["pruning"]}
 
 
 def expand(loaded: LoadedRecipe, data: DataSpec, vocab: int) -> list[RunSpec]:
@@ -229,14 +231,11 @@ def expand(loaded: LoadedRecipe, data: DataSpec, vocab: int) -> list[RunSpec]:
     for place, key in enumerate(model.sizes.keys):
         size_key: Key = ("model", "sizes", *key)
         for index in range(len(recipe.sparsities)):
-            sparsity, pattern = _sparsity(loaded, index)
+            pruning = _pruning(loaded, index)
             try:
-                shape = model.shape(place, sparsity, vocab)
+                shape = model.shape(place, pruning.sparsity, vocab)
             except ValueError as problem:
                 raise loaded.refuse(size_key, str(problem)) from None
-            pruning = Pruning(
-                sparsity=sparsity, pattern=pattern, schedule=recipe.pruning.schedule, updates=recipe.pruning.updates
-            )
             try:
                 lengths = recipe.lengths.in_steps(shape, recipe.batch)
             except ValueError as problem:
@@ -269,6 +268,15 @@ def _run(recipe: Recipe, shape: Shape, data: DataSpec, pruning: Pruning, steps: 
         seed=seed,
         evaluation_sequences=recipe.evaluation_sequences,
     )
+
+
+def _pruning(loaded: LoadedRecipe, index: int) -> Pruning:
+    """What an entry of `sparsities` prunes to, by the recipe's strategy."""
+    sparsity, pattern = _sparsity(loaded, index)
+    try:
+        return Pruning(sparsity=sparsity, pattern=pattern, strategy=loaded.recipe.pruning)
+    except ValueError as problem:
+        raise loaded.refuse(("sparsities", index), str(problem)) from None
 
 
 def _sparsity(loaded: LoadedRecipe, index: int) -> tuple[float, str]:

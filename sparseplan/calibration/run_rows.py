@@ -28,7 +28,7 @@ def run_rows(runs: Iterable[RunSpec], records: Mapping[str, RunRecord]) -> list[
 def _row(run: RunSpec, record: RunRecord) -> RunRow:
     return RunRow(
         **{name: getattr(record, name) for name in RunFacts.__struct_fields__},
-        trunk=run.trunk_id,  # whether it was shared or not: such runs saw the same data and initialisation
+        trunk=run.origin_id,  # whether it was shared or not: such runs saw the same data and initialisation
         diverged=record.diverged,
         loss=record.loss,
         extra=(

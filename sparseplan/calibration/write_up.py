@@ -13,7 +13,8 @@ from sparseplan.calibration.setup import Setup
 from sparseplan.calibration.train_runs import SweepResult
 from sparseplan.common.files import write_text
 from sparseplan.common.units import format_count, format_duration, format_percent, format_scientific, format_sparsity
-from sparseplan.errors import LawError
+from sparseplan.cost.flops import flops_cost
+from sparseplan.errors import LawError, PlanError
 from sparseplan.figures.fit_page import draw_fit_page
 from sparseplan.fit.answer import FitAnswer, coefficient_values
 from sparseplan.fit.fit_table import FitResult
@@ -21,7 +22,10 @@ from sparseplan.laws.file import read_law, write_law
 from sparseplan.laws.forms import FORMS
 from sparseplan.laws.forms.base import Form
 from sparseplan.laws.law import Law, form_of
+from sparseplan.plan.answer import answer
+from sparseplan.plan.question import Question
 from sparseplan.runs.job import RunRecord
+from sparseplan.runs.pruning import describe_strategy, strategy_name
 from sparseplan.sweep.folder import Folder
 
 
@@ -54,7 +58,7 @@ def write_up(setup: Setup, folder: Folder, trained: SweepResult) -> Conclusion:
     conclusion = Conclusion(
         result=fitted.result,
         limits=limits(setup, fitted),
-        next_command=_next_command(setup, folder),
+        next_command=_next_command(setup, folder, fitted.result.law),
         written=stale,
     )
     if stale:
@@ -85,6 +89,7 @@ def _with_origin(fitted: Fitted, setup: Setup, folder: Folder, trained: SweepRes
     versions = next(iter(trained.records.values())).versions
     origin = {
         "recipe_sha256": hashlib.sha256(folder.recipe.read_bytes()).hexdigest(),
+        "strategy": strategy_name(setup.loaded.recipe.pruning),
         "data": setup.data_description,
         "train_sha256": setup.data.train.sha256,
         "valid_sha256": setup.data.valid.sha256,
@@ -159,12 +164,22 @@ def _signed(value: float, unit: str) -> str:
     return f"{value:+.2g}{unit}"
 
 
-def _next_command(setup: Setup, folder: Folder) -> str:
-    runs = setup.runs
-    budget = max(run.train_flops for run in runs)
+def _next_command(setup: Setup, folder: Folder, law: Law) -> str:
+    """A plan to look at: at the largest budget of the runs, and at their largest size where the law plans no other."""
+    largest = max(setup.runs, key=lambda run: run.train_flops)
+    budget = largest.train_flops
+    question = Question(
+        train_flops=budget, cost=flops_cost("sparse", law.schedule, tokens_per_unit=law.tokens_per_unit)
+    )
+    try:
+        answer(law, question)
+        size = ""
+    except PlanError:  # trainings of seconds can make a law whose best size is less than one parameter
+        size = f" --params {format_count(largest.nonzero_params)}"
     found_by_name = folder.root.parent.resolve() == Path("calibration").resolve()
-    law = setup.loaded.recipe.name if found_by_name and folder.root.name == setup.loaded.recipe.name else folder.law
-    return f"sparseplan optimal --flops {format_scientific(budget)} --law {law}"
+    own = found_by_name and folder.root.name == setup.loaded.recipe.name
+    name = setup.loaded.recipe.name if own else folder.law
+    return f"sparseplan optimal --flops {format_scientific(budget)}{size} --law {name}"
 
 
 def coefficient_rows(answer: FitAnswer) -> list[tuple[str, str, str]]:
@@ -237,7 +252,7 @@ def _facts(setup: Setup, trained: SweepResult, records: list[RunRecord], diverge
         + f", {format_scientific(setup.plan.unshared_flops)} training FLOPs; shared trunks saved "
         f"{format_percent(setup.plan.saved)} of them.",
         f"- Dense sizes (blocks x width): {shown}.",
-        f"- Sparsities: {cut}.",
+        f"- Sparsities: {cut}; {describe_strategy(setup.loaded.recipe.pruning)}.",
         f"- Lengths: {lengths} {data.unit}s.",
         f"- Data: {setup.data_description}; training sha256 `{data.train.sha256[:16]}`, "
         f"validation `{data.valid.sha256[:16]}`.",

@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 import typer
 
 from sparseplan.cli import options as o
+from sparseplan.cli.flags import in_flags
 from sparseplan.common.units import parse_positive
 from sparseplan.errors import FitError
 
@@ -42,7 +43,7 @@ def fit(
     ] = None,
     group: Annotated[
         str | None,
-        typer.Option("--group", metavar="COLUMN", help="Runs that share a trunk or seed. Default: group, else trunk."),
+        typer.Option("--group", metavar="COLUMN", help="Column of what runs share, a trunk or seed. Default: trunk."),
     ] = None,
     form: Annotated[
         str | None,
@@ -117,6 +118,13 @@ def fit(
     from sparseplan.fit.fit_table import FitJob, run_fit
 
     o.require_yaml(out)
+    if out is not None:
+        o.require_folder("--out", out)
+    if report is not None:
+        from sparseplan.figures.base import require_format
+
+        require_format(report)
+        o.require_folder("--report", report)
     job = FitJob(
         form=form,
         residual=residual,
@@ -143,9 +151,8 @@ def fit(
 
         write_law(result.law, out)
     if json:
-        print(to_json(result.answer))
+        print(in_flags(to_json(result.answer)))
         return
-    from sparseplan.common.console import open_console
     from sparseplan.report.fit import print_fit
 
-    print_fit(open_console(), result.answer, written=out)
+    print_fit(o.open_console(), result.answer, written=out)

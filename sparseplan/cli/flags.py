@@ -16,6 +16,7 @@ FLAGS = {
     "laws.check": "sparseplan laws check",
     "laws.compose": "sparseplan laws compose",
     # options that are not simply their field with dashes
+    "columns": "--column",
     "draws": "--bootstrap",
 }
 _OPTIONS = (

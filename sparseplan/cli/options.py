@@ -41,6 +41,16 @@ def require_yaml(out: "Path | None") -> None:
         raise SparseplanError(f"--out: expected a file ending in .yaml, found {out}.")
 
 
+def require_folder(option: str, path: "Path") -> None:
+    """Refuse, before any work, a file in a folder that isn't there: it may be a slip, and nothing would say so.
+
+    Raises:
+        SparseplanError: naming the folder.
+    """
+    if not path.parent.is_dir():
+        raise SparseplanError(f"{option} {path}: there is no folder {path.parent}; make it first, or correct the name.")
+
+
 def law_names() -> list[str]:
     """Names that `--law` completes."""
     from sparseplan.laws.file import law_files

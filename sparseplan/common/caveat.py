@@ -28,6 +28,7 @@ CODES = {
     "draws": "Some refits of the bootstrap did not converge and were left out.",
     "few-groups": "The draws rest on few independent runs or groups.",
     "few-runs": "There are fewer than three runs per coefficient.",
+    "group-unused": "The table has a column called `group` that was not asked for, so it was not used.",
     "left-out": "Rows of the table were left out.",
     "rival": "The average-parameter law may do as well on these runs.",
     "status": "The fit did not end as `converged`, or one start alone reached its minimum.",

@@ -3,7 +3,6 @@
 import errno
 import io
 import os
-import secrets
 import stat
 import sys
 from collections.abc import Iterator
@@ -121,7 +120,7 @@ def clear_partials(folder: Path, pattern: str) -> None:
 def _begin(path: Path) -> tuple[Path, int]:
     """An empty temporary file that nobody else made, and its open handle, locked."""
     while True:
-        partial = path.with_name(f".{path.stem}.{secrets.token_hex(8)}.partial{path.suffix}")
+        partial = path.with_name(f".{path.stem}.{os.urandom(8).hex()}.partial{path.suffix}")
         held = os.open(partial, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666)  # less what the umask takes
         if sys.platform != "win32":
             with suppress(OSError):  # a file system without locks: nobody will clear there either

@@ -35,7 +35,7 @@ def named_files(*, local: str, variable: str, builtin: str) -> Iterator[tuple[st
 
 
 def find(name: str, files: list[tuple[str, Path]], *, kind: str, error: type[SparseplanError]) -> Path:
-    """The file that a name means.
+    """The file that a name means: the first of that name, else the first whose name differs in case alone.
 
     Raises:
         SparseplanError: of the class `error`, naming the nearest name, if there is none.
@@ -43,6 +43,9 @@ def find(name: str, files: list[tuple[str, Path]], *, kind: str, error: type[Spa
     for candidate, path in files:
         if candidate == name:
             return path
+    in_other_case = [path for candidate, path in files if candidate.casefold() == name.casefold()]
+    if in_other_case:
+        return in_other_case[0]
     known = sorted({candidate for candidate, _ in files})
     raise error(
         f"no {kind} is called {name!r}{nearest(name, known)}. Known: {', '.join(known)}. "

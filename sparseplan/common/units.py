@@ -6,14 +6,15 @@ from collections.abc import Callable
 
 from sparseplan.errors import QuantityError
 
+_LONGEST = 100
 _FACTORS = {"": 1.0, "k": 1e3, "m": 1e6, "b": 1e9, "g": 1e9, "t": 1e12, "p": 1e15}
 _NUMBER = re.compile(r"([+-]?(?:\d[\d_]*(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?)\s*([kKmMbBgGtTpP]?)", re.ASCII)
-_DURATION = re.compile(r"(?:(\d+(?:\.\d+)?)d)?(?:(\d+(?:\.\d+)?)h)?(?:(\d+(?:\.\d+)?)m(?:in)?)?(?:(\d+(?:\.\d+)?)s)?")
+_THOUSANDS = re.compile(r"[+-]?\d{1,3}(?:,\d{3}){2,}(?:\.\d*)?", re.ASCII)  # one comma might be a decimal one
 _SECONDS = (86400.0, 3600.0, 60.0, 1.0)
 
 
 def parse_number(text: str) -> float:
-    """Read a finite number with an optional suffix k, M, B (or G), T, P; case doesn't matter.
+    """Read a finite number with an optional suffix k, M, B (or G), T, P, in either case; 20,000,000 is one too.
 
     Raises:
         QuantityError: if the text isn't such a number.
@@ -21,7 +22,10 @@ def parse_number(text: str) -> float:
     >>> parse_number("7B"), parse_number("1.5T"), parse_number("1e23"), parse_number("300_000")
     (7000000000.0, 1500000000000.0, 1e+23, 300000.0)
     """
-    match = _NUMBER.fullmatch(text.strip()) if len(text) <= 100 else None
+    word = text.strip()
+    if _THOUSANDS.fullmatch(word):
+        word = word.replace(",", "")
+    match = _NUMBER.fullmatch(word) if len(word) <= _LONGEST else None
     if match is None:
         shown = text if len(text) <= 40 else text[:37] + "..."
         raise QuantityError(f"expected a number such as 7B, 1.5T, 300M or 1e23, found {shown!r}.")
@@ -78,23 +82,6 @@ def parse_share(text: str) -> float:
     if not 0.0 < value <= 1.0:
         raise QuantityError(f"expected a share above 0 and at most 1, as in 0.4 or 40%, found {text!r}.")
     return value
-
-
-def parse_duration(text: str) -> float:
-    """Read a duration such as `3d12h`, `90m` or `45s`; returns seconds.
-
-    Raises:
-        QuantityError: if the text isn't such a duration.
-
-    >>> parse_duration("3d12h")
-    302400.0
-    """
-    match = _DURATION.fullmatch(text.strip())
-    if match is None or not any(match.groups()):
-        raise QuantityError(f"expected a duration such as 3d12h, 90m or 45s, found {text!r}.")
-    return sum(
-        float(part) * seconds for part, seconds in zip(match.groups(), _SECONDS, strict=True) if part is not None
-    )
 
 
 def format_count(value: float) -> str:

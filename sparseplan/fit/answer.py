@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from sparseplan.common.caveat import Caveat
 from sparseplan.common.intervals import LEVEL, Bounds, bounds
-from sparseplan.fit.bootstrap import METHOD, Bootstrap
+from sparseplan.fit.bootstrap import FEWEST_GROUPS, Bootstrap, method
 from sparseplan.fit.compare import Dependence, Rival, average_parameter_law, exponent_depends_on_sparsity
 from sparseplan.fit.fitting import Fit
 from sparseplan.fit.holdout import HeldOut
@@ -26,6 +26,7 @@ _RIVAL_STARTS = 32
 _NESTED_DRAWS = 300
 _WIDE = 3.0
 _SIGNIFICANT = 0.05
+_SHOWN_ROWS = 3
 
 
 class FitAnswer(Struct, frozen=True, kw_only=True):
@@ -35,6 +36,8 @@ class FitAnswer(Struct, frozen=True, kw_only=True):
         objective: mean penalty over the runs; for squared error half the mean square.
         form: the functional form, as in law files.
         coefficients: the form's, in natural units, of the first family.
+        groups: number of groups of runs that share a trunk or seed, by the column `grouped_by`; null where all runs
+            are separate.
         families: what every pattern family has of its own.
         intervals: central `level` of each coefficient's draws; null without draws.
         free_size_sparsity: best S with N free under sparse FLOPs; null where it depends on the budget.
@@ -49,6 +52,8 @@ class FitAnswer(Struct, frozen=True, kw_only=True):
     form: str
     runs: str
     n_runs: int
+    groups: int | None
+    grouped_by: str | None
     left_out: list[LeftOut]
     loss: str
     residual: str
@@ -95,6 +100,8 @@ def diagnose(
         form=fit.form.name,
         runs=fit.runs.source,
         n_runs=len(fit.runs),
+        groups=None if fit.runs.group is None else fit.runs.groups,
+        grouped_by=fit.runs.grouped_by,
         left_out=list(fit.runs.left_out),
         loss=fit.objective.penalty.name,
         residual=fit.objective.residual,
@@ -108,7 +115,7 @@ def diagnose(
         intervals=intervals,
         level=LEVEL,
         draws=0 if drawn is None else len(drawn.theta),
-        method=None if drawn is None else METHOD,
+        method=None if drawn is None else method(fit.runs),
         free_size_sparsity=best_S,
         free_size_sparsity_interval=best_S_interval,
         starts=fit.certificate.starts,
@@ -199,17 +206,17 @@ def _warnings(
     if certificate.status != "converged" or certificate.starts_at_optimum < 2:
         warn("status", f"{certificate.status}: {certificate.explanation}")
     if runs.left_out:
-        warn(
-            "left-out", f"{len(runs.left_out)} rows were left out: {runs.left_out[0].where}: {runs.left_out[0].reason}."
-        )
+        warn("left-out", _left_out(runs.left_out))
+    for remark in runs.remarks:
+        warn("group-unused", remark)
     if certificate.bounds_hit:
         warn("bound", f"at the edge of what the law allows: {', '.join(certificate.bounds_hit)}.")
     if certificate.identified and len(runs) < 3 * len(fit.free):
         warn(
             "few-runs", f"{len(runs)} runs for {len(fit.free)} coefficients: intervals are rough below three runs each."
         )
-    if drawn is not None and drawn.groups < 2 * len(fit.free):
-        warn("few-groups", f"the draws rest on {drawn.groups} independent runs or groups; intervals may be too narrow.")
+    if drawn is not None and (few := _few_groups(fit)):
+        warn("few-groups", few)
     if drawn is not None and len(drawn.theta) < drawn.asked:
         warn(
             "draws",
@@ -235,6 +242,31 @@ def _warnings(
     return found
 
 
+def _left_out(rows: tuple[LeftOut, ...]) -> str:
+    """How many rows were left out, and the first few of them."""
+    shown = "; ".join(f"{row.where}: {row.reason}" for row in rows[:_SHOWN_ROWS])
+    more = f"; and {len(rows) - _SHOWN_ROWS} more" if len(rows) > _SHOWN_ROWS else ""
+    return f"{len(rows)} row{'s were' if len(rows) > 1 else ' was'} left out: {shown}{more}."
+
+
+def _few_groups(fit: Fit) -> str:
+    """What draws from few independent units can't know; empty where there are enough of them."""
+    runs = fit.runs
+    if runs.group is None:
+        few = f"the draws rest on {runs.groups} independent runs; intervals may be too narrow."
+        return few if runs.groups < 2 * len(fit.free) else ""
+    by = f" (column {runs.grouped_by})" if runs.grouped_by else ""
+    if runs.groups == 1:
+        return f"all runs are in one group{by}: an error that they share can't be seen and is not in the intervals."
+    if runs.groups < FEWEST_GROUPS:
+        return (
+            f"the runs share {runs.groups} groups{by}, too few to show how much groups differ: intervals also take "
+            "the runs as independent, and may still be too narrow."
+        )
+    few = f"the draws rest on {runs.groups} groups{by}; intervals may be too narrow."
+    return few if runs.groups < 2 * len(fit.free) else ""
+
+
 def _numerator(theta: Theta) -> NDArray[np.float64]:
     """The numerator of a dense model's size term: what the law says of one parameter and endless data."""
     return theta.reducible(0.0, 1.0, np.inf)
@@ -256,7 +288,7 @@ def _base_warnings(fit: Fit, drawn: Bootstrap | None) -> list[Caveat]:
         words = fit.form.numerator_words
         message = (
             f"{words} came out at {f0:.4g} ({low:.4g} .. {high:.4g}), the base's dense value is "
-            f"{known:.4g}: are these runs from the base's setup? --tie-dense imposes it."
+            f"{known:.4g}: are these runs from the base's setup? `tie_dense` imposes it."
         )
         found.append(Caveat(code="base", message=message))
     if fit.base.law.draws is None:

@@ -8,6 +8,10 @@ a residual, so its weight gets the larger variance 1 / (1 - phi h)^2: h is its l
 with m of n runs inliers of the penalty: 1 for squared error, 0 for a delta so small that only as many residuals lie
 within it as p coefficients can meet exactly; leverage then doesn't shrink the others.
 
+Runs that share a trunk or seed share a group's weight. Few groups are few degrees of freedom: with four groups draws
+fill three dimensions of the seven, with one they are all the same. Below `FEWEST_GROUPS` a run's weight is therefore
+the product of its group's and one of its own, which counts the noise of single runs twice rather than not at all.
+
 docs/fitting.md has the coverage of the resulting intervals beside that of the alternatives.
 
 Source: Rubin 1981, doi:10.1214/aos/1176345338; Davidson & Flachaire 2008, doi:10.1016/j.jeconom.2008.08.003 (leverage).
@@ -23,8 +27,11 @@ from sparseplan.fit.fitting import Fit, base_draws, on_base
 from sparseplan.fit.objective import Problem
 from sparseplan.fit.solver import Solution, solve
 from sparseplan.laws.forms.fitting.coordinates import Array
+from sparseplan.runs.table import Runs
 
-METHOD = "weighted bootstrap (exponential weights, variance adjusted by leverage), percentile intervals"
+FEWEST_GROUPS = 6
+"""Below this number of groups their weights alone don't show what runs leave open; see the module."""
+_METHOD = "weighted bootstrap (exponential weights, variance adjusted by leverage), percentile intervals"
 DEFAULT_DRAWS = 1000
 _MAX_VARIANCE = 9.0
 
@@ -36,12 +43,10 @@ class Bootstrap:
     Attributes:
         theta: parameter vectors, shape (K, P), only refits that converged, to a law that makes sense.
         asked: refits that were made.
-        groups: independent units that were weighted: runs, or groups of them.
     """
 
     theta: Array
     asked: int
-    groups: int
 
 
 def bootstrap(fit: Fit, count: int, rng: np.random.Generator) -> Bootstrap:
@@ -51,9 +56,16 @@ def bootstrap(fit: Fit, count: int, rng: np.random.Generator) -> Bootstrap:
     if fit.base is not None and (values := base_draws(fit.base, count, rng)) is not None:
         starts = on_base(starts, fit.design, fit.base, values)
     solution = refit(replace(fit.problem, weights=weights), starts)
-    groups = len(fit.runs) if fit.runs.group is None else len(np.unique(fit.runs.group))
     kept = solution.converged & fit.fitted.makes_sense(fit.design, solution.theta)
-    return Bootstrap(theta=solution.theta[kept], asked=count, groups=groups)
+    return Bootstrap(theta=solution.theta[kept], asked=count)
+
+
+def method(runs: Runs) -> str:
+    """How draws of a law that is fitted to these runs come about, in words."""
+    if runs.group is None:
+        return _METHOD
+    both = " times those of runs" if runs.groups < FEWEST_GROUPS else ""
+    return f"{_METHOD}, weights of {runs.groups} groups of runs{both}"
 
 
 def refit(problem: Problem, starts: Array) -> Solution:
@@ -75,16 +87,23 @@ def refit(problem: Problem, starts: Array) -> Solution:
 
 def draw_weights(fit: Fit, count: int, rng: np.random.Generator) -> Array:
     """Random weights of the runs, shape (count, n), that add up to 1; runs of one group share theirs."""
-    n = len(fit.runs)
-    group = np.arange(n, dtype=np.intp)
-    if fit.runs.group is not None:
-        group = np.unique(fit.runs.group, return_inverse=True)[1]
-    p = len(fit.free)
+    alone = np.arange(len(fit.runs), dtype=np.intp)
+    if fit.runs.group is None:
+        weights = unit_weights(fit, alone, count, rng)
+    else:
+        weights = unit_weights(fit, np.unique(fit.runs.group, return_inverse=True)[1], count, rng)
+        if fit.runs.groups < FEWEST_GROUPS:
+            weights = weights * unit_weights(fit, alone, count, rng)
+    return np.asarray(weights / weights.sum(axis=1, keepdims=True))
+
+
+def unit_weights(fit: Fit, unit: NDArray[np.intp], count: int, rng: np.random.Generator) -> Array:
+    """Gamma weights with mean 1, equal within a unit; `unit` numbers that of each run (n,). Shape (count, n)."""
+    n, p = len(fit.runs), len(fit.free)
     within = float(fit.objective.penalty.inliers(fit.residuals).sum())
     phi = min(max((within - p) / max(n - p, 1), 0.0), 1.0)
-    variance = np.minimum(1.0 / np.maximum(1.0 - phi * leverages(fit, group), 0.1) ** 2, _MAX_VARIANCE)
-    weights = (rng.standard_gamma(1.0 / variance, size=(count, len(variance))) * variance)[:, group]
-    return np.asarray(weights / weights.sum(axis=1, keepdims=True))
+    variance = np.minimum(1.0 / np.maximum(1.0 - phi * leverages(fit, unit), 0.1) ** 2, _MAX_VARIANCE)
+    return np.asarray((rng.standard_gamma(1.0 / variance, size=(count, len(variance))) * variance)[:, unit])
 
 
 def leverages(fit: Fit, group: NDArray[np.intp]) -> Array:

@@ -68,8 +68,7 @@ def certify(form: FittedForm, problem: Problem, solution: Solution, best: int) -
     # What the grid of runs can't decide at plain coefficients it can't decide at all; the minimum itself may hide it,
     # where noise has pushed a coefficient against a bound.
     plain = form.plain_point(design, free, theta[0])
-    never = open_coefficients(form, design, plain, list(free), unseen(residual_jacobian(problem, plain)))
-    flat = never or flat
+    flat = open_coefficients(form, design, plain, list(free), unseen(residual_jacobian(problem, plain))) or flat
     value = solution.value
     at_optimum = int(np.sum(value <= value[best] * (1.0 + SAME_MINIMUM) + 1e-25))
     levels = (count_levels(design.u), count_levels(design.x), count_levels(design.y))
@@ -125,9 +124,9 @@ def _verdict(
             return "too few levels", f"the runs have {' and '.join(few)}: {open_words}. Train runs at further levels."
         if n < parameters:
             return "too few levels", f"there are {n} runs for {parameters} coefficients: {open_words}. Train more runs."
-        return "flat direction", f"{open_words}. Freeze a known base (--freeze-dense), or train runs further apart."
+        return "flat direction", f"{open_words}. Freeze a known base (`freeze_dense`), or train runs further apart."
     if not converged:
-        return "not converged", "no start reached a point where the gradient vanishes; fit again with more --starts."
+        return "not converged", "no start reached a point where the gradient vanishes; fit again with more `starts`."
     if at_optimum < 2:
-        return "converged", "only one start reached the best minimum: fit again with more --starts to be sure."
+        return "converged", "only one start reached the best minimum: fit again with more `starts` to be sure."
     return "converged", "a minimum with vanishing gradient that determines every coefficient."

@@ -82,7 +82,7 @@ def fit_runs(runs: Runs, job: FitJob) -> FitResult:
     if not reads_as_text(job.name):
         raise FitError(f"`name` {job.name}: expected a name that YAML reads as text, found a number, date or the like.")
     if job.tie_dense and job.freeze_dense is None:
-        raise FitError("--tie-dense: there is no dense value to keep; give the base with --freeze-dense LAW.")
+        raise FitError("`tie_dense`: there is no dense value to keep; give the base with `freeze_dense` LAW.")
     base = None if job.freeze_dense is None else DenseBase(law=load_law(job.freeze_dense), tied=job.tie_dense)
     objective = Objective(residual=job.residual, penalty=PENALTIES[job.loss].with_delta(job.huber_delta))
     fit = fit_law(runs, form=job.form, objective=objective, base=base, starts=job.starts, seed=job.seed)
@@ -110,7 +110,7 @@ def fit_runs(runs: Runs, job: FitJob) -> FitResult:
 def _naming(job: FitJob, runs: Runs, base: DenseBase | None) -> LawMetadata:
     law = base.law if base is not None else None
     if job.data_unit is not None and runs.data_unit is not None and job.data_unit != runs.data_unit:
-        raise FitError(f"--data-unit {job.data_unit}: the table says {runs.data_unit}; leave one of them out.")
+        raise FitError(f"`data_unit` {job.data_unit}: the table says {runs.data_unit}; leave one of them out.")
     unit = job.data_unit or runs.data_unit or (law.data_unit if law is not None else "token")
     schedule = job.schedule or (law.schedule if law is not None else Schedule())
     tokens = job.tokens_per_unit or (law.tokens_per_unit if law is not None else 1.0)

@@ -16,6 +16,7 @@ from sparseplan.laws.law import Law, coefficient_draws, coefficients
 from sparseplan.runs.table import Runs
 
 DEFAULT_STARTS = 64
+NATS = (1e-6, 1e6)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -113,8 +114,10 @@ def fit_law(
 
     Raises:
         FitError: if the question contradicts itself: a base in another data unit, no sparse run to fit on a base, a
-            form that has more in its base than a dense law; or if the minimum makes no sense.
+            form that has more in its base than a dense law; or if the minimum makes no sense, or the losses can't be in
+            nats.
     """
+    _require_nats(runs)
     objective = objective or Objective()
     design = make_design(runs.sparsity, runs.nonzero_params, runs.data_seen, runs.family)
     chosen = fitted_form(form, sparse=bool(design.families))
@@ -142,6 +145,17 @@ def fit_law(
     )
 
 
+def _require_nats(runs: Runs) -> None:
+    """Losses outside these ends would also lie outside the solver's bounds, and a fit would only show the bounds."""
+    low, high = NATS
+    for loss in (float(runs.loss.min()), float(runs.loss.max())):
+        if not low <= loss <= high:
+            raise FitError(
+                f"{runs.source or 'the runs'}: expected losses between {low:g} and {high:g} nats, found {loss:.4g}. "
+                "The law is of cross-entropies per token, byte or image, not of their sum over a corpus."
+            )
+
+
 def choose(solution: Solution) -> int:
     """The lowest minimum; among starts that reached it, the one with the smallest gradient."""
     value = np.where(np.isfinite(solution.value), solution.value, np.inf)
@@ -153,7 +167,7 @@ def _free_on_base(runs: Runs, form: FittedForm, design: Design, base: DenseBase)
     if not design.families:
         raise FitError(
             f"{runs.source or 'the runs'}: a fit on a frozen dense base needs sparse runs, and every S here is 0. "
-            "Leave --freeze-dense out to fit the dense law."
+            "Leave `freeze_dense` out to fit the dense law."
         )
     if form.extra:
         raise FitError(

@@ -67,14 +67,14 @@ def hold_out(
     for label, held in _groups(runs, split):
         rest = runs.take(~held)
         if not np.any(rest.sparsity > 0) and np.any(runs.sparsity[held] > 0):
-            raise FitError(f"--holdout {split}: without {label} no sparse run is left to fit; choose another split.")
+            raise FitError(f"`holdout` {split}: without {label} no sparse run is left to fit; choose another split.")
         fit = fit_law(rest, form=form, objective=objective, base=base, starts=starts, seed=seed)
         target = runs.take(held)
         missing = {name for name, S in zip(target.family, target.sparsity, strict=True) if S > 0} - {
             *fit.design.families
         }
         if missing:
-            raise FitError(f"--holdout {split}: without {label} no run of {', '.join(sorted(missing))} is left to fit.")
+            raise FitError(f"`holdout` {split}: without {label} no run of {', '.join(sorted(missing))} is left to fit.")
         results.append(
             HeldOut(
                 label=label,
@@ -99,7 +99,7 @@ def _groups(runs: Runs, split: Split) -> Iterator[tuple[str, NDArray[np.bool_]]]
     levels = level_of(np.log(axis))
     count = int(levels.max()) + 1
     if count < 2:
-        raise FitError(f"--holdout {split}: the runs have one level of {letter}; there is nothing to hold out.")
+        raise FitError(f"`holdout` {split}: the runs have one level of {letter}; there is nothing to hold out.")
     first = min(_FEWEST_LEVELS, count - 1) if split == "rolling" else count - 1
     for level in range(first, count):
         held = levels >= level if split == "rolling" else levels == level

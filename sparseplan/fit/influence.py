@@ -3,7 +3,6 @@
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
 
 from sparseplan.fit.bootstrap import refit
 from sparseplan.fit.fitting import Fit
@@ -63,9 +62,11 @@ def level_errors(fit: Fit) -> list[LevelErrors]:
 
 
 def without_each_run(fit: Fit) -> Array:
-    """Parameter vectors of the fits that leave one run (or one group of them) out, shape (n, P)."""
+    """Parameter vectors of the fits that leave one run (or one group of several) out, shape (n, P)."""
     n = len(fit.runs)
-    group: NDArray[np.int64] = np.arange(n) if fit.runs.group is None else fit.runs.group
+    group = fit.runs.group
+    if group is None or fit.runs.groups == 1:
+        group = np.arange(n)
     kept = (group[:, None] != group[None, :]).astype(np.float64)
     weights = kept / np.maximum(kept.sum(axis=1, keepdims=True), 1.0)
     return refit(replace(fit.problem, weights=weights), np.tile(fit.theta, (n, 1))).theta

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from sparseplan.fit.bootstrap import METHOD, Bootstrap
+from sparseplan.fit.bootstrap import Bootstrap, method
 from sparseplan.fit.fitting import Fit
 from sparseplan.laws.law import Draws, Law, Range, coefficients, draw_table, law_block
 from sparseplan.sparsity.schedule import Schedule
@@ -62,7 +62,7 @@ def _draws(fit: Fit, drawn: Bootstrap) -> Draws:
         table |= draw_table(fit.form, fit.coefficients(family, drawn.theta), family)
     if fit.base is not None and fit.base.law.draws is None:  # the base stands still: its error isn't known
         table = {column: values for column, values in table.items() if "." in column}
-    return Draws.pack(list(table), np.stack(list(table.values()), axis=1), method=METHOD)
+    return Draws.pack(list(table), np.stack(list(table.values()), axis=1), method=method(fit.runs))
 
 
 def _ends(values: Any) -> tuple[float, float]:

@@ -5,7 +5,7 @@ from msgspec import Struct
 from numpy.typing import NDArray
 
 from sparseplan.common.caveat import Caveat
-from sparseplan.common.intervals import LEVEL, Bounds, bounds
+from sparseplan.common.intervals import LEVEL, Bounds, bounds, quantiles
 from sparseplan.plan.question import Question
 from sparseplan.plan.sides import Planned, Sides
 
@@ -83,13 +83,13 @@ def plan_intervals(draws: Sides, question: Question, point: Planned, drawn: Plan
         return None
     kept = {name: column[real] for name, column in zip(columns, table, strict=True)}
     better = np.broadcast_to(sparse_is_better(draws, point, drawn), count)[real]
-    regret = kept["plan_loss"] - kept["loss"]
+    median, p95 = quantiles(kept["plan_loss"] - kept["loss"], [0.5, 0.95])
     beats = kept["plan_loss"] < np.broadcast_to(drawn.any_dense.loss, count)[real]
     return Intervals(
         level=LEVEL,
         draws=count,
         left_out=int(count - np.count_nonzero(real)),
-        regret=Regret(median=float(np.median(regret)), p95=float(np.quantile(regret, 0.95))),
+        regret=Regret(median=median, p95=p95),
         p_sparse_better=float(np.mean(better)),
         p_beats_best_dense=float(np.mean(beats)) if point.best.sparsity > 0 else None,
         **{name: bounds(column) for name, column in kept.items()},

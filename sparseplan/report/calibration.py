@@ -16,6 +16,7 @@ _WORDS = {"free_size_sparsity": "best sparsity with N free"}
 def print_dry_run(console: Console, result: DryRun) -> None:
     """Print a dry run for people."""
     say(console, f"{result.recipe}: {len(result.runs)} runs on {result.data}", style="bold")
+    say(console, f"Pruning: {result.pruning}")
     say(console)
     table = open_table(console, "pattern", "sparsity", "dense parameters", "non-zero", "data", "epochs", "FLOPs")
     families: dict[tuple[int, float, str], list[RunFacts]] = {}

@@ -47,8 +47,11 @@ def _headline(answer: FitAnswer) -> str:
     base = f", dense base {answer.frozen_dense} kept" if answer.frozen_dense else ""
     delta = "" if answer.huber_delta is None else f" (delta {answer.huber_delta:g})"
     left = f", {len(answer.left_out)} rows left out" if answer.left_out else ""
+    by = f" by the column {answer.grouped_by}" if answer.grouped_by else ""
+    groups = f" in {answer.groups} group{'s' if answer.groups > 1 else ''}{by}" if answer.groups is not None else ""
     return (
-        f"{answer.runs}: {law} on {answer.n_runs} runs{left}{base}; {answer.loss}{delta} on {answer.residual} residuals"
+        f"{answer.runs}: {law} on {answer.n_runs} runs{groups}{left}{base}; "
+        f"{answer.loss}{delta} on {answer.residual} residuals"
     )
 
 

@@ -155,11 +155,7 @@ def _print_range(law: Law) -> None:
     ]
     say(console, f"measured over: {', '.join(parts)}")
     if law.sparsity:
-        ramp = law.schedule
-        say(
-            console,
-            f"pruned: {ramp.kind} ramp from {format_sparsity(ramp.start)} to {format_sparsity(ramp.end)} of training",
-        )
+        say(console, f"pruned: {law.schedule.describe()}")
     if law.tokens_per_unit != 1:
         say(console, f"one {law.data_unit} costs {law.tokens_per_unit:g} tokens of compute")
 

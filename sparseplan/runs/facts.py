@@ -9,6 +9,7 @@ class RunFacts(Struct, frozen=True, kw_only=True):
     Attributes:
         run_id: Identity of the run's specification.
         pattern, sparsity: What it is pruned to; the final share of prunable weights that are zero.
+        strategy: How it was pruned, dense where nothing was; records without it are of gradual magnitude pruning.
         nonzero_params: N, prunable weights left at the end.
         dense_params: Prunable weights before pruning.
         data_seen: D, tokens of the whole run, trunk included, repeats counted.
@@ -20,6 +21,7 @@ class RunFacts(Struct, frozen=True, kw_only=True):
 
     run_id: str
     pattern: str
+    strategy: str = "gradual-magnitude"
     sparsity: float
     nonzero_params: int
     dense_params: int

@@ -6,17 +6,15 @@ reports, is in `job`.
 
 import hashlib
 import math
-from itertools import pairwise
 from typing import Annotated, Any, Literal
 
 import msgspec
 from msgspec import Meta, Struct
 
 from sparseplan.runs.facts import RunFacts
+from sparseplan.runs.pruning import Pruning
 from sparseplan.shapes.base import pruned_weights
 from sparseplan.shapes.families import Shape
-from sparseplan.sparsity.pattern import Pattern, parse_pattern
-from sparseplan.sparsity.schedule import Schedule
 
 TRAINING_VERSION = 2
 """Part of every identity: raised when the training code changes what a specification's loss comes out as."""
@@ -113,57 +111,6 @@ class LearningRate(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
         return rate if step < start else rate * ((steps - step) / (steps - start))
 
 
-class Pruning(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Gradual magnitude pruning, every matrix alike, along a ramp of `updates` equal pieces; a zero stays zero."""
-
-    sparsity: Annotated[float, Meta(ge=0, lt=1, description="Final share of prunable weights that are zero.")] = 0.0
-    pattern: Annotated[str, Meta(description="unstructured, or n:m along the input dimension.")] = "unstructured"
-    schedule: Schedule = Schedule()
-    updates: Annotated[int, Meta(ge=1, description="How often the masks shrink on the ramp.")] = 64
-
-    def __post_init__(self) -> None:
-        made = self.parsed.sparsity
-        if self.parsed.group is not None and (made is None or not math.isclose(made, self.sparsity, abs_tol=1e-12)):
-            raise ValueError(
-                f"expected the sparsity that the pattern {self.pattern} makes"
-                f"{'' if made is None else f', {made:g}'}, found {self.sparsity:g}"
-            )
-
-    @property
-    def parsed(self) -> Pattern:
-        """The pattern, read."""
-        return parse_pattern(self.pattern)
-
-    def ramp(self, steps: int) -> tuple[tuple[int, float], ...]:
-        """The mask updates of a run of `steps`: at each step the sparsity that holds from there on; () for dense.
-
-        Piece k of K ends at S(k / K), and the masks that it ends with come in force at its end.
-
-        >>> Pruning(sparsity=0.5, updates=2).ramp(100)
-        ((50, 0.4375), (75, 0.5))
-        """
-        if self.sparsity == 0:
-            return ()
-        first, last = round(self.schedule.start * steps), round(self.schedule.end * steps)
-        if first == last:
-            return ((last, self.sparsity),)
-        pieces = min(self.updates, last - first)
-        width = self.schedule.end - self.schedule.start
-        return tuple(
-            (
-                first + round((last - first) * k / pieces),
-                self.sparsity
-                if k == pieces
-                else float(self.schedule.sparsity(self.sparsity, self.schedule.start + width * k / pieces)),
-            )
-            for k in range(1, pieces + 1)
-        )
-
-    def sparsity_at(self, step: int, steps: int) -> float:
-        """The sparsity in force for the update from `step` on."""
-        return max((sparsity for at, sparsity in self.ramp(steps) if at <= step), default=0.0)
-
-
 class TooManyEpochsError(ValueError):
     """A run that would see its data more often than `max_epochs` allows."""
 
@@ -224,17 +171,21 @@ class RunSpec(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     @property
     def train_flops(self) -> float:
-        """6 x the weights in force x tokens, summed over training: the law's C with sparse FLOPs."""
+        """6 x the weights in force x tokens, summed over training: the law's C with sparse FLOPs.
+
+        The weights in force at a step are a third of the operands of its three products: where the gradient of all
+        weights is formed, as by straight-through masks, a pruned weight counts for a third.
+        """
         return 6.0 * self.tokens_per_step * self.weight_steps(0, self.steps)
 
     def weight_steps(self, from_step: int, to_step: int) -> float:
         """Weights in force, summed over the updates from `from_step` to `to_step`."""
         numels = [matrix.numel for matrix in self.shape.matrices]
-        moments = ((0, 0.0), *self.pruning.ramp(self.steps), (self.steps, self.pruning.sparsity))
+        zeros_save = self.pruning.strategy.schedule.zeros_save
         total = 0.0
-        for (at, sparsity), (until, _) in pairwise(moments):
+        for at, until, sparsity in self.pruning.phases(self.steps):
             updates = max(0, min(until, to_step) - max(at, from_step))
-            total += updates * sum(numel - pruned_weights(numel, sparsity) for numel in numels)
+            total += updates * sum(numel - zeros_save * pruned_weights(numel, sparsity) for numel in numels)
         return total
 
     def facts(self) -> RunFacts:
@@ -242,6 +193,7 @@ class RunSpec(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         return RunFacts(
             run_id=self.run_id,
             pattern=self.pruning.pattern,
+            strategy=self.pruning.strategy_name,
             sparsity=self.pruning.sparsity,
             nonzero_params=self.nonzero_params,
             dense_params=self.shape.dense_params,
@@ -259,16 +211,31 @@ class RunSpec(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     @property
     def branch_step(self) -> int:
-        """The last step until which this run is the dense, uncooled prefix that other runs share."""
-        first_cut = round(self.pruning.schedule.start * self.steps) if self.pruning.sparsity else self.steps
-        return min(first_cut, self.learning_rate.cooldown_start(self.steps))
+        """The last step until which this run is the prefix, uncooled, that other runs share."""
+        return min(self.pruning.shared_until(self.steps), self.learning_rate.cooldown_start(self.steps))
 
     @property
     def trunk_id(self) -> str:
-        """Identity of the shared prefix: runs with one trunk id train alike until each one's `branch_step`."""
+        """Identity of the shared prefix: runs with one trunk id train alike until each one's `branch_step`.
+
+        A prefix is dense, or, where the run is pruned alike at all its steps, pruned like this.
+        """
+        return self._prefix_id(pruned=self.pruning.constant)
+
+    @property
+    def origin_id(self) -> str:
+        """Identity of what chance decides before pruning does: initialisation and the order of the data.
+
+        Runs of one origin share their luck, from one trunk or not: a bootstrap draws them together.
+        """
+        return self._prefix_id(pruned=False)
+
+    def _prefix_id(self, *, pruned: bool) -> str:
         facts = self._determinants()
-        for later in ("steps", "pruning", "evaluation_sequences"):
+        for later in ("steps", "evaluation_sequences"):
             del facts[later]
+        if not pruned:
+            del facts["pruning"]
         del facts["learning_rate"]["cooldown"]
         del facts["data"]["valid"]
         return "trunk-" + _digest(facts)
@@ -280,9 +247,7 @@ class RunSpec(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
             del facts["data"][split]["path"]
         for aside in ("max_epochs", "bytes_per_token", "unit"):
             del facts["data"][aside]
-        if self.pruning.sparsity == 0:
-            del facts["pruning"]
-            facts["pruning"] = None
+        facts["pruning"] = self.pruning.determinants()
         return facts
 
 

@@ -1,16 +1,16 @@
 """Runs tables: finished training runs as columns of numbers, checked row by row.
 
 Needed columns: `sparsity`, `nonzero_params`, `data_seen`, `loss`. `nonzero_params` may instead follow from
-`dense_params`, and `sparsity` from an n:m `pattern`. Also read where present: `pattern`, `run_id`, `seed`, `data_unit`,
-`diverged`, and `group` or `trunk`, which name the runs that share a part of their training. Numbers may carry
-units (`7B`, `75%`).
+`dense_params`, and `sparsity` from an n:m `pattern`. Also read where present: `pattern`, `strategy`, `run_id`,
+`data_unit`, `diverged`, and `trunk`, which names the runs that share a part of their training. Numbers may carry units
+(`7B`, `75%`). Sparse runs of one table are pruned by one strategy: a law holds for one.
 """
 
 import csv
 import io
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -25,8 +25,20 @@ from sparseplan.sparsity.pattern import Pattern, parse_pattern
 
 Array = NDArray[np.float64]
 NEEDED = ("sparsity", "nonzero_params", "data_seen", "loss")
-GROUPS = ("group", "trunk")
-KNOWN = (*NEEDED, "pattern", "dense_params", "data_unit", "train_flops", "seed", "run_id", "diverged", *GROUPS)
+GROUP, TRUNK = "group", "trunk"
+KNOWN = (
+    *NEEDED,
+    "pattern",
+    "strategy",
+    "dense_params",
+    "data_unit",
+    "train_flops",
+    "seed",
+    "run_id",
+    "diverged",
+    GROUP,
+    TRUNK,
+)
 MAX_NAMED_ROWS = 20
 COUNT_TOLERANCE = 0.02  # rounding to whole n:m groups moves a count by less
 _MISSING_WORDS = {"", "nan", "none", "null", "na", "n/a", "inf", "-inf", "+inf", "infinity", "-infinity", "diverged"}
@@ -54,8 +66,10 @@ class Runs:
         family: pattern family of each run, `unstructured`, `n:4`, ...; meaningless where S = 0.
         run_id: a name for each run, its place in the file where the table has none.
         group: number of the run's group, equal for runs that share a trunk or seed; None where all are separate.
+        grouped_by: the file's column that says so; None as `group`.
         data_unit: what D counts; None where the table doesn't say.
         left_out: rows that rules left out.
+        remarks: what a reader of the table may have expected and doesn't hold, in sentences.
         source: the file, and `sha256` its hash; both empty for runs that were made in memory.
     """
 
@@ -66,18 +80,26 @@ class Runs:
     family: tuple[str, ...]
     run_id: tuple[str, ...]
     group: NDArray[np.int64] | None = None
+    grouped_by: str | None = None
     data_unit: str | None = None
     left_out: tuple[LeftOut, ...] = ()
+    remarks: tuple[str, ...] = ()
     source: str = ""
     sha256: str = ""
 
     def __len__(self) -> int:
         return len(self.loss)
 
+    @property
+    def groups(self) -> int:
+        """Number of independent units: groups, or runs where all are separate."""
+        return len(self) if self.group is None else len(np.unique(self.group))
+
     def take(self, rows: NDArray[Any]) -> "Runs":
         """The chosen runs, by index or mask, in that order."""
         index = np.arange(len(self))[rows]
-        return Runs(
+        return replace(
+            self,
             sparsity=self.sparsity[index],
             nonzero_params=self.nonzero_params[index],
             data_seen=self.data_seen[index],
@@ -85,10 +107,6 @@ class Runs:
             family=tuple(self.family[i] for i in index),
             run_id=tuple(self.run_id[i] for i in index),
             group=None if self.group is None else self.group[index],
-            data_unit=self.data_unit,
-            left_out=self.left_out,
-            source=self.source,
-            sha256=self.sha256,
         )
 
 
@@ -98,6 +116,7 @@ class RunRow:
 
     run_id: str
     pattern: str
+    strategy: str | None = None
     sparsity: float
     nonzero_params: float
     dense_params: float | None = None
@@ -142,8 +161,9 @@ def read_runs(path: Path, *, columns: Mapping[str, str] | None = None, group: st
     Args:
         path: a .csv, .tsv, .jsonl, .json or .parquet file.
         columns: our column names to the file's: `{"nonzero_params": "N"}`.
-        group: the file's column that names the runs that share a trunk or seed; by default `group`, else `trunk`,
-            where there is one.
+        group: the file's column that names the runs that share a trunk or seed; by default `trunk`, which
+            `sparseplan calibrate` writes, where there is one. A column that happens to be called `group` is only used
+            when asked for.
 
     Raises:
         RunsError: naming every bad row by file and line.
@@ -151,7 +171,7 @@ def read_runs(path: Path, *, columns: Mapping[str, str] | None = None, group: st
     table = read_table(path)
     names = _column_names(table, dict(columns or {}), group)
     parsed, left_out, bad = [], [], []
-    seen: dict[tuple[Any, ...], str] = {}
+    seen: dict[tuple[str, ...], str] = {}
     by_id: dict[str, str] = {}
     for row in table.rows:
         try:
@@ -162,9 +182,9 @@ def read_runs(path: Path, *, columns: Mapping[str, str] | None = None, group: st
         if isinstance(run, LeftOut):
             left_out.append(run)
             continue
-        key = (run.sparsity, run.family, run.nonzero_params, run.data_seen, run.loss, run.run_id, run.seed)
+        key = tuple(_word(row.cells.get(name)) for name in table.columns)
         if key in seen:
-            left_out.append(LeftOut(where=row.where, reason=f"the same run as {seen[key]}"))
+            left_out.append(LeftOut(where=row.where, reason=f"repeats {seen[key]} in every column"))
             continue
         if run.run_id is not None and run.run_id in by_id:
             bad.append(f"{row.where}: expected each run_id once, found {run.run_id!r} again with other values.")
@@ -173,6 +193,12 @@ def read_runs(path: Path, *, columns: Mapping[str, str] | None = None, group: st
         if run.run_id is not None:
             by_id[run.run_id] = row.where
         parsed.append(run)
+    strategies = sorted({run.strategy for run in parsed if run.strategy and run.sparsity > 0})
+    if len(strategies) > 1:
+        bad.append(
+            f"{table.source}: expected sparse runs of one strategy, since each has a law of its own, "
+            f"found {', '.join(strategies)}; keep one of them and the dense runs."
+        )
     units = sorted({run.data_unit for run in parsed if run.data_unit})
     if len(units) > 1:
         bad.append(f"{table.source}: expected one data_unit for all runs, found {', '.join(units)}.")
@@ -181,6 +207,7 @@ def read_runs(path: Path, *, columns: Mapping[str, str] | None = None, group: st
         raise RunsError("\n".join(bad[:MAX_NAMED_ROWS]) + more)
     if not parsed:
         raise RunsError(f"{table.source}: no run is left: {left_out[0].where}: {left_out[0].reason}.")
+    numbers = _group_numbers([run.group for run in parsed])
     return Runs(
         sparsity=np.array([run.sparsity for run in parsed]),
         nonzero_params=np.array([run.nonzero_params for run in parsed]),
@@ -188,9 +215,11 @@ def read_runs(path: Path, *, columns: Mapping[str, str] | None = None, group: st
         loss=np.array([run.loss for run in parsed]),
         family=tuple(run.family for run in parsed),
         run_id=tuple(run.run_id or run.where for run in parsed),
-        group=_group_numbers([run.group for run in parsed]),
+        group=numbers,
+        grouped_by=None if numbers is None else names.get(GROUP, names.get(TRUNK)),
         data_unit=units[0] if units else None,
         left_out=tuple(left_out),
+        remarks=_remarks(table, names),
         source=table.source,
         sha256=table.sha256,
     )
@@ -205,8 +234,8 @@ class _Run:
     loss: float
     family: str
     run_id: str | None
-    seed: str | None
     group: str | None
+    strategy: str | None
     data_unit: str | None
 
 
@@ -214,18 +243,18 @@ def _column_names(table: Table, columns: dict[str, str], group: str | None) -> d
     """Our name to the file's, for every column that is there."""
     for ours, theirs in columns.items():
         if ours not in KNOWN:
-            raise RunsError(f"--column {ours}={theirs}: expected one of {', '.join(KNOWN)}{nearest(ours, KNOWN)}.")
+            raise RunsError(f"`columns` {ours}={theirs}: expected one of {', '.join(KNOWN)}{nearest(ours, KNOWN)}.")
         if theirs not in table.columns:
             raise RunsError(
-                f"{table.source}: --column {ours}={theirs}: there is no column {theirs!r}"
+                f"{table.source}: `columns` {ours}={theirs}: there is no column {theirs!r}"
                 f"{nearest(theirs, table.columns)}; the file has {', '.join(table.columns)}."
             )
     if group is not None:
         if group not in table.columns:
             known = ", ".join(table.columns)
-            raise RunsError(f"{table.source}: --group {group}: there is no such column; the file has {known}.")
-        columns = columns | {"group": group}
-    names = {name: name for name in KNOWN if name in table.columns} | columns
+            raise RunsError(f"{table.source}: `group` {group}: there is no such column; the file has {known}.")
+        columns = columns | {GROUP: group}
+    names = {name: name for name in KNOWN if name in table.columns and name != GROUP} | columns
     missing = [name for name in NEEDED if name not in names]
     if "nonzero_params" in missing and "dense_params" in names:
         missing.remove("nonzero_params")
@@ -234,9 +263,15 @@ def _column_names(table: Table, columns: dict[str, str], group: str | None) -> d
     if missing:
         raise RunsError(
             f"{table.source}: the columns {', '.join(missing)} are missing; the file has {', '.join(table.columns)}. "
-            f"Map other names: --column {missing[0]}={table.columns[0]}"
+            f"Map other names: `columns` {missing[0]}={table.columns[0]}"
         )
     return names
+
+
+def _remarks(table: Table, names: dict[str, str]) -> tuple[str, ...]:
+    if GROUP not in table.columns or GROUP in names.values():
+        return ()
+    return (f"the column {GROUP!r} isn't used; `group` takes it if it names runs that share a trunk or seed.",)
 
 
 def _parse_row(row: Row, names: dict[str, str]) -> "_Run | LeftOut":
@@ -247,7 +282,6 @@ def _parse_row(row: Row, names: dict[str, str]) -> "_Run | LeftOut":
         return LeftOut(where=row.where, reason=f"no finite loss ({cells['loss'] or 'empty'})")
     pattern = _pattern(cells.get("pattern", ""))
     sparsity = _sparsity(cells.get("sparsity", ""), pattern)
-    group = next((cells[name] for name in GROUPS if cells.get(name)), None)
     return _Run(
         where=row.where,
         sparsity=sparsity,
@@ -256,8 +290,8 @@ def _parse_row(row: Row, names: dict[str, str]) -> "_Run | LeftOut":
         loss=_positive("loss", cells["loss"]),
         family=pattern.family if pattern is not None else "unstructured",
         run_id=cells.get("run_id") or None,
-        seed=cells.get("seed") or None,
-        group=group,
+        group=cells.get(GROUP if GROUP in names else TRUNK) or None,
+        strategy=cells.get("strategy") or None,
         data_unit=cells.get("data_unit") or None,
     )
 

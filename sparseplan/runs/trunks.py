@@ -1,8 +1,10 @@
 """Cut runs into segments so that what they have in common is trained once.
 
 Runs with one trunk id (dense size, seed, data order, optimizer) train alike until each one's `branch_step`: a sparse
-run's ramp begins, a dense run's learning rate starts to fall. Their common prefix becomes one trunk segment, which
-goes as far as its longest branch needs and leaves a checkpoint at every branch step; each run is then a branch.
+run's ramp begins, a dense run's learning rate starts to fall. Runs that are pruned alike at all their steps, as static
+ones are, have trunks of their own: a sparsity's lengths share all but their cooldowns. The common prefix becomes one
+trunk segment, which goes as far as its longest branch needs and leaves a checkpoint at every branch step; each run is
+then a branch.
 A branched run equals the unshared one, bit for bit on one CPU thread: the order of the data depends on seed and step
 alone, and a checkpoint holds the whole state.
 """
@@ -39,7 +41,8 @@ def plan_segments(runs: Sequence[RunSpec], *, share: bool = True) -> SegmentPlan
     """Plan the segments of some runs; equal runs are trained once, and `share=False` trains each from scratch.
 
     >>> from sparseplan.shapes.gpt import GptShape
-    >>> from sparseplan.runs.spec import DataSpec, Pruning, Split
+    >>> from sparseplan.runs.pruning import Pruning
+    >>> from sparseplan.runs.spec import DataSpec, RunSpec, Split
     >>> data = DataSpec(train=Split(path="t", sha256="0" * 64, tokens=10**6),
     ...                 valid=Split(path="v", sha256="1" * 64, tokens=10**4))
     >>> shape = GptShape(layers=1, width=64, heads=1, vocab=256, context=32)

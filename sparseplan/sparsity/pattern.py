@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 
 from sparseplan.errors import PatternError
 
@@ -56,6 +57,7 @@ UNSTRUCTURED = Pattern()
 TWO_OF_FOUR = Pattern(kept=2, group=4)
 
 
+@lru_cache(maxsize=256)  # a run's pattern is asked for at every step of planning it
 def parse_pattern(text: str) -> Pattern:
     """Read `unstructured`, one pattern `2:4`, or a family `n:4`.
 

@@ -5,6 +5,10 @@ rho(S) = t0 + (t1 - t0) (1 - S k/(k+1)) + (1 - t1) (1 - S) = 1 - saving * S,
 saving = (t1 - t0) k/(k+1) + (1 - t1). For the paper's cubic ramp, 25 % to 75 %, that is 1 - 0.625 S.
 t0 = t1 prunes in one shot at that moment; t0 = t1 = 0 trains sparse from the start.
 
+A straight-through mask is in force from t0 = t1 on, but every weight keeps its gradient. Of the three equal products of
+a training step, the output and the input's gradient use the masked weights, the weights' gradient is dense: zeros save
+two thirds of what they save elsewhere, saving = 2/3 (1 - t1).
+
 Source: Zhu & Gupta 2017, arXiv:1710.01878 (the cubic ramp); Frantar et al. 2023, arXiv:2309.08520.
 """
 
@@ -14,8 +18,11 @@ import numpy as np
 from msgspec import Meta, Struct
 from numpy.typing import NDArray
 
+from sparseplan.common.units import format_sparsity
+
 Floats = NDArray[np.float64] | float
-_EXPONENTS = {"cubic": 3, "linear": 1}
+_EXPONENTS = {"cubic": 3, "linear": 1, "straight-through": 1}
+_STRAIGHT_THROUGH_SHARE = 2.0 / 3.0
 _ONE_SHOT = 1e-9  # a ramp this short, as a fraction of training, lies within one step of any run
 
 
@@ -27,7 +34,11 @@ class Schedule(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """
 
     kind: Annotated[
-        Literal["cubic", "linear"], Meta(description="How sparsity approaches its final value on the ramp.")
+        Literal["cubic", "linear", "straight-through"],
+        Meta(
+            description="How sparsity approaches its final value on the ramp; straight-through: at once, in all "
+            "products but the gradient of the weights."
+        ),
     ] = "cubic"
     start: Annotated[
         float, Meta(ge=0, le=1, description="Fraction of training at which pruning starts; dense before it.")
@@ -40,11 +51,32 @@ class Schedule(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         if self.start > self.end:
             raise ValueError(f"expected start <= end, found start {self.start:g} and end {self.end:g}")
 
+        if self.kind == "straight-through" and self.start != self.end:
+            raise ValueError(
+                "expected start = end for straight-through masks, which have no ramp, "
+                f"found start {self.start:g} and end {self.end:g}"
+            )
+
+    @property
+    def zeros_save(self) -> float:
+        """The share of a training step's FLOPs per weight that a zero in force saves: all, or two of three products."""
+        return _STRAIGHT_THROUGH_SHARE if self.kind == "straight-through" else 1.0
+
     @property
     def saving(self) -> float:
         """The kappa of rho(S) = 1 - kappa S: the share of training, in dense terms, that full sparsity would save."""
         exponent = _EXPONENTS[self.kind]
-        return (self.end - self.start) * exponent / (exponent + 1) + (1.0 - self.end)
+        return self.zeros_save * ((self.end - self.start) * exponent / (exponent + 1) + (1.0 - self.end))
+
+    def describe(self) -> str:
+        """The ramp in a few words.
+
+        >>> Schedule().describe()
+        'cubic ramp from 25% to 75% of training'
+        """
+        if self.kind == "straight-through":
+            return f"straight-through masks from {format_sparsity(self.start)} of training on"
+        return f"{self.kind} ramp from {format_sparsity(self.start)} to {format_sparsity(self.end)} of training"
 
     def sparsity(self, final: Floats, progress: Floats) -> NDArray[np.float64]:
         """Sparsity after the fraction `progress` of training, for a final sparsity `final`; they broadcast."""
@@ -54,5 +86,5 @@ class Schedule(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         return np.asarray(final * (1.0 - (1.0 - p) ** _EXPONENTS[self.kind]))
 
     def mean_density(self, final: Floats) -> NDArray[np.float64]:
-        """Density averaged over training, rho(S), for a final sparsity `final`."""
+        """Density averaged over training, rho(S), for a final sparsity `final`; FLOPs per dense FLOP."""
         return 1.0 - self.saving * np.asarray(final, dtype=np.float64)

@@ -10,7 +10,8 @@ import msgspec
 
 from sparseplan.errors import SweepError
 from sparseplan.runs.job import Job, Placement, Progress, Segment, to_json
-from sparseplan.runs.spec import Pruning, RunSpec
+from sparseplan.runs.pruning import Pruning
+from sparseplan.runs.spec import RunSpec
 from sparseplan.shapes.families import Shape
 from sparseplan.sweep.estimate import Speed
 from sparseplan.sweep.executors.base import Ended, Task, Workers

@@ -14,7 +14,7 @@ from sparseplan.common.files import open_regular, replacing, set_aside
 from sparseplan.errors import BrokenFileError, SparseplanError
 from sparseplan.runs.job import Segment, kept_checkpoint, rolling_checkpoint
 from sparseplan.train.models.base import Model
-from sparseplan.train.pruning.gradual import Masks
+from sparseplan.train.pruning.base import Pruner
 
 FORMAT = "sparseplan-checkpoint/1"
 
@@ -24,7 +24,7 @@ class State(NamedTuple):
 
     model: Model
     optimizer: torch.optim.Optimizer
-    masks: Masks
+    pruner: Pruner
 
 
 def save(path: Path, state: State, *, segment: Segment, step: int, seconds: float) -> None:
@@ -47,7 +47,7 @@ def save(path: Path, state: State, *, segment: Segment, step: int, seconds: floa
         "seconds": seconds,
         "model": state.model.state_dict(),
         "optimizer": state.optimizer.state_dict(),
-        "masks": state.masks.state(),
+        "masks": state.pruner.state(),
     }
     with replacing(path, durable=True) as partial:
         try:
@@ -93,7 +93,7 @@ def apply(content: dict[str, Any], state: State) -> None:
     state.optimizer.load_state_dict(content["optimizer"])
     for group, ours in zip(state.optimizer.param_groups, settings, strict=True):
         group.update(ours)  # settings are this run's and this device's own; only moments come from the file
-    state.masks.load(content["masks"])
+    state.pruner.load(content["masks"])
 
 
 def resume(folder: Path, state: State, segment: Segment) -> tuple[int, float, str | None]:

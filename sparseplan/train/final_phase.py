@@ -39,7 +39,7 @@ def final_runner(
     if placement.semi_structured == "off":
         return masked, semi_structured.Choice(False, "switched off")
     dtype = getattr(torch, run.dtype)
-    masks = list(state.masks.masks.values())
+    masks = list(state.pruner.masks.values())
     fault = semi_structured.why_unsupported(masks, device=device, dtype=dtype)
     if fault is not None:
         return masked, semi_structured.Choice(False, fault)
@@ -55,7 +55,7 @@ def final_runner(
 
     choice = semi_structured.choose(
         backend,
-        [weight.detach() for weight in state.model.prunable().values()],
+        [weight.detach() * mask for weight, mask in zip(state.model.prunable().values(), masks, strict=True)],
         rows=run.tokens_per_step // placement.accumulate,
         dtype=dtype,
         masked_step_seconds=lambda: masked.seconds(batch),

@@ -21,7 +21,7 @@ from sparseplan.train.families import build_model, open_task
 from sparseplan.train.final_phase import final_runner
 from sparseplan.train.optimizers import build_optimizer, set_rates
 from sparseplan.train.progress import Reporter
-from sparseplan.train.pruning.gradual import Masks
+from sparseplan.train.pruning.registry import build_pruner
 from sparseplan.train.records import Course, run_record, trunk_record
 from sparseplan.train.runner import Runner, resolve_execution
 
@@ -61,7 +61,7 @@ class Training:
         self._task = open_task(self._run, self._device)
         model = build_model(self._run.shape, seed=self._run.seed).to(self._device)
         optimizer = build_optimizer(model, self._run.optimizer)
-        self._state = State(model, optimizer, Masks(model.prunable(), self._run.pruning))
+        self._state = State(model, optimizer, build_pruner(model.prunable(), self._run))
         self._reporter = Reporter(job.progress, self._segment, every_seconds=placement.progress_seconds)
         self._execution = resolve_execution(placement, self._run)
         # what became of 2:4 products; only a pattern has them
@@ -81,20 +81,19 @@ class Training:
             self._reporter.say("note", step, note=note)
         self._reporter.start(step)
         first = step
-        ramp = dict(run.pruning.ramp(run.steps))
-        last_cut = max(ramp, default=run.steps)
-        runner = self._runner(masked=run.pruning.sparsity_at(step, run.steps) > 0)
-        entering = True  # a phase: at its first update, here or after a cut, 2:4 products may come in
+        pruner, optimizer = self._state.pruner, self._state.optimizer
+        dense_until, settled_from = run.pruning.dense_until(run.steps), run.pruning.settled_from(run.steps)
+        runner: Runner | None = None
         reason: str | None = None
         while step < segment.to_step:
-            if step in ramp:
-                self._state.masks.prune_to(ramp[step], self._state.optimizer)
-                if step == min(ramp):
-                    runner = self._runner(masked=True)
-                entering = True
-            set_rates(self._state.optimizer, run.learning_rate.factor(step, run.steps))
+            if pruner.acts_at(step):
+                pruner.at_step(step, optimizer)
+            masked = step >= dense_until
+            if runner is None or runner.masked != masked:
+                runner = self._runner(masked=masked)
+            set_rates(optimizer, run.learning_rate.factor(step, run.steps))
             batch = self._task.batch(step)
-            if entering and step >= last_cut and run.pruning.parsed.group is not None:
+            if self._semi is None and step >= settled_from and run.pruning.parsed.group is not None:
                 runner, self._semi = final_runner(
                     self._state,
                     run,
@@ -104,10 +103,9 @@ class Training:
                     compressed=lambda: self._runner(masked=True, compressed=True),
                     batch=batch,
                 )
-            entering = False
             loss = runner(batch)
             step += 1
-            if step % CHECK_STEPS == 0 or step in ramp or step == segment.to_step:
+            if step % CHECK_STEPS == 0 or pruner.acts_at(step) or step == segment.to_step:
                 reason = self._divergence(float(loss))
                 if reason is not None:
                     break
@@ -116,8 +114,8 @@ class Training:
             self._save_if_due(step)
             if self._on_step is not None:
                 self._on_step(step)
-        if reason is None and segment.finish and step in ramp:  # a ramp that ends with training
-            self._state.masks.prune_to(ramp[step], self._state.optimizer)
+        if reason is None and segment.finish and pruner.acts_at(step):  # as a ramp that ends with training does
+            pruner.at_step(step, optimizer)
         training_seconds = time.perf_counter() - self._started
         rate = (step - first) * run.tokens_per_step / training_seconds if step > first else None
         record = self._record(step, reason, rate)
@@ -166,13 +164,14 @@ class Training:
         checkpoint.save(path, self._state, segment=self._segment, step=step, seconds=self._seconds)
 
     def _record(self, step: int, reason: str | None, rate: float | None) -> Record:
-        run, segment = self._run, self._segment
+        segment = self._segment
         loss: float | None = None
         if segment.finish and reason is None:
-            self._state.masks.check(run.pruning.sparsity, final=True)
             evaluated = self._evaluate()
             reason = self._divergence(evaluated)
-            loss = evaluated if reason is None else None
+            if reason is None:
+                self._state.pruner.check()
+                loss = evaluated
         course = Course(
             step=step,
             reason=reason,
@@ -189,7 +188,7 @@ class Training:
             self._device,
             loss=loss,
             bits_per_byte=None if loss is None else self._task.bits_per_byte(loss),
-            zeros=None if loss is None else self._state.masks.zeros(),
+            zeros=None if loss is None else self._state.pruner.zeros(),
         )
 
     @torch.no_grad()

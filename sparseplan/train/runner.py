@@ -44,7 +44,7 @@ class Runner:
         run: Its specification.
         device: Where it is.
         execution: How.
-        masked: Whether gradients pass the masks.
+        masked: Whether updates pass the pruner.
         accumulate: Pieces that a batch is split into.
     """
 
@@ -60,7 +60,7 @@ class Runner:
         accumulate: int,
     ) -> None:
         self._state, self._run, self._device = state, run, device
-        self._masked, self._accumulate = masked, accumulate
+        self.masked, self._accumulate = masked, accumulate
         self._parameters = list(state.model.parameters())
         loss = TaskLoss(state.model, task)
         self._loss: Callable[[Batch], Tensor] = torch.compile(loss, dynamic=False) if execution == "compile" else loss
@@ -99,13 +99,15 @@ class Runner:
         total: Tensor | None = None
         for parameter in self._parameters:
             parameter.grad = None
+        if self.masked:
+            self._state.pruner.before_forward()
         for piece in zip(*(part.chunk(self._accumulate) for part in batch), strict=True):
             loss = self.loss(piece)
             (loss / self._accumulate if self._accumulate > 1 else loss).backward()  # type: ignore[no-untyped-call]
             total = loss.detach() if total is None else total + loss.detach()
         assert total is not None
-        if self._masked:
-            self._state.masks.mask_gradients()
+        if self.masked:
+            self._state.pruner.after_backward()
         if self._run.clip_norm:
             clip_grad_norm_(self._parameters, self._run.clip_norm)
         self._state.optimizer.step()

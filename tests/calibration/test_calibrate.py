@@ -104,9 +104,8 @@ def test_from_a_recipe_to_a_law_that_plans(recipe: Path, tmp_path: Path, capsys:
     law = load_law("tiny")  # by name, from ./calibration
     assert law.data_unit == "byte"
     assert law.provenance["train_sha256"]
-    # Seconds of training make a law whose optimum lies where no model is, on some CPUs: refused, but with words.
-    code, printed = run(command.split()), capsys.readouterr()
-    assert (code, "law tiny" in printed.out) == (0, True) or (code, "which no training has" in printed.err) == (2, True)
+    assert run(command.split()) == 0
+    assert "law tiny" in " ".join(capsys.readouterr().out.split())
 
 
 @pytest.mark.slow
@@ -154,6 +153,8 @@ def test_a_dry_run_says_what_to_expect_and_writes_nothing(
     assert run(["calibrate", str(recipe), "--dry-run"]) == 0
     said = capsys.readouterr().out
     assert "with 2 workers on cpu, by a short probe" in said
+    assert "Pruning: gradual-magnitude: cubic ramp from 25% to 75% of training, 6 updates" in said
+    assert {each["strategy"] for each in plan["runs"]} == {"dense", "gradual-magnitude"}
     assert set(tmp_path.iterdir()) == before
 
 
@@ -237,6 +238,31 @@ def test_in_the_shipped_runs_pruning_costs_loss_and_beats_a_dense_model_of_equal
     assert (parents, equals) == (48, 6)
 
 
+def test_a_folder_from_before_there_were_strategies_is_still_its_recipes() -> None:
+    from sparseplan.calibration.manifest import differences, read_manifest
+    from sparseplan.calibration.recipe import load_recipe
+    from sparseplan.sweep.folder import Folder
+
+    folder = Folder(ROOT / "calibration" / "gpt-stdlib-cpu")
+    assert '"strategy"' not in folder.manifest.read_text()
+    manifest = read_manifest(folder)
+    assert manifest is not None
+    assert manifest.recipe["pruning"]["strategy"] == "gradual-magnitude"
+    assert differences(manifest, load_recipe(str(folder.recipe)).recipe, manifest.data) == []
+
+
+@pytest.mark.slow
+def test_a_static_calibration_ends_in_a_law_that_counts_no_dense_phase(recipe: Path, tmp_path: Path) -> None:
+    recipe.write_text(recipe.read_text().replace("{updates: 6}", "{strategy: static}"))
+    assert run(["calibrate", str(recipe)]) == 0
+    law = load_law("tiny")
+    assert law.sparsity
+    assert law.schedule.saving == 1  # so c_mul = 1 at every sparsity
+    assert law.provenance["strategy"] == "static"
+    table = (tmp_path / "calibration" / "tiny" / "runs.csv").read_text()
+    assert (table.count(",static,"), table.count(",dense,")) == (27, 9)
+
+
 @SHIPPED
 def test_recipe_and_data_of_a_shipped_calibration_give_the_identity_and_the_facts_of_every_record(name: str) -> None:
     folder = ROOT / "calibration" / name
@@ -252,7 +278,10 @@ def test_recipe_and_data_of_a_shipped_calibration_give_the_identity_and_the_fact
     assert finished.keys() == specified.keys()
     for run_id, record in finished.items():
         facts = {field: getattr(record, field) for field in RunFacts.__struct_fields__}
-        assert facts == msgspec.structs.asdict(specified[run_id].facts())
+        expected = msgspec.structs.asdict(specified[run_id].facts())
+        if expected["strategy"] == "dense":  # these records are from before strategies were recorded
+            expected["strategy"] = "gradual-magnitude"
+        assert facts == expected
 
 
 @SHIPPED

@@ -21,6 +21,7 @@ from sparseplan.calibration.recipe import (
     recipe_schema,
 )
 from sparseplan.errors import RecipeError
+from sparseplan.runs.pruning import GradualMagnitude
 from sparseplan.runs.spec import Adafactor, AdamW, DataSpec, RunSpec, Split
 from sparseplan.runs.trunks import plan_segments
 from sparseplan.shapes.bert import BertShape
@@ -90,7 +91,9 @@ def test_what_a_recipe_says_of_training_reaches_every_run() -> None:
     for run in runs_of(text):
         assert run.optimizer == Adafactor(learning_rate=0.02)
         assert (run.learning_rate.kind, run.learning_rate.warmup) == ("inverse-sqrt", 3)
-        assert (run.pruning.schedule.start, run.pruning.updates) == (0.5, 5)
+        strategy = run.pruning.strategy
+        assert isinstance(strategy, GradualMagnitude)
+        assert (strategy.schedule.start, strategy.updates) == (0.5, 5)
         assert (run.clip_norm, run.dtype) == (0.0, "bfloat16")
     assert all(run.optimizer == AdamW() for run in runs_of())
 
@@ -123,6 +126,50 @@ def test_lengths_may_be_counted_in_tokens_or_in_tokens_a_weight() -> None:
     assert {run.steps for run in tokens} == {10, 20}  # 4 sequences of 32 tokens a step
     ratio = runs_of(replaced("{steps: [10, 20]}", "{tokens_per_dense_param: [1, 2]}"))
     assert {run.data_seen / run.shape.dense_params for run in ratio} == {1.0, 2.0}
+
+
+def test_a_recipe_chooses_its_strategy_and_one_without_is_gradual() -> None:
+    assert {run.pruning.strategy for run in runs_of()} == {GradualMagnitude()}
+    named = runs_of(PLAIN + "pruning: {strategy: gradual-magnitude}\n")
+    assert [run.run_id for run in named] == [run.run_id for run in runs_of(PLAIN + "pruning: {updates: 64}\n")]
+    static = runs_of(PLAIN + "pruning: {strategy: static}\n")
+    assert {run.pruning.strategy_name for run in static} == {"dense", "static"}
+    shared = {run.run_id for run in static} & {run.run_id for run in named}
+    assert shared == {run.run_id for run in named if run.pruning.sparsity == 0}
+
+
+@pytest.mark.parametrize(
+    ("pruning", "message"),
+    [
+        ("{strategy: statik}", r"team\.yaml:11: pruning\.strategy: expected one of gradual-magnitude, .*'static'"),
+        ("{strategy: static, updates: 3}", r"team\.yaml:11: pruning\.updates: unknown key"),
+        ("{updatez: 3}", r"team\.yaml:11: pruning\.updatez: unknown key \(did you mean 'updates'\?\)"),
+        ("{schedule: {end: 2}}", r"team\.yaml:11: pruning\.schedule\.end: "),
+        (
+            "{strategy: sr-ste}",
+            r"team\.yaml:8: sparsities\[1\]: expected a pattern n:m, .* found unstructured sparsity",
+        ),
+        ("static", r"team\.yaml:11: pruning: expected"),
+    ],
+)
+def test_a_wrong_strategy_is_named_at_its_line(pruning: str, message: str) -> None:
+    with pytest.raises(RecipeError, match=message):
+        read(PLAIN + f"pruning: {pruning}\n")
+
+
+@pytest.mark.parametrize(
+    "pruning",
+    [
+        "{updates: 3}",
+        "{strategy: gradual-magnitude, updates: 3}",
+        "{strategy: static}",
+        "{strategy: sr-ste, decay: 0.001}",
+    ],
+)
+def test_the_schema_knows_strategies_and_that_one_may_go_unnamed(pruning: str) -> None:
+    jsonschema.validate(yaml.safe_load(PLAIN + f"pruning: {pruning}"), recipe_schema())
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate(yaml.safe_load(PLAIN + "pruning: {strategy: static, decay: 3}"), recipe_schema())
 
 
 def test_dense_is_trained_once_however_it_is_written() -> None:

@@ -21,13 +21,14 @@ GOLDEN = Path(__file__).parent / "golden"
 
 
 def sparseplan(*arguments: str, **options: object) -> "subprocess.CompletedProcess[str]":
-    return subprocess.run(
+    done: subprocess.CompletedProcess[str] = subprocess.run(
         [sys.executable, "-m", "sparseplan", *arguments],
         capture_output=True,
         text=True,
         check=False,
         **options,  # type: ignore[call-overload]
     )
+    return done
 
 
 @pytest.mark.parametrize(

@@ -67,7 +67,7 @@ def test_the_written_law_plans_with_intervals(table: Path, tmp_path: Path, capsy
     assert run(["fit", str(table), "--out", str(law), "--bootstrap", "120"]) == 0
     out = capsys.readouterr().out
     assert "converged" in out
-    assert "1 rows were left out" in out
+    assert "1 row was left out" in out
     assert f"written to {law}" in out
     written = read_law(law)
     assert written.name == "team"
@@ -127,6 +127,8 @@ def test_the_figure_page_is_drawn(suffix: str, table: Path, tmp_path: Path) -> N
         (["--name", "my law"], "expected letters, digits"),
         (["--data-unit", "token"], "the table says byte"),
         (["--report", "page.txt"], "expected a picture ending in"),
+        (["--report", "nowhere/page.png"], "--report nowhere/page.png: there is no folder nowhere"),
+        (["--out", "nowhere/law.yaml"], "--out nowhere/law.yaml: there is no folder nowhere"),
         (["--holdout", "smallest"], "'smallest' is not one of"),
     ],
 )
@@ -142,7 +144,7 @@ def test_bad_options_are_one_message_and_nothing_is_written(
 def test_a_bad_row_is_named_and_nothing_is_written(
     table: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    table.write_text(table.read_text().replace("r3,unstructured,0.5,", "r3,unstructured,1.5,"), encoding="utf-8")
+    table.write_text(table.read_text().replace("r3,unstructured,,0.5,", "r3,unstructured,,1.5,"), encoding="utf-8")
     assert run(["fit", str(table), "--out", str(tmp_path / "law.yaml")]) == 2
     error = capsys.readouterr().err
     assert f"{table}:" in error
@@ -174,3 +176,62 @@ def test_a_law_file_must_end_in_yaml_so_that_it_can_be_named_again(
     assert run(["fit", str(runs), "--out", str(tmp_path / "law.txt")]) == 2
     assert "expected a file ending in .yaml" in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == [runs]
+
+
+def test_of_many_rows_left_out_three_are_shown_and_all_counted(table: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    gone = table.read_text().splitlines()[-1]
+    table.write_text(table.read_text() + "\n".join(gone.replace("gone", f"gone{i}") for i in range(4)), "utf-8")
+    assert run(["fit", str(table), "--json", "--bootstrap", "0"]) == 0
+    answer = json.loads(capsys.readouterr().out)
+    (said,) = (warning["message"] for warning in answer["warnings"] if warning["code"] == "left-out")
+    assert said.startswith("5 rows were left out: ")
+    assert said.count("marked as diverged") == 3
+    assert said.endswith("; and 2 more.")
+    assert len(answer["left_out"]) == 5
+
+
+@pytest.mark.parametrize("times", [1e30, 1e300, 1e-30])
+def test_losses_that_cannot_be_nats_are_refused_rather_than_fitted_at_a_bound(
+    times: float, table: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lines = [line.split(",") for line in table.read_text().splitlines()]
+    at = lines[0].index("loss")
+    for cells in lines[1:]:
+        cells[at] = f"{float(cells[at]) * times:.6g}" if cells[at] else ""
+    table.write_text("\n".join(",".join(cells) for cells in lines), "utf-8")
+    assert run(["fit", str(table), "--out", str(tmp_path / "law.yaml")]) == 2
+    assert "expected losses between 1e-06 and 1e+06 nats, found" in capsys.readouterr().err
+    assert not (tmp_path / "law.yaml").exists()
+
+
+def with_column(table: Path, name: str, values: list[str]) -> None:
+    header, *rows = table.read_text().splitlines()
+    lines = [f"{header},{name}", *(f"{row},{value}" for row, value in zip(rows, values, strict=True))]
+    table.write_text("\n".join(lines), "utf-8")
+
+
+def test_a_group_column_is_named_in_the_report_and_used_when_asked_for(
+    table: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with_column(table, "group", [f"g{i % 12}" for i in range(37)])
+    assert run(["fit", str(table), "--bootstrap", "20"]) == 0
+    out = " ".join(capsys.readouterr().out.split())
+    assert "the sparse law on 36 runs, 1 rows left out" in out
+    assert "the column 'group' isn't used; --group takes it" in out
+    assert run(["fit", str(table), "--bootstrap", "20", "--group", "group"]) == 0
+    out = " ".join(capsys.readouterr().out.split())
+    assert "the sparse law on 36 runs in 12 groups by the column group" in out
+    assert "isn't used" not in out
+
+
+def test_one_group_for_all_runs_gives_no_interval_of_width_zero_and_says_what_is_missing(
+    table: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with_column(table, "sweep", ["one"] * 37)
+    assert run(["fit", str(table), "--json", "--bootstrap", "60", "--group", "sweep"]) == 0
+    answer = json.loads(capsys.readouterr().out)
+    assert (answer["groups"], answer["grouped_by"]) == (1, "sweep")
+    assert all(high > 1.001 * low for low, high in answer["intervals"].values())
+    assert answer["method"].endswith("weights of 1 groups of runs times those of runs")
+    messages = {warning["code"]: warning["message"] for warning in answer["warnings"]}
+    assert messages["few-groups"].startswith("all runs are in one group (column sweep): an error that they share")

@@ -1,7 +1,5 @@
 """Claims about planning at a measured cost: against the closed forms, and what hardware makes of sparsity."""
 
-from dataclasses import replace
-
 import msgspec
 import numpy as np
 import pytest
@@ -15,7 +13,6 @@ from sparseplan.hardware.file import load_profile
 from sparseplan.hardware.profile import Hardware, MeasuredProfile, Point, Profile, Spread, TwoToFour
 from sparseplan.laws.file import load_law
 from sparseplan.laws.forms.budget import Budget
-from sparseplan.laws.forms.frantar2023 import loss
 from sparseplan.laws.law import Law, coefficient_draws, coefficients
 from sparseplan.plan.answer import Answer, answer
 from sparseplan.plan.device_hours import Device
@@ -88,7 +85,7 @@ def test_a_profile_of_twice_the_speed_agrees_with_the_closed_form_of_the_free_si
     closed = THETA.best_size(0.5, Budget(tokens=question.budget.tokens, multiplier=lambda *_: np.asarray(1.75)))
     assert plan.nonzero_params == pytest.approx(closed, rel=1e-6)
     assert plan.loss == pytest.approx(
-        float(loss(THETA, 0.5, closed, question.budget.tokens / (closed * 1.75))), rel=1e-12
+        float(THETA.loss(0.5, closed, question.budget.tokens / (closed * 1.75))), rel=1e-12
     )
 
 
@@ -124,7 +121,7 @@ def test_the_searched_size_beats_every_size_of_a_fine_grid(
     question = ask(synthetic(*speedups), flops=10.0**log_flops)
     plan = best_plan(THETA, question)
     N = plan.nonzero_params * np.geomspace(1e-3, 1e3, 4001)
-    grid = loss(THETA, 0.5, N, question.budget.tokens / (N * question.cost.multiplier(0.5, N)))
+    grid = THETA.loss(0.5, N, question.budget.tokens / (N * question.cost.multiplier(0.5, N)))
     assert plan.loss <= grid.min() * (1 + 1e-9)
     # Faster everywhere is never worse.
     quicker = best_plan(THETA, ask(synthetic(*(factor * faster for factor in speedups)), flops=10.0**log_flops))
@@ -132,11 +129,13 @@ def test_the_searched_size_beats_every_size_of_a_fine_grid(
 
 
 def test_the_size_is_searched_for_every_draw_at_once() -> None:
-    theta = replace(THETA, b_N=np.array([0.2, 0.245, 0.3]), a_D=np.array([3e8, 6.9e8, 9e8]))
+    values = {"b_N": np.array([0.2, 0.245, 0.3]), "a_D": np.array([3e8, 6.9e8, 9e8])}
+    theta = type(THETA)(**THETA.as_dict() | values)
     question = ask(synthetic(0.5, 0.75, 1.0, 1.25, 1.5))
     together = best_plan(theta, question)
     for k in range(3):
-        alone = best_plan(replace(THETA, b_N=theta.b_N[k], a_D=theta.a_D[k]), question)
+        one = {name: column[k] for name, column in values.items()}
+        alone = best_plan(type(THETA)(**THETA.as_dict() | one), question)
         assert together.nonzero_params[k] == pytest.approx(float(alone.nonzero_params), rel=1e-6)
 
 
@@ -182,7 +181,7 @@ def test_the_verdict_counts_the_draws_in_which_a_pattern_pays(t5_with_draws: Law
     draws = coefficient_draws(t5_with_draws, "n:4")
     assert draws is not None
     D = question.budget.tokens / 2e9
-    better = loss(draws, 0.5, 2e9, D / 1.75) < loss(draws, 0.0, 2e9, D)
+    better = draws.loss(0.5, 2e9, D / 1.75) < draws.loss(0.0, 2e9, D)
     assert 0 < better.mean() < 1
     assert verdict[1].p_pays == better.mean()
 

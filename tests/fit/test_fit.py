@@ -6,11 +6,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from sparseplan.fit.bootstrap import draw_weights, refit, unit_weights
 from sparseplan.fit.fit_table import FitJob, fit_runs
 from sparseplan.fit.fitting import fit_law
+from sparseplan.fit.influence import without_each_run
 from sparseplan.fit.objective import Objective, Residual
 from sparseplan.fit.penalties import Huber, Penalty, Squared
 from sparseplan.laws.file import law_text, load_law, parse_law, write_law
+from sparseplan.laws.forms.base import Theta
+from sparseplan.laws.forms.fitting.coordinates import Array
 from sparseplan.laws.forms.frantar2023 import Coefficients, loss
 from sparseplan.laws.law import coefficient_draws, coefficients
 from sparseplan.runs.published import t5_runs
@@ -56,9 +60,9 @@ def joined(*tables: Runs) -> Runs:
     )
 
 
-def far_losses(theta: Coefficients) -> np.ndarray:
+def far_losses(theta: Theta) -> Array:
     """Losses far outside the grid: 30 times the largest size, 50 times the data, S = 0.95."""
-    return loss(theta, np.array([0.0, 0.95, 0.6]), np.array([2.5e9, 2.5e9, 3e5]), np.array([3e12, 6e10, 3e12]))
+    return theta.loss(np.array([0.0, 0.95, 0.6]), np.array([2.5e9, 2.5e9, 3e5]), np.array([3e12, 6e10, 3e12]))
 
 
 @pytest.mark.parametrize("residual", ["log", "plain"])
@@ -74,7 +78,7 @@ def test_a_noisy_law_is_recovered_within_its_noise_beyond_its_runs() -> None:
     fit = fit_law(simulate(noise=0.003, seed=1))
     inside, beyond = (0.5, 2.1e7, 3.3e10), (0.75, 3.4e8, 1.3e11)
     for point, tolerance in ((inside, 0.003), (beyond, 0.03)):
-        assert loss(fit.coefficients("unstructured"), *point) == pytest.approx(loss(TRUTH, *point), rel=tolerance)
+        assert fit.coefficients("unstructured").loss(*point) == pytest.approx(loss(TRUTH, *point), rel=tolerance)
 
 
 def test_dense_runs_give_the_dense_law_with_five_coefficients() -> None:
@@ -93,9 +97,12 @@ def test_units_of_size_and_data_change_nothing_but_the_scales() -> None:
     other = fit_law(replace(runs, nonzero_params=runs.nonzero_params / 1e6, data_seen=runs.data_seen * 4.3))
     assert other.value == pytest.approx(fit.value, rel=1e-12)
     assert other.predicted == pytest.approx(fit.predicted, rel=1e-9)
-    theta, scaled = fit.coefficients("unstructured"), other.coefficients("unstructured")
-    assert scaled.a_D == pytest.approx(4.3 * theta.a_D, rel=1e-6)
-    assert scaled.a_S == pytest.approx(theta.a_S * 1e-6**theta.b_N, rel=1e-6)
+    theta, scaled = (
+        {name: float(value) for name, value in each.coefficients("unstructured").as_dict().items()}
+        for each in (fit, other)
+    )
+    assert scaled["a_D"] == pytest.approx(4.3 * theta["a_D"], rel=1e-6)
+    assert scaled["a_S"] == pytest.approx(theta["a_S"] * 1e-6 ** theta["b_N"], rel=1e-6)
 
 
 def test_row_order_and_a_table_written_twice_change_nothing() -> None:
@@ -227,7 +234,7 @@ def test_fewer_runs_than_coefficients_are_no_confident_answer() -> None:
 def test_a_loss_that_sparsity_does_not_touch_is_reported_at_its_bound() -> None:
     indifferent = replace(TRUTH, a_S=0.0, c_S=52.3)
     fit = fit_law(simulate(truth=indifferent, noise=0.004))
-    assert fit.certificate.bounds_hit or float(fit.coefficients("unstructured").a_S) < 5
+    assert fit.certificate.bounds_hit or float(fit.coefficients("unstructured").as_dict()["a_S"]) < 5
 
 
 def test_runs_that_share_a_trunk_are_weighted_together_and_widen_the_intervals() -> None:
@@ -242,6 +249,34 @@ def test_runs_that_share_a_trunk_are_weighted_together_and_widen_the_intervals()
     wider = {key: high - low for key, (low, high) in together.intervals.items()}
     assert wider["b_N"] > 1.2 * width["b_N"]
     assert alone.coefficients == pytest.approx(together.coefficients)
+
+
+def test_few_groups_have_wider_intervals_than_their_own_weights_or_those_of_runs_would_give() -> None:
+    runs = simulate(sparsities=(*SPARSITIES, 0.9375), noise=0.004, seed=4)
+    group = np.repeat(np.arange(4), 15)  # one trunk a size
+    shared = 0.004 * np.random.default_rng(5).standard_normal(4)[group]
+    runs = replace(runs, loss=runs.loss * np.exp(shared), group=group)
+    fit = fit_law(runs)
+    rng = np.random.default_rng(0)
+    weights = draw_weights(fit, 400, rng)
+    assert weights.shape == (400, 60)
+    assert weights.sum(axis=1) == pytest.approx(np.ones(400))
+    assert len(np.unique(weights[0])) == 60
+
+    def spread(chosen: Array) -> Array:
+        theta = refit(replace(fit.problem, weights=chosen), np.tile(fit.theta, (400, 1))).theta
+        return np.asarray(fit.predict(runs, theta).std(axis=0))
+
+    for unit in (group, np.arange(60)):
+        one = unit_weights(fit, unit, 400, rng)
+        assert np.median(spread(weights) / spread(one / one.sum(axis=1, keepdims=True))) > 1.02
+
+
+def test_leaving_out_the_only_group_leaves_out_runs() -> None:
+    runs = replace(simulate(noise=0.004), group=np.zeros(48, dtype=np.int64))
+    fit = fit_law(runs)
+    alone = without_each_run(replace(fit, runs=replace(runs, group=None)))
+    assert without_each_run(fit).tolist() == alone.tolist()
 
 
 @needs_paper_runs

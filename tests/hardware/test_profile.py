@@ -247,7 +247,7 @@ def profiles(draw: st.DrawFn) -> MeasuredProfile:
         )
     )
     points = [
-        Point(part=part, phase=phase, width=w, tokens=t, dense=draw(spreads()), sparse=draw(st.none() | spreads()))
+        Point(part=part, phase=phase, width=w, tokens=t, dense=draw(spreads()), sparse=draw(st.none() | spreads()))  # type: ignore[arg-type]
         for part, phase, w, t in places
     ]
     return MeasuredProfile(

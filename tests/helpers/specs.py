@@ -1,6 +1,7 @@
 """Specified runs for tests."""
 
-from sparseplan.runs.spec import DataSpec, Pruning, RunSpec, Split
+from sparseplan.runs.pruning import Pruning
+from sparseplan.runs.spec import DataSpec, RunSpec, Split
 from sparseplan.shapes.gpt import GptShape
 
 DATA = DataSpec(
@@ -16,5 +17,8 @@ SHAPE = GptShape(layers=2, width=64, heads=2, vocab=256, context=32)
 
 
 def spec(sparsity: float = 0.0, pattern: str = "unstructured", *, steps: int = 100, seed: int = 0) -> RunSpec:
-    pruning = Pruning(sparsity=sparsity, pattern=pattern)
+    return pruned_run(Pruning(sparsity=sparsity, pattern=pattern), steps=steps, seed=seed)
+
+
+def pruned_run(pruning: Pruning, *, steps: int = 100, seed: int = 0) -> RunSpec:
     return RunSpec(shape=SHAPE, data=DATA, batch=4, steps=steps, pruning=pruning, seed=seed)

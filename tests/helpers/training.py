@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sparseplan.runs.job import Job, Placement, Record, RunRecord, Segment, TrunkRecord
-from sparseplan.runs.spec import AdamW, DataSpec, LearningRate, Pruning, RunSpec, Split
+from sparseplan.runs.pruning import GradualMagnitude, Pruning
+from sparseplan.runs.spec import AdamW, DataSpec, LearningRate, RunSpec, Split
 from sparseplan.runs.trunks import plan_segments
 from sparseplan.shapes.bert import BertShape
 from sparseplan.shapes.gpt import GptShape
@@ -49,7 +50,7 @@ def tiny_run(data: DataSpec, sparsity: float = 0.0, pattern: str = "unstructured
         steps=STEPS,
         optimizer=AdamW(learning_rate=1e-2, base_width=32),
         learning_rate=LearningRate(warmup=5),
-        pruning=Pruning(sparsity=sparsity, pattern=pattern, updates=6),
+        pruning=Pruning(sparsity=sparsity, pattern=pattern, strategy=GradualMagnitude(updates=6)),
         evaluation_sequences=16,
     )
     return msgspec.structs.replace(plain, **changes)

@@ -104,7 +104,7 @@ def test_every_bad_row_is_named_by_file_and_line(tmp_path: Path) -> None:
 
 def test_a_missing_column_names_what_is_there_and_how_to_map_it(tmp_path: Path) -> None:
     path = table(tmp_path, "S,N,D,loss\n0,1,1,1\n")
-    with pytest.raises(RunsError, match=r"sparsity, nonzero_params, data_seen are missing.*--column sparsity=S"):
+    with pytest.raises(RunsError, match=r"sparsity, nonzero_params, data_seen are missing.*`columns` sparsity=S"):
         read_runs(path)
     with pytest.raises(RunsError, match="did you mean 'loss'"):
         read_runs(path, columns={"loss": "los"})
@@ -128,12 +128,12 @@ def test_a_pattern_gives_the_family_and_the_sparsity_and_must_agree_with_it(tmp_
         read_runs(table(tmp_path, f"{HEADER},pattern\n0.75,1e6,2e9,3.5,2:4\n", "clash.csv"))
 
 
-def test_repeated_rows_are_left_out_but_another_seed_of_the_same_point_is_kept(tmp_path: Path) -> None:
-    text = f"{HEADER},seed\n0,1e6,2e9,3.5,1\n0,1e6,2e9,3.5,1\n0,1e6,2e9,3.5,2\n0,1e6,2e9,3.51,1\n"
-    runs = read_runs(table(tmp_path, text))
+def test_only_rows_that_repeat_another_in_every_column_are_left_out(tmp_path: Path) -> None:
+    rows = ["0,1e6,2e9,3.5,1,0.01", "0,1e6,2e9,3.5,1,0.01", "0,1e6,2e9,3.5,2,0.01", "0,1e6,2e9,3.5,1,0.02"]
+    path = table(tmp_path, "\n".join([f"{HEADER},replicate,lr", *rows]))
+    runs = read_runs(path)
     assert len(runs) == 3
-    assert len(runs.left_out) == 1
-    assert "the same run as" in runs.left_out[0].reason
+    assert [(row.where, row.reason) for row in runs.left_out] == [(f"{path}:3", f"repeats {path}:2 in every column")]
 
 
 def test_one_run_id_with_two_results_is_an_error(tmp_path: Path) -> None:
@@ -144,8 +144,24 @@ def test_one_run_id_with_two_results_is_an_error(tmp_path: Path) -> None:
 def test_runs_of_one_trunk_are_one_group_and_a_named_column_overrides_it(tmp_path: Path) -> None:
     text = f"{HEADER},trunk,seed\n0,1e6,1e9,3.6,t1,7\n0,1e6,2e9,3.5,t1,8\n0.5,1e6,2e9,3.7,,7\n0.5,1e6,2e9,3.8,,8\n"
     path = table(tmp_path, text)
-    assert read_runs(path).group.tolist() == [0, 0, 1, 2]  # type: ignore[union-attr]
-    assert read_runs(path, group="seed").group.tolist() == [0, 1, 0, 1]  # type: ignore[union-attr]
+    by_trunk, by_seed = read_runs(path), read_runs(path, group="seed")
+    assert by_trunk.group is not None
+    assert by_seed.group is not None
+    assert (by_trunk.group.tolist(), by_trunk.grouped_by, by_trunk.groups) == ([0, 0, 1, 2], "trunk", 3)
+    assert (by_seed.group.tolist(), by_seed.grouped_by, by_seed.groups) == ([0, 1, 0, 1], "seed", 2)
+
+
+def test_a_column_that_happens_to_be_called_group_is_used_only_when_asked_for(tmp_path: Path) -> None:
+    path = table(tmp_path, f"{HEADER},group\n0,1e6,1e9,3.6,sweep\n0,1e6,2e9,3.5,sweep\n")
+    unasked, asked = read_runs(path), read_runs(path, group="group")
+    assert unasked.group is None
+    assert unasked.grouped_by is None
+    assert unasked.groups == 2
+    assert "the column 'group' isn't used" in unasked.remarks[0]
+    assert asked.groups == 1
+    assert asked.grouped_by == "group"
+    assert asked.remarks == ()
+    assert read_runs(path, columns={"group": "group"}).groups == 1
 
 
 @pytest.mark.parametrize(
@@ -162,6 +178,11 @@ def test_runs_of_one_trunk_are_one_group_and_a_named_column_overrides_it(tmp_pat
         ("runs.json", '{"loss": 1}', "expected a list of runs"),
         ("runs.parquet", "not parquet", "isn't a Parquet file"),
         ("runs.csv", f"{HEADER},data_unit\n0,1,1,1,token\n0,1,2,1,image\n", "expected one data_unit"),
+        (
+            "runs.csv",
+            f"{HEADER},strategy\n0,1,1,1,dense\n0.5,1,1,1,static\n0.5,1,2,1,gradual-magnitude\n",
+            "sparse runs of one strategy, .* found gradual-magnitude, static",
+        ),
     ],
 )
 def test_a_broken_table_is_one_clear_error(tmp_path: Path, name: str, text: str, message: str) -> None:

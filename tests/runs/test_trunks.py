@@ -7,10 +7,11 @@ from hypothesis import strategies as st
 from sparseplan.runs.job import (
     Segment,
 )
-from sparseplan.runs.spec import Pruning, RunSpec
+from sparseplan.runs.pruning import GradualMagnitude, Pruning, Static
+from sparseplan.runs.spec import RunSpec
 from sparseplan.runs.trunks import plan_segments
 from sparseplan.sparsity.schedule import Schedule
-from tests.helpers.specs import DATA, SHAPE, spec
+from tests.helpers.specs import DATA, SHAPE, pruned_run, spec
 
 
 def test_lengths_and_sparsities_of_one_seed_share_a_trunk_and_seeds_do_not() -> None:
@@ -43,12 +44,31 @@ def test_a_run_that_prunes_from_the_start_is_trained_alone() -> None:
         data=DATA,
         batch=4,
         steps=100,
-        pruning=Pruning(sparsity=0.5, schedule=Schedule(start=0, end=0.5)),
+        pruning=Pruning(sparsity=0.5, strategy=GradualMagnitude(schedule=Schedule(start=0, end=0.5))),
     )
     plan = plan_segments([early, spec(), spec(steps=200)])
     lonely = next(segment for segment in plan.segments if segment.id == early.run_id)
     assert lonely.parent is None
     assert lonely.from_step == 0
+
+
+def test_static_lengths_share_all_but_their_cooldowns_and_no_other_sparsity_or_dense_run_shares_them() -> None:
+    lengths = [
+        pruned_run(Pruning(sparsity=sparsity, strategy=Static()), steps=steps)
+        for sparsity in (0.5, 0.75)
+        for steps in (100, 200)
+    ]
+    dense = spec()
+    plan = plan_segments([*lengths, dense])
+    trunks = [segment for segment in plan.segments if not segment.finish]
+    assert [trunk.keep for trunk in trunks] == [(80, 160), (80, 160)]
+    assert len({dense.trunk_id, *(trunk.id for trunk in trunks)}) == 3
+    alone = next(segment for segment in plan.segments if segment.id == dense.run_id)
+    assert alone.parent is None
+    # a trunk of 160 and cooldowns of 20 and 40 steps where 100 and 200 are trained apart
+    per_step = 6 * SHAPE.dense_params * 128
+    assert plan.unshared_flops - plan.shared_flops == pytest.approx(per_step * (0.5 + 0.25) * (300 - 220))
+    assert {run.origin_id for run in lengths} == {dense.trunk_id}
 
 
 def test_impossible_segments_are_refused() -> None:

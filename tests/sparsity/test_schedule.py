@@ -35,3 +35,10 @@ def test_one_shot_and_from_start_are_limits_of_the_ramp() -> None:
     assert Schedule(start=0.0, end=0.0).saving == 1.0
     assert Schedule(start=1.0, end=1.0).saving == 0.0
     assert float(flops_cost("sparse", Schedule(start=0, end=0)).multiplier(0.9)) == pytest.approx(1.0)
+
+
+def test_straight_through_masks_save_two_thirds_and_have_no_ramp() -> None:
+    assert Schedule(kind="straight-through", start=0, end=0).saving == pytest.approx(2 / 3)
+    assert Schedule(kind="straight-through", start=0.5, end=0.5).saving == pytest.approx(1 / 3)
+    with pytest.raises(ValueError, match="expected start = end"):
+        Schedule(kind="straight-through")

@@ -27,7 +27,8 @@ from sparseplan.runs.job import (
     rolling_checkpoint,
     to_json,
 )
-from sparseplan.runs.spec import Adafactor, AdamW, DataSpec, LearningRate, Optimizer, Pruning
+from sparseplan.runs.pruning import GradualMagnitude, Pruning
+from sparseplan.runs.spec import Adafactor, AdamW, DataSpec, LearningRate, Optimizer
 from sparseplan.runs.trunks import plan_segments
 from sparseplan.sparsity.schedule import Schedule
 from sparseplan.train import checkpoint
@@ -271,7 +272,8 @@ def test_a_trunks_divergence_is_reported_with_its_step(data: DataSpec, tmp_path:
 
 
 def test_a_ramp_that_ends_with_training_still_ends_at_its_sparsity(data: DataSpec, tmp_path: Path) -> None:
-    pruning = Pruning(sparsity=0.5, pattern="2:4", schedule=Schedule(start=0.5, end=1.0))
+    late = GradualMagnitude(schedule=Schedule(start=0.5, end=1.0))
+    pruning = Pruning(sparsity=0.5, pattern="2:4", strategy=late)
     record = train_alone(tiny_run(data, pruning=pruning), tmp_path)
     assert record.nonzero_params == SHAPE.dense_params // 2
 

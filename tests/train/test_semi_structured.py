@@ -11,8 +11,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from sparseplan.runs.pruning import GradualMagnitude, Pruning, SrSte, Static, Strategy, strategy_name
 from sparseplan.train import semi_structured
-from sparseplan.train.pruning.gradual import pruned_mask
+from sparseplan.train.pruning.masks import pruned_mask
 from sparseplan.train.semi_structured import (
     Backend,
     choose,
@@ -137,6 +138,19 @@ def test_a_training_that_ends_on_compressed_weights_ends_in_the_masked_loss(
     assert compressed.loss == pytest.approx(masked.loss, rel=1e-4)
 
 
+def test_sr_ste_on_compressed_weights_ends_in_the_masked_loss(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # The weights that are compressed change places at every step, and their gradient reaches the others too.
+    pruning = Pruning(sparsity=0.5, pattern="2:4", strategy=SrSte())
+    run = tiny_run(write_text(tmp_path), pruning=pruning)
+    masked = train_alone(run, tmp_path / "masked")
+    monkeypatch.setattr(semi_structured, "why_unsupported", lambda *_args, **_more: None)
+    monkeypatch.setattr(semi_structured, "CuSparseLt", Reference)
+    monkeypatch.setattr(semi_structured, "SPEED_MARGIN", 0.0)
+    compressed = train_alone(run, tmp_path / "compressed")
+    assert compressed.semi_structured
+    assert compressed.loss == pytest.approx(masked.loss, rel=1e-3)
+
+
 def test_a_check_that_says_no_leaves_the_training_bit_for_bit_as_it_was(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -182,10 +196,13 @@ def test_on_this_gpu_forward_and_backward_agree_with_masked_dense(d: int) -> Non
 
 @pytest.mark.gpu
 @pytest.mark.parametrize("execution", ["graphs", "compile"])
-def test_on_this_gpu_graphs_and_compiled_losses_train_like_eager_ones(tmp_path: Path, execution: str) -> None:
+@pytest.mark.parametrize("strategy", [GradualMagnitude(updates=6), Static(), SrSte()], ids=strategy_name)
+def test_on_this_gpu_graphs_and_compiled_losses_train_like_eager_ones(
+    tmp_path: Path, execution: str, strategy: Strategy
+) -> None:
     if not torch.cuda.is_available():
         pytest.skip("no CUDA device")
-    run = tiny_run(write_text(tmp_path), 0.5, "2:4")
+    run = tiny_run(write_text(tmp_path), pruning=Pruning(sparsity=0.5, pattern="2:4", strategy=strategy))
     eager, fast = (train_alone(run, tmp_path / how, device="cuda", execution=how) for how in ("eager", execution))
     assert fast.execution == execution
     assert fast.loss == pytest.approx(eager.loss, rel=1e-3)

@@ -15,8 +15,8 @@ from sparseplan.laws.forms.budget import Budget, flops_budget
 from sparseplan.laws.law import Law, coefficients, law_block
 
 T5 = frantar2023.Coefficients(a_S=16.8, b_S=0.722, c_S=45.0, b_N=0.245, a_D=6.90e8, b_D=0.203, c=0.651)
-BENT = varying_exponents.Coefficients(*T5, eta=0.01, zeta=-0.03, N_0=1e7, D_0=3e10)
-STRAIGHT = varying_exponents.Coefficients(*T5, eta=0.0, zeta=0.0, N_0=1e7, D_0=3e10)
+BENT = varying_exponents.Coefficients(**T5.as_dict(), eta=0.01, zeta=-0.03, N_0=1e7, D_0=3e10)
+STRAIGHT = replace(BENT, eta=0.0, zeta=0.0)
 HOFFMANN = chinchilla.Coefficients(E=1.69, A=406.4, B=410.7, alpha=0.34, beta=0.28)
 EXAMPLES: list[Theta] = [T5, HOFFMANN, BENT]
 

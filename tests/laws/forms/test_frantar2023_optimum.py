@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from sparseplan.cost.flops import Cost, flops_cost
 from sparseplan.laws.forms import frantar2023_optimum as optimum
 from sparseplan.laws.forms.frantar2023 import Coefficients, loss, shape
+from sparseplan.laws.forms.search import LOWEST_DENSITY
 from sparseplan.plan.question import Question, best_plan, dense_flops_for, dense_plan, plan_at
 from sparseplan.sparsity.pattern import parse_pattern
 from sparseplan.sparsity.schedule import Schedule
@@ -72,7 +73,7 @@ def test_under_dense_flops_the_optimum_is_the_papers_closed_form(theta: Coeffici
     )
     expected = max(0.0, 1 - float(density))
     assert float(optimum.sparsity_at_size(theta, 0.0, N, C / 6)) == pytest.approx(
-        min(expected, 1 - optimum.LOWEST_DENSITY), abs=1e-9
+        min(expected, 1 - LOWEST_DENSITY), abs=1e-9
     )
 
 
@@ -173,10 +174,10 @@ def test_draws_are_planned_exactly_as_one_by_one() -> None:
     draws = Coefficients(*(value * np.exp(0.1 * random.standard_normal(20)) for value in T5))
     for givens in ({"nonzero_params": 3e8}, {"dense_params": 3e8}, {}):
         for pattern in ("unstructured", "n:4", "2:4"):
-            question = Question(train_flops=1e21, cost=SPARSE, pattern=parse_pattern(pattern), **givens)  # type: ignore[arg-type]
+            question = Question(train_flops=1e21, cost=SPARSE, pattern=parse_pattern(pattern), **givens)
             together = best_plan(draws, question)
             for index in range(20):
-                alone = best_plan(Coefficients(*(float(values[index]) for values in draws)), question)
+                alone = best_plan(Coefficients(*(float(np.asarray(values)[index]) for values in draws)), question)
                 np.testing.assert_allclose(
                     [float(np.broadcast_to(value, 20)[index]) for value in together],
                     [float(v) for v in alone],
@@ -283,7 +284,7 @@ def test_wild_coefficients_and_costs_still_give_a_plan_that_looking_around_does_
 @pytest.mark.parametrize("givens", [{}, {"nonzero_params": 3e8}, {"dense_params": 3e8}])
 def test_pattern_plans_agree_with_looking_at_sizes_and_data(pattern: str, givens: dict[str, float]) -> None:
     family = parse_pattern(pattern)
-    question = Question(train_flops=1e21, cost=SPARSE_VIT, pattern=family, **givens)  # type: ignore[arg-type]
+    question = Question(train_flops=1e21, cost=SPARSE_VIT, pattern=family, **givens)
     plan = best_plan(VIT, question)
     best = np.inf
     for S in family.sparsities or ():
