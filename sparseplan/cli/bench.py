@@ -113,11 +113,11 @@ def _progress() -> "Iterator[Callable[[int, int, Case | None], None]]":
 
             yield show
     else:
-        told: set[int] = set()
+        reported: set[int] = set()
 
         def tell(done: int, total: int, case: "Case | None") -> None:
-            if case is not None and case.width not in told:
-                told.add(case.width)
+            if case is not None and case.width not in reported:
+                reported.add(case.width)
                 typer.echo(f"{done} of {total} cases done; width {case.width}", err=True)
 
         yield tell

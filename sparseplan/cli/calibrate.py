@@ -83,7 +83,7 @@ def calibrate(
     workers: Annotated[
         int | None,
         typer.Option(
-            "--workers", min=1, help="Trainings at a time. Default: one a CPU core or GPU.", show_default=False
+            "--workers", min=1, help="Trainings at the same time. Default: one per CPU core or GPU.", show_default=False
         ),
     ] = None,
     executor: Annotated[
@@ -106,7 +106,7 @@ def calibrate(
 
     Finished runs are kept: after Ctrl-C, a crash or a full disk the same command goes on where it stopped and ends in
     the same losses. The folder that it leaves (recipe, runs, law, figures, README) is meant to be committed; its law
-    answers to `--law NAME`.
+    is found by `--law NAME`.
     """
     from rich.console import Console
 

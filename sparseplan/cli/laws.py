@@ -61,7 +61,7 @@ def check(
 ) -> None:
     """Check a law file: its schema, and whether signs, exponents, ranges, units and draws are plausible.
 
-    A file that isn't a valid law is an error (exit code 2). What is valid but doubtful is listed.
+    A file that is not a valid law is an error (exit code 2). What is valid but doubtful is listed.
     """
     from sparseplan.common.console import open_console, say
     from sparseplan.laws.check import check_law

@@ -42,7 +42,7 @@ def require_yaml(out: "Path | None") -> None:
 
 
 def require_folder(option: str, path: "Path") -> None:
-    """Refuse, before any work, a file in a folder that isn't there: it may be a slip, and nothing would say so.
+    """Refuse, before any work, a file in a folder that is not there: it may be a slip, and nothing would say so.
 
     Raises:
         SparseplanError: naming the folder.
@@ -102,11 +102,11 @@ UtilizationOption = Annotated[
 ]
 DevicesOption = Annotated[
     float | None,
-    typer.Option("--devices", parser=read_positive, metavar="K", help="Devices at work at once, for wall-clock time."),
+    typer.Option("--devices", parser=read_positive, metavar="K", help="Devices at once, for wall-clock time."),
 ]
 PriceOption = Annotated[
     float | None,
-    typer.Option("--price", parser=read_positive, metavar="P", help="Money for one device for one hour."),
+    typer.Option("--price", parser=read_positive, metavar="P", help="Price of one device hour."),
 ]
 ParamsOption = Annotated[
     float | None,

@@ -17,7 +17,7 @@ def parse_number(text: str) -> float:
     """Read a finite number with an optional suffix k, M, B (or G), T, P, in either case; 20,000,000 is one too.
 
     Raises:
-        QuantityError: if the text isn't such a number.
+        QuantityError: if the text is not such a number.
 
     >>> parse_number("7B"), parse_number("1.5T"), parse_number("1e23"), parse_number("300_000")
     (7000000000.0, 1500000000000.0, 1e+23, 300000.0)
@@ -39,7 +39,7 @@ def parse_positive(text: str) -> float:
     """Read a number as `parse_number` does and require it to be above zero.
 
     Raises:
-        QuantityError: if the text isn't a number or isn't positive.
+        QuantityError: if the text is not a number or is not positive.
 
     >>> parse_positive("300M")
     300000000.0
@@ -54,7 +54,7 @@ def parse_sparsity(text: str) -> float:
     """Read a sparsity in [0, 1), as a fraction or in percent.
 
     Raises:
-        QuantityError: if the text isn't a number or lies outside [0, 1).
+        QuantityError: if the text is not a number or lies outside [0, 1).
 
     >>> parse_sparsity("0.875"), parse_sparsity("75%")
     (0.875, 0.75)
@@ -73,7 +73,7 @@ def parse_share(text: str) -> float:
     """Read a share in (0, 1], as a fraction or in percent.
 
     Raises:
-        QuantityError: if the text isn't a number or lies outside (0, 1].
+        QuantityError: if the text is not a number or lies outside (0, 1].
 
     >>> parse_share("0.4"), parse_share("100%")
     (0.4, 1.0)

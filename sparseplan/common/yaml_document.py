@@ -83,7 +83,7 @@ def read_yaml_text(path: Path, *, kind: str, error: type[SparseplanError]) -> st
     """The text of a YAML file of a sensible size.
 
     Raises:
-        SparseplanError: of the class `error`, if it can't be read, is too large or isn't UTF-8.
+        SparseplanError: of the class `error`, if it can't be read, is too large or is not UTF-8.
     """
     try:
         with open_regular(path) as file:

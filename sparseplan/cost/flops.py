@@ -49,7 +49,7 @@ class Cost:
         return np.asarray(self.saving + (1.0 - self.saving) / density)
 
     def budget(self, train_flops: Floats) -> Budget:
-        """What so many training FLOPs buy."""
+        """What a number of training FLOPs buys."""
         return Budget(
             tokens=train_flops / (FLOPS_PER_PARAMETER_AND_TOKEN * self.tokens_per_unit),
             multiplier=self.multiplier,

@@ -55,10 +55,10 @@ def new_figure(width: float, height: float) -> "Figure":
 
 
 def require_format(path: Path) -> None:
-    """Refuse a file that isn't a picture that we write; for long work, before it begins.
+    """Refuse a file that is not a picture that we write; for long work, before it begins.
 
     Raises:
-        PlanError: for a suffix that isn't among `FORMATS`.
+        PlanError: for a suffix that is not among `FORMATS`.
     """
     if path.suffix.lower() not in FORMATS:
         raise PlanError(f"{path}: expected a picture ending in {', '.join(FORMATS)}, found {path.suffix!r}.")

@@ -26,7 +26,7 @@ def read_profile(path: Path) -> Profile:
     """Read and check one hardware profile.
 
     Raises:
-        HardwareError: with file, line and key, if it isn't a valid profile.
+        HardwareError: with file, line and key, if it is not a valid profile.
     """
     document = yaml_struct.read_document(path, kind="hardware profile", error=HardwareError)
     return cast(Profile, yaml_struct.convert(document, Profile, error=HardwareError))

@@ -1,7 +1,7 @@
 """A hardware profile as a typed value: what a device does with dense and with 2:4 weights, and how fast.
 
 A *measured* profile holds times from `sparseplan bench`. A *datasheet* profile holds a vendor's peak figures and an
-assumed utilisation: an upper bound that no layer reaches. Both answer the same three questions, by the width of the
+assumed utilization: an upper bound that no layer reaches. Both answer the same three questions, by the width of the
 model: the speed-up of 2:4 over dense, the FLOP/s that training reaches, and which widths the answer rests on.
 
 FLOP/s are counted as the planner counts C: 6 per prunable weight and token. The time of everything else in a block
@@ -156,7 +156,7 @@ class DatasheetProfile(_Common, frozen=True, kw_only=True, forbid_unknown_fields
 class MeasuredProfile(_Common, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="measured"):
     """What `sparseplan bench` measured on one device."""
 
-    peak_flops: Annotated[Positive | None, Meta(description="Peak dense FLOP/s, for utilisation.")] = None
+    peak_flops: Annotated[Positive | None, Meta(description="Peak dense FLOP/s, for utilization.")] = None
     two_to_four: TwoToFour
     points: Annotated[list[Point], Meta(min_length=1, max_length=10_000)]
     date: str = ""
@@ -247,7 +247,7 @@ def training_rate(profile: Profile) -> Curve | None:
 def training_utilization(profile: Profile) -> Curve | None:
     """Share of the peak that dense training reaches, by width, the FLOPs of attention counted; None where unknown.
 
-    Source: model FLOPs utilisation, Chowdhery et al. 2022, arXiv:2204.02311, appendix B.
+    Source: model FLOPs utilization, Chowdhery et al. 2022, arXiv:2204.02311, appendix B.
     """
     if isinstance(profile, DatasheetProfile):
         return _constant(profile.utilization)

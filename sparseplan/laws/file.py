@@ -33,7 +33,7 @@ def read_law(path: Path) -> Law:
     """Read and check one law file.
 
     Raises:
-        LawError: with file, line and key, if it isn't a valid law.
+        LawError: with file, line and key, if it is not a valid law.
     """
     document = yaml_struct.read_document(path, kind="law file", error=LawError)
     return _checked(document)
@@ -46,7 +46,7 @@ def parse_law(text: str, *, source: str) -> Law:
 
 @cache
 def _file_type() -> Any:
-    """The msgspec type of law files: of each form a struct with exactly its coefficients, told apart by `form`."""
+    """The msgspec type of law files: of each form a struct with exactly its coefficients, distinguished by `form`."""
     return reduce(or_, (_form_type(form) for form in FORMS.values()))
 
 

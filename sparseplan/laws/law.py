@@ -65,7 +65,7 @@ class Draws(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         try:
             raw = base64.b64decode(self.data, validate=True)
         except ValueError as problem:
-            raise ValueError(f"draws.data: expected base64 text, found what isn't ({problem})") from None
+            raise ValueError(f"draws.data: expected base64 text, found text that is not ({problem})") from None
         kind = _ENCODINGS[self.encoding]
         size = kind.itemsize * self.count * len(self.columns)
         if len(raw) != size:

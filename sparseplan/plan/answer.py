@@ -275,5 +275,5 @@ def _optional(value: NDArray[np.float64] | float | None) -> float | None:
 
 
 def to_json(struct: Struct) -> str:
-    """A struct as indented JSON; what isn't finite is null."""
+    """A struct as indented JSON; what is not finite is null."""
     return msgspec.json.format(msgspec.json.encode(struct), indent=2).decode()

@@ -1,7 +1,7 @@
 """Device hours, wall-clock time and money: what a budget of training FLOPs means on a device.
 
-FLOPs become seconds at one rate for the whole answer: the peak times the utilisation, or what was measured at the width
-of the dense plan's model. The sparse plan's wider model may run a little nearer to the peak; that isn't counted.
+FLOPs become seconds at one rate for the whole answer: the peak times the utilization, or what was measured at the width
+of the dense plan's model. The sparse plan's wider model may run a little nearer to the peak; that is not counted.
 """
 
 from collections.abc import Callable
@@ -29,7 +29,7 @@ class Device:
 
     Attributes:
         name: What to call one.
-        profile: What is known of it; None where the peak and the utilisation are given instead.
+        profile: What is known of it; None where the peak and the utilization are given instead.
         peak_flops: Peak dense FLOP/s of one; None leaves the profile's.
         utilization: Share of the peak that training reaches, (0, 1]; None leaves the profile's.
         devices: How many work at once; None where only device hours matter.
@@ -88,7 +88,7 @@ class Device:
 
 
 def flops_for_hours(theta: Theta, ask: Callable[..., Question], device: Device, hours: float) -> float:
-    """Training FLOPs that so many device hours pay for; `ask(train_flops=C)` is the question at a budget.
+    """Training FLOPs that a number of device hours pays for; `ask(train_flops=C)` is the question at a budget.
 
     With the size free the rate depends on the size and the size on the budget. A few steps settle both: over widths
     the rate changes far more slowly than in proportion.

@@ -34,7 +34,7 @@ class DeviceUse(Struct, frozen=True, kw_only=True):
 
 
 class SpeedupRange(Struct, frozen=True, kw_only=True):
-    """A speed-up, and the percentiles 10 and 90 of the repeats behind it; all alike for a datasheet."""
+    """A speed-up, and the percentiles 10 and 90 of the repeats behind it; all equal for a datasheet."""
 
     median: float
     low: float
@@ -44,7 +44,7 @@ class SpeedupRange(Struct, frozen=True, kw_only=True):
 class Memory(Struct, frozen=True, kw_only=True):
     """Bytes of the prunable weights, without gradients and the optimizer's states, which pruning leaves as they are.
 
-    Training keeps float32 master weights and a 16-bit copy, 6 bytes a weight before pruning. 2:4 adds a compressed
+    Training keeps float32 master weights and a 16-bit copy, 6 bytes per weight before pruning. 2:4 adds a compressed
     copy (9/16 of 2 bytes) to them: the backward pass still needs the dense one. Inference reads 16-bit weights.
     """
 

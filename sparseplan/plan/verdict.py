@@ -118,7 +118,7 @@ def break_even_speedup(theta: Theta, question: Question, plan: Plans, dense: Pla
 
 
 def memory(dense_params: float, *, compressed: bool) -> Memory:
-    """Bytes of the weights of a model with so many prunable parameters before pruning."""
+    """Bytes of the weights of a model with this number of prunable parameters before pruning."""
     training = (MASTER_BYTES + COMPUTE_BYTES) * dense_params
     inference = COMPUTE_BYTES * dense_params
     return Memory(
@@ -155,7 +155,7 @@ def width_distances(profile: Profile, models: dict[str, float]) -> list[Distance
 def hardware_caveats(profile: Profile, *, utilization_given: bool) -> list[Caveat]:
     """What a profile can't vouch for."""
     if not isinstance(profile, MeasuredProfile):
-        assumed = "" if utilization_given else f", and an assumed utilisation of {100 * profile.utilization:g}%"
+        assumed = "" if utilization_given else f", and an assumed utilization of {100 * profile.utilization:g}%"
         text = f"{profile.name} is a vendor datasheet, not a measurement: 2:4 at its peak, which no layer reaches"
         return [Caveat(code="hardware-datasheet", message=f"{text}{assumed}. Measure with `bench`")]
     if speedup(profile, "training") is None:

@@ -52,15 +52,15 @@ def print_dry_run(console: Console, result: DryRun) -> None:
 def print_grid_forecast(console: Console, law: GridForecast) -> None:
     """Print what a grid could tell."""
     say(console, f"Law: {law.status}: {law.explanation}")
-    told = [
+    spreads = [
         f"{_WORDS.get(name, name)} {low:.2f} .. {high:.2f} (true {law.assumed[name]:.2f})"
         for name, (low, high) in law.intervals.items()
     ]
-    if told:
+    if spreads:
         say(
             console,
             f"If losses followed a law of typical shape with {format_percent(law.noise)} of noise, "
-            f"{100 * law.level:.0f}% of fits would find {', '.join(told)}.",
+            f"{100 * law.level:.0f}% of fits would find {', '.join(spreads)}.",
         )
 
 

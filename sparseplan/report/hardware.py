@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from rich.console import Console
 
-from sparseplan.common.console import open_table, say
+from sparseplan.common.console import open_table, say, say_wrapped
 from sparseplan.common.units import format_count, format_percent, format_sparsity
 from sparseplan.hardware.file import ProfileRow
 from sparseplan.hardware.profile import (
@@ -19,6 +19,7 @@ from sparseplan.hardware.profile import (
     training_utilization,
 )
 from sparseplan.plan.hardware_answer import DeviceUse, FamilyVerdict
+from sparseplan.sparsity.pattern import parse_pattern
 
 _FAMILIES = {"unstructured": "unstructured", "2:4": "2:4", "n:m": "other n:m"}
 
@@ -27,20 +28,20 @@ def print_device(console: Console, use: DeviceUse, *, sparse: bool) -> None:
     """Print the budget in hours, wall-clock time and money, and what a sparse plan saves."""
     line = f"Budget: {format_count(use.device_hours)} device hours on {use.name}"
     if use.wall_clock_hours is not None and use.devices is not None:
-        line += f", {format_hours(use.wall_clock_hours)} on {use.devices:g} of them"
+        line += (
+            f", {format_hours(use.wall_clock_hours)} on {use.devices:g} {'device' if use.devices == 1 else 'devices'}"
+        )
     if use.price is not None:
-        line += f", {format_money(use.price)} in money"
+        line += f", price {format_money(use.price)}"
     rate = f"{format_count(use.flops_per_second)} FLOP/s each"
     if use.utilization is not None:
         rate += f", {format_percent(use.utilization)} of the peak ({use.utilization_source})"
-    say(console, f"{line}; {rate}.")
+    say_wrapped(console, f"{line}; {rate}.")
     if sparse and use.dense_device_hours_for_equal_loss is not None:
-        equal = (
-            f"The plan's loss costs a dense model {format_count(use.dense_device_hours_for_equal_loss)} device hours"
-        )
+        equal = f"A dense model needs {format_count(use.dense_device_hours_for_equal_loss)} device hours"
         if use.dense_price_for_equal_loss is not None:
-            equal += f", {format_money(use.dense_price_for_equal_loss)}"
-        say(console, f"{equal}.")
+            equal += f", price {format_money(use.dense_price_for_equal_loss)},"
+        say_wrapped(console, f"{equal} for the plan's loss.")
 
 
 def format_hours(hours: float) -> str:
@@ -63,40 +64,72 @@ def format_money(amount: float) -> str:
     return f"{amount:,.2f}" if amount < 1000 else f"{amount:,.0f}"
 
 
-def print_verdict(console: Console, device: str, verdict: list[FamilyVerdict]) -> None:
-    """Print whether each kind of pattern pays on a device, what would make it pay, and the memory of the weights."""
+def print_verdict(console: Console, device: str, verdict: list[FamilyVerdict], *, plan_loss: float) -> None:
+    """Print whether each kind of pattern pays on a device, what would make it pay, and the memory of the weights.
+
+    Args:
+        console: Where to.
+        device: The name of its profile.
+        verdict: One for each kind of pattern.
+        plan_loss: Loss of the plan that the answer is about, nats; a row with a lower one is named.
+    """
     say(console, f"Does sparsity pay on {device}, under the same givens?")
     draws = any(each.p_pays is not None for each in verdict)
-    columns = ["", "pays", *(["in draws"] if draws else []), "pattern", "S", "loss gain", "training", "break-even"]
-    table = open_table(console, *columns, "few tokens", "many tokens")
+    table = open_table(
+        console, "", "pays", *(["in draws"] if draws else []), "pattern", "S", "loss (nats)", "loss gain"
+    )
     for each in verdict:
-        dense = each.sparsity == 0
         table.add_row(
             _FAMILIES[each.family],
             "yes" if each.pays else "no",
-            *([format_percent(each.p_pays)] if each.p_pays is not None else []),
-            "dense" if dense else each.pattern,
+            *(["" if each.p_pays is None else format_percent(each.p_pays)] if draws else []),
+            "dense" if each.sparsity == 0 else each.pattern,
             format_sparsity(each.sparsity),
+            f"{each.loss:.4f}",
             f"{each.loss_gain:+.4f}" if each.loss_gain else "0",
+        )
+    console.print(table)
+    best = min(verdict, key=lambda each: each.loss)
+    if round(best.loss, 4) < round(plan_loss, 4):
+        say_wrapped(console, _lowest_loss(best))
+    say(console)
+    _print_speedups(console, verdict)
+    for each in verdict:
+        if each.memory.inference_compressed is not None and each.memory.training_compressed is not None:
+            before, after = format_bytes(each.memory.training_dense), format_bytes(each.memory.training_compressed)
+            small = format_bytes(each.memory.inference_compressed)
+            say_wrapped(
+                console,
+                f"Weights of the {each.pattern} model: training {before} dense, {after} with the compressed copy; "
+                f"inference {format_bytes(each.memory.inference_dense)} dense, {small} compressed.",
+            )
+
+
+def _lowest_loss(best: FamilyVerdict) -> str:
+    """What to ask for the row of the lowest loss, and whether other coefficients stand in for the pattern's own."""
+    if best.sparsity == 0:
+        return f"Lowest loss here: dense ({best.loss:.4f} nats)."
+    own = best.coefficients == parse_pattern(best.pattern).family
+    loss = f"{best.loss:.4f} nats" + ("" if own else f", by the {best.coefficients} coefficients")
+    return f"Lowest loss here: {best.pattern} ({loss}), with `pattern` {best.pattern}."
+
+
+def _print_speedups(console: Console, verdict: list[FamilyVerdict]) -> None:
+    table = open_table(console, "speed-up", "training", "break-even", "few tokens", "many tokens")
+    for each in verdict:
+        table.add_row(
+            _FAMILIES[each.family],
             _training(each),
             _break_even(each),
             _times(each.inference_speedup_small),
             _times(each.inference_speedup_large),
         )
     console.print(table)
-    say(
-        console, "Speed-ups over dense weights: in training after the ramp, the one at which the pattern begins to pay,"
+    say_wrapped(
+        console,
+        "Speed-ups over dense weights; 1x where nothing accelerates the pattern. Training: after the ramp. Break-even: "
+        "the training speed-up at which the pattern starts to pay. Few, many tokens: inference on that many at once.",
     )
-    say(console, "and at inference on few and on many tokens at once; 1x where nothing accelerates the pattern.")
-    for each in verdict:
-        if each.memory.inference_compressed is not None and each.memory.training_compressed is not None:
-            before, after = format_bytes(each.memory.training_dense), format_bytes(each.memory.training_compressed)
-            small = format_bytes(each.memory.inference_compressed)
-            say(
-                console,
-                f"Weights of the {each.pattern} model: training {before} dense, {after} with the compressed copy; "
-                f"inference {format_bytes(each.memory.inference_dense)} dense, {small} compressed.",
-            )
 
 
 def _training(each: FamilyVerdict) -> str:
@@ -111,7 +144,7 @@ def _training(each: FamilyVerdict) -> str:
 def _break_even(each: FamilyVerdict) -> str:
     if each.family == "unstructured":
         return "-"
-    return "no speed" if each.break_even_speedup is None else _times(each.break_even_speedup)
+    return "none" if each.break_even_speedup is None else _times(each.break_even_speedup)
 
 
 def _times(speed: float | None) -> str:
@@ -153,8 +186,8 @@ def print_profile(console: Console, profile: Profile) -> None:
     """Print a profile: the device, and by width its speed and what 2:4 gains."""
     say(console, f"{profile.name}: {profile.hardware.device}, {profile.dtype}", style="bold")
     if isinstance(profile, DatasheetProfile):
-        say(console, f"Datasheet, nothing measured. {profile.source}.")
-        say(
+        say_wrapped(console, f"Datasheet, nothing measured. {profile.source}.")
+        say_wrapped(
             console,
             f"Peak {format_count(profile.peak_flops)} FLOP/s, of which training is assumed to reach "
             f"{format_percent(profile.utilization)}.",
@@ -162,11 +195,11 @@ def print_profile(console: Console, profile: Profile) -> None:
     else:
         made = [profile.date, f"driver {profile.driver}" if profile.driver else ""]
         made += [f"{name} {version}" for name, version in profile.versions.items()]
-        say(console, f"Measured {', '.join(part for part in made if part)}.")
+        say_wrapped(console, f"Measured {', '.join(part for part in made if part)}.")
         if profile.two_to_four.backend is None:
-            say(
+            say_wrapped(
                 console,
-                f"2:4 can't be accelerated here: {profile.two_to_four.reason or 'the profile gives no reason'}.",
+                f"2:4 cannot be accelerated here: {profile.two_to_four.reason or 'the profile gives no reason'}.",
             )
         else:
             say(console, f"2:4 runs on {profile.two_to_four.backend}.")
@@ -184,10 +217,10 @@ def print_profile(console: Console, profile: Profile) -> None:
         table.add_row(*cells, *(_speedup_cell(curve, width) for _, curve in gains))
     console.print(table)
     counted = "; of the peak: with those of attention" if used is not None else ""
-    say(console, f"Training: FLOP/s of dense blocks, 6 a prunable weight and token{counted}.")
+    say_wrapped(console, f"Training: FLOP/s of dense blocks, 6 per prunable weight and token{counted}.")
     if gains:
         spread = ", with percentiles 10 and 90 of the repeats" if isinstance(profile, MeasuredProfile) else ""
-        say(console, f"The rest: how many times faster 2:4 is than dense{spread}.")
+        say_wrapped(console, f"The rest: how many times faster 2:4 is than dense{spread}.")
     for fault in sorted({point.note for point in _points(profile) if point.note}):
         say(console, f"! {fault}", style="yellow")
 

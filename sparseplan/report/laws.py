@@ -22,7 +22,7 @@ _REGIONS = {
 
 
 def law_rows() -> list[dict[str, Any]]:
-    """One row a law that `--law` finds; a broken file is a row with its error, a hidden one isn't listed."""
+    """One row per law that `--law` finds; a broken file is a row with its error, a hidden one is not listed."""
     rows: list[dict[str, Any]] = []
     seen: set[str] = set()
     for name, path in law_files():

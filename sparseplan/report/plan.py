@@ -38,7 +38,7 @@ def print_answer(console: Console, answer: Answer, *, explain: bool = False) -> 
             hardware_report.print_device(console, answer.device, sparse=answer.plan.sparsity > 0)
         if answer.verdict is not None:
             say(console)
-            hardware_report.print_verdict(console, answer.cost, answer.verdict)
+            hardware_report.print_verdict(console, answer.cost, answer.verdict, plan_loss=answer.plan.loss)
     print_caveats(console, answer.warnings, most=None if explain else SHOWN_CAVEATS)
     if answer.law.loss:
         say_wrapped(console, f"Loss: {answer.law.loss}.")

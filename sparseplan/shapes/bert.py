@@ -46,7 +46,7 @@ class BertShape(TransformerShape, frozen=True, kw_only=True, forbid_unknown_fiel
         return f"masked {data_unit}"
 
     def machine_flops_per_token(self) -> float:
-        """FLOPs of one token's forward and backward pass as a dense machine does them, for utilisation.
+        """FLOPs of one token's forward and backward pass as a dense machine does them, for utilization.
 
         6 per weight of the blocks, 12 w T per block for attention in both directions (PaLM, arXiv:2204.02311,
         appendix B), and the head for the chosen tokens only.

@@ -29,7 +29,7 @@ class GptShape(TransformerShape, frozen=True, kw_only=True, forbid_unknown_field
         return data_unit
 
     def machine_flops_per_token(self) -> float:
-        """FLOPs of one token's forward and backward pass as a dense machine does them, for utilisation.
+        """FLOPs of one token's forward and backward pass as a dense machine does them, for utilization.
 
         6 per weight of every matrix product, the head included, and 6 w T per block for causal attention: half of the
         12 w T that is often quoted (PaLM, arXiv:2204.02311, appendix B), since half of the scores are masked.

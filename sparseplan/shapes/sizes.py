@@ -13,7 +13,7 @@ MAX_LAYERS = 1_000
 Positive = Annotated[float, Meta(gt=0)]
 Layers = Annotated[int, Meta(ge=1, le=MAX_LAYERS)]
 ParamsOf = Callable[[int, int], int]
-"""Prunable weights of a model of so many blocks and such a width: what a model family says of itself."""
+"""Prunable weights of a model of a number of blocks and a width: what a model family says of itself."""
 
 
 class Size(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

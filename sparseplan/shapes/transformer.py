@@ -36,7 +36,7 @@ class TransformerShape(Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
     @staticmethod
     def prunable_params(layers: int, width: int) -> int:
-        """Prunable weights of so many blocks of such a width: 12 w^2 per block."""
+        """Prunable weights of a number of blocks of a width: 12 w^2 per block."""
         return (4 + 2 * MLP_RATIO) * layers * width * width
 
     @property

@@ -1,6 +1,6 @@
 """Run the trainings of a calibration: a driver, its workers on this machine or a SLURM cluster, and what survives.
 
-    folder      where everything lies; a lock against two drivers
+    folder      where everything is; a lock against two drivers
     machine     what a worker finds here: torch, devices
     probe       how fast this device trains, before the sweep
     estimate    seconds of a segment and of a whole sweep

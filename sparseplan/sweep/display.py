@@ -40,7 +40,7 @@ def open_display(console: Console, runs: dict[str, RunSpec]) -> Iterator[Listene
     with Progress(
         TextColumn("{task.description}"),
         BarColumn(),
-        TextColumn("{task.fields[said]}"),
+        TextColumn("{task.fields[note]}"),
         console=console,
         transient=True,
     ) as progress:
@@ -103,7 +103,7 @@ class BarDisplay:
 
     def __init__(self, progress: Progress, runs: dict[str, RunSpec]) -> None:
         self._progress, self._runs = progress, runs
-        self._sweep = progress.add_task("sweep", total=None, said="")
+        self._sweep = progress.add_task("sweep", total=None, note="")
         self._bars: dict[str, TaskID] = {}
         self._drawn = 0.0
 
@@ -128,18 +128,18 @@ class BarDisplay:
         done = f"{snapshot.finished}/{snapshot.runs} runs{shared}, {_left(snapshot)}".removesuffix(", ")
         if snapshot.total_seconds and snapshot.seconds_left is not None:
             completed = max(0.0, snapshot.total_seconds - snapshot.seconds_left)
-            self._progress.update(self._sweep, total=snapshot.total_seconds, completed=completed, said=done)
+            self._progress.update(self._sweep, total=snapshot.total_seconds, completed=completed, note=done)
         else:
-            self._progress.update(self._sweep, total=snapshot.runs, completed=snapshot.finished, said=done)
+            self._progress.update(self._sweep, total=snapshot.runs, completed=snapshot.finished, note=done)
         present = {work.segment.id for work in snapshot.at_work}
         for name in [name for name in self._bars if name not in present]:
             self._progress.remove_task(self._bars.pop(name))
         for work in snapshot.at_work:
-            segment, said = work.segment, work.progress
+            segment, report = work.segment, work.progress
             if segment.id not in self._bars:
                 label = "  " + describe_segment(segment)
-                self._bars[segment.id] = self._progress.add_task(label, total=segment.to_step, said="")
-            if said is not None:
-                speed = f", {format_count(said.tokens_per_second)}/s" if said.tokens_per_second else ""
-                loss = f"loss {said.loss:.3f}{speed}" if said.loss is not None else ""
-                self._progress.update(self._bars[segment.id], completed=said.step, said=loss)
+                self._bars[segment.id] = self._progress.add_task(label, total=segment.to_step, note="")
+            if report is not None:
+                speed = f", {format_count(report.tokens_per_second)}/s" if report.tokens_per_second else ""
+                loss = f"loss {report.loss:.3f}{speed}" if report.loss is not None else ""
+                self._progress.update(self._bars[segment.id], completed=report.step, note=loss)

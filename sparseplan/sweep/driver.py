@@ -25,12 +25,12 @@ ATTEMPTS = 3
 EXIT_BAD_INPUT = 2
 _LOG_LINES = 5
 _PACK_STARTS = 10
-"""A worker gets work for at most so many times its start."""
+"""A worker gets work for at most this many times its start-up."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RunningSegment:
-    """A segment that a worker is at, and the last it said."""
+    """A segment that a worker is at, and its last report."""
 
     segment: Segment
     progress: Progress | None
@@ -55,7 +55,7 @@ class Snapshot:
 
 
 class Listener(Protocol):
-    """Who is told how a sweep goes."""
+    """Who is notified how a sweep goes."""
 
     def note(self, text: str) -> None:
         """Something worth a line."""
@@ -72,12 +72,12 @@ class Driver:
     """Drives the segments of one sweep.
 
     Attributes:
-        folder: Where the files lie; the caller holds its lock.
+        folder: Where the files are; the caller holds its lock.
         state: What there is to do.
         executor: Who does it, opened.
         placements: Where each worker's jobs run; one entry a worker.
         speed: How long segments take, as far as known.
-        listener: Who is told.
+        listener: Who is notified.
         poll_seconds: Between two looks.
     """
 
@@ -172,9 +172,9 @@ class Driver:
             self._free.append(slot)
         if broken is None:
             return
-        said = _last_log_lines(task)
+        last = _last_log_lines(task)
         if ended.status == EXIT_BAD_INPUT:
-            raise SweepError(f"a worker can't go on: {said or 'it said nothing'}")
+            raise SweepError(f"a worker stopped: {last or 'without a message'}")
         self._crashes[broken] += 1
         how = _exit_reason(ended.status)
         if ended.status == EXIT_OUT_OF_MEMORY and self._workers > 1 and slot is not None:
@@ -182,7 +182,7 @@ class Driver:
             self._workers -= 1
             how += f"; going on with {self._workers} worker{'s' if self._workers > 1 else ''}"
         if self._crashes[broken] >= ATTEMPTS:
-            self.failures[broken] = f"{how}, {ATTEMPTS} times{': ' + said if said else ''} (log: {task.log})"
+            self.failures[broken] = f"{how}, {ATTEMPTS} times{': ' + last if last else ''} (log: {task.log})"
             self.listener.note(f"{broken}: given up: {self.failures[broken]}")
         else:
             self.listener.note(f"{broken}: its worker {how}; starting it again from its last checkpoint")

@@ -13,7 +13,7 @@ class Speed:
     """How fast this device trains.
 
     Attributes:
-        tokens_per_second: Of each shape, one worker among as many as will be at work; empty where it isn't known.
+        tokens_per_second: Of each shape, one worker among as many as will be at work; empty where it is not known.
         startup_seconds: What a worker takes before it trains.
     """
 

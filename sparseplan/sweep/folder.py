@@ -1,8 +1,8 @@
-"""Where a sweep's files lie, and the lock against two drivers.
+"""Where a sweep's files are, and the lock against two drivers.
 
 NAME/
   recipe.yaml manifest.json   what was asked
-  runs/ID.json                one record a run or trunk: the truth
+  runs/ID.json                one record per run or trunk: the truth
   runs.csv law.yaml README.md figures     derived
   work/                       data, jobs, checkpoints, progress, logs: not to commit, needed only to resume
 """
@@ -89,7 +89,7 @@ class Folder:
         return self.work / "progress" / f"{segment_id}.jsonl"
 
     def log(self, task: str) -> Path:
-        """What a worker said on its standard output and error."""
+        """What a worker wrote to its standard output and error."""
         return self.work / "logs" / f"{task}.log"
 
     def prepare(self) -> None:

@@ -32,7 +32,7 @@ class Machine(Struct, frozen=True, kw_only=True):
     gpus: tuple[str, ...]
 
     def devices(self, wanted: str, workers: int | None) -> tuple[str, ...]:
-        """The device of each worker: by default one worker a GPU, or else one a CPU core.
+        """The device of each worker: by default one worker per GPU, or else one per CPU core.
 
         Raises:
             SweepError: if a GPU is wanted and there is none.
@@ -52,7 +52,7 @@ def probe_machine() -> Machine:
     """Ask what a worker finds here; asked once, since importing torch takes seconds.
 
     Raises:
-        SweepError: if torch isn't installed or doesn't start.
+        SweepError: if torch is not installed or doesn't start.
     """
     answer = subprocess.run(python("-c", _QUESTION), capture_output=True, text=True, check=False)
     try:

@@ -29,7 +29,7 @@ def measure_speed(runs: Sequence[RunSpec], placements: Sequence[Placement], *, w
         workers: Who trains; none of them may be at work yet, and none is afterwards.
 
     Raises:
-        SweepError: if a worker fails, with what it said.
+        SweepError: if a worker fails, with the end of its log.
     """
     shapes: dict[Shape, RunSpec] = {}
     for run in runs:
@@ -54,8 +54,8 @@ def measure_speed(runs: Sequence[RunSpec], placements: Sequence[Placement], *, w
         elapsed = time.perf_counter() - started
         for each in ended:
             if each.status != 0:
-                said = each.task.log.read_text(encoding="utf-8", errors="replace").strip().splitlines()[-3:]
-                raise SweepError("a worker failed at a short probe of this device: " + " | ".join(said))
+                last = each.task.log.read_text(encoding="utf-8", errors="replace").strip().splitlines()[-3:]
+                raise SweepError("a worker failed at a short probe of this device: " + " | ".join(last))
         rates = {
             spec.shape: math.fsum(_rate(task.jobs[index]) for task in tasks) / len(tasks)
             for index, spec in enumerate(specs)
@@ -90,5 +90,5 @@ def _rate(job: Path) -> float:
         if line.event == "step" and line.tokens_per_second is not None
     )
     if not rates:
-        raise SweepError("a worker said nothing of its speed at a short probe of this device.")
+        raise SweepError("a worker reported no speed at a short probe of this device.")
     return rates[len(rates) // 2]

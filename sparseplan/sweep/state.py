@@ -1,7 +1,7 @@
-"""What is finished and what can start, read off the files: a driver that starts anew knows all that the last one did.
+"""What is finished and what can start, read off the files: a driver that starts again knows all that the last one did.
 
 A run is finished when its record is there. A trunk is needed only while an unfinished run waits for a checkpoint that
-isn't there, and only as far as that; a trunk that diverged takes the runs beyond it along.
+is not there, and only as far as that; a trunk that diverged takes the runs beyond it along.
 """
 
 import time
@@ -53,7 +53,7 @@ class SweepState:
     """The state of some segments in a folder.
 
     Args:
-        folder: Where their files lie.
+        folder: Where their files are.
         segments: All of them, parents before children.
     """
 

@@ -355,5 +355,5 @@ def test_planning_imports_neither_torch_nor_scipy_nor_matplotlib() -> None:
     assert process.stderr.strip() == "[]"
 
 
-def test_the_version_is_told() -> None:
+def test_the_version_is_printed() -> None:
     assert sparseplan("--version").stdout.strip() == f"sparseplan {__version__}"

@@ -112,7 +112,7 @@ def test_running_out_of_memory_leaves_fewer_workers_at_work(
 def test_a_worker_that_finds_its_input_bad_stops_the_sweep_with_its_words(tmp_path: Path, fakes: Path) -> None:
     setup = setup_in(tmp_path, tmp_path / "sweep")
     (fakes / setup.plan.segments[0].id).write_text("exit 2")
-    with pytest.raises(SweepError, match="a worker can't go on: the fake trainer was told to fail"):
+    with pytest.raises(SweepError, match="a worker stopped: the fake trainer was told to fail"):
         sweep_in(tmp_path, tmp_path / "sweep")
     assert losses(sweep_in(tmp_path, tmp_path / "sweep")) == expected(setup.runs)
 

@@ -1,4 +1,4 @@
-"""`sparseplan bench`: measure every case that isn't measured yet, then write the profile."""
+"""`sparseplan bench`: measure every case that is not measured yet, then write the profile."""
 
 import re
 from collections.abc import Callable, Sequence

@@ -21,7 +21,7 @@ Count = Annotated[int, Meta(ge=1)]
 
 
 class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="kind"):
-    """What every executor can be told, the recipe's `executor`: may change between two starts, and names no run.
+    """What every executor takes, the recipe's `executor`: may change between two starts, and names no run.
 
     An executor's own settings inherit from these; their tag is the executor's name.
     """
@@ -29,7 +29,7 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, ta
     device: Annotated[
         str, Meta(pattern=r"^(auto|cpu|cuda(:\d+)?)$", description="auto takes a GPU if there is one.")
     ] = "auto"
-    workers: Annotated[Count | None, Meta(description="Processes at a time; by default one a CPU core or GPU.")] = None
+    workers: Annotated[Count | None, Meta(description="Processes at once; by default one per CPU core or GPU.")] = None
     threads: Annotated[int, Meta(ge=1, description="CPU threads of a worker.")] = 1
     accumulate: Annotated[int, Meta(ge=1, description="Pieces that a batch is split into, to fit in memory.")] = 1
     semi_structured: Literal["auto", "off"] = "auto"
@@ -113,11 +113,11 @@ class Executor(Workers, Protocol):
         """Where each worker's jobs run; one entry a worker.
 
         Raises:
-            SweepError: if the device isn't there, or can't be known from here.
+            SweepError: if the device is not there, or cannot be known from here.
         """
 
     def measure_speed(self, runs: Sequence[RunSpec]) -> Speed:
-        """How fast its workers train these runs; an empty speed where that can't be known from here.
+        """How fast its workers train these runs; an empty speed where that cannot be known from here.
 
         Raises:
             SweepError: if a worker fails.

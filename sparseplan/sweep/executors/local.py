@@ -41,7 +41,7 @@ class LocalExecutor:
         self._workers: dict[str, tuple[Task, subprocess.Popen[bytes]]] = {}
 
     def placements(self) -> tuple[Placement, ...]:
-        """One worker a GPU or CPU core, or as many as the settings say."""
+        """One worker per GPU or CPU core, or as many as the settings say."""
         self._machine = self._machine or probe_machine()
         devices = self._machine.devices(self._settings.device, self._settings.workers)
         return tuple(self._settings.placement(device) for device in devices)

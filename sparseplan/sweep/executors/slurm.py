@@ -240,7 +240,7 @@ def _ask(command: list[str]) -> str:
     """Run one of SLURM's commands; returns what it prints.
 
     Raises:
-        SweepError: if it isn't there or fails.
+        SweepError: if it is not there or fails.
     """
     try:
         answer = subprocess.run(command, capture_output=True, text=True, check=False)
@@ -249,6 +249,6 @@ def _ask(command: list[str]) -> str:
             f"expected SLURM's {command[0]} on PATH, found none; run this on a login node, or choose `executor` local."
         ) from None
     if answer.returncode:
-        said = answer.stderr.strip() or f"exit status {answer.returncode}"
-        raise SweepError(f"{shlex.join(command)} failed: {said}")
+        message = answer.stderr.strip() or f"exit status {answer.returncode}"
+        raise SweepError(f"{shlex.join(command)} failed: {message}")
     return answer.stdout

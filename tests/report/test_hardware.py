@@ -1,0 +1,61 @@
+"""What people read of a verdict: it fits 80 columns, and names the row of the lowest loss."""
+
+import re
+from io import StringIO
+
+import msgspec
+import pytest
+from rich.console import Console
+
+import sparseplan as sp
+from sparseplan.plan.hardware_answer import FamilyVerdict, SpeedupRange
+from sparseplan.report.hardware import print_verdict
+
+MEASURED = SpeedupRange(median=1.234, low=1.101, high=1.302)
+
+
+def rows() -> list[FamilyVerdict]:
+    """A verdict of the h100 at a fixed size, where every kind of pattern pays."""
+    verdict = sp.optimal(device_hours="5k", params="300M", cost="h100").verdict
+    assert verdict is not None
+    return verdict
+
+
+def shown(verdict: list[FamilyVerdict], *, plan_loss: float) -> str:
+    """What is printed of it, without a terminal."""
+    written = StringIO()
+    print_verdict(Console(file=written, width=10_000), "h100", verdict, plan_loss=plan_loss)
+    return written.getvalue()
+
+
+def lowest(text: str) -> str | None:
+    """The sentence that names the best row, on one line."""
+    found = re.search(r"Lowest loss here: .*?\.$", text, re.MULTILINE | re.DOTALL)
+    return None if found is None else " ".join(found[0].split())
+
+
+def test_a_measured_verdict_fits_80_columns() -> None:
+    verdict = [msgspec.structs.replace(row, training_speedup=MEASURED, break_even_speedup=None) for row in rows()]
+    text = shown(verdict, plan_loss=9.0)
+    assert "1.23x (1.10 .. 1.30)" in text
+    assert max(len(line) for line in text.splitlines()) <= 80
+
+
+def test_a_row_below_the_plan_is_named_with_what_to_ask_and_whose_coefficients_it_uses() -> None:
+    unstructured, two_of_four, other = rows()
+    assert other.loss < unstructured.loss < two_of_four.loss
+    borrowed = f"Lowest loss here: 1:4 ({other.loss:.4f} nats, by the unstructured coefficients), with `pattern` 1:4."
+    assert lowest(shown([unstructured, two_of_four, other], plan_loss=unstructured.loss)) == borrowed
+    own = f"Lowest loss here: unstructured ({unstructured.loss:.4f} nats), with `pattern` unstructured."
+    assert lowest(shown([unstructured, two_of_four], plan_loss=two_of_four.loss)) == own
+
+
+@pytest.mark.parametrize("margin", [0.0, 1e-6])
+def test_nothing_is_named_where_the_plan_is_the_best_row_to_the_digits_shown(margin: float) -> None:
+    verdict = [msgspec.structs.replace(row, loss=1.25) for row in rows()]
+    assert lowest(shown(verdict, plan_loss=1.25 + margin)) is None
+
+
+def test_a_dense_row_below_a_pattern_is_called_dense() -> None:
+    first = msgspec.structs.replace(rows()[0], sparsity=0.0, loss=1.2)
+    assert lowest(shown([first], plan_loss=1.3)) == "Lowest loss here: dense (1.2000 nats)."
