@@ -142,7 +142,7 @@ def answer(
         warnings=[
             *law_caveats(law, family),
             *question_caveats(question),
-            *plan_caveats(outside, float(point.best.sparsity), uncapped, question.max_sparsity),
+            *plan_caveats(outside, float(point.best.sparsity), uncapped, question.max_sparsity, law),
             *draw_caveats(intervals),
             *(hardware.warnings if hardware else ()),
         ],

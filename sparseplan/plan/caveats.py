@@ -156,16 +156,23 @@ def question_caveats(question: Question) -> list[Caveat]:
 
 
 def plan_caveats(
-    outside: list[Distance], sparsity: float, unlimited: float | None, max_sparsity: float
+    outside: list[Distance], sparsity: float, uncapped: float | None, max_sparsity: float, law: Law
 ) -> list[Caveat]:
-    """What this plan cannot vouch for."""
+    """What this plan cannot vouch for.
+
+    Lifting the cap is worth a thought where that halves the law's lowest density at most. Further out a law may run
+    away to a sparsity of almost 1, and that is no advice.
+    """
     found = extrapolation_caveats(outside)
-    if unlimited is not None and unlimited > sparsity:
+    if uncapped is not None and uncapped > sparsity:
+        reach = sparsity_cap(law)
+        near = 1 - uncapped >= (1 - reach) / 2
+        advice = ". Lift the cap with `max_sparsity`" if near else f", too far beyond {format_sparsity(reach)}"
         found.append(
             Caveat(
                 code="sparsity-capped",
                 message=f"S is held at {format_sparsity(max_sparsity)}; the law alone would go to "
-                f"{format_sparsity(unlimited)}. Lift the cap with `max_sparsity`",
+                f"{format_sparsity(uncapped)}{advice}",
             )
         )
     return found

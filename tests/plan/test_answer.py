@@ -242,6 +242,15 @@ def test_extreme_overtraining_is_capped_at_the_range_and_says_where_the_law_woul
     assert "sparsity-capped" in codes(result)
     assert result.comparison.uncapped_sparsity is not None
     assert 0.97 < result.comparison.uncapped_sparsity < 1
+    (held,) = [warning.message for warning in result.warnings if warning.code == "sparsity-capped"]
+    assert held.endswith("%, too far beyond 87.5%")
+
+
+def test_lifting_the_cap_is_advised_only_where_the_law_would_go_little_further(t5: Law) -> None:
+    result = answer(t5, replace(question(t5, 1e21, nonzero_params=1e8), max_sparsity=0.3))
+    (held,) = [warning.message for warning in result.warnings if warning.code == "sparsity-capped"]
+    assert held.startswith("S is held at 30%; the law alone would go to ")
+    assert held.endswith("Lift the cap with `max_sparsity`")
 
 
 def test_a_pattern_without_coefficients_borrows_the_unstructured_ones_and_says_so(t5: Law) -> None:
