@@ -6,23 +6,53 @@
     print(answer)                                # as the terminal does
     answer.plan.sparsity, answer.intervals.sparsity
 
-`optimal`, `predict`, `sparsity_map` and `load_law` are the commands of these names; see `sparseplan.api`.
+    runs = sp.fit(dataframe, columns={"nonzero_params": "N"})
+    sp.optimal(flops=1e23, law=runs.law)
+
+`optimal`, `predict` and `fit` are the commands of these names, `sparsity_map` is `contour`; see docs/python.md.
 """
 
+import sys
 from importlib import import_module
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from sparseplan.version import __version__
 
 if TYPE_CHECKING:
-    from sparseplan.api.planning import Answer, Prediction, load_law, optimal, predict, sparsity_map
+    from sparseplan.api.fitting import Fit, fit
+    from sparseplan.api.maps import SparsityMap, sparsity_map
+    from sparseplan.api.planning import Answer, Prediction, load_law, optimal, predict
 
-__all__ = ["Answer", "Prediction", "__version__", "load_law", "optimal", "predict", "sparsity_map"]
+__all__ = [
+    "Answer",
+    "Fit",
+    "Prediction",
+    "SparsityMap",
+    "__version__",
+    "fit",
+    "load_law",
+    "optimal",
+    "predict",
+    "sparsity_map",
+]
 
 _HOMES = {
-    "fitting": ("fit"),
-    "planning": ("Answer", "Prediction", "load_law", "optimal", "predict", "sparsity_map"),
+    "fitting": ("Fit", "fit"),
+    "maps": ("SparsityMap", "sparsity_map"),
+    "planning": ("Answer", "Prediction", "load_law", "optimal", "predict"),
 }
+
+
+class _FrontDoor(ModuleType):
+    """This package: `sp.fit` stays the function where importing the room `sparseplan.fit` would put the room."""
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if not (name in __all__ and isinstance(value, ModuleType)):
+            super().__setattr__(name, value)
+
+
+sys.modules[__name__].__class__ = _FrontDoor
 
 
 def __getattr__(name: str) -> Any:

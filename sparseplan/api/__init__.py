@@ -4,6 +4,7 @@
 
     arguments   numbers as people write them
     rendering   answers as the terminal prints them, tables in a notebook
-    planning    load_law, optimal, predict, sparsity_map
+    planning    load_law, optimal, predict
+    maps        sparsity_map
     fitting     fit
 """

@@ -1,10 +1,11 @@
 """Arguments as people write them, into numbers; a mistake names its argument."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from operator import index
 from typing import TypeVar
 
 from sparseplan.common.units import parse_positive, parse_sparsity
-from sparseplan.errors import PatternError, QuantityError
+from sparseplan.errors import PatternError, PlanError, QuantityError, nearest
 from sparseplan.sparsity.pattern import Pattern, parse_pattern
 
 FEWEST_PARAMETERS = 100
@@ -61,6 +62,31 @@ def pattern(name: str, value: PatternLike) -> Pattern:
         return value if isinstance(value, Pattern) else parse_pattern(str(value))
     except PatternError as problem:
         raise PatternError(f"`{name}`: {problem}") from None
+
+
+def choice(name: str, value: str, known: Sequence[str]) -> None:
+    """Refuse a word that is none of those known.
+
+    Raises:
+        PlanError: naming the argument.
+    """
+    if value not in known:
+        raise PlanError(f"`{name}`: expected {', '.join(known)}, found {value!r}{nearest(str(value), list(known))}.")
+
+
+def whole(name: str, value: int, *, least: int, most: int | None = None) -> None:
+    """Refuse what isn't a whole number from `least` to `most`.
+
+    Raises:
+        QuantityError: naming the argument.
+    """
+    try:
+        fits = least <= index(value) and (most is None or value <= most)
+    except TypeError:
+        fits = False
+    if not fits:
+        span = f"from {least} on" if most is None else f"from {least} to {most}"
+        raise QuantityError(f"`{name}`: expected a whole number {span}, found {value!r}.")
 
 
 def _named(name: str, value: Number, parse: Callable[[str], Read]) -> Read:

@@ -1,6 +1,6 @@
-"""Plans, predictions and maps: `optimal`, `predict` and `sparsity_map`, and the laws that they take."""
+"""Plans and predictions: `optimal` and `predict`, and the laws that they take."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -13,17 +13,16 @@ from sparseplan.cost.flops import FLOPS_COSTS, Cost, flops_cost
 from sparseplan.errors import HardwareError, PlanError
 from sparseplan.laws import DEFAULT_LAW
 from sparseplan.laws import file as law_files
-from sparseplan.laws.law import Law, coefficients, main_family, require_sparse
+from sparseplan.laws.law import Law, coefficients, require_sparse
 from sparseplan.plan import answer as plans
 from sparseplan.plan import predict as predictions
 from sparseplan.plan.caveats import sparsity_cap
 from sparseplan.plan.question import Question
-from sparseplan.sparsity.pattern import TWO_OF_FOUR, UNSTRUCTURED, Pattern
+from sparseplan.sparsity.pattern import UNSTRUCTURED, Pattern
 
 if TYPE_CHECKING:
     from sparseplan.hardware.profile import Profile
     from sparseplan.plan.device_hours import Device
-    from sparseplan.plan.sparsity_map import MapCost, SparsityMap
 
 LawLike = str | Path | Law
 CostLike: TypeAlias = "str | Path | Profile"
@@ -131,13 +130,13 @@ def optimal(
     if wanted is not None or cap is not None:
         require_sparse(chosen)
     made = wanted or UNSTRUCTURED
-    profile = _profile(cost)
+    profile = profile_of(cost)
     ask = partial(
         Question,
         nonzero_params=arguments.count("params", params),
         dense_params=arguments.count("dense_params", dense_params),
         pattern=made,
-        cost=_cost(cost, profile, chosen, made),
+        cost=cost_of(cost, profile, chosen, made),
         max_sparsity=sparsity_cap(chosen) if cap is None else cap,
         pattern_cap=1.0 if cap is None else cap,
     )
@@ -191,48 +190,6 @@ def predict(
     return Prediction(**_facts(result))
 
 
-def sparsity_map(
-    law: LawLike = DEFAULT_LAW,
-    *,
-    cost: "CostLike | Sequence[CostLike]" = "sparse",
-    params: tuple[Number, Number] | None = None,
-    flops: tuple[Number, Number] | None = None,
-    points: int = 120,
-    spread: bool = False,
-) -> "list[SparsityMap]":
-    """The best sparsity over non-zero parameters and training FLOPs, a map for each cost on one grid.
-
-    Args:
-        law: By name, path or object; it must know sparsity.
-        cost: As for `optimal`; several make several maps.
-        params: Ends of the sizes, ("1M", "10B"); by default around what the law's runs covered.
-        flops: Ends of the budgets; by default where sparsity begins to pay and goes on to 87.5 %.
-        points: Grid points per axis.
-        spread: Compute the percentiles of the best sparsity over the law's draws too, which takes longer.
-
-    Returns:
-        Maps with arrays of shape (points, points): budgets down, sizes across.
-
-    Raises:
-        SparseplanError: for a law without sparsity, or ends that lead nowhere.
-    """
-    from sparseplan.plan.sparsity_map import sparsity_maps
-
-    chosen = require_sparse(load_law(law))
-    family = main_family(chosen)
-    assert family is not None, "a law with sparsity has a family"
-    costs = [cost] if isinstance(cost, str | Path) or not isinstance(cost, Sequence) else list(cost)
-    return sparsity_maps(
-        chosen,
-        [_map_cost(one, chosen) for one in costs],
-        family=family,
-        points=points,
-        sizes=_span("params", params),
-        flops=_span("flops", flops),
-        spread=spread,
-    )
-
-
 def _facts(struct: msgspec.Struct) -> dict[str, Any]:
     return {name: getattr(struct, name) for name in struct.__struct_fields__}
 
@@ -248,16 +205,7 @@ def _flops_for(
     return flops_for_hours(coefficients(law, plans.answering_family(law, pattern)), ask, device, hours)
 
 
-def _span(name: str, ends: tuple[Number, Number] | None) -> tuple[float, float] | None:
-    if ends is None:
-        return None
-    low, high = (arguments.needed(name, end) for end in ends)
-    if low >= high:
-        raise PlanError(f"`{name}`: expected a range from small to large, found {low:g} .. {high:g}.")
-    return low, high
-
-
-def _profile(cost: "CostLike") -> "Profile | None":
+def profile_of(cost: "CostLike") -> "Profile | None":
     """The hardware profile that a cost means; None where it means a FLOP count."""
     if not isinstance(cost, str | Path):
         return cost
@@ -271,22 +219,13 @@ def _profile(cost: "CostLike") -> "Profile | None":
         raise HardwareError(f"`cost`: expected sparse, dense or a hardware profile: {problem}") from None
 
 
-def _cost(cost: "CostLike", profile: "Profile | None", law: Law, pattern: Pattern) -> Cost:
+def cost_of(cost: "CostLike", profile: "Profile | None", law: Law, pattern: Pattern) -> Cost:
     """The cost under a law, whose ramp decides what sparse FLOPs save and when 2:4 begins."""
     if profile is None:
         return flops_cost(str(cost), law.schedule, tokens_per_unit=law.tokens_per_unit)
     from sparseplan.cost.device import device_cost
 
     return device_cost(profile, pattern, law.schedule, tokens_per_unit=law.tokens_per_unit)
-
-
-def _map_cost(cost: "CostLike", law: Law) -> "MapCost":
-    """The costs that compete in a map: a device that runs 2:4 faster lets it compete with unstructured sparsity."""
-    from sparseplan.plan.sparsity_map import MapCost
-
-    profile = _profile(cost)
-    plain = _cost(cost, profile, law, UNSTRUCTURED)
-    return MapCost(plain, None if profile is None else _cost(cost, profile, law, TWO_OF_FOUR))
 
 
 def _device(

@@ -126,10 +126,10 @@ def identifiability(runs: Sequence[RunSpec]) -> GridForecast:
         starts = np.tile(fit.theta, (_DRAWS, 1))
         theta = refit(replace(fit.problem, measured=noisy), starts).theta
         drawn = fit.coefficients(next(iter(fit.design.families), None), theta)
-        intervals = {one.name: bounds(np.asarray(drawn.as_dict()[one.name])) for one in fit.form.form.exponents}
+        intervals = {one.name: bounds(np.asarray(drawn.as_dict()[one.name])) for one in fit.form.exponents}
         if (best := drawn.free_size_sparsity(saving)) is not None:
             intervals["free_size_sparsity"] = bounds(best)
-    true = {one.name: _EXPONENT for one in fit.form.form.exponents}
+    true = {one.name: _EXPONENT for one in fit.form.exponents}
     if (best := assumed.free_size_sparsity(saving)) is not None:
         true["free_size_sparsity"] = float(best)
     return GridForecast(

@@ -95,7 +95,7 @@ def refuse_strangers(folder: Folder) -> None:
     if found:
         raise SweepError(
             f"{folder.root}: expected an empty folder or one that a calibration made, found {', '.join(found)} without "
-            "a manifest.json; choose another --out."
+            "a manifest.json; choose another `out`."
         )
 
 
@@ -123,7 +123,7 @@ def claim(folder: Folder, loaded: LoadedRecipe, facts: DataFacts, run_ids: tuple
             f"{folder.root}: expected the sweep that this folder was made for, found what would change its runs:\n"
             + "\n".join(f"  {change}" for change in changes[:_MAX_SHOWN])
             + more
-            + "\nChoose another --out for the new sweep, or go back to the old recipe and data."
+            + "\nChoose another `out` for the new sweep, or go back to the old recipe and data."
         )
     if not folder.recipe.exists() or read_regular(folder.recipe) != loaded.text.encode():
         write_text(folder.recipe, loaded.text)

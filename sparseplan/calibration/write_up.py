@@ -153,7 +153,7 @@ def _said_of(aside: UnfittedFamily, form: Form) -> str:
     words = (
         f"The law has no set of its own for {aside.family}: its {aside.runs} runs (S = {levels}) can't separate "
         f"{', '.join(names)} and {last}, and were left aside. Their losses lie {off} off what the "
-        f"law says for unstructured sparsity, which --pattern {aside.family} falls back to"
+        f"law says for unstructured sparsity, which the pattern {aside.family} falls back to"
     )
     if aside.above_pair is None:
         return words + "."

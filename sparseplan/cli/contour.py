@@ -12,7 +12,7 @@ from sparseplan.errors import PlanError, QuantityError
 from sparseplan.laws import DEFAULT_LAW
 
 if TYPE_CHECKING:
-    from sparseplan.plan.sparsity_map import SparsityMap
+    from sparseplan.api.maps import SparsityMap
 
 EPILOG = """Examples:
 
@@ -77,7 +77,7 @@ def contour(
     Each contour joins the sizes and budgets that want the same sparsity. Below the dotted line sparsity does not pay;
     the dashed line is where a dense model of that size is compute-optimal, and above it training is longer than that.
     """
-    from sparseplan.api.planning import sparsity_map
+    from sparseplan.api.maps import sparsity_map
 
     as_csv = out is not None and out.suffix.lower() == ".csv"
     if out is None and (points or 0) > _MOST_TEXT_POINTS:

@@ -114,8 +114,7 @@ def fit(
     with a certificate, 90% intervals from refits under random weights, the runs that stand out, and tests of the law
     itself. With --out the law is written with its draws, so that every plan made with it carries an interval.
     """
-    from sparseplan.fit.answer import to_json
-    from sparseplan.fit.fit_table import FitJob, run_fit
+    from sparseplan.api.fitting import fit as fit_law
 
     o.require_yaml(out)
     if out is not None:
@@ -125,7 +124,10 @@ def fit(
 
         require_format(report)
         o.require_folder("--report", report)
-    job = FitJob(
+    result = fit_law(
+        runs,
+        columns=dict(column or ()),
+        group=group,
         form=form,
         residual=residual,
         loss=loss,
@@ -136,22 +138,17 @@ def fit(
         holdout=holdout,
         starts=starts,
         seed=seed,
-        name=name or (out.stem if out is not None else runs.stem),
+        name=name or (out.stem if out is not None else None),
         description=description,
         data_unit=data_unit,
         tokens_per_unit=tokens_per_unit,
     )
-    result = run_fit(runs, job, columns=dict(column or ()), group=group)
     if report is not None:
-        from sparseplan.figures.fit_page import draw_fit_page
-
-        draw_fit_page(result, report)
+        result.draw(report)
     if out is not None:
-        from sparseplan.laws.file import write_law
-
-        write_law(result.law, out)
+        result.save(out)
     if json:
-        print(in_flags(to_json(result.answer)))
+        print(in_flags(result.to_json()))
         return
     from sparseplan.report.fit import print_fit
 

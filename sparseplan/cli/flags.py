@@ -22,7 +22,19 @@ FLAGS = {
 _OPTIONS = (
     *("flops", "params", "dense_params", "data", "sparsity", "pattern", "law", "cost", "max_sparsity"),
     *("device_hours", "peak", "utilization", "devices", "price", "points", "out", "force", "device"),
-    *("column", "group", "form", "freeze_dense", "tie_dense", "holdout", "starts", "name", "data_unit", "residual"),
+    *(
+        "group",
+        "form",
+        "freeze_dense",
+        "tie_dense",
+        "holdout",
+        "starts",
+        "seed",
+        "name",
+        "data_unit",
+        "residual",
+        "loss",
+    ),
     *("executor", "workers", "huber_delta", "tokens_per_unit", "report", "explain"),
 )
 FLAGS |= {name: f"--{name.replace('_', '-')}" for name in _OPTIONS}

@@ -1,7 +1,10 @@
-"""What every picture shares: an empty figure, the formats, writing whole or not at all."""
+"""What every picture shares: an empty figure in our style, the formats, writing whole or not at all."""
 
+import io
+from collections.abc import Callable
+from functools import wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 from sparseplan.common.files import replacing
 from sparseplan.errors import PlanError
@@ -9,6 +12,8 @@ from sparseplan.errors import PlanError
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+Arguments = ParamSpec("Arguments")
+Drawn = TypeVar("Drawn")
 
 FORMATS = (".png", ".svg", ".pdf")
 _STYLE: Any = {
@@ -21,12 +26,31 @@ _STYLE: Any = {
 }
 
 
+def in_style(draw: Callable[Arguments, Drawn]) -> Callable[Arguments, Drawn]:
+    """Draw in our style and leave matplotlib's settings as they were: a notebook has figures of its own.
+
+    Raises:
+        PlanError: on drawing, if there is no matplotlib.
+    """
+
+    @wraps(draw)
+    def drawn(*args: Arguments.args, **kwargs: Arguments.kwargs) -> Drawn:
+        try:
+            import matplotlib as mpl
+        except ImportError:
+            raise PlanError(
+                "drawing a picture needs matplotlib, found none. Install it: pip install 'matplotlib>=3.8'"
+            ) from None
+        with mpl.rc_context(_STYLE):
+            return draw(*args, **kwargs)
+
+    return drawn
+
+
 def new_figure(width: float, height: float) -> "Figure":
     """An empty figure, in inches, that needs no display."""
-    import matplotlib as mpl
     from matplotlib.figure import Figure
 
-    mpl.rcParams.update(_STYLE)
     return Figure(figsize=(width, height))
 
 
@@ -50,3 +74,10 @@ def save_figure(figure: "Figure", path: Path) -> None:
     metadata: dict[str, Any] = {".svg": {"Date": None}, ".pdf": {"CreationDate": None}}.get(path.suffix.lower(), {})
     with replacing(path) as partial:
         figure.savefig(partial, metadata=metadata)
+
+
+def png(figure: "Figure") -> bytes:
+    """A figure as the bytes of a PNG, for a notebook."""
+    out = io.BytesIO()
+    figure.savefig(out, format="png")
+    return out.getvalue()

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from sparseplan.common.units import format_count, format_sparsity
 from sparseplan.cost.flops import flops_cost
-from sparseplan.figures.base import new_figure, save_figure
+from sparseplan.figures.base import in_style, new_figure, save_figure
 from sparseplan.figures.sparsity_map import fill_sparsity_map
 from sparseplan.fit.fit_table import FitResult
 from sparseplan.fit.levels import by_level
@@ -22,6 +22,7 @@ _MAX_PANELS = 4
 _MAP_POINTS = 80
 
 
+@in_style
 def draw_fit_page(result: FitResult, path: Path) -> None:
     """Draw the page as PNG, SVG or PDF by the file's suffix.
 

@@ -6,20 +6,32 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from sparseplan.figures.base import new_figure, save_figure
+from sparseplan.figures.base import in_style, new_figure, png, save_figure
 from sparseplan.plan.sparsity_map import SparsityMap
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 LEVELS = (0.25, 0.5, 0.75, 0.875, 0.9375)
 
 
+@in_style
 def draw_sparsity_maps(charts: Sequence[SparsityMap], path: Path) -> None:
     """Draw contours of optimal sparsity, the dense compute-optimal line and the range that the law's runs covered.
 
     Several maps, one for each cost, stand side by side on the same axes.
     """
+    save_figure(_figure(charts), path)
+
+
+@in_style
+def png_of_sparsity_map(chart: SparsityMap) -> bytes:
+    """One map as the bytes of a PNG."""
+    return png(_figure([chart]))
+
+
+def _figure(charts: Sequence[SparsityMap]) -> "Figure":
     if len(charts) == 1:
         figure = new_figure(6.4, 4.8)
         fill_sparsity_map(figure.subplots(), charts[0])
@@ -36,12 +48,7 @@ def draw_sparsity_maps(charts: Sequence[SparsityMap], path: Path) -> None:
             entries |= dict(zip(labels, handles, strict=True))
         figure.legend(entries.values(), entries.keys(), loc="outside lower center", ncols=3, fontsize=8)
         figure.suptitle(f"Optimal sparsity, {charts[0].law_name}")
-    save_figure(figure, path)
-
-
-def draw_sparsity_map(chart: SparsityMap, path: Path) -> None:
-    """Draw one map."""
-    draw_sparsity_maps([chart], path)
+    return figure
 
 
 def fill_sparsity_map(axes: "Axes", chart: SparsityMap, *, legend: bool = True) -> None:

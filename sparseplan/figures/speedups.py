@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sparseplan.errors import HardwareError
-from sparseplan.figures.base import new_figure, save_figure
+from sparseplan.figures.base import in_style, new_figure, save_figure
 from sparseplan.hardware.profile import Batch, Curve, MeasuredProfile, Part, Phase, Profile, speedup
 
 if TYPE_CHECKING:
@@ -33,6 +33,7 @@ def measured_speedups(profile: Profile) -> dict[tuple[Part, str], Curve]:
     return found
 
 
+@in_style
 def draw_speedups(profile: Profile, path: Path) -> None:
     """Draw the speed-up of 2:4 over dense against the width, with percentiles 10 and 90.
 

@@ -97,7 +97,7 @@ def diagnose(
     intervals = None if drawn is None else _intervals(fit, drawn)
     best_S, best_S_interval = _free_size(fit, drawn, schedule)
     return FitAnswer(
-        form=fit.form.form.name,
+        form=fit.form.name,
         runs=fit.runs.source,
         n_runs=len(fit.runs),
         groups=None if fit.runs.group is None else fit.runs.groups,
@@ -109,7 +109,7 @@ def diagnose(
         objective=fit.value,
         coefficients=_values(fit, next(iter(fit.design.families), None)),
         families={
-            family: {one.name: _values(fit, family)[one.name] for one in fit.form.form.per_family}
+            family: {one.name: _values(fit, family)[one.name] for one in fit.form.per_family}
             for family in fit.design.families
         },
         intervals=intervals,
@@ -149,7 +149,7 @@ def _intervals(fit: Fit, drawn: Bootstrap) -> dict[str, Bounds]:
     several = len(fit.design.families) > 1
     for family in fit.design.families or (None,):
         values = fit.coefficients(family, drawn.theta).as_dict()
-        for one in fit.form.form.coefficients:
+        for one in fit.form.coefficients:
             prefix = f"{family}." if several and one.per_family else ""
             if not one.reference:
                 found[f"{prefix}{one.name}"] = bounds(np.asarray(values[one.name]))
@@ -222,7 +222,7 @@ def _warnings(
             "draws",
             f"{drawn.asked - len(drawn.theta)} of {drawn.asked} refits found no usable law and were left out.",
         )
-    scales = {one.name for one in fit.form.form.coefficients if one.low is not None}  # a factor says nothing of others
+    scales = {one.name for one in fit.form.coefficients if one.low is not None}  # a factor says nothing of others
     wide = [
         name
         for name, (low, high) in (intervals or {}).items()
@@ -285,7 +285,7 @@ def _base_warnings(fit: Fit, drawn: Bootstrap | None) -> list[Caveat]:
     else:
         low, high = 0.98 * f0, 1.02 * f0
     if not low <= known <= high:
-        words = fit.form.form.numerator_words
+        words = fit.form.numerator_words
         message = (
             f"{words} came out at {f0:.4g} ({low:.4g} .. {high:.4g}), the base's dense value is "
             f"{known:.4g}: are these runs from the base's setup? `tie_dense` imposes it."

@@ -56,7 +56,7 @@ def bootstrap(fit: Fit, count: int, rng: np.random.Generator) -> Bootstrap:
     if fit.base is not None and (values := base_draws(fit.base, count, rng)) is not None:
         starts = on_base(starts, fit.design, fit.base, values)
     solution = refit(replace(fit.problem, weights=weights), starts)
-    kept = solution.converged & fit.form.makes_sense(fit.design, solution.theta)
+    kept = solution.converged & fit.fitted.makes_sense(fit.design, solution.theta)
     return Bootstrap(theta=solution.theta[kept], asked=count)
 
 

@@ -82,7 +82,7 @@ def fit_runs(runs: Runs, job: FitJob) -> FitResult:
     if not reads_as_text(job.name):
         raise FitError(f"`name` {job.name}: expected a name that YAML reads as text, found a number, date or the like.")
     if job.tie_dense and job.freeze_dense is None:
-        raise FitError("`tie_dense`: there is no dense value to keep; give the base with `freeze_dense` LAW.")
+        raise FitError("`tie_dense`: there is no dense value to keep; give the base with `freeze_dense`.")
     base = None if job.freeze_dense is None else DenseBase(law=load_law(job.freeze_dense), tied=job.tie_dense)
     objective = Objective(residual=job.residual, penalty=PENALTIES[job.loss].with_delta(job.huber_delta))
     fit = fit_law(runs, form=job.form, objective=objective, base=base, starts=job.starts, seed=job.seed)

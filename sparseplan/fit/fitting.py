@@ -8,7 +8,7 @@ from sparseplan.errors import FitError
 from sparseplan.fit.certificate import Certificate, certify
 from sparseplan.fit.objective import Objective, Problem
 from sparseplan.fit.solver import Solution, solve
-from sparseplan.laws.forms.base import Theta
+from sparseplan.laws.forms.base import Form, Theta
 from sparseplan.laws.forms.fitting import fitted_form
 from sparseplan.laws.forms.fitting.base import FittedForm, dense_vector
 from sparseplan.laws.forms.fitting.coordinates import LOG_F, Array, Design, kappa_of, make_design, predict
@@ -36,7 +36,7 @@ class Fit:
 
     Attributes:
         runs: what was fitted.
-        form: which form.
+        fitted: how the form is fitted.
         problem: what was minimised: objective, the runs' places, the parameters that were varied.
         value: the minimum of the objective: the mean over runs.
         theta: the best parameter vector, shape (P,).
@@ -45,12 +45,17 @@ class Fit:
     """
 
     runs: Runs
-    form: FittedForm
+    fitted: FittedForm
     problem: Problem
     value: float
     theta: Array
     certificate: Certificate
     base: DenseBase | None = None
+
+    @property
+    def form(self) -> Form:
+        """The functional form."""
+        return self.fitted.form
 
     @property
     def objective(self) -> Objective:
@@ -80,7 +85,7 @@ class Fit:
     def coefficients(self, family: str | None, theta: Array | None = None) -> Theta:
         """Coefficients of a family in natural units, None for the dense law; of other parameter vectors if given."""
         index = None if family is None else self.design.families.index(family)
-        return self.form.coefficients(self.design, self.theta if theta is None else theta, index)
+        return self.fitted.coefficients(self.design, self.theta if theta is None else theta, index)
 
     def predict(self, runs: Runs, theta: Array | None = None) -> Array:
         """Losses that the law predicts for other runs of its families."""
@@ -131,7 +136,7 @@ def fit_law(
         )
     return Fit(
         runs=runs,
-        form=chosen,
+        fitted=chosen,
         problem=problem,
         value=float(solution.value[best]),
         theta=solution.theta[best],
@@ -179,7 +184,7 @@ def _free_on_base(runs: Runs, form: FittedForm, design: Design, base: DenseBase)
 
 
 def on_base(points: Array, design: Design, base: DenseBase, dense: Theta) -> Array:
-    """Give parameter vectors (B, P) a base's dense parameters; `dense` has scalars or of shape (B,).
+    """Give parameter vectors (B, P) a base's dense parameters; `dense` holds scalars, or draws of shape (B,).
 
     Where the fit varies f(0), it starts from the base's.
     """

@@ -43,7 +43,7 @@ def to_law(fit: Fit, drawn: Bootstrap | None, naming: LawMetadata) -> Law:
         "provenance": _provenance(fit, naming),
     }
     families = fit.design.families
-    form = fit.form.form
+    form = fit.form
     own = {family: fit.coefficients(family) for family in families or (None,)}
     base = next(iter(own.values())) if fit.base is None else own[families[0]].on_base(coefficients(fit.base.law))
     return Law(
@@ -59,7 +59,7 @@ def to_law(fit: Fit, drawn: Bootstrap | None, naming: LawMetadata) -> Law:
 def _draws(fit: Fit, drawn: Bootstrap) -> Draws:
     table: dict[str, Any] = {}
     for family in fit.design.families or (None,):
-        table |= draw_table(fit.form.form, fit.coefficients(family, drawn.theta), family)
+        table |= draw_table(fit.form, fit.coefficients(family, drawn.theta), family)
     if fit.base is not None and fit.base.law.draws is None:  # the base stands still: its error isn't known
         table = {column: values for column, values in table.items() if "." in column}
     return Draws.pack(list(table), np.stack(list(table.values()), axis=1), method=method(fit.runs))

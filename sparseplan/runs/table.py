@@ -70,7 +70,7 @@ class Runs:
         data_unit: what D counts; None where the table doesn't say.
         left_out: rows that rules left out.
         remarks: what a reader of the table may have expected and doesn't hold, in sentences.
-        source: the file, and `sha256` its hash; both empty for runs that were made in memory.
+        source: where they come from, and `sha256` the file's hash, empty for runs in memory.
     """
 
     sparsity: Array
@@ -160,15 +160,23 @@ def read_runs(path: Path, *, columns: Mapping[str, str] | None = None, group: st
 
     Args:
         path: a .csv, .tsv, .jsonl, .json or .parquet file.
-        columns: our column names to the file's: `{"nonzero_params": "N"}`.
-        group: the file's column that names the runs that share a trunk or seed; by default `trunk`, which
+        columns: our column names to the table's: `{"nonzero_params": "N"}`.
+        group: the table's column that names the runs that share a trunk or seed; by default `trunk`, which
             `sparseplan calibrate` writes, where there is one. A column that happens to be called `group` is only used
             when asked for.
 
     Raises:
         RunsError: naming every bad row by file and line.
     """
-    table = read_table(path)
+    return runs_from(read_table(path), columns=columns, group=group)
+
+
+def runs_from(table: Table, *, columns: Mapping[str, str] | None = None, group: str | None = None) -> Runs:
+    """Check a table's rows, from a file or from memory; as `read_runs`.
+
+    Raises:
+        RunsError: naming every bad row by its place.
+    """
     names = _column_names(table, dict(columns or {}), group)
     parsed, left_out, bad = [], [], []
     seen: dict[tuple[str, ...], str] = {}
@@ -247,12 +255,12 @@ def _column_names(table: Table, columns: dict[str, str], group: str | None) -> d
         if theirs not in table.columns:
             raise RunsError(
                 f"{table.source}: `columns` {ours}={theirs}: there is no column {theirs!r}"
-                f"{nearest(theirs, table.columns)}; the file has {', '.join(table.columns)}."
+                f"{nearest(theirs, table.columns)}; the table has {', '.join(table.columns)}."
             )
     if group is not None:
         if group not in table.columns:
             known = ", ".join(table.columns)
-            raise RunsError(f"{table.source}: `group` {group}: there is no such column; the file has {known}.")
+            raise RunsError(f"{table.source}: `group` {group}: there is no such column; the table has {known}.")
         columns = columns | {GROUP: group}
     names = {name: name for name in KNOWN if name in table.columns and name != GROUP} | columns
     missing = [name for name in NEEDED if name not in names]
@@ -262,7 +270,7 @@ def _column_names(table: Table, columns: dict[str, str], group: str | None) -> d
         missing.remove("sparsity")
     if missing:
         raise RunsError(
-            f"{table.source}: the columns {', '.join(missing)} are missing; the file has {', '.join(table.columns)}. "
+            f"{table.source}: the columns {', '.join(missing)} are missing; the table has {', '.join(table.columns)}. "
             f"Map other names: `columns` {missing[0]}={table.columns[0]}"
         )
     return names

@@ -135,7 +135,7 @@ class Folder:
             )
             raise SweepError(
                 f"{self.root}: expected to be the only driver of this sweep, found {holder} at work; "
-                "wait for it, stop it, or choose another --out."
+                "wait for it, stop it, or choose another `out`."
             ) from None
         except OSError as problem:
             raise SweepError(f"{self.work / 'lock'}: can't lock this file: {problem.strerror or problem}.") from None

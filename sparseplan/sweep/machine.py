@@ -40,7 +40,7 @@ class Machine(Struct, frozen=True, kw_only=True):
         if wanted == "auto":
             wanted = "cuda" if self.gpus else "cpu"
         if wanted.startswith("cuda") and not self.gpus:
-            raise SweepError(f"expected the device {wanted}, found no CUDA GPU; choose --device cpu.")
+            raise SweepError(f"expected the device {wanted}, found no CUDA GPU; choose `device` cpu.")
         if wanted == "cuda":
             count = workers or len(self.gpus)
             return tuple(f"cuda:{index % len(self.gpus)}" for index in range(count))

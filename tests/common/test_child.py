@@ -40,12 +40,14 @@ def test_the_folder_that_a_process_starts_in_gives_it_no_modules(trap: Path) -> 
 
 
 def test_the_probe_of_a_machine_runs_nothing_of_the_working_folder(trap: Path) -> None:
+    pytest.importorskip("torch")
     probe_machine.cache_clear()
     assert probe_machine().cores >= 1
     assert not trap.exists()
 
 
 def test_the_measuring_process_runs_nothing_of_the_working_folder(trap: Path) -> None:
+    pytest.importorskip("torch")
     with Measurer(Job(device="cpu", seconds_per_case=0.01)) as measurer:
         assert measurer.facts.hardware.accelerator == "cpu"
     assert not trap.exists()

@@ -224,7 +224,7 @@ def test_bench_measures_the_cpu_and_its_profile_is_a_cost(tmp_path: Path, capsys
 def test_a_profile_that_is_there_is_replaced_only_by_force(tmp_path: Path) -> None:
     path = tmp_path / "cpu.yaml"
     path.write_text("mine", encoding="utf-8")
-    with pytest.raises(HardwareError, match="--force"):
+    with pytest.raises(HardwareError, match="`force`"):
         measure_quietly(request(path))
     assert path.read_text(encoding="utf-8") == "mine"
 

@@ -2,6 +2,10 @@
 
 from typing import NamedTuple
 
+import pytest
+
+pytest.importorskip("torch")
+
 from torch import Tensor
 from torch.nn import functional
 

@@ -187,7 +187,7 @@ def test_a_changed_recipe_is_refused_with_the_difference(tmp_path: Path, fakes: 
     assert "batch: 2 -> 4" in message
     assert "sparsities[1]: 0.75 -> 0.875" in message
     assert "lengths.steps[2]: 80 -> (absent)" in message
-    assert "Choose another --out" in message
+    assert "Choose another `out`" in message
     assert "executor" not in message
 
 

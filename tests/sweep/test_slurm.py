@@ -137,7 +137,7 @@ def test_stopping_lets_jobs_save_themselves(tmp_path: Path, cluster: Path, monke
 
 def test_a_machine_without_slurm_is_told_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
-    with pytest.raises(SweepError, match=r"expected SLURM's squeue on PATH, found none; .* --executor local"):
+    with pytest.raises(SweepError, match=r"expected SLURM's squeue on PATH, found none; .* `executor` local"):
         SlurmExecutor(Slurm()).open(tmp_path / "slurm")
 
 
@@ -162,7 +162,7 @@ def test_where_the_speed_is_unknown_every_worker_gets_a_run_of_its_own(
 
 
 def test_jobs_whose_device_nobody_named_are_refused_before_anything_is_submitted(tmp_path: Path, cluster: Path) -> None:
-    with pytest.raises(SweepError, match=r"SLURM jobs need a device: .* Give --device cuda or --device cpu"):
+    with pytest.raises(SweepError, match=r"SLURM jobs need a device: .* Give `device` cuda or cpu"):
         sweep_in(tmp_path, tmp_path / "sweep", RECIPE.replace("{workers: 2}", "{kind: slurm}"))
     assert fake_slurm.jobs() == {}
 

@@ -4,6 +4,9 @@ import threading
 from pathlib import Path
 
 import pytest
+
+pytest.importorskip("torch")
+
 import torch
 
 from sparseplan.errors import BrokenFileError, SparseplanError

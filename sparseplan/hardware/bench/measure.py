@@ -69,13 +69,13 @@ def measure(request: BenchRequest, *, progress: Progress) -> Measurement:
         facts = measurer.facts
         path = request.out or HARDWARE_FOLDER / f"{slug(facts.hardware.device)}.yaml"
         if path.suffix not in {".yaml", ".yml"}:
-            raise HardwareError(f"--out: expected a file ending in .yaml, found {path}.")
+            raise HardwareError(f"`out`: expected a file ending in .yaml, found {path}.")
         if not reads_as_text(slug(path.stem)):
             raise HardwareError(
                 f"{path}: the file's name becomes the profile's: expected text, found a number or the like."
             )
         if path.exists() and not request.force:
-            raise HardwareError(f"{path}: there is a profile already; --force replaces it, --out names another file.")
+            raise HardwareError(f"{path}: there is a profile already; `force` replaces it, `out` names another file.")
         wanted = cases(gpu=facts.hardware.accelerator == "cuda", quick=request.quick, widths=request.widths)
         partial = Partial(partial_path(path), Header(facts=facts, seconds_per_case=seconds))
         for index, case in enumerate(wanted):

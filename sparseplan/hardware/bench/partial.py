@@ -57,7 +57,7 @@ class Partial:
             what = f"of {theirs}, this is {ours}" if theirs != ours else "made with other versions or settings"
             raise HardwareError(
                 f"{self.path}: the outcomes kept here are {what}. "
-                "Remove the file to start again, or choose another --out."
+                "Remove the file to start again, or choose another `out`."
             )
         self.outcomes = {outcome.case: outcome for outcome in outcomes}
 

@@ -93,7 +93,7 @@ class SlurmExecutor:
         if self._settings.device == "auto":
             raise SweepError(
                 "SLURM jobs need a device: the login node can't see what the compute nodes have. "
-                "Give --device cuda or --device cpu."
+                "Give `device` cuda or cpu."
             )
         return (self._settings.placement(self._settings.device),) * (self._settings.workers or _WORKERS)
 
@@ -127,7 +127,7 @@ class SlurmExecutor:
             if owner != os.getuid():
                 raise SweepError(
                     f"{path}: expected a job that this user submitted, found one of user {owner}; "
-                    "wait until its driver is done, or choose another --out."
+                    "wait until its driver is done, or choose another `out`."
                 )
             try:
                 job = decode(raw, _Submitted)
@@ -246,7 +246,7 @@ def _ask(command: list[str]) -> str:
         answer = subprocess.run(command, capture_output=True, text=True, check=False)
     except FileNotFoundError:
         raise SweepError(
-            f"expected SLURM's {command[0]} on PATH, found none; run this on a login node, or choose --executor local."
+            f"expected SLURM's {command[0]} on PATH, found none; run this on a login node, or choose `executor` local."
         ) from None
     if answer.returncode:
         message = answer.stderr.strip() or f"exit status {answer.returncode}"

@@ -53,13 +53,13 @@ def open_device(name: str | None) -> torch.device:
     if name is None:
         name = "cuda" if torch.cuda.is_available() else "cpu"
     if name != "cpu" and re.fullmatch(r"cuda(:\d+)?", name) is None:
-        raise HardwareError(f"--device: expected cpu, cuda or cuda:1, found {name!r}.")
+        raise HardwareError(f"`device`: expected cpu, cuda or cuda:1, found {name!r}.")
     device = torch.device(name)
     if device.type == "cuda":
         if not torch.cuda.is_available():
-            raise HardwareError("--device: no CUDA device can be reached from here; --device cpu measures the CPU.")
+            raise HardwareError("`device`: no CUDA device can be reached from here; `device` cpu measures the CPU.")
         if (device.index or 0) >= torch.cuda.device_count():
-            raise HardwareError(f"--device: expected one of {torch.cuda.device_count()} CUDA devices, found {name}.")
+            raise HardwareError(f"`device`: expected one of {torch.cuda.device_count()} CUDA devices, found {name}.")
         device = torch.device("cuda", device.index or 0)
         torch.cuda.set_device(device)
     return device

@@ -1,0 +1,162 @@
+"""Laws from finished runs: `fit`, from a file, a dict of columns or any dataframe."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, get_args
+
+from sparseplan.api import arguments
+from sparseplan.api.arguments import Number
+from sparseplan.errors import LawError
+from sparseplan.fit.answer import FitAnswer, to_json
+from sparseplan.fit.bootstrap import DEFAULT_DRAWS
+from sparseplan.fit.fit_table import FitJob, FitResult, fit_runs, run_fit
+from sparseplan.fit.fitting import DEFAULT_STARTS
+from sparseplan.fit.holdout import SPLITS, Split
+from sparseplan.fit.objective import Residual
+from sparseplan.fit.penalties import PENALTIES
+from sparseplan.laws.law import Law
+from sparseplan.runs.columns import table_of
+from sparseplan.runs.table import runs_from
+
+MOST_DRAWS = MOST_STARTS = 100_000
+
+
+@dataclass(frozen=True, slots=True, repr=False, eq=False)
+class Fit:
+    """A fitted law and how far it can be trusted; it prints as the terminal does.
+
+    Attributes:
+        result: Everything, down to the solver's coordinates.
+    """
+
+    result: FitResult
+
+    @property
+    def law(self) -> Law:
+        """The law, with its draws; `optimal`, `predict` and `sparsity_map` take it as `law`."""
+        return self.result.law
+
+    @property
+    def answer(self) -> FitAnswer:
+        """What the fit says of itself; the fields are the keys of `fit --json`."""
+        return self.result.answer
+
+    def save(self, path: str | Path) -> None:
+        """Write the law with its draws as a file, whole or not at all.
+
+        Raises:
+            LawError: if the name doesn't end in .yaml or .yml, by which laws are found.
+        """
+        from sparseplan.laws.file import write_law
+
+        target = Path(path)
+        if target.suffix not in (".yaml", ".yml"):
+            raise LawError(f"{target}: expected a file ending in .yaml.")
+        write_law(self.law, target)
+
+    def draw(self, path: str | Path) -> None:
+        """Write the figure page, `fit --report`, as .png, .svg or .pdf; needs matplotlib.
+
+        Raises:
+            PlanError: for another ending, or without matplotlib.
+        """
+        from sparseplan.figures.fit_page import draw_fit_page
+
+        draw_fit_page(self.result, Path(path))
+
+    def to_json(self) -> str:
+        """As `sparseplan fit --json` prints it."""
+        return to_json(self.answer)
+
+    def __str__(self) -> str:
+        from sparseplan.api.rendering import printed
+        from sparseplan.report.fit import print_fit
+
+        return printed(lambda console: print_fit(console, self.answer, written=None))
+
+    def __repr__(self) -> str:
+        return f"<Fit of {self.law.name} to {self.answer.n_runs} runs: {self.answer.status}>"
+
+    def _repr_html_(self) -> str:
+        from sparseplan.api.rendering import preformatted
+
+        return preformatted(str(self))
+
+
+def fit(
+    table: object,
+    *,
+    columns: Mapping[str, str] | None = None,
+    group: str | None = None,
+    form: str | None = None,
+    residual: Residual = "log",
+    loss: Literal["huber", "squared"] = "huber",
+    huber_delta: Number = 1e-3,
+    freeze_dense: str | Path | None = None,
+    tie_dense: bool = False,
+    draws: int = DEFAULT_DRAWS,
+    holdout: Split | None = None,
+    starts: int = DEFAULT_STARTS,
+    seed: int = 0,
+    name: str | None = None,
+    description: str | None = None,
+    data_unit: str | None = None,
+    tokens_per_unit: Number | None = None,
+) -> Fit:
+    """Fit a law to finished runs and say how far it can be trusted.
+
+    Args:
+        table: A path (.csv, .tsv, .jsonl, .json, .parquet), a dict of columns, or a dataframe of pandas, polars,
+            pyarrow or one like them. Columns as in a runs table: sparsity, nonzero_params, data_seen, loss, ...
+        columns: Our column names to the table's, {"nonzero_params": "N"}, where they differ.
+        group: The table's column that names the runs that share a trunk or seed; by default `trunk`.
+        form: The functional form, "frantar2023" or "varying-exponents"; dense runs give "chinchilla".
+        residual: Residuals of "log" loss, or of the "plain" loss.
+        loss: Penalty of a residual, "huber" or "squared".
+        huber_delta: Where Huber turns from square to linear, in the residual's unit.
+        freeze_dense: A law, by name or path, whose b_N, a_D, b_D and c are kept.
+        tie_dense: With `freeze_dense`, keep a_S + c_S at the dense value too.
+        draws: Refits under random weights, for intervals; 0 for none.
+        holdout: Also fit without these runs and predict them: "largest-n", "largest-d", "highest-s" or "rolling".
+        starts: Random starting points.
+        seed: Of starts and draws.
+        name: The law's name; by default the file's, or "fitted".
+        description: What was trained on what.
+        data_unit: What data_seen counts; by default what the table says, else "token".
+        tokens_per_unit: Tokens a data unit.
+
+    Raises:
+        RunsError: if the table is broken; it names every bad row.
+        SparseplanError: for arguments that contradict each other or the table; it names the argument.
+
+    >>> dense = {"sparsity": [0.0] * 4, "nonzero_params": [1e6, 1e6, 4e6, 4e6], "data_seen": ["1B", "4B"] * 2}
+    >>> fit({**dense, "loss": [3.9, 3.5, 3.4, 3.1]}, draws=0).answer.status
+    'too few levels'
+    """
+    arguments.choice("residual", residual, get_args(Residual))
+    arguments.choice("loss", loss, list(PENALTIES))
+    if holdout is not None:
+        arguments.choice("holdout", holdout, SPLITS)
+    arguments.whole("draws", draws, least=0, most=MOST_DRAWS)
+    arguments.whole("starts", starts, least=1, most=MOST_STARTS)
+    arguments.whole("seed", seed, least=0)
+    job = FitJob(
+        form=form,
+        residual=residual,
+        loss=loss,
+        huber_delta=arguments.needed("huber_delta", huber_delta),
+        freeze_dense=None if freeze_dense is None else str(freeze_dense),
+        tie_dense=tie_dense,
+        draws=int(draws),
+        holdout=holdout,
+        starts=int(starts),
+        seed=int(seed),
+        name=name or (Path(table).stem if isinstance(table, str | Path) else "fitted"),
+        description=description,
+        data_unit=data_unit,
+        tokens_per_unit=arguments.positive("tokens_per_unit", tokens_per_unit),
+    )
+    if isinstance(table, str | Path):
+        return Fit(run_fit(Path(table), job, columns=columns, group=group))
+    return Fit(fit_runs(runs_from(table_of(table), columns=columns, group=group), job))
