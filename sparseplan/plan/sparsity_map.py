@@ -101,7 +101,7 @@ def sparsity_maps(
     `spread` asks for percentiles at every point of the grid, which a thousand draws make slow.
 
     Raises:
-        PlanError: if the grid leads out of floating point.
+        PlanError: if the grid overflows.
 
     The default grid starts at the law's smallest run and goes on to 100 times its largest; in FLOPs it spans what lies
     between the compute-optimal line and where 87.5 % sparsity is optimal.
@@ -166,7 +166,7 @@ def sparsity_map(
 
 def _require_grid(*axes: Array) -> None:
     if not all(np.all(np.isfinite(axis)) and np.all(axis > 0) for axis in axes):
-        raise PlanError("this map leads out of floating point; narrow it with `params` and `flops`, or check the law.")
+        raise PlanError("this map overflows; narrow it with `params` and `flops`, or check the law.")
 
 
 def _interesting_flops(theta: Theta, cost: Cost, optimal: Array, N: Array) -> Bounds:

@@ -156,7 +156,7 @@ def hardware_caveats(profile: Profile, *, utilization_given: bool) -> list[Cavea
     """What a profile can't vouch for."""
     if not isinstance(profile, MeasuredProfile):
         assumed = "" if utilization_given else f", and an assumed utilization of {100 * profile.utilization:g}%"
-        text = f"{profile.name} is a vendor datasheet, not a measurement: 2:4 at its peak, which no layer reaches"
+        text = f"{profile.name} is a vendor datasheet, not a measurement: 2:4 at peak speed, which no layer reaches"
         return [Caveat(code="hardware-datasheet", message=f"{text}{assumed}. Measure with `bench`")]
     if speedup(profile, "training") is None:
         reason = f" ({profile.two_to_four.reason})" if profile.two_to_four.reason else ""

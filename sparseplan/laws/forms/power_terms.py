@@ -4,6 +4,8 @@
 
 At a given S and a cost that does not depend on N, D = k / N with k = `Budget.data(S, 1)`, so the best size solves
 p F N^-p = q (A N / k)^q: the size term is q / (p + q) of the reducible loss and the data term p / (p + q).
+
+Source: Hoffmann et al. 2022, arXiv:2203.15556, eq. 4, for dense models; with S it holds unchanged at any given S.
 """
 
 from abc import abstractmethod
@@ -58,6 +60,7 @@ class PowerTerms(Theta):
 
     def data_for(self, S: Floats, N: Floats, reducible: Floats) -> Array:
         """The data that leaves as much of the loss to the data term as the size term does not take."""
+        # Where the size term alone is above the wanted loss, 0 to a negative power is inf: no data is enough.
         left = np.asarray(reducible - self.size_term(S, N))
         with np.errstate(divide="ignore", over="ignore"):
             power = np.where(left > 0.0, left, 0.0) ** (-1.0 / np.asarray(self.data_exponent(S)))
@@ -66,6 +69,7 @@ class PowerTerms(Theta):
     def cheapest_tokens(self, reducible: Floats, S: Floats = 0.0) -> Array:
         """N D at the size at which q / (p + q) of the reducible loss is the size term's."""
         p, q = np.asarray(self.size_exponent(S)), np.asarray(self.data_exponent(S))
+        # The size term's share of the loss gives N, the data term's share gives D.
         N = (self.numerator(S) / (q / (p + q) * reducible)) ** (1.0 / p)
         return np.asarray(N * self.data_scale(S) * (p / (p + q) * reducible) ** (-1.0 / q))
 
@@ -83,6 +87,7 @@ class PowerTerms(Theta):
         """
         if not budget.depends_on_size:
             return self._size(S, np.asarray(budget.data(S, 1.0)))
+        # k at c_mul = 1 / (1 - S), zeros at full price; `_size` grows with k, so the two ends enclose the optimum.
         plain = budget.tokens * (1.0 - np.asarray(S, dtype=np.float64))
         low, high = (np.log(self._size(S, plain * share)) for share in (0.25, 4.0))
         return search.best_size(self, S, budget, low - np.log(_REACH), high + np.log(_REACH))
@@ -90,5 +95,6 @@ class PowerTerms(Theta):
     def _size(self, S: Floats, k: Array) -> Array:
         """The N of the lowest loss where D = k / N."""
         p, q = np.asarray(self.size_exponent(S)), np.asarray(self.data_exponent(S))
+        # p F N^-p = q (A N / k)^q, solved for N.
         data = (self.data_scale(S) / k) ** q
         return np.asarray((p * self.numerator(S) / (q * data)) ** (1.0 / (p + q)))

@@ -1,4 +1,8 @@
-"""Roots of rising functions, many at once: Newton's method inside a shrinking bracket."""
+"""Roots of rising functions, many at once: Newton's method inside a shrinking bracket.
+
+The safeguards are those of `rtsafe`, Press et al. 2007, Numerical Recipes, section 9.4; here elementwise over arrays,
+so one call solves for all draws and grid points.
+"""
 
 from collections.abc import Callable
 
@@ -24,6 +28,7 @@ def rising_root(function: Callable[[Array], tuple[Array, Array]], start: Array, 
         Roots to about 1e-10, of start's shape.
     """
     lower, upper = np.full(start.shape, low), np.full(start.shape, high)
+    # Without a crossing the bracket shrinks to the end that is nearer to one, and stays there.
     at_low, at_high = function(lower)[0] >= 0.0, function(upper)[0] <= 0.0
     upper[at_low] = low
     lower[at_high & ~at_low] = high
@@ -41,9 +46,11 @@ def rising_root(function: Callable[[Array], tuple[Array, Array]], start: Array, 
         near = np.abs(newton - x) <= NEAR
         steady = (newton >= lower) & (newton <= upper) & (near | (width <= 0.5 * before_last))
         following = np.where(steady, newton, 0.5 * (lower + upper))
+        # Where nothing crosses zero, x stays at its end.
         following[at_low], following[at_high & ~at_low] = low, high
         done = np.minimum(np.abs(following - x), width) <= TOLERANCE
         x, before, before_last = following, width, before
+        # Elements that are done go on with the rest: their further steps stay within the tolerance.
         if bool(np.all(done)):
             return x
     raise AssertionError("bisection alone needs fewer steps than MAX_STEPS")

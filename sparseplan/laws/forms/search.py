@@ -19,7 +19,9 @@ LOWEST_DENSITY = 1e-9
 ANY_SIZE = (0.0, np.log(1e30))
 """Ends of ln N where nothing narrower is known."""
 _POINTS = 257
+# A smooth minimum is flat to rounding within about sqrt(2.2e-16) = 1.5e-8 of x: values tell no more than this.
 _PRECISION = 1e-8
+# A round keeps 4 of 256 steps, so the next is 64 times finer: six are enough for ANY_SIZE, the rest is margin.
 _ROUNDS = 12
 _SEARCHED_DENSITY = 1e-6
 HIGHEST_SPARSITY = 1.0 - LOWEST_DENSITY
@@ -32,6 +34,7 @@ def best_size(theta: "Theta", S: Floats, budget: Budget, low: Floats, high: Floa
         N to about eight digits, of the shape in which coefficients, S, budget and ends broadcast.
     """
     S, low, high = (np.asarray(value, dtype=np.float64) for value in (S, low, high))
+    # Everything gets a trailing axis, along which the grid's points are: (..., 1) against (..., points).
     wide, money = theta.expanded(), budget.expanded()
     shape = np.broadcast_shapes(*(np.shape(value) for value in theta), S.shape, np.shape(budget.tokens), low.shape)
     S_ = S[..., None]
@@ -49,6 +52,7 @@ def best_sparsity(theta: "Theta", budget: Budget, *, N: Floats | None, M: Floats
     shape = np.broadcast_shapes(*(np.shape(v) for v in theta), np.shape(budget.tokens), *(size.shape for size in sizes))
     wide, money = theta.expanded(), budget.expanded()
 
+    # In x = ln(1 - S), as in the closed solutions: steps of equal ratio in the density, fine near S = 1.
     def losses(x: Array) -> Array:
         S = -np.expm1(x)
         if N is not None:
@@ -71,10 +75,12 @@ def tokens_for_sparsity(theta: "Theta", S: float, N: Floats, saving: float) -> A
     """The token budget at which `best_sparsity` of N reaches S, by bisection of its logarithm; infinite where none."""
     N = np.asarray(N, dtype=np.float64)
     start = np.log(theta.optimal_tokens(N))
+    # From e^-40 to e^60 times the tokens at which N is the best dense size; 60 halvings of this end at rounding.
     low, high = start - 40.0, start + 60.0
 
     def reached(x: Array) -> NDArray[np.bool_]:
         best = theta.best_sparsity(flops_budget(np.exp(x), saving), N=N)
+        # Below the threshold the best S is exactly 0, so "begins to pay" is the first budget above it.
         return np.asarray(best > S if S == 0.0 else best >= S)
 
     beyond = ~reached(high)
@@ -98,11 +104,12 @@ def _lowest(losses: "_Losses", low: Array, high: Array) -> Array:
     for _ in range(_ROUNDS):
         x = np.linspace(low, high, _POINTS, axis=-1)
         value = losses(x)
-        best = np.argmin(np.where(np.isnan(value), np.inf, value), axis=-1)[..., None]
+        best = np.argmin(np.where(np.isnan(value), np.inf, value), axis=-1)[..., None]  # index, shape (..., 1)
         centre = np.take_along_axis(x, best, axis=-1)[..., 0]
         step = (high - low) / (_POINTS - 1)
         if np.all(step < _PRECISION):
             break
+        # The minimum is within one step of the best point; a second one is kept for where rounding chose a neighbour.
         low, high = np.maximum(centre - 2.0 * step, first), np.minimum(centre + 2.0 * step, last)
     return centre
 
