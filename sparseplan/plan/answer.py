@@ -120,7 +120,8 @@ def answer(
     point = plan_sides(sides, question)
     for plan in (point.best, point.dense, point.any_dense):
         require_real(N=plan.nonzero_params, D=plan.data_seen, loss=plan.loss)
-    intervals = None if draws is None else plan_intervals(draws, question, point, plan_sides(draws, question))
+    drawn = None if draws is None else plan_sides(draws, question)
+    intervals = None if draws is None or drawn is None else plan_intervals(draws, question, point, drawn)
     continuous = family is not None and question.pattern.group is None
     uncapped = float(best_sparsity(sides.sparse, question)) if continuous else None
     outside = _distances(law, question, sides, point)
@@ -136,7 +137,7 @@ def answer(
         comparison=_comparison(sides, question, point, uncapped),
         intervals=intervals,
         extrapolation=[*outside, *(hardware.distances if hardware else ())],
-        brackets=[] if family is None or question.only_dense else brackets(law, question, sides, draws),
+        brackets=[] if family is None or question.only_dense else brackets(law, question, sides, draws, point, drawn),
         device=hardware.use if hardware else None,
         verdict=hardware.verdict if hardware else None,
         warnings=[

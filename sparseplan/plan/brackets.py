@@ -9,7 +9,7 @@ from sparseplan.common.intervals import Bounds, bounds
 from sparseplan.cost.flops import FLOPS_COSTS, flops_cost
 from sparseplan.laws.law import Law
 from sparseplan.plan.question import Question
-from sparseplan.plan.sides import Sides, plan_sides
+from sparseplan.plan.sides import Planned, Sides, plan_sides
 
 
 class Bracket(Struct, frozen=True, kw_only=True):
@@ -30,27 +30,30 @@ class Bracket(Struct, frozen=True, kw_only=True):
     compute_ratio_any_size_interval: Bounds | None
 
 
-def brackets(law: Law, question: Question, sides: Sides, draws: Sides | None) -> list[Bracket]:
-    """The question under both costs."""
+def brackets(
+    law: Law, question: Question, sides: Sides, draws: Sides | None, point: Planned, drawn: Planned | None
+) -> list[Bracket]:
+    """The question under both costs; `point` and `drawn` are its plans at its own cost, which may be one of them."""
     found = []
     for name in FLOPS_COSTS:
         cost = flops_cost(name, law.schedule, tokens_per_unit=law.tokens_per_unit)
-        asked = replace(question, cost=cost)
-        point = plan_sides(sides, asked)
+        here, there = point, drawn
+        if cost != question.cost:
+            asked = replace(question, cost=cost)
+            here, there = plan_sides(sides, asked), None if draws is None else plan_sides(draws, asked)
         sparsity = ratio = None
-        if draws is not None:
-            drawn = plan_sides(draws, asked)
-            ratios = question.train_flops / drawn.any_equal
+        if there is not None:
+            ratios = question.train_flops / there.any_equal
             real = np.isfinite(ratios)
             if np.count_nonzero(real) > 1:
-                sparsity = bounds(np.broadcast_to(drawn.best.sparsity, real.shape)[real])
+                sparsity = bounds(np.broadcast_to(there.best.sparsity, real.shape)[real])
                 ratio = bounds(ratios[real])
         found.append(
             Bracket(
                 cost=name,
-                sparsity=float(point.best.sparsity),
+                sparsity=float(here.best.sparsity),
                 sparsity_interval=sparsity,
-                compute_ratio_any_size=float(question.train_flops / point.any_equal),
+                compute_ratio_any_size=float(question.train_flops / here.any_equal),
                 compute_ratio_any_size_interval=ratio,
             )
         )
