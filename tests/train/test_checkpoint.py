@@ -16,13 +16,7 @@ from sparseplan.runs.trunks import plan_segments
 from sparseplan.train import checkpoint
 from sparseplan.train.__main__ import main
 from sparseplan.train.loop import StoppedError
-from tests.helpers.training import StopAfter, job_of, tiny_run, train_alone, train_segment, write_text
-
-
-@pytest.fixture(scope="module")
-def data(tmp_path_factory: pytest.TempPathFactory) -> DataSpec:
-    torch.set_num_threads(1)
-    return write_text(tmp_path_factory.mktemp("text"))
+from tests.helpers.training import StopAfter, job_of, tiny_run, train_alone, train_segment
 
 
 def stopped(segment: Segment, folder: Path) -> Path:

@@ -42,16 +42,9 @@ from tests.helpers.training import (
     train_all,
     train_alone,
     train_segment,
-    write_text,
 )
 
 FAMILY = ((0.0, "unstructured"), (0.5, "2:4"), (0.75, "unstructured"))
-
-
-@pytest.fixture(scope="module")
-def data(tmp_path_factory: pytest.TempPathFactory) -> DataSpec:
-    torch.set_num_threads(1)
-    return write_text(tmp_path_factory.mktemp("text"))
 
 
 def test_training_learns_and_the_record_counts_what_was_trained(data: DataSpec, tmp_path: Path) -> None:

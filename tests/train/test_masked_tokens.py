@@ -37,17 +37,10 @@ from tests.helpers.training import (
     train_all,
     train_alone,
     train_segment,
-    write_text,
 )
 
 CPU = torch.device("cpu")
 LONG = BertShape(layers=1, width=32, heads=2, vocab=256, context=200)  # 30 places of 200 are chosen
-
-
-@pytest.fixture(scope="module")
-def data(tmp_path_factory: pytest.TempPathFactory) -> DataSpec:
-    torch.set_num_threads(1)
-    return write_text(tmp_path_factory.mktemp("text"))
 
 
 def sequences(number: int) -> "np.ndarray[tuple[int], np.dtype[np.uint64]]":

@@ -7,7 +7,6 @@ import pytest
 
 pytest.importorskip("torch")
 
-import torch
 
 from sparseplan.runs.job import RunRecord
 from sparseplan.runs.pruning import Pruning, SrSte, Static
@@ -22,7 +21,6 @@ from tests.helpers.training import (
     train_all,
     train_alone,
     train_segment,
-    write_text,
 )
 
 PRUNINGS = {
@@ -32,12 +30,6 @@ PRUNINGS = {
     "sr-ste-1:8": Pruning(sparsity=0.875, pattern="1:8", strategy=SrSte()),
 }
 every_strategy = pytest.mark.parametrize("pruning", PRUNINGS.values(), ids=PRUNINGS.keys())
-
-
-@pytest.fixture(scope="module")
-def data(tmp_path_factory: pytest.TempPathFactory) -> DataSpec:
-    torch.set_num_threads(1)
-    return write_text(tmp_path_factory.mktemp("text"))
 
 
 def run_of(data: DataSpec, pruning: Pruning, steps: int = STEPS) -> RunSpec:
