@@ -43,7 +43,7 @@ def best_size(theta: "Theta", S: Floats, budget: Budget, low: Floats, high: Floa
         N = np.exp(x)
         return wide.reducible(S_, N, money.data(S_, N))
 
-    return np.exp(_lowest(losses, np.broadcast_to(low, shape), np.broadcast_to(high, shape)))
+    return np.exp(lowest(losses, np.broadcast_to(low, shape), np.broadcast_to(high, shape)))
 
 
 def best_sparsity(theta: "Theta", budget: Budget, *, N: Floats | None, M: Floats | None, highest: float) -> Array:
@@ -64,7 +64,7 @@ def best_sparsity(theta: "Theta", budget: Budget, *, N: Floats | None, M: Floats
         return wide.reducible(S, size, money.data(S, size))
 
     low = np.full(shape, np.log(max(1.0 - highest, _SEARCHED_DENSITY)))
-    x = _lowest(losses, low, np.zeros(shape))
+    x = lowest(losses, low, np.zeros(shape))
     ends = np.stack([x, np.zeros(shape)], axis=-1)
     at = losses(ends)
     # What no digit of the loss can tell from dense is dense.
@@ -91,7 +91,7 @@ def tokens_for_sparsity(theta: "Theta", S: float, N: Floats, saving: float) -> A
     return np.asarray(np.where(beyond, np.inf, np.exp(high)))
 
 
-def _lowest(losses: "_Losses", low: Array, high: Array) -> Array:
+def lowest(losses: "_Losses", low: Array, high: Array) -> Array:
     """Where a function of x is lowest in [low, high]: its grid closes in, every round, around the best point.
 
     Args:
