@@ -148,7 +148,8 @@ def test_the_spread_is_what_ten_pairs_of_laws_show_and_the_multiplier_carries_be
     transfer_spread = script()
     found = transfer_spread.setups()
     assert len(found) == 5
-    for carried, ratio in (("multiplier", False), ("ratio", True)):
+    pairs: list[tuple[Carried, bool]] = [("multiplier", False), ("ratio", True)]
+    for carried, ratio in pairs:
         assert transfer_spread.spread(found, ratio=ratio) == pytest.approx(SPREAD[carried], abs=0.01)
     errors = [transfer_spread.rms_log_error(found, ratio=ratio) for ratio in (False, True)]
     assert errors[0] < 0.5 * errors[1]

@@ -1,8 +1,5 @@
 """What can be done with law files besides planning: compose, check, compare."""
 
-import numpy as np
-import pytest
-
 from sparseplan.laws.check import check_law
 from sparseplan.laws.diff import diff_laws
 from sparseplan.laws.file import load_law
