@@ -12,6 +12,7 @@ from sparseplan.common.yaml_document import reads_as_text
 from sparseplan.errors import FitError
 from sparseplan.fit.answer import FitAnswer, diagnose
 from sparseplan.fit.bootstrap import DEFAULT_DRAWS, Bootstrap, bootstrap
+from sparseplan.fit.fit_caveats import travelling
 from sparseplan.fit.fitting import DEFAULT_STARTS, DenseBase, Fit, fit_law
 from sparseplan.fit.holdout import Split, hold_out
 from sparseplan.fit.law_from_fit import LawMetadata, to_law
@@ -103,8 +104,9 @@ def fit_runs(runs: Runs, job: FitJob) -> FitResult:
             seed=job.seed,
         )
     naming = _naming(job, runs, base)
-    answer = diagnose(fit, drawn, schedule=naming.schedule, holdout=held, seed=job.seed)
-    return FitResult(fit=fit, drawn=drawn, law=to_law(fit, drawn, naming), answer=answer)
+    answer = diagnose(fit, drawn, schedule=naming.schedule, data_unit=naming.data_unit, holdout=held, seed=job.seed)
+    law = to_law(fit, drawn, naming, travelling(answer.warnings))
+    return FitResult(fit=fit, drawn=drawn, law=law, answer=answer)
 
 
 def _naming(job: FitJob, runs: Runs, base: DenseBase | None) -> LawMetadata:

@@ -65,6 +65,7 @@ class Runs:
         loss: validation loss in nats, > 0.
         family: pattern family of each run, `unstructured`, `n:4`, ...; meaningless where S = 0.
         run_id: a name for each run, its place in the file where the table has none.
+        where: its place in the file, `runs.csv:7`; empty for runs that come from no table.
         group: number of the run's group, equal for runs that share a trunk or seed; None where all are separate.
         grouped_by: the file's column that says so; None as `group`.
         data_unit: what D counts; None where the table doesn't say.
@@ -79,6 +80,7 @@ class Runs:
     loss: Array
     family: tuple[str, ...]
     run_id: tuple[str, ...]
+    where: tuple[str, ...] = ()
     group: NDArray[np.int64] | None = None
     grouped_by: str | None = None
     data_unit: str | None = None
@@ -95,6 +97,11 @@ class Runs:
         """Number of independent units: groups, or runs where all are separate."""
         return len(self) if self.group is None else len(np.unique(self.group))
 
+    def name(self, row: int) -> str:
+        """A run by its place in the file and its own name, as far as it has them."""
+        place, own = (self.where[row] if self.where else ""), self.run_id[row]
+        return own if place in ("", own) else f"{place} ({own})"
+
     def take(self, rows: NDArray[Any]) -> "Runs":
         """The chosen runs, by index or mask, in that order."""
         index = np.arange(len(self))[rows]
@@ -106,6 +113,7 @@ class Runs:
             loss=self.loss[index],
             family=tuple(self.family[i] for i in index),
             run_id=tuple(self.run_id[i] for i in index),
+            where=tuple(self.where[i] for i in index) if self.where else (),
             group=None if self.group is None else self.group[index],
         )
 
@@ -223,6 +231,7 @@ def runs_from(table: Table, *, columns: Mapping[str, str] | None = None, group: 
         loss=np.array([run.loss for run in parsed]),
         family=tuple(run.family for run in parsed),
         run_id=tuple(run.run_id or run.where for run in parsed),
+        where=tuple(run.where for run in parsed),
         group=numbers,
         grouped_by=None if numbers is None else names.get(GROUP, names.get(TRUNK)),
         data_unit=units[0] if units else None,
