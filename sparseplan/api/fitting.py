@@ -7,7 +7,7 @@ from typing import Literal, get_args
 
 from sparseplan.api import arguments
 from sparseplan.api.arguments import Number
-from sparseplan.errors import LawError
+from sparseplan.errors import LawError, QuantityError
 from sparseplan.fit.answer import FitAnswer, to_json
 from sparseplan.fit.bootstrap import DEFAULT_DRAWS
 from sparseplan.fit.fit_table import FitJob, FitResult, fit_runs, run_fit
@@ -18,6 +18,7 @@ from sparseplan.fit.penalties import PENALTIES
 from sparseplan.laws.law import Law
 from sparseplan.runs.columns import table_of
 from sparseplan.runs.table import runs_from
+from sparseplan.sparsity.schedule import Schedule, parse_schedule
 
 MOST_DRAWS = MOST_STARTS = 100_000
 
@@ -103,6 +104,7 @@ def fit(
     description: str | None = None,
     data_unit: str | None = None,
     tokens_per_unit: Number | None = None,
+    schedule: str | Schedule | None = None,
 ) -> Fit:
     """Fit a law to finished runs and say how far it can be trusted.
 
@@ -125,6 +127,8 @@ def fit(
         description: What was trained on what.
         data_unit: What data_seen counts; by default what the table says, else "token".
         tokens_per_unit: Tokens a data unit.
+        schedule: How the runs were pruned, as "linear:0..50%": kind, and ends of the ramp in shares of training. By
+            default the frozen law's, else "cubic:25%..75%", which the law then says was assumed.
 
     Raises:
         RunsError: if the table is broken; it names every bad row.
@@ -156,7 +160,17 @@ def fit(
         description=description,
         data_unit=data_unit,
         tokens_per_unit=arguments.positive("tokens_per_unit", tokens_per_unit),
+        schedule=_schedule(schedule),
     )
     if isinstance(table, str | Path):
         return Fit(run_fit(Path(table), job, columns=columns, group=group))
     return Fit(fit_runs(runs_from(table_of(table), columns=columns, group=group), job))
+
+
+def _schedule(written: str | Schedule | None) -> Schedule | None:
+    if written is None or isinstance(written, Schedule):
+        return written
+    try:
+        return parse_schedule(written)
+    except QuantityError as problem:
+        raise QuantityError(f"`schedule`: {problem}") from None

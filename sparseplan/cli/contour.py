@@ -71,6 +71,7 @@ def contour(
     points: Annotated[
         int | None, typer.Option("--points", min=2, max=2000, help="Grid points per axis.", show_default=False)
     ] = None,
+    force: o.ForceOption = False,
 ) -> None:
     """Map the optimal sparsity over non-zero parameters and training FLOPs.
 
@@ -79,6 +80,7 @@ def contour(
     """
     from sparseplan.api.maps import sparsity_map
 
+    o.require_new("--out", out, force=force)
     as_csv = out is not None and out.suffix.lower() == ".csv"
     if out is None and (points or 0) > _MOST_TEXT_POINTS:
         raise PlanError(f"`points`: a table holds at most {_MOST_TEXT_POINTS}, found {points}; use --out grid.csv.")

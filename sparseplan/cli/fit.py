@@ -9,6 +9,7 @@ from sparseplan.cli import options as o
 from sparseplan.cli.flags import in_flags
 from sparseplan.common.units import parse_positive
 from sparseplan.errors import FitError
+from sparseplan.sparsity.schedule import parse_schedule
 
 EPILOG = """Examples:
 
@@ -103,9 +104,20 @@ def fit(
             help="Tokens a data unit; 196 for ViT/16.",
         ),
     ] = None,
+    schedule: Annotated[
+        Any,
+        typer.Option(
+            "--schedule",
+            parser=o.reader(parse_schedule),
+            metavar="KIND:A..B",
+            help="How the runs were pruned: cubic:25%..75%, linear:0..50%, straight-through:0; shares of training. "
+            "Default: the frozen law's, else cubic:25%..75%, named as assumed.",
+        ),
+    ] = None,
     report: Annotated[
         Path | None, typer.Option("--report", metavar="FILE", help="Figure page: .png, .svg or .pdf.")
     ] = None,
+    force: o.ForceOption = False,
     json: o.JsonOption = False,
 ) -> None:
     """Fit a law to your own runs and say how far it can be trusted.
@@ -117,6 +129,8 @@ def fit(
     from sparseplan.api.fitting import fit as fit_law
 
     o.require_yaml(out)
+    o.require_new("--out", out, force=force)
+    o.require_new("--report", report, force=force)
     if out is not None:
         o.require_folder("--out", out)
     if report is not None:
@@ -142,6 +156,7 @@ def fit(
         description=description,
         data_unit=data_unit,
         tokens_per_unit=tokens_per_unit,
+        schedule=schedule,
     )
     if report is not None:
         result.draw(report)

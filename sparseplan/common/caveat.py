@@ -36,6 +36,7 @@ CODES = {
     "outliers": "Runs lie far further from the law than the others.",
     "left-out": "Rows of the table were left out.",
     "rival": "The average-parameter law may do as well on these runs.",
+    "schedule-assumed": "Nothing says how the runs were pruned; the ramp was assumed.",
     "status": "The fit did not end as `converged`, or one start alone reached its minimum.",
     "trend": "The losses do not fall with size or data.",
     "units": "Sizes, data or losses look as if they were in other units, or in each other's place.",
@@ -44,7 +45,19 @@ CODES = {
 """Every code and what it says; docs/warnings.md lists them."""
 
 
-TRAVELS = ("units", "trend", "dense-counts", "misfit", "one-ratio", "base", "dependence", "few-runs", "few-groups")
+SCHEDULE = "schedule-assumed"
+TRAVELS = (
+    "units",
+    "trend",
+    "dense-counts",
+    "misfit",
+    "one-ratio",
+    "base",
+    "dependence",
+    "few-runs",
+    "few-groups",
+    SCHEDULE,
+)
 """Warnings of a fit that its law file carries, so that every plan made with the law repeats them."""
 
 

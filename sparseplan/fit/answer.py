@@ -12,7 +12,7 @@ from sparseplan.common.caveat import Caveat
 from sparseplan.common.intervals import LEVEL, Bounds, bounds
 from sparseplan.fit.bootstrap import Bootstrap, method
 from sparseplan.fit.compare import Dependence, Rival, average_parameter_law, exponent_depends_on_sparsity
-from sparseplan.fit.fit_caveats import fit_caveats
+from sparseplan.fit.fit_caveats import fit_caveats, schedule_caveats
 from sparseplan.fit.fitting import Fit
 from sparseplan.fit.holdout import HeldOut
 from sparseplan.fit.influence import (
@@ -24,6 +24,7 @@ from sparseplan.fit.influence import (
     outliers,
     without_each_run,
 )
+from sparseplan.fit.law_from_fit import LawMetadata
 from sparseplan.fit.read_back import ReadBack, read_back
 from sparseplan.laws.forms import FORMS
 from sparseplan.runs.table import LeftOut
@@ -95,8 +96,7 @@ def diagnose(
     fit: Fit,
     drawn: Bootstrap | None,
     *,
-    schedule: Schedule,
-    data_unit: str,
+    naming: LawMetadata,
     holdout: list[HeldOut] | None,
     seed: int,
 ) -> FitAnswer:
@@ -108,14 +108,14 @@ def diagnose(
     rival: Rival | None = None
     if identified and drawn is not None:
         dependence = exponent_depends_on_sparsity(fit, _NESTED_DRAWS, rng)
-        rival = average_parameter_law(fit, schedule, starts=_RIVAL_STARTS, draws=drawn.asked, seed=seed, rng=rng)
+        rival = average_parameter_law(fit, naming.schedule, starts=_RIVAL_STARTS, draws=drawn.asked, seed=seed, rng=rng)
     influential, worst = notable_runs(fit, without_each_run(fit)) if identified else ([], [])
     intervals = None if drawn is None else _intervals(fit, drawn)
-    best_S, best_S_interval = _free_size(fit, drawn, schedule)
+    best_S, best_S_interval = _free_size(fit, drawn, naming.schedule)
     return FitAnswer(
         form=fit.form.name,
         runs=fit.runs.source,
-        read=read_back(fit.runs, fit.design.families, data_unit),
+        read=read_back(fit.runs, fit.design.families, naming.data_unit),
         n_runs=len(fit.runs),
         groups=None if fit.runs.group is None else fit.runs.groups,
         grouped_by=fit.runs.grouped_by,
@@ -148,7 +148,10 @@ def diagnose(
         average_parameters=rival,
         frozen_dense=None if fit.base is None else fit.base.law.name,
         holdout=holdout,
-        warnings=fit_caveats(fit, drawn, intervals, dependence, rival, far),
+        warnings=[
+            *fit_caveats(fit, drawn, intervals, dependence, rival, far),
+            *schedule_caveats(fit, naming.schedule if naming.schedule_assumed else None),
+        ],
     )
 
 

@@ -17,6 +17,7 @@ from sparseplan.fit.trends import trends
 from sparseplan.laws.forms.base import Theta
 from sparseplan.laws.law import coefficients
 from sparseplan.runs.table import LeftOut
+from sparseplan.sparsity.schedule import Schedule
 
 _WIDE = 3.0
 _SIGNIFICANT = 0.05
@@ -86,6 +87,17 @@ def fit_caveats(
 def travelling(found: list[Caveat]) -> list[Caveat]:
     """Those that every plan made with the law should know of."""
     return [one for one in found if one.code in TRAVELS]
+
+
+def schedule_caveats(fit: Fit, assumed: Schedule | None) -> list[Caveat]:
+    """That sparse runs were assumed to be pruned by this ramp; None where it is known."""
+    if assumed is None or not fit.design.families:
+        return []
+    message = (
+        f"nothing says how the runs were pruned; assumed: {assumed.describe()}. It sets what sparse training costs, "
+        "and so the best sparsity; `schedule` says it, as in linear:0..50%."
+    )
+    return [Caveat(code="schedule-assumed", message=message)]
 
 
 def _of_the_runs(fit: Fit) -> list[Caveat]:

@@ -18,13 +18,14 @@ from sparseplan.version import __version__
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class LawMetadata:
-    """What a law file says beyond the numbers."""
+    """What a law file says beyond the numbers; `schedule_assumed` where nobody said how the runs were pruned."""
 
     name: str
     description: str
     data_unit: str
     tokens_per_unit: float = 1.0
     schedule: Schedule = field(default_factory=Schedule)
+    schedule_assumed: bool = False
     date: str
 
 

@@ -6,7 +6,7 @@ import numpy as np
 from msgspec import Struct
 from numpy.typing import NDArray
 
-from sparseplan.common.caveat import TRAVELS, Caveat
+from sparseplan.common.caveat import SCHEDULE, TRAVELS, Caveat
 from sparseplan.common.units import format_count, format_sparsity
 from sparseplan.errors import PlanError
 from sparseplan.laws.file import builtin_laws
@@ -149,8 +149,18 @@ def _of_the_fit(law: Law) -> list[Caveat]:
     return [
         Caveat(code=one["code"], message=f"the law's fit warned: {str(one.get('message', '')).rstrip('.')}")
         for one in (noted if isinstance(noted, list) else ())
-        if isinstance(one, dict) and one.get("code") in TRAVELS
+        if isinstance(one, dict) and one.get("code") in TRAVELS and one["code"] != SCHEDULE
     ]
+
+
+def schedule_caveats(law: Law) -> list[Caveat]:
+    """That the ramp behind the price of sparse training is nobody's word, for answers in which zeros may be free."""
+    noted = law.fit.get("warnings")
+    codes = [one.get("code") for one in (noted if isinstance(noted, list) else ()) if isinstance(one, dict)]
+    if SCHEDULE not in codes:
+        return []
+    message = f"the law's pruning schedule was assumed by `fit`, not said: {law.schedule.describe()}"
+    return [Caveat(code=SCHEDULE, message=message)]
 
 
 def _no_draws(law: Law) -> str:

@@ -12,6 +12,7 @@ from sparseplan.cli import run
 from sparseplan.laws.file import read_law
 from sparseplan.laws.forms.frantar2023 import Coefficients, loss
 from sparseplan.runs.table import RunRow, write_runs
+from sparseplan.sparsity.schedule import Schedule
 from tests.helpers.tables import Grid, simulated, write
 
 TRUTH = Coefficients(a_S=10.7, b_S=1.34, c_S=41.6, b_N=0.232, a_D=6.8e8, b_D=0.385, c=0.83)
@@ -129,6 +130,9 @@ def test_the_figure_page_is_drawn(suffix: str, table: Path, tmp_path: Path) -> N
         (["--freeze-dense", "hoffmann2022-chinchilla"], "count data in bytes"),
         (["--name", "my law"], "expected letters, digits"),
         (["--data-unit", "token"], "the table says byte"),
+        (["--schedule", "quadratic"], "expected cubic, linear, straight-through with the ends of the ramp"),
+        (["--schedule", "cubic:75%..25%"], "found 'cubic:75%..25%'"),
+        (["--schedule", "straight-through"], "as in cubic:25%..75% or straight-through:0"),
         (["--report", "page.txt"], "expected a picture ending in"),
         (["--report", "nowhere/page.png"], "--report nowhere/page.png: there is no folder nowhere"),
         (["--out", "nowhere/law.yaml"], "--out nowhere/law.yaml: there is no folder nowhere"),
@@ -256,6 +260,66 @@ def test_where_the_runs_begin_sparse_the_dense_plan_is_extrapolated_and_draws_st
     out = " ".join(capsys.readouterr().out.split())
     assert "stay dense (draws: 0% .. " in out
     assert "Zeros free: stay dense (draws: 0% .. " in out
+
+
+def test_a_schedule_that_nobody_said_is_called_assumed_in_report_law_and_plans(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    table, law = write(simulated(), tmp_path / "runs.csv"), tmp_path / "team.yaml"
+    assert run(["fit", str(table), "--out", str(law), "--bootstrap", "0"]) == 0
+    out = " ".join(capsys.readouterr().out.split())
+    assert "assumed: cubic ramp from 25% to 75% of training" in out
+    assert "--schedule says it" in out
+    assert run(["laws", "show", str(law)]) == 0
+    assert "fit warned: nothing says how the runs were pruned; assumed: cubic ramp" in capsys.readouterr().out
+    optimal = ["optimal", "--flops", "1e20", "--law", str(law), "--json"]
+    assert run(optimal) == 0
+    assumed = json.loads(capsys.readouterr().out)
+    assert "schedule-assumed" in {one["code"] for one in assumed["warnings"]}
+    given = ["--pattern", "4:4"], ["--max-sparsity", "0"]  # nothing is pruned: nothing depends on the ramp
+    for words in given:
+        assert run([*optimal, *words]) == 0
+        assert "schedule-assumed" not in {one["code"] for one in json.loads(capsys.readouterr().out)["warnings"]}
+    said = ["fit", str(table), "--out", str(law), "--bootstrap", "0", "--force", "--schedule", "linear:0..50%"]
+    assert run(said) == 0
+    assert "assumed" not in capsys.readouterr().out
+    assert read_law(law).schedule == Schedule(kind="linear", start=0.0, end=0.5)
+    assert run(optimal) == 0
+    plan = json.loads(capsys.readouterr().out)
+    assert "schedule-assumed" not in {one["code"] for one in plan["warnings"]}
+    assert plan["plan"]["sparsity"] > assumed["plan"]["sparsity"] + 0.02  # zeros come earlier and save more
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["fit", "runs.csv", "--bootstrap", "0", "--out", "there.yaml"],
+        ["fit", "runs.csv", "--bootstrap", "0", "--report", "there.png"],
+        ["contour", "--out", "there.csv", "--points", "3"],
+        ["contour", "--out", "there.png", "--points", "3"],
+        [
+            *("laws", "compose", "--dense", "besiroglu2024-chinchilla", "--sparsity", "frantar2023-t5-c4"),
+            *("--out", "there.yaml"),
+        ],
+        ["bench", "--quick", "--figure", "there.png"],
+    ],
+)
+def test_a_file_that_is_there_is_replaced_with_force_only(
+    command: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    write(simulated(), tmp_path / "runs.csv")
+    (name,) = (word for word in command if word.startswith("there"))
+    target = tmp_path / name
+    target.write_text("mine", "utf-8")
+    assert run(command) == 2
+    written = capsys.readouterr()
+    assert f"{name}: there is a file already; --force replaces it" in " ".join(written.err.split())
+    assert written.out == ""
+    assert target.read_text("utf-8") == "mine"
+    if command[0] != "bench":
+        assert run([*command, "--force"]) == 0
+        assert target.read_bytes() != b"mine"
 
 
 def with_column(table: Path, name: str, values: list[str]) -> None:

@@ -17,6 +17,7 @@ from sparseplan.laws.file import law_text, load_law, parse_law
 from sparseplan.laws.forms.fitting.coordinates import make_design
 from sparseplan.runs.published import t5_runs, vit_runs
 from sparseplan.runs.table import Runs
+from sparseplan.sparsity.schedule import Schedule
 from tests.helpers.paper_runs import needs_paper_runs
 from tests.helpers.tables import Grid, changed, measured, simulated
 
@@ -25,7 +26,7 @@ DENSE = simulated(Grid(sparsities=(0.0,)))
 
 
 def fitted(runs: Runs, **job: object) -> FitResult:
-    return fit_runs(runs, FitJob(**{"draws": 0, "starts": 16} | job))  # type: ignore[arg-type]
+    return fit_runs(runs, FitJob(**{"draws": 0, "starts": 16, "schedule": Schedule()} | job))  # type: ignore[arg-type]
 
 
 def said(answer: FitAnswer, code: str) -> list[str]:
