@@ -120,7 +120,8 @@ def fit(
         freeze_dense: A law, by name or path, whose b_N, a_D, b_D and c are kept.
         tie_dense: With `freeze_dense`, keep a_S + c_S at the dense value too.
         draws: Refits under random weights, for intervals; 0 for none.
-        holdout: Also fit without these runs and predict them: "largest-n", "largest-d", "highest-s" or "rolling".
+        holdout: Also fit without these runs and predict them: "largest-n", "largest-dense" (of the dense size),
+            "largest-d", "highest-s" or "rolling".
         starts: Random starting points.
         seed: Of starts and draws.
         name: The law's name; by default the file's, or "fitted".
@@ -131,7 +132,7 @@ def fit(
             default the frozen law's, else "cubic:25%..75%", which the law then says was assumed.
 
     Raises:
-        RunsError: if the table is broken; it names every bad row.
+        RunsError: if the table is broken; it names the first bad rows and counts the rest.
         SparseplanError: for arguments that contradict each other or the table; it names the argument.
 
     >>> dense = {"sparsity": [0.0] * 4, "nonzero_params": [1e6, 1e6, 4e6, 4e6], "data_seen": ["1B", "4B"] * 2}

@@ -85,8 +85,8 @@ def fit(
         int, typer.Option("--bootstrap", min=0, max=100_000, metavar="K", help="Draws for intervals; 0 for none.")
     ] = 1000,
     holdout: Annotated[
-        Literal["largest-n", "largest-d", "highest-s", "rolling"] | None,
-        typer.Option("--holdout", help="Also fit without these runs, and predict them."),
+        Literal["largest-n", "largest-dense", "largest-d", "highest-s", "rolling"] | None,
+        typer.Option("--holdout", help="Also fit without these runs, and predict them; largest-dense: by dense size."),
     ] = None,
     starts: Annotated[int, typer.Option("--starts", min=1, max=100_000, help="Random starting points.")] = 64,
     seed: Annotated[int, typer.Option("--seed", min=0, help="Seed of starts and draws.")] = 0,

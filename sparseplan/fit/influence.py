@@ -3,6 +3,7 @@
 from dataclasses import dataclass, replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from sparseplan.fit.bootstrap import refit
 from sparseplan.fit.fitting import Fit
@@ -12,10 +13,15 @@ from sparseplan.laws.forms.fitting.coordinates import Array, predict
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class LevelErrors:
-    """Relative errors of the law at one level of S, N or D: predicted over measured, less 1."""
+    """Relative errors of the law at one level of S, N or D, or several in a row: predicted over measured, less 1.
+
+    `low` and `high` are the ends of the values, `value` their mean.
+    """
 
     axis: str
     value: float
+    low: float
+    high: float
     runs: int
     mean: float
     rms: float
@@ -49,6 +55,7 @@ class Outlier:
     times: float
 
 
+_MOST_LEVELS, _BINS = 8, 6
 _FAR = 8.0
 _SMALL = 1e-3
 
@@ -87,7 +94,10 @@ def _log_errors(fit: Fit) -> Array:
 
 
 def level_errors(fit: Fit) -> list[LevelErrors]:
-    """Errors by level of S, N and D: a trend along one of them is a law that bends the wrong way."""
+    """Errors by level of S, N and D: a trend along one of them is a law that bends the wrong way.
+
+    More than eight levels, of sizes that are scattered, make six bins of about equally many runs.
+    """
     runs = fit.runs
     error = fit.predicted / runs.loss - 1.0
     found = []
@@ -96,18 +106,28 @@ def level_errors(fit: Fit) -> list[LevelErrors]:
         ("N", runs.nonzero_params, np.log(runs.nonzero_params)),
         ("D", runs.data_seen, np.log(runs.data_seen)),
     ):
-        for rows in by_level(scale):
+        for rows in _binned(by_level(scale)):
             here = error[rows]
             found.append(
                 LevelErrors(
                     axis=axis,
                     value=float(values[rows].mean()),
+                    low=float(values[rows].min()),
+                    high=float(values[rows].max()),
                     runs=len(rows),
                     mean=float(here.mean()),
                     rms=float(np.sqrt(np.mean(here**2))),
                 )
             )
     return found
+
+
+def _binned(levels: list[NDArray[np.intp]]) -> list[NDArray[np.intp]]:
+    if len(levels) <= _MOST_LEVELS:
+        return levels
+    after = np.cumsum([len(rows) for rows in levels])
+    number = np.minimum((after - 1) * _BINS // after[-1], _BINS - 1)
+    return [np.concatenate([levels[i] for i in np.flatnonzero(number == one)]) for one in np.unique(number)]
 
 
 def without_each_run(fit: Fit) -> Array:

@@ -5,7 +5,7 @@ from pathlib import Path
 from rich.console import Console
 
 from sparseplan.common.console import open_table, say, say_wrapped
-from sparseplan.common.units import format_count, format_sparsity
+from sparseplan.common.units import format_bounds, format_count, format_sparsity
 from sparseplan.fit.answer import FitAnswer, coefficient_values
 from sparseplan.fit.influence import RunNote
 from sparseplan.fit.read_back import in_words
@@ -84,8 +84,9 @@ def _print_coefficients(console: Console, answer: FitAnswer) -> None:
 def _print_errors(console: Console, answer: FitAnswer) -> None:
     table = open_table(console, "errors by level", "runs", "mean", "rms")
     for row in answer.errors:
-        value = format_sparsity(row.value) if row.axis == "S" else format_count(row.value)
-        table.add_row(f"{row.axis} = {value}", str(row.runs), _percent(row.mean), f"{100 * row.rms:.2f}%")
+        value = format_bounds((row.low, row.high), format_sparsity if row.axis == "S" else format_count)
+        level = f"{row.axis} {value}" if ".." in value else f"{row.axis} = {value}"
+        table.add_row(level, str(row.runs), _percent(row.mean), f"{100 * row.rms:.2f}%")
     console.print(table)
 
 

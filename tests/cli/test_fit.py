@@ -322,6 +322,17 @@ def test_a_file_that_is_there_is_replaced_with_force_only(
         assert target.read_bytes() != b"mine"
 
 
+def test_the_largest_dense_size_is_held_out_whole(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    table = write(simulated(), tmp_path / "runs.csv")
+    held = {}
+    for split in ("largest-n", "largest-dense"):
+        assert run(["fit", str(table), "--json", "--bootstrap", "0", "--holdout", split]) == 0
+        (held[split],) = json.loads(capsys.readouterr().out)["holdout"]
+    assert held["largest-n"]["runs"] == 3  # the dense runs of one size
+    assert (held["largest-dense"]["runs"], held["largest-dense"]["fitted"]) == (15, 45)
+    assert held["largest-dense"]["label"] == "N / (1 - S) = 5.4e+08"
+
+
 def with_column(table: Path, name: str, values: list[str]) -> None:
     header, *rows = table.read_text().splitlines()
     lines = [f"{header},{name}", *(f"{row},{value}" for row, value in zip(rows, values, strict=True))]
