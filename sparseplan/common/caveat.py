@@ -32,6 +32,7 @@ CODES = {
     "group-unused": "The table has a column called `group` that was not asked for, so it was not used.",
     "misfit": "The law misses half of its runs by more than 3 %.",
     "no-dense-runs": "No run is dense, so that the law's dense model is extrapolated.",
+    "one-sparsity": "A pattern family was run at one sparsity; the law's others are assumed.",
     "one-ratio": "All runs have the same data per parameter.",
     "outliers": "Runs lie far further from the law than the others.",
     "left-out": "Rows of the table were left out.",
@@ -47,16 +48,8 @@ CODES = {
 
 SCHEDULE = "schedule-assumed"
 TRAVELS = (
-    "units",
-    "trend",
-    "dense-counts",
-    "misfit",
-    "one-ratio",
-    "base",
-    "dependence",
-    "few-runs",
-    "few-groups",
-    SCHEDULE,
+    *("units", "trend", "dense-counts", "misfit", "one-ratio", "one-sparsity", "base", "dependence"),
+    *("few-runs", "few-groups", SCHEDULE),
 )
 """Warnings of a fit that its law file carries, so that every plan made with the law repeats them."""
 

@@ -54,23 +54,30 @@ class Certificate:
         return not self.flat and self.status not in ("too few levels", "flat direction")
 
 
-def certify(form: FittedForm, problem: Problem, solution: Solution, best: int) -> Certificate:
-    """Examine the minimum of a form that `solution` of one problem reached from start number `best`."""
+def certify(
+    form: FittedForm, problem: Problem, solution: Solution, best: int, *, unasked: tuple[int, ...] = ()
+) -> Certificate:
+    """Examine the minimum of a form that `solution` of one problem reached from start number `best`.
+
+    Parameters that are `unasked` need not be determined: nothing that the law will be asked depends on them.
+    """
     design, free, n = problem.design, problem.free, len(problem.design.x)
     theta = solution.theta[best : best + 1]
     there = evaluate(problem, theta)
     hit = form.bounds_hit(design, free, theta[0])
     # A bound that nothing presses against holds no parameter: along a flat direction the solver may stop anywhere.
     pressed = np.abs(there.gradient[0]) > _PRESSURE * np.sqrt(2.0 * there.value[0] * np.diag(there.majorant[0]))
-    inside = [slot for slot, parameter in enumerate(free) if parameter not in hit or not pressed[slot]]
+    held = {parameter for slot, parameter in enumerate(free) if parameter in hit and pressed[slot]}
+    inside = [slot for slot, parameter in enumerate(free) if parameter not in held and parameter not in unasked]
     # Identification is a matter of where the runs lie: every run counts, as it would under squared error.
     here = unseen(residual_jacobian(problem, theta[0])[:, inside])
     flat = open_coefficients(form, design, theta[0], [free[slot] for slot in inside], here)
-    held = {parameter for slot, parameter in enumerate(free) if parameter in hit and pressed[slot]}
     # What the grid of runs can't decide at plain coefficients it can't decide at all; the minimum itself may hide it,
     # where noise has pushed a coefficient against a bound.
     plain = form.plain_point(design, free, theta[0])
-    flat = open_coefficients(form, design, plain, list(free), unseen(residual_jacobian(problem, plain))) or flat
+    asked = [slot for slot, parameter in enumerate(free) if parameter not in unasked]
+    hidden = unseen(residual_jacobian(problem, plain)[:, asked])
+    flat = open_coefficients(form, design, plain, [free[slot] for slot in asked], hidden) or flat
     value = solution.value
     at_optimum = int(np.sum(value <= value[best] * (1.0 + SAME_MINIMUM) + 1e-25))
     levels = (count_levels(design.u), count_levels(design.x), count_levels(design.y))

@@ -8,7 +8,7 @@ from sparseplan.common.intervals import Bounds, bounds
 from sparseplan.common.units import format_percent, format_sparsity
 from sparseplan.fit.bootstrap import FEWEST_GROUPS, Bootstrap
 from sparseplan.fit.compare import Dependence, Rival
-from sparseplan.fit.fitting import Fit
+from sparseplan.fit.fitting import Fit, single_sparsities
 from sparseplan.fit.influence import Outlier, typical_error
 from sparseplan.fit.levels import has_one_ratio
 from sparseplan.fit.read_back import slips
@@ -129,6 +129,11 @@ def _of_the_runs(fit: Fit) -> list[Caveat]:
     if fit.base is None and fit.design.families and not np.any(fit.runs.sparsity == 0):
         lowest = format_sparsity(float(fit.runs.sparsity.min()))
         warn("no-dense-runs", f"no run is below {lowest} sparsity: the law's dense model is extrapolated.")
+    for index in single_sparsities(fit.design) if fit.base is not None and fit.base.tied else ():
+        family = fit.design.families[index]
+        at = format_sparsity(float(fit.runs.sparsity[(fit.runs.sparsity > 0) & (fit.design.family == index)].mean()))
+        message = f"{family} was run at {at} only: what the law says of other sparsities of {family} is assumed."
+        warn("one-sparsity", message)
     typical = typical_error(fit)
     if typical > _GROSS:
         warn("misfit", f"the law misses half of its runs by more than {format_percent(typical)}: it does not fit them.")

@@ -1,10 +1,12 @@
 """A fit reads back what it understood, names the rows that are off, and says what a law rests on."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+import sparseplan as sp
 from sparseplan.fit.answer import FitAnswer
 from sparseplan.fit.fit_table import FitJob, FitResult, fit_runs
 from sparseplan.fit.fitting import DenseBase, fit_law
@@ -13,13 +15,15 @@ from sparseplan.fit.objective import Objective
 from sparseplan.fit.penalties import Huber
 from sparseplan.fit.read_back import in_words
 from sparseplan.fit.trends import trends
-from sparseplan.laws.file import law_text, load_law, parse_law
+from sparseplan.laws.file import law_text, load_law, parse_law, write_law
+from sparseplan.laws.forms.base import Theta
 from sparseplan.laws.forms.fitting.coordinates import make_design
+from sparseplan.laws.law import coefficient_draws, coefficients
 from sparseplan.runs.published import t5_runs, vit_runs
 from sparseplan.runs.table import Runs
 from sparseplan.sparsity.schedule import Schedule
 from tests.helpers.paper_runs import needs_paper_runs
-from tests.helpers.tables import Grid, changed, measured, simulated
+from tests.helpers.tables import TRUTH, Grid, changed, measured, simulated
 
 GOOD = simulated()
 DENSE = simulated(Grid(sparsities=(0.0,)))
@@ -177,6 +181,50 @@ def test_a_base_of_the_same_setup_is_none_of_that() -> None:
     base = fitted(DENSE).law
     fit = fit_law(GOOD, base=DenseBase(law=base, tied=True), starts=16)
     assert fit.certificate.status == "converged"
+
+
+def two_four() -> Runs:
+    sparse = simulated(Grid(sparsities=(0.5,), pattern="n:4"))
+    return Runs(
+        **{  # type: ignore[arg-type]
+            name: np.concatenate([getattr(DENSE, name), getattr(sparse, name)])
+            for name in ("sparsity", "nonzero_params", "data_seen", "loss")
+        },
+        family=(*DENSE.family, *sparse.family),
+        run_id=tuple(str(i) for i in range(24)),
+    )
+
+
+def test_dense_and_2_4_runs_on_a_tied_base_give_the_one_ratio_with_draws(tmp_path: Path) -> None:
+    base = tmp_path / "base.yaml"
+    write_law(fitted(DENSE, draws=40, name="base").law, base)
+    result = fitted(two_four(), draws=60, freeze_dense=str(base), tie_dense=True)
+    assert result.answer.status == "converged"
+    law = parse_law(law_text(result.law), source="law.yaml")
+
+    def ratio(theta: Theta) -> np.ndarray:
+        return np.asarray(theta.reducible(0.5, 1.0, np.inf) / theta.reducible(0.0, 1.0, np.inf))
+
+    true = float(ratio(TRUTH))
+    draws = coefficient_draws(law, "n:4")
+    assert draws is not None
+    assert float(ratio(coefficients(law, "n:4"))) == pytest.approx(true, abs=0.01)
+    low, high = np.quantile(ratio(draws), [0.005, 0.995])
+    assert low < true < high
+    assert high - low < 0.1
+    plan = sp.optimal(1e20, law=law, pattern="2:4")
+    assert plan.intervals is not None
+    assert plan.plan.sparsity == 0.5
+    assert "n:4 was run at 50% only" in {one.code: one.message for one in plan.warnings}["one-sparsity"]
+
+
+def test_one_unstructured_sparsity_or_an_open_f0_is_still_too_little(tmp_path: Path) -> None:
+    base = tmp_path / "base.yaml"
+    write_law(fitted(DENSE, name="base").law, base)
+    runs = two_four()
+    unstructured = replace(runs, family=("unstructured",) * len(runs))
+    assert fitted(unstructured, freeze_dense=str(base), tie_dense=True).answer.status == "too few levels"
+    assert fitted(runs, freeze_dense=str(base)).answer.status == "too few levels"
 
 
 def test_not_converged_names_its_cause_and_a_remedy_that_works() -> None:
