@@ -124,10 +124,7 @@ def law_caveats(law: Law, family: str | None) -> list[Caveat]:
                 message=f"the law has no coefficients for {family}; the {used} ones stand in, which flatters n:m",
             )
         )
-    if law.fit.get("status") in POOR_FITS:
-        message = f"this law's fit ended with '{law.fit['status']}': {law.fit.get('explanation', 'see `fit`')}"
-        found.append(Caveat(code="poor-fit", message=message.rstrip(".")))
-    found += _of_the_fit(law)
+    found += [*_of_the_status(law), *_of_the_fit(law)]
     axes = [axis for axis in form_of(law).inputs if axis != "sparsity" or form_of(law).knows_sparsity]
     if any(getattr(law.range, axis) is None for axis in axes):
         found.append(Caveat(code="no-range", message="the law doesn't say what its runs covered on every axis"))
@@ -161,6 +158,18 @@ def schedule_caveats(law: Law) -> list[Caveat]:
         return []
     message = f"the law's pruning schedule was assumed by `fit`, not said: {law.schedule.describe()}"
     return [Caveat(code=SCHEDULE, message=message)]
+
+
+def fit_caveats(law: Law) -> list[Caveat]:
+    """What the law's own fit says against it, for answers with no room for more: status, warnings, ramp."""
+    return [*_of_the_status(law), *_of_the_fit(law), *schedule_caveats(law)]
+
+
+def _of_the_status(law: Law) -> list[Caveat]:
+    if law.fit.get("status") not in POOR_FITS:
+        return []
+    message = f"this law's fit ended with '{law.fit['status']}': {law.fit.get('explanation', 'see `fit`')}"
+    return [Caveat(code="poor-fit", message=message.rstrip("."))]
 
 
 def _no_draws(law: Law) -> str:

@@ -223,6 +223,8 @@ def test_a_law_that_did_not_converge_gives_numbers_and_no_sentence_that_rests_on
     out = " ".join(capsys.readouterr().out.split())
     assert out.startswith("Nothing to plan with: this law's fit ended with 'too few levels': there are 7 runs")
     assert "non-zero parameters" in out
+    assert run(["contour", "--law", str(law)]) == 0
+    assert "! this law's fit ended with 'too few levels'" in capsys.readouterr().err
     for sentence in ("stay dense", "worth", "A dense model needs", "pays", "Sparsity lowers", "No allowed sparsity"):
         assert sentence not in out
 
@@ -272,6 +274,8 @@ def test_a_schedule_that_nobody_said_is_called_assumed_in_report_law_and_plans(
     assert "--schedule says it" in out
     assert run(["laws", "show", str(law)]) == 0
     assert "fit warned: nothing says how the runs were pruned; assumed: cubic ramp" in capsys.readouterr().out
+    assert run(["contour", "--law", str(law)]) == 0
+    assert "! the law's pruning schedule was assumed by sparseplan fit, not said" in capsys.readouterr().err
     optimal = ["optimal", "--flops", "1e20", "--law", str(law), "--json"]
     assert run(optimal) == 0
     assumed = json.loads(capsys.readouterr().out)
