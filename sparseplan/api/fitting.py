@@ -44,7 +44,7 @@ class Fit:
         return self.result.answer
 
     def save(self, path: str | Path) -> None:
-        """Write the law with its draws as a file, whole or not at all.
+        """Write the law with its draws as a file, whole or not at all, in place of one that is there.
 
         Raises:
             LawError: if the name doesn't end in .yaml or .yml, by which laws are found.
@@ -57,7 +57,7 @@ class Fit:
         write_law(self.law, target)
 
     def draw(self, path: str | Path) -> None:
-        """Write the figure page, `fit --report`, as .png, .svg or .pdf; needs matplotlib.
+        """Write the figure page, `fit --report`, as .png, .svg or .pdf, in place of one that is there; needs matplotlib.
 
         Raises:
             PlanError: for another ending, or without matplotlib.

@@ -69,9 +69,8 @@ def typical_error(fit: Fit) -> float:
 def outliers(fit: Fit) -> list[Outlier]:
     """Runs more than eight standard deviations off, the furthest first; none where runs are too few to tell.
 
-    The deviation is 1.48 times the median error, as it is for normal errors, and at least 0.1 %: noise that is merely
-    uneven or heavy-tailed stays below (of t errors with 4 degrees of freedom 1 in 1,000 is further off, of the authors'
-    160 runs the furthest is at 5.0), a mistyped digit does not.
+    The deviation is 1.48 times the median error, as it is for normal errors, and at least 0.1 %: of t errors
+    with 4 degrees of freedom 1 in 1,000 is further off, of the authors' 160 runs the furthest is at 5.0.
     """
     n, errors = len(fit.runs), _log_errors(fit)
     if n < 2 * len(fit.free):

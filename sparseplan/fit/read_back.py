@@ -60,19 +60,20 @@ def in_words(read: ReadBack) -> str:
 def slips(runs: Runs) -> list[Caveat]:
     """Units and columns that look wrong."""
     dense = runs.nonzero_params[runs.sparsity == 0]  # that of a sparse run may be a product, and have decimals
+    smallest = float((runs.nonzero_params / (1.0 - runs.sparsity)).min())  # a small model may be left with very few
     found = [
-        _unit("N", "nonzero_params", runs.nonzero_params, dense),
-        _unit("D", "data_seen", runs.data_seen, runs.data_seen),
+        _unit("N", "nonzero_params", runs.nonzero_params, whole=dense, least=smallest),
+        _unit("D", "data_seen", runs.data_seen, whole=runs.data_seen, least=float(runs.data_seen.min())),
         _swapped(runs),
         _perplexity(runs),
     ]
     return [Caveat(code="units", message=message) for message in found if message]
 
 
-def _unit(letter: str, column: str, values: Array, whole: Array) -> str:
+def _unit(letter: str, column: str, values: Array, *, whole: Array, least: float) -> str:
     """Counts that are too small, or aren't whole though they should be."""
     decimals = bool(np.any((whole < _WHOLE) & (np.abs(whole - np.round(whole)) > 1e-6 * whole)))
-    if values.min() >= _FEWEST and not decimals:
+    if least >= _FEWEST and not decimals:
         return ""
     kind = "has decimals" if decimals else "is small"
     return (

@@ -69,6 +69,13 @@ def test_a_good_table_is_asked_nothing() -> None:
     assert {one.code for one in fitted(GOOD).answer.warnings} == set()
 
 
+def test_a_small_model_that_is_left_with_few_weights_is_not_asked_about() -> None:
+    runs = replace(GOOD, nonzero_params=GOOD.nonzero_params / 1e3)  # dense sizes from 20,000, 1,250 weights left
+    assert not said(fitted(runs).answer, "units")
+    smaller = replace(GOOD, nonzero_params=GOOD.nonzero_params / 2e3)  # 10,000, and 625 left
+    assert not [one for one in said(fitted(smaller).answer, "units") if "small" in one]
+
+
 def test_a_sparse_size_with_decimals_is_a_product_and_not_asked_about() -> None:
     runs = replace(GOOD, nonzero_params=np.where(GOOD.sparsity > 0, GOOD.nonzero_params / 1e3 + 0.25, 2e5))
     assert not [message for message in said(fitted(runs).answer, "units") if "decimals" in message]
