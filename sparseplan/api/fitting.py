@@ -57,7 +57,7 @@ class Fit:
         write_law(self.law, target)
 
     def draw(self, path: str | Path) -> None:
-        """Write the figure page, `fit --report`, as .png, .svg or .pdf, in place of one that is there; needs matplotlib.
+        """Write the figure page, as .png, .svg or .pdf, in place of one that is there; needs matplotlib.
 
         Raises:
             PlanError: for another ending, or without matplotlib.
