@@ -95,9 +95,25 @@ def test_a_segment_that_keeps_crashing_is_given_up_and_tried_again_by_the_next_s
     (fakes / run.run_id).write_text("exit 1\nexit 1\nexit 1")
     trained = sweep_in(tmp_path, tmp_path / "sweep")
     assert set(trained.failures) == {run.run_id}
-    assert "crashed with status 1, 3 times: the fake trainer was told to fail" in "".join(trained.failures.values())
+    assert "crashed with status 1, 3 times without a new checkpoint: the fake trainer was told to fail" in "".join(
+        trained.failures.values()
+    )
     assert losses(trained) == {k: v for k, v in expected(setup.runs).items() if k != run.run_id}
     assert losses(sweep_in(tmp_path, tmp_path / "sweep")) == expected(setup.runs)
+
+
+def test_a_segment_that_is_ended_again_and_again_is_not_given_up_while_its_checkpoints_advance(
+    tmp_path: Path, fakes: Path
+) -> None:
+    """As by time limits and preemption; three in a row used to end a run, however far it had come."""
+    setup = setup_in(tmp_path, tmp_path / "sweep")
+    trunk = setup.plan.segments[0]
+    assert trunk.to_step > 56
+    (fakes / trunk.id).write_text("\n".join(f"kill {step}" for step in (8, 15, 22, 29, 36, 43, 50, 57)))
+    trained = sweep_in(tmp_path, tmp_path / "sweep")
+    assert trained.failures == {}
+    assert losses(trained) == expected(setup.runs)
+    assert list(fakes.iterdir()) == []
 
 
 def test_running_out_of_memory_leaves_fewer_workers_at_work(
