@@ -14,8 +14,9 @@ from typing import Protocol
 
 from sparseplan.common.files import write_bytes
 from sparseplan.errors import SweepError
-from sparseplan.runs.job import EXIT_OUT_OF_MEMORY, Job, Placement, Progress, Record, Segment, to_json
-from sparseplan.sweep.estimate import Speed, priorities
+from sparseplan.runs.job import EXIT_OUT_OF_MEMORY, Job, Placement, Progress, Record, RunRecord, Segment, to_json
+from sparseplan.shapes.families import Shape
+from sparseplan.sweep.estimate import Speed, priorities, work_of
 from sparseplan.sweep.executors.base import Ended, Task, Workers
 from sparseplan.sweep.folder import Folder
 from sparseplan.sweep.progress import ProgressReader
@@ -77,7 +78,7 @@ class Driver:
         state: What there is to do.
         executor: Who does it, opened.
         placements: Where each worker's jobs run; one entry a worker.
-        speed: How long segments take, as far as known.
+        speed: How long segments take, as far as known; corrected by those that finish.
         listener: Who is notified.
         poll_seconds: Between two looks.
     """
@@ -99,6 +100,7 @@ class Driver:
         self._running: dict[str, tuple[Task, int | None]] = {}  # None: beyond the workers that this driver was given
         self._segments: dict[str, Segment] = {}
         self._crashes: Counter[str] = Counter()
+        self._probed, self._samples = self.speed, dict[Shape, tuple[float, float]]()
         self._marks: dict[str, frozenset[tuple[str, int, int]]] = {}
         self._total = self._seconds_left()
 
@@ -158,6 +160,7 @@ class Driver:
             self.listener.note(line)
         ended = self.executor.ended()  # before the records, so that all that an ended worker left is seen
         for record in self.state.refresh():
+            self._learn(record)
             self.listener.finished(record, self.snapshot())
         while self.state.set_aside:
             self.listener.note(
@@ -165,6 +168,16 @@ class Driver:
             )
         for each in ended:
             self._settle(each)
+
+    def _learn(self, record: Record) -> None:
+        """Correct the speed by what a segment took: a probe of a few steps on an idle machine is an optimist."""
+        name = record.run_id if isinstance(record, RunRecord) else record.trunk_id
+        segment = self._segments.get(name)
+        if segment is None or record.diverged or record.segment_seconds <= 0 or not self._probed.known:
+            return
+        work, seconds = self._samples.get(segment.run.shape, (0.0, 0.0))
+        self._samples[segment.run.shape] = (work + work_of(segment), seconds + record.segment_seconds)
+        self.speed = self._probed.learned(self._samples)
 
     def _settle(self, ended: Ended) -> None:
         """Free an ended worker's place, and decide what becomes of the job it broke off at."""

@@ -13,26 +13,29 @@ import pytest
 
 from sparseplan.common.files import read_regular, replacing
 from sparseplan.errors import SweepError
-from sparseplan.runs.job import RunRecord, read_result
+from sparseplan.runs.job import Placement, RunRecord, read_result
 from sparseplan.runs.spec import TRAINING_VERSION
 from sparseplan.runs.table import read_runs
 from sparseplan.runs.trunks import plan_segments
-from sparseplan.sweep.estimate import Speed, expected_seconds
+from sparseplan.sweep.driver import Driver
+from sparseplan.sweep.estimate import Speed, expected_seconds, work_of
 from sparseplan.sweep.folder import Folder
 from sparseplan.sweep.machine import Machine
 from sparseplan.sweep.state import SweepState
 from tests.helpers import sweeps
-from tests.helpers.fake_trainer import expected_loss
+from tests.helpers.fake_trainer import expected_loss, record_of
 from tests.helpers.sweeps import (
     MACHINE,
     RECIPE,
     environment,
+    executor_for,
     expected,
     losses,
     setup_in,
     start_driver,
     sweep_in,
 )
+from tests.sweep.test_slurm import Quiet
 
 
 @pytest.fixture
@@ -398,3 +401,33 @@ def test_devices_are_shared_out_among_workers() -> None:
     assert MACHINE.devices("auto", None) == ("cpu", "cpu")
     with pytest.raises(SweepError, match="found no CUDA GPU"):
         MACHINE.devices("cuda", None)
+
+
+def test_the_time_left_learns_from_what_finished_segments_took(tmp_path: Path, fakes: Path) -> None:
+    """Real times were 1.4 times the probe's, and the estimate never noticed."""
+    setup = setup_in(tmp_path, tmp_path / "sweep")
+    small, large = setup.plan.segments[0].run.shape, setup.plan.segments[-1].run.shape
+    assert small != large
+    probed = Speed(tokens_per_second={small: 2000.0, large: 1000.0}, startup_seconds=3.0)
+    finished = next(segment for segment in setup.plan.segments if segment.finish and segment.run.shape == small)
+    work = finished.tokens + min(finished.run.data.valid.tokens, 256 * 16) / 3  # a token read is a third of one trained
+    assert work_of(finished) == work
+    learned = probed.learned({small: (work, 1.4 * work / 2000.0)})
+    assert learned.tokens_per_second[small] == pytest.approx(2000.0 / 1.4)
+    assert learned.tokens_per_second[large] == pytest.approx(1000.0 / 1.4)  # in proportion, until one has finished
+    both = probed.learned({small: (work, 1.4 * work / 2000.0), large: (work, work / 500.0)})
+    assert both.tokens_per_second == pytest.approx({small: 2000.0 / 1.4, large: 500.0})
+    assert learned.startup_seconds == 3.0
+    driver = Driver(
+        folder=Folder(tmp_path / "sweep"),
+        state=SweepState(Folder(tmp_path / "sweep"), setup.plan.segments),
+        executor=executor_for(setup.loaded),
+        placements=(Placement(),),
+        speed=probed,
+        listener=Quiet(),
+    )
+    driver._segments[finished.id] = finished
+    before = driver.speed.seconds(setup.plan.segments[-1])
+    record = record_of(finished.run, 2.0)
+    driver._learn(msgspec.structs.replace(record, segment_seconds=1.4 * work / 2000.0))
+    assert driver.speed.seconds(setup.plan.segments[-1]) == pytest.approx(1.4 * before)
