@@ -61,7 +61,6 @@ def bench(
     measurement takes minutes; interrupted, the same command goes on where it stopped. The profile is a cost for
     planning: sparseplan optimal --cost PROFILE.yaml. On a device without sparse tensor cores only dense work is timed.
     """
-    from sparseplan.common.console import open_console
     from sparseplan.hardware.bench.measure import BenchRequest, measure
     from sparseplan.report.hardware import print_profile
 
@@ -83,7 +82,7 @@ def bench(
             f"not measured: {case.part} {case.phase}, width {case.width}, {case.tokens} tokens: {outcome.skipped}",
             err=True,
         )
-    print_profile(open_console(), result.profile)
+    print_profile(o.open_console(), result.profile)
     typer.echo(f"wrote {result.path}", err=True)
     if figure is not None:
         from sparseplan.figures.speedups import draw_speedups, measured_speedups

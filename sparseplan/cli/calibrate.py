@@ -7,13 +7,15 @@ from typing import Annotated
 import typer
 
 from sparseplan.cli import options as o
-from sparseplan.errors import RecipeError, nearest
+from sparseplan.errors import NoTorchError, RecipeError, nearest
 
 EPILOG = """Examples:
 
 - `sparseplan calibrate --dry-run`
 - `sparseplan calibrate team.yaml --out calibration/team --executor slurm --device cuda --workers 16`"""
 
+_WITHOUT_TORCH = "gpt-stdlib-cpu"
+"""The built-in recipe that a dry run is of where no torch can say which devices there are."""
 _DEVICE = re.compile(r"auto|cpu|cuda(:\d+)?")
 
 
@@ -117,7 +119,14 @@ def calibrate(
     console, progress = open_console(), Console(stderr=True, highlight=False)
     if recipe is None and EXECUTORS[executor or DEFAULT].can_probe:
         say(progress, "looking for devices, to choose a recipe")
-    loaded, place = choose_recipe(recipe, Changes(kind=executor, device=device, workers=workers))
+    changes = Changes(kind=executor, device=device, workers=workers)
+    try:
+        loaded, place = choose_recipe(recipe, changes)
+    except NoTorchError as problem:
+        if not dry_run:
+            raise
+        say(progress, f"{problem} This is a dry run of {_WITHOUT_TORCH}.")
+        loaded, place = choose_recipe(_WITHOUT_TORCH, changes)
     if dry_run:
         import tempfile
 

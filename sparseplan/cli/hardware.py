@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from sparseplan.cli import options as o
+from sparseplan.cli.flags import in_flags
 
 app = typer.Typer(help="List and show hardware profiles: datasheets, and what was measured.", no_args_is_help=True)
 
@@ -46,7 +47,7 @@ def show(
     json: o.JsonOption = False,
 ) -> None:
     """Show a profile: the device, its speed, and how much faster than dense it is on 2:4 weights, by width."""
-    from sparseplan.common.console import open_console
+    from sparseplan.hardware.doubts import doubts
     from sparseplan.hardware.file import load_profile
     from sparseplan.plan.answer import to_json
     from sparseplan.report.hardware import print_profile
@@ -54,8 +55,10 @@ def show(
     chosen = load_profile(profile)
     if json:
         print(to_json(chosen))
+        for doubt in doubts(chosen):
+            typer.echo(in_flags(doubt), err=True)
     else:
-        print_profile(open_console(), chosen)
+        print_profile(o.open_console(), chosen)
     if figure is not None:
         from sparseplan.figures.speedups import draw_speedups
 

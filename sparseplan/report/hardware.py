@@ -6,6 +6,7 @@ from rich.console import Console
 
 from sparseplan.common.console import open_table, say, say_wrapped
 from sparseplan.common.units import format_count, format_percent, format_sparsity
+from sparseplan.hardware.doubts import doubts
 from sparseplan.hardware.file import ProfileRow
 from sparseplan.hardware.profile import (
     Curve,
@@ -223,6 +224,8 @@ def print_profile(console: Console, profile: Profile) -> None:
         say_wrapped(console, f"The rest: how many times faster 2:4 is than dense{spread}.")
     for fault in sorted({point.note for point in _points(profile) if point.note}):
         say(console, f"! {fault}", style="yellow")
+    for doubt in doubts(profile):
+        say_wrapped(console, f"! {doubt}", style="yellow", indent="  ")
 
 
 def _points(profile: Profile) -> list[Point]:
