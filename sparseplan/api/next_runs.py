@@ -177,7 +177,7 @@ def _fitted(
     if fitted.law.draws is None:
         raise PlanError(
             f"`runs`: the fit ended as '{fitted.answer.status}', so it has no draws that say what is uncertain: "
-            f"{fitted.answer.explanation}"
+            f"{fitted.answer.explanation} A law that `fit` makes with other settings is taken as `law`."
         )
     table = fitted.result.fit.runs
     return fitted.law, places(table.sparsity, table.nonzero_params, table.data_seen)

@@ -5,7 +5,14 @@ from rich.table import Table
 
 from sparseplan.common.console import open_table, say, say_wrapped
 from sparseplan.common.intervals import Bounds
-from sparseplan.common.units import format_bounds, format_count, format_percent, format_scientific, format_sparsity
+from sparseplan.common.units import (
+    format_bounds,
+    format_count,
+    format_loss,
+    format_percent,
+    format_scientific,
+    format_sparsity,
+)
 from sparseplan.plan.next_runs import NextRuns
 from sparseplan.report.plan import print_caveats
 
@@ -43,7 +50,9 @@ def _state(answer: NextRuns) -> str:
         return f"{side}. The decision is made as far as the draws know: {loses}, less than the {scatter} ({law})."
     if answer.regret.p95 < answer.decision.scatter:
         return f"{side}; {loses}, less than the {scatter} ({law})."
-    return f"{side}. The size is open: {loses}, more than the {scatter} ({law})."
+    free = answer.given.nonzero_params is None and answer.given.dense_params is None
+    what = "The size is open" if free else "What is best is open"
+    return f"{side}. {what}: {loses}, more than the {scatter} ({law})."
 
 
 def _runs_table(console: Console, answer: NextRuns) -> Table:
@@ -93,7 +102,9 @@ def _targets_table(console: Console, answer: NextRuns) -> Table:
 
 
 def _written(key: str, interval: Bounds) -> str:
-    write = {"sparsity": format_sparsity, "nonzero_params": format_count}.get(key, lambda value: f"{value:+.4f}")
+    write = {"sparsity": format_sparsity, "nonzero_params": format_count, "loss": format_loss}.get(
+        key, lambda value: f"{value:+.4f}"
+    )
     return format_bounds(interval, write)
 
 

@@ -98,6 +98,8 @@ def test_the_decision_is_called_open_where_draws_disagree_and_made_where_none_do
     assert far.decision.choice == "sparse"
     assert not far.decision.settled
     assert "The size is open" in str(far)
+    fixed = str(sp.next_runs(1e23, law=REFIT, dense_params="10B"))
+    assert "The size is open" not in fixed
     dense = sp.next_runs(1e21, law=REFIT, cost="dense")
     assert dense.p_sparse_better is not None
     assert (dense.decision.choice is None) == (0 < dense.p_sparse_better < 1)
