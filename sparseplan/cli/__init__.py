@@ -9,7 +9,7 @@ from typing import NoReturn
 
 import typer
 
-from sparseplan.cli import bench, calibrate, contour, fit, hardware, laws, optimal, predict
+from sparseplan.cli import bench, calibrate, contour, fit, hardware, laws, next_runs, optimal, predict
 from sparseplan.cli.flags import in_flags
 from sparseplan.errors import SparseplanError
 from sparseplan.version import __version__
@@ -27,9 +27,10 @@ app = typer.Typer(
     rich_markup_mode="markdown",
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for _command in (optimal, predict, contour, fit, calibrate, bench):
+_NAMES = {"next_runs": "next"}  # `next` is a function of Python's own
+for _command in (optimal, predict, contour, fit, next_runs, calibrate, bench):
     _name = _command.__name__.rsplit(".", 1)[1]
-    app.command(_name, epilog=_command.EPILOG)(getattr(_command, _name))
+    app.command(_NAMES.get(_name, _name), epilog=_command.EPILOG)(getattr(_command, _name))
 app.add_typer(laws.app, name="laws")
 app.add_typer(hardware.app, name="hardware")
 

@@ -37,6 +37,7 @@ _OPTIONS = (
         "loss",
     ),
     *("executor", "workers", "huber_delta", "tokens_per_unit", "report", "explain"),
+    *("runs", "budget", "sizes", "most", "noise"),
 )
 FLAGS |= {name: f"--{name.replace('_', '-')}" for name in _OPTIONS}
 

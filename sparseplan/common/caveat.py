@@ -10,6 +10,7 @@ CODES = {
     "extrapolation": "A planned value lies outside what the law's runs covered; `extrapolation` has the distance.",
     "no-draws": "The law carries no bootstrap draws for this question, so there are no intervals.",
     "no-range": "The law does not say what its runs covered on every axis.",
+    "one-ratio": "All runs have about one ratio of data to parameters: size and data can hardly be told apart.",
     "only-dense": "The pattern, or the highest sparsity allowed, leaves no sparsity above 0.",
     "partial-draws": "The draws take some coefficients as exactly known; the intervals leave their error out.",
     "pattern-borrowed": "The law has no coefficients for the pattern; those for unstructured sparsity stand in.",

@@ -100,7 +100,7 @@ def test_a_mistake_names_its_argument(arguments: dict[str, object], error: type[
 
 def test_every_flag_of_the_table_is_a_flag_or_command_that_exists(capsys: pytest.CaptureFixture[str]) -> None:
     helps = ""
-    for command in ("optimal", "predict", "contour", "fit", "calibrate", "bench", "laws compose", "laws check"):
+    for command in ("optimal", "predict", "contour", "fit", "next", "calibrate", "bench", "laws compose", "laws check"):
         assert run([*command.split(), "--help"]) == 0
         helps += capsys.readouterr().out
     for flag in FLAGS.values():
