@@ -19,7 +19,7 @@ import numpy as np
 
 from sparseplan.laws.forms.base import Coefficient, Form, Theta
 from sparseplan.laws.forms.budget import Array, Floats
-from sparseplan.laws.forms.chinchilla import COEFFICIENTS, from_dense
+from sparseplan.laws.forms.chinchilla import COEFFICIENTS, letters
 from sparseplan.laws.forms.power_terms import PowerTerms
 
 
@@ -66,7 +66,7 @@ class Coefficients(PowerTerms):
 
     def on_base(self, dense: Theta) -> Self:
         """g(S) on the other law's dense base: g(0) is 1, so that A becomes its f(0)."""
-        return type(self)(**self.as_dict() | from_dense(dense).as_dict())
+        return type(self)(self.eps, self.mu, self.P, *letters(dense))
 
 
 FORM = Form(

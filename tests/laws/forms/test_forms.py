@@ -1,6 +1,5 @@
 """Claims that hold for every form: closed solutions against searches, limits, and what files may hold."""
 
-from collections.abc import Callable
 from dataclasses import fields, replace
 
 import numpy as np
@@ -9,7 +8,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sparseplan.laws.file import law_text, parse_law
-from sparseplan.laws.forms import FORMS, chinchilla, frantar2023, search, varying_exponents, wu2026
+from sparseplan.laws.forms import (
+    FORMS,
+    chinchilla,
+    coupled,
+    coupled_dense,
+    frantar2023,
+    search,
+    varying_exponents,
+    wu2026,
+)
 from sparseplan.laws.forms.base import Theta
 from sparseplan.laws.forms.budget import Budget, flops_budget
 from sparseplan.laws.law import Law, coefficients, law_block
@@ -21,7 +29,9 @@ HOFFMANN = chinchilla.Coefficients(E=1.69, A=406.4, B=410.7, alpha=0.34, beta=0.
 WU = wu2026.Coefficients(
     eps=-0.00968044, mu=0.84661793, P=-0.27288932, E=2.348, A=188.8, B=447.2, alpha=0.32682177, beta=0.32682177
 )
-EXAMPLES: list[Theta] = [T5, HOFFMANN, BENT, WU]
+COUPLED = coupled.Coefficients(**replace(T5, a_S=616.0, c_S=1334.0, b_N=0.388).as_dict(), k=0.455)
+COUPLED_DENSE = coupled_dense.Coefficients(**HOFFMANN.as_dict(), k=1.4)
+EXAMPLES: list[Theta] = [T5, HOFFMANN, BENT, COUPLED, COUPLED_DENSE, WU]
 
 
 def by_name(theta: Theta) -> str:
@@ -71,7 +81,7 @@ def test_the_size_for_some_data_is_the_best_size_of_the_budget_that_they_make(th
     np.testing.assert_allclose(search.balance(theta, 0.0, 1e8, D), closed, rtol=1e-6, atol=1e-6)
 
 
-@pytest.mark.parametrize("theta", [T5, BENT, WU], ids=by_name)
+@pytest.mark.parametrize("theta", [T5, BENT, COUPLED, WU], ids=by_name)
 def test_a_sparse_model_has_the_size_term_of_the_dense_one_of_multiplied_size(theta: Theta) -> None:
     N = np.geomspace(1e6, 1e10, 5)
     m = theta.size_multiplier(0.75, N)
@@ -133,9 +143,8 @@ def test_a_search_ends_whatever_the_numbers_are() -> None:
         assert np.shape(BENT.best_sparsity(budget)) == (3,)
 
 
-@pytest.mark.parametrize("make", [lambda: T5, lambda: BENT, lambda: HOFFMANN, lambda: WU])
-def test_a_law_of_any_form_survives_the_way_through_its_file(make: Callable[[], Theta]) -> None:
-    theta = make()
+@pytest.mark.parametrize("theta", EXAMPLES, ids=by_name)
+def test_a_law_of_any_form_survives_the_way_through_its_file(theta: Theta) -> None:
     form = theta.form
     law = Law(
         format="sparseplan-law/1",
@@ -155,3 +164,46 @@ def test_a_dense_law_knows_nothing_of_sparse_models() -> None:
     assert np.isnan(HOFFMANN.loss(0.5, 1e9, 1e10))
     assert float(HOFFMANN.best_sparsity(flops_budget(1e20, 0.625), N=1e9)) == 0.0
     assert np.isinf(HOFFMANN.tokens_for_sparsity(0.0, 1e9, 0.625))
+
+
+@settings(max_examples=30)
+@given(st.floats(0.2, 3.0), st.floats(14, 24), st.floats(0, 0.9), st.sampled_from(["N", "M", "free"]))
+def test_whatever_k_is_the_best_plan_is_that_of_the_sum_and_no_other_is_better(
+    k: float, log_tokens: float, saving: float, given_size: str
+) -> None:
+    theta, budget = replace(COUPLED, k=k), flops_budget(10.0**log_tokens, saving)
+    plain = frantar2023.Coefficients(*(getattr(COUPLED, field.name) for field in fields(frantar2023.Coefficients)))
+    given_ = {} if given_size == "free" else {given_size: 1e8}
+    S = float(theta.best_sparsity(budget, **given_))
+    assert float(plain.best_sparsity(budget, **given_)) == S
+
+    def loss(S: np.ndarray) -> np.ndarray:
+        N = {"N": 1e8 + 0 * S, "M": 1e8 * (1 - S), "free": theta.best_size(S, budget)}[given_size]
+        return theta.loss(S, N, budget.data(S, N))
+
+    assert loss(np.array([S]))[0] <= loss(np.linspace(0.0, 0.999, 4001)).min() * (1 + 1e-12)
+    N = float(theta.best_size(S, budget))
+    others = N * np.geomspace(0.01, 100, 4001)
+    assert theta.loss(S, N, budget.data(S, N)) <= theta.loss(S, others, budget.data(S, others)).min() * (1 + 1e-12)
+
+
+def test_k_of_one_is_the_plain_law_and_a_smaller_k_makes_size_and_data_help_each_other() -> None:
+    S, N, D = np.array([0.0, 0.5]), np.array([[1e7], [1e9]]), 3e10
+    plain = replace(COUPLED, k=1.0)
+    without = frantar2023.Coefficients(*(value for name, value in plain.as_dict().items() if name != "k"))
+    np.testing.assert_allclose(plain.loss(S, N, D), without.loss(S, N, D), rtol=1e-14)
+
+    def gain(theta: Theta, D: float) -> float:
+        return float(theta.loss(0.0, 1e8, D) - theta.loss(0.0, 1e9, D))
+
+    assert gain(without, 1e12) == pytest.approx(gain(without, 1e10), rel=1e-9)
+    assert gain(COUPLED, 1e12) > gain(COUPLED, 1e10)
+    assert gain(replace(COUPLED, k=1.5), 1e12) < gain(replace(COUPLED, k=1.5), 1e10)
+
+
+def test_a_coupled_law_takes_the_base_of_any_dense_law() -> None:
+    for dense in (HOFFMANN, COUPLED_DENSE):
+        lent = COUPLED.on_base(dense)
+        np.testing.assert_allclose(lent.loss(0.0, 1e8, 1e10), dense.loss(0.0, 1e8, 1e10), rtol=1e-12)
+        shape = [float(theta.numerator(0.75) / theta.numerator(0.0)) for theta in (lent, COUPLED)]
+        assert shape[0] == pytest.approx(shape[1], rel=1e-12)

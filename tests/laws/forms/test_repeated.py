@@ -13,7 +13,7 @@ from sparseplan.laws.forms.budget import Array, Budget, Floats, flops_budget
 from sparseplan.laws.forms.repeated import Rate, Repeated, effective_epochs
 from sparseplan.laws.law import coefficients
 from sparseplan.laws.unique_data import limited
-from tests.laws.forms.test_forms import BENT, HOFFMANN, T5, WU, by_name
+from tests.laws.forms.test_forms import BENT, COUPLED, COUPLED_DENSE, HOFFMANN, T5, WU, by_name
 
 R_N, R_D = Rate(11.08763712, 1.90395629, -2.79909313), Rate(4.40474882, 1.82138122, -1.36530917)
 SPARSE_FROM_THE_START = 1.0  # kappa: c_mul is 1
@@ -68,7 +68,7 @@ def test_with_scarce_unique_data_half_sparse_wins_at_dense_cost_and_with_plenty_
     assert [round(best_loss(1e13, S), 3) for S in (0.5, 0.0)] == [2.783, 2.768]
 
 
-EXAMPLES = [T5, HOFFMANN, BENT, WU]
+EXAMPLES = [T5, HOFFMANN, BENT, COUPLED, COUPLED_DENSE, WU]
 
 
 @pytest.mark.parametrize("theta", EXAMPLES, ids=by_name)
@@ -122,7 +122,7 @@ def test_the_best_size_under_limited_data_beats_every_size_of_a_fine_grid(
 
 @settings(max_examples=12)
 @given(
-    st.sampled_from([T5, BENT, WU]),
+    st.sampled_from([T5, BENT, COUPLED, WU]),
     st.floats(16.0, 20.0),
     st.floats(8.0, 12.0),
     st.sampled_from([0.0, 0.625, 1.0]),
