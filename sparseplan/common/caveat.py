@@ -34,6 +34,7 @@ CODES = {
     "few-runs": "There are fewer than three runs per coefficient.",
     "group-unused": "The table has a column called `group` that was not asked for, so it was not used.",
     "left-out": "Rows of the table were left out.",
+    "repetition-open": "The runs do not determine a rate at which repeated data or size counts.",
     "rival": "The average-parameter law may do as well on these runs.",
     "status": "The fit did not end as `converged`, or one start alone reached its minimum.",
     "wide": "The runs do not pin down some coefficients.",

@@ -16,6 +16,7 @@ from sparseplan.fit.compare import Dependence, Rival, average_parameter_law, exp
 from sparseplan.fit.fitting import Fit
 from sparseplan.fit.holdout import HeldOut
 from sparseplan.fit.influence import LevelErrors, RunNote, level_errors, notable_runs, without_each_run
+from sparseplan.fit.repeats import repeats_data
 from sparseplan.laws.forms import FORMS
 from sparseplan.laws.forms.base import Theta
 from sparseplan.laws.law import coefficients
@@ -25,8 +26,29 @@ from sparseplan.sparsity.schedule import Schedule
 _RIVAL_STARTS = 32
 _NESTED_DRAWS = 300
 _WIDE = 3.0
+_WIDE_RATE = 10.0
 _SIGNIFICANT = 0.05
 _SHOWN_ROWS = 3
+
+
+class FittedRepetition(Struct, frozen=True, kw_only=True):
+    """The rates at which repeated data and size count, as fitted with the law.
+
+    Attributes:
+        R_N, R_D: of dense models.
+        by_sparsity: both at the highest sparsity of runs that repeat data; null where the rates are the same at all.
+        intervals: central `level` of the draws of R_N and R_D; null without draws.
+        runs: how many runs repeat data, and `epochs` the most passes that one makes.
+        bounds_hit: rates at the edge of what is searched, which the runs do not determine.
+    """
+
+    R_N: float
+    R_D: float
+    by_sparsity: dict[str, float] | None
+    intervals: dict[str, Bounds] | None
+    runs: int
+    epochs: float
+    bounds_hit: list[str]
 
 
 class FitAnswer(Struct, frozen=True, kw_only=True):
@@ -46,6 +68,7 @@ class FitAnswer(Struct, frozen=True, kw_only=True):
         dependence: whether the exponents depend on S; empty where the form says so.
         average_parameters: the average-parameter law against this one.
         holdout: held-out groups; null unless asked for.
+        repetition: how repeated data counts; null where no run repeats data.
     """
 
     format: Literal["sparseplan-fit/1"] = "sparseplan-fit/1"
@@ -79,6 +102,7 @@ class FitAnswer(Struct, frozen=True, kw_only=True):
     average_parameters: Rival | None
     frozen_dense: str | None
     holdout: list[HeldOut] | None
+    repetition: FittedRepetition | None = None
     warnings: list[Caveat]
 
 
@@ -90,7 +114,7 @@ def diagnose(
     identified = fit.certificate.identified and fit.certificate.status == "converged"
     dependence: list[Dependence] = []
     rival: Rival | None = None
-    if identified and drawn is not None:
+    if identified and drawn is not None and fit.rates is None:  # both tests are of laws in which no data repeats
         dependence = exponent_depends_on_sparsity(fit, _NESTED_DRAWS, rng)
         rival = average_parameter_law(fit, schedule, starts=_RIVAL_STARTS, draws=drawn.asked, seed=seed, rng=rng)
     influential, worst = notable_runs(fit, without_each_run(fit)) if identified else ([], [])
@@ -130,7 +154,43 @@ def diagnose(
         average_parameters=rival,
         frozen_dense=None if fit.base is None else fit.base.law.name,
         holdout=holdout,
+        repetition=_repetition(fit, drawn),
         warnings=_warnings(fit, drawn, intervals, dependence, rival),
+    )
+
+
+def _open_rates(fit: Fit, drawn: Bootstrap | None) -> dict[str, str]:
+    """The rates that the runs leave open, and why: at the edge of what is searched, or with a wide interval."""
+    rates = _repetition(fit, drawn)
+    if rates is None:
+        return {}
+    found = dict.fromkeys(rates.bounds_hit, "at the edge of what is searched")
+    for name, (low, high) in (rates.intervals or {}).items():
+        if high > _WIDE_RATE * low:
+            found[name] = f"{low:.3g} .. {high:.3g}"
+    return found
+
+
+def _repetition(fit: Fit, drawn: Bootstrap | None) -> FittedRepetition | None:
+    if fit.rates is None or fit.runs.unique_data is None:
+        return None
+    repeated = repeats_data(fit.runs)
+    highest = float(fit.runs.sparsity[repeated].max())
+    both = {"R_N": fit.rates.R_N, "R_D": fit.rates.R_D}
+    intervals = None
+    if drawn is not None and drawn.rates is not None:
+        intervals = {
+            name: bounds(np.asarray(rate.dense)) for name, rate in (("R_N", drawn.rates.R_N), ("R_D", drawn.rates.R_D))
+        }
+    varies = any(rate.varies for rate in both.values())
+    return FittedRepetition(
+        R_N=float(both["R_N"].dense),
+        R_D=float(both["R_D"].dense),
+        by_sparsity={name: float(rate.at(highest)) for name, rate in both.items()} if varies else None,
+        intervals=intervals,
+        runs=int(repeated.sum()),
+        epochs=float((fit.runs.data_seen / fit.runs.unique_data).max()),
+        bounds_hit=list(fit.rates.bounds_hit()),
     )
 
 
@@ -211,6 +271,10 @@ def _warnings(
         warn("group-unused", remark)
     if certificate.bounds_hit:
         warn("bound", f"at the edge of what the law allows: {', '.join(certificate.bounds_hit)}.")
+    if open_rates := _open_rates(fit, drawn):
+        what = " and ".join({"R_N": "size", "R_D": "data"}[name] for name in open_rates)
+        rates = ", ".join(f"{name} {words}" for name, words in open_rates.items())
+        warn("repetition-open", f"these runs don't pin down what {what} beyond what is unique counts for: {rates}.")
     if certificate.identified and len(runs) < 3 * len(fit.free):
         warn(
             "few-runs", f"{len(runs)} runs for {len(fit.free)} coefficients: intervals are rough below three runs each."
