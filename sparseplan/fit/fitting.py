@@ -78,6 +78,11 @@ class Fit:
         return self.problem.free
 
     @property
+    def counted(self) -> tuple[Array, Array]:
+        """What the runs' sizes and data count as, shape (n,) each: N and D where no data is repeated."""
+        return np.exp(self.design.x + self.design.log_N0), np.exp(self.design.y + self.design.log_D0)
+
+    @property
     def predicted(self) -> Array:
         """Losses that the law predicts for its runs, shape (n,)."""
         return predict(self.design, self.theta)

@@ -89,6 +89,10 @@ def test_the_forms_own_certified_fit_on_effective_data_stands_where_the_joint_on
     assert fit.rates is not None
     effective = effective_design(fit.fitted, fit.joint.design, fit.theta, fit.rates, fit.runs)
     np.testing.assert_allclose(effective.x, fit.design.x, rtol=1e-12)
+    size, data = fit.counted
+    assert np.all(size <= fit.runs.nonzero_params * (1 + 1e-12))
+    assert np.all(data <= fit.runs.data_seen * (1 + 1e-12))
+    assert data.max() < 0.5 * fit.runs.data_seen.max()
     # At fixed effective size and data the form alone gains nothing worth a rerun.
     again = dataclasses.replace(
         fit.runs,
