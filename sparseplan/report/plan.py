@@ -77,8 +77,11 @@ def _undecided(answer: Answer) -> str:
     found = ""
     error, gap = answer.law.held_out, abs(answer.comparison.loss_gain)
     if error is not None and answer.intervals is None and gap <= error.worst:
-        size = f"The gap of {gap:.3f} nats to dense" if answer.plan.sparsity > 0 else "A gap of less"
-        found += f" {size} is within the law's error ({error.mean:.3f} nats on average, {error.worst:.3f} at worst)."
+        on_average = f"the law's error ({error.mean:.3f} nats on average, {error.worst:.3f} at worst)"
+        if answer.plan.sparsity > 0:
+            found += f" The gap of {gap:.3f} nats to dense is within {on_average}."
+        elif answer.brackets:
+            found += f" What sparse models would lose by may be within {on_average}."
     if any(caveat.code == "repetition-disagreement" for caveat in answer.warnings):
         found += " The published rates of repetition disagree on whether sparsity pays."
     return found

@@ -91,6 +91,9 @@ def test_a_law_without_draws_says_its_published_error_in_words_and_gives_no_bare
     assert "it missed 11 held-out runs by 0.016 nats on average and 0.040 at worst" in said
     assert "The gap of 0.021 nats to dense is within the law's error" in said
     assert "Parameters are counted with embeddings." in said
+    dense = sp.optimal(1e20, law=WU, cost="dense", pattern="n:4")
+    assert dense.plan.sparsity == 0
+    assert "What sparse models would lose by may be within the law's error" in text(dense)
     # Where zeros are free the gap is larger than the error: that is said without the sentence.
     free = sp.optimal(1e20, law=WU, unique_data="1.3B")
     assert free.comparison.loss_gain > 0.04
