@@ -14,6 +14,7 @@ from sparseplan.errors import HardwareError, PlanError
 from sparseplan.laws import DEFAULT_LAW
 from sparseplan.laws import file as law_files
 from sparseplan.laws.law import Law, coefficients, require_sparse
+from sparseplan.laws.unique_data import limited
 from sparseplan.plan import answer as plans
 from sparseplan.plan import predict as predictions
 from sparseplan.plan.caveats import sparsity_cap
@@ -87,6 +88,7 @@ def optimal(
     law: LawLike = DEFAULT_LAW,
     cost: "CostLike" = "sparse",
     max_sparsity: Number | None = None,
+    unique_data: Number | None = None,
     device_hours: Number | None = None,
     peak: Number | None = None,
     utilization: float | None = None,
@@ -104,6 +106,8 @@ def optimal(
         cost: What zeros cost in training: nothing ("sparse"), as much as weights ("dense"), or what a device makes of
             it, a hardware profile by name, path or object.
         max_sparsity: Highest sparsity to consider, 0.875 or "87.5%"; by default the highest among the law's runs.
+        unique_data: Unique data to draw on, in the law's unit; beyond it data is repeated, which counts as the law's
+            `repetition` says. By default all data are unique.
         device_hours: A budget in hours of the device that `cost` or `peak` describes.
         peak: Peak dense FLOP/s of one device, where the profile does not say it or there is none.
         utilization: Share of the peak that training reaches, (0, 1].
@@ -130,6 +134,7 @@ def optimal(
     if wanted is not None or cap is not None:
         require_sparse(chosen)
     made = wanted or UNSTRUCTURED
+    unique = arguments.positive("unique_data", unique_data)
     profile = profile_of(cost)
     ask = partial(
         Question,
@@ -139,6 +144,7 @@ def optimal(
         cost=cost_of(cost, profile, chosen, made),
         max_sparsity=sparsity_cap(chosen) if cap is None else cap,
         pattern_cap=1.0 if cap is None else cap,
+        unique_data=None if unique is None else limited(chosen, unique),
     )
     device = _device(
         profile,
@@ -161,6 +167,7 @@ def predict(
     sparsity: Number,
     pattern: PatternLike = UNSTRUCTURED,
     law: LawLike = DEFAULT_LAW,
+    unique_data: Number | None = None,
 ) -> Prediction:
     """The validation loss of a run with N non-zero parameters, D data and sparsity S.
 
@@ -170,6 +177,7 @@ def predict(
         sparsity: Final sparsity S in [0, 1), 0.75 or "75%".
         pattern: The pattern that makes it.
         law: By name, path or object.
+        unique_data: Unique data that the run draws on; beyond it data is repeated. By default all data are unique.
 
     Returns:
         The loss in nats with the interval of the law's draws and the distance from its runs.
@@ -186,6 +194,7 @@ def predict(
         D=arguments.needed("data", data),
         S=arguments.share("sparsity", sparsity),
         pattern=arguments.pattern("pattern", pattern),
+        unique_data=arguments.positive("unique_data", unique_data),
     )
     return Prediction(**_facts(result))
 
@@ -202,7 +211,8 @@ def _flops_for(
 
     assert hours is not None, "there is one budget"
     assert device is not None, "hours without a device were refused"
-    return flops_for_hours(coefficients(law, plans.answering_family(law, pattern)), ask, device, hours)
+    theta, unique = coefficients(law, plans.answering_family(law, pattern)), ask(train_flops=1.0).unique_data
+    return flops_for_hours(theta if unique is None else unique.limit(theta), ask, device, hours)
 
 
 def profile_of(cost: "CostLike") -> "Profile | None":

@@ -20,7 +20,7 @@ FLAGS = {
     "draws": "--bootstrap",
 }
 _OPTIONS = (
-    *("flops", "params", "dense_params", "data", "sparsity", "pattern", "law", "cost", "max_sparsity"),
+    *("flops", "params", "dense_params", "data", "sparsity", "pattern", "law", "cost", "max_sparsity", "unique_data"),
     *("device_hours", "peak", "utilization", "devices", "price", "points", "out", "force", "device"),
     *(
         "group",

@@ -171,6 +171,15 @@ MaxSparsityOption = Annotated[
     ),
 ]
 ForceOption = Annotated[bool, typer.Option("--force", help="Replace files that are there.")]
+UniqueDataOption = Annotated[
+    float | None,
+    typer.Option(
+        "--unique-data",
+        parser=read_positive,
+        metavar="U",
+        help="Unique data in the law's unit, as in 1.3B; beyond it data is repeated. Default: all data are unique.",
+    ),
+]
 ExplainOption = Annotated[bool, typer.Option("--explain", help="Print every warning, not only the two gravest.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for machines instead.")]
 

@@ -39,6 +39,7 @@ def predict(
     sparsity: o.SparsityOption,
     pattern: o.PatternOption = str(UNSTRUCTURED),
     law: o.LawOption = DEFAULT_LAW,
+    unique_data: o.UniqueDataOption = None,
     json: o.JsonOption = False,
 ) -> None:
     """Predict the validation loss of a run with N non-zero parameters, D data and sparsity S.
@@ -47,7 +48,9 @@ def predict(
     """
     from sparseplan.api.planning import predict as predict_loss
 
-    prediction = predict_loss(params=params, data=data, sparsity=sparsity, pattern=pattern, law=law)
+    prediction = predict_loss(
+        params=params, data=data, sparsity=sparsity, pattern=pattern, law=law, unique_data=unique_data
+    )
     if json:
         print(in_flags(prediction.to_json()))
         return

@@ -25,6 +25,7 @@ from sparseplan.fit.influence import (
     without_each_run,
 )
 from sparseplan.fit.law_from_fit import LawMetadata
+from sparseplan.fit.rates_answer import FittedRepetition, fitted_repetition, rates_caveats
 from sparseplan.fit.read_back import ReadBack, read_back
 from sparseplan.laws.forms import FORMS
 from sparseplan.runs.table import LeftOut
@@ -54,6 +55,7 @@ class FitAnswer(Struct, frozen=True, kw_only=True):
         dependence: whether the exponents depend on S; empty where the form says so.
         average_parameters: the average-parameter law against this one.
         holdout: held-out groups; null unless asked for.
+        repetition: how repeated data counts; null where no run repeats data.
     """
 
     format: Literal["sparseplan-fit/1"] = "sparseplan-fit/1"
@@ -89,6 +91,7 @@ class FitAnswer(Struct, frozen=True, kw_only=True):
     average_parameters: Rival | None
     frozen_dense: str | None
     holdout: list[HeldOut] | None
+    repetition: FittedRepetition | None = None
     warnings: list[Caveat]
 
 
@@ -106,12 +109,13 @@ def diagnose(
     far = outliers(fit)
     dependence: list[Dependence] = []
     rival: Rival | None = None
-    if identified and drawn is not None:
+    if identified and drawn is not None and fit.rates is None:  # both tests are of laws in which no data repeats
         dependence = exponent_depends_on_sparsity(fit, _NESTED_DRAWS, rng)
         rival = average_parameter_law(fit, naming.schedule, starts=_RIVAL_STARTS, draws=drawn.asked, seed=seed, rng=rng)
     influential, worst = notable_runs(fit, without_each_run(fit)) if identified else ([], [])
     intervals = None if drawn is None else _intervals(fit, drawn)
     best_S, best_S_interval = _free_size(fit, drawn, naming.schedule)
+    rates = fitted_repetition(fit, drawn)
     return FitAnswer(
         form=fit.form.name,
         runs=fit.runs.source,
@@ -148,8 +152,10 @@ def diagnose(
         average_parameters=rival,
         frozen_dense=None if fit.base is None else fit.base.law.name,
         holdout=holdout,
+        repetition=rates,
         warnings=[
             *fit_caveats(fit, drawn, intervals, dependence, rival, far),
+            *rates_caveats(rates),
             *schedule_caveats(fit, naming.schedule if naming.schedule_assumed else None),
         ],
     )

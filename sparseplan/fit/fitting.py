@@ -1,6 +1,6 @@
 """One fit: many starts, the best minimum, and its certificate."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -8,6 +8,7 @@ from sparseplan.errors import FitError
 from sparseplan.fit.certificate import Certificate, certify
 from sparseplan.fit.levels import count_levels
 from sparseplan.fit.objective import Objective, Problem
+from sparseplan.fit.repeats import Joint, Rates, effective_design, predicted, repeats_data
 from sparseplan.fit.solver import Solution, solve
 from sparseplan.laws.forms.base import Form, Theta
 from sparseplan.laws.forms.fitting import fitted_form
@@ -44,6 +45,8 @@ class Fit:
         theta: the best parameter vector, shape (P,).
         certificate: how far the minimum can be trusted.
         base: the dense base that was kept, None where it was fitted too.
+        joint, rates: what was minimised where runs repeat data, and the rates R_N and R_D that came out; `problem` is
+            then that of the form alone, with the runs at their effective size and data. None where no run does.
     """
 
     runs: Runs
@@ -53,6 +56,8 @@ class Fit:
     theta: Array
     certificate: Certificate
     base: DenseBase | None = None
+    joint: Joint | None = None
+    rates: Rates | None = None
 
     @property
     def form(self) -> Form:
@@ -75,6 +80,11 @@ class Fit:
         return self.problem.free
 
     @property
+    def counted(self) -> tuple[Array, Array]:
+        """What the runs' sizes and data count as, shape (n,) each: N and D where no data is repeated."""
+        return np.exp(self.design.x + self.design.log_N0), np.exp(self.design.y + self.design.log_D0)
+
+    @property
     def predicted(self) -> Array:
         """Losses that the law predicts for its runs, shape (n,)."""
         return predict(self.design, self.theta)
@@ -91,6 +101,9 @@ class Fit:
 
     def predict(self, runs: Runs, theta: Array | None = None) -> Array:
         """Losses that the law predicts for other runs of its families."""
+        if self.joint is not None and self.rates is not None and runs.unique_data is not None:
+            point = self.theta if theta is None else theta
+            return predicted(self.fitted, self.joint.design, point, self.rates, runs)
         place = make_design(runs.sparsity, runs.nonzero_params, runs.data_seen, runs.family, like=self.design)
         return predict(place, self.theta if theta is None else theta)
 
@@ -126,13 +139,27 @@ def fit_law(
     free = chosen.free(design) if base is None else _free_on_base(runs, chosen, design, base)
     rng = np.random.default_rng(seed)
     points = chosen.starts(design, runs.loss, starts, rng)
+    repeated = bool(repeats_data(runs).any())
+    if repeated and base is not None:
+        raise FitError(
+            f"{runs.source or 'the runs'}: runs that repeat data (data_seen above unique_data) are fitted with a "
+            "dense base of their own. Leave `freeze_dense` out."
+        )
     if base is not None:
         points = on_base(points, chosen, design, base, coefficients(base.law))
     unasked = _one_point(design, base)
     points[:, list(unasked)] = 1.0
     problem = Problem.plain(objective, design, free, runs.loss)
-    solution = solve(problem, points, rivals=True)
-    best = choose(solution)
+    joint, rates = None, None
+    if repeated:
+        joint = Joint(fitted=chosen, design=design, free=free, objective=objective, runs=runs)
+        vectors, solution = joint.solve(joint.starts(points, rng), np.tile(problem.weights, (starts, 1)))
+        best = choose(solution)
+        theta, rates = joint.split(vectors[best])
+        problem = replace(problem, design=effective_design(chosen, design, theta, rates, runs))
+    else:
+        solution = solve(problem, points, rivals=True)
+        best = choose(solution)
     if not chosen.makes_sense(design, solution.theta[best]):
         raise FitError(
             f"{runs.source or 'the runs'}: the best fit of the `form` {chosen.form.name} has an exponent that is not "
@@ -146,6 +173,8 @@ def fit_law(
         theta=solution.theta[best],
         certificate=certify(chosen, problem, solution, best, unasked=unasked),
         base=base,
+        joint=joint,
+        rates=rates,
     )
 
 

@@ -11,7 +11,10 @@ import numpy as np
 from sparseplan.common.caveat import Caveat
 from sparseplan.fit.bootstrap import Bootstrap, method
 from sparseplan.fit.fitting import Fit
+from sparseplan.fit.repeats import Rates
+from sparseplan.laws.forms.repeated import Rate
 from sparseplan.laws.law import Draws, Law, Range, coefficients, draw_table, law_block
+from sparseplan.laws.repetition import BLOCK, RateInSparsity, Repetition
 from sparseplan.sparsity.schedule import Schedule
 from sparseplan.version import __version__
 
@@ -43,7 +46,9 @@ def to_law(fit: Fit, drawn: Bootstrap | None, naming: LawMetadata, warnings: lis
             sparsity=(0.0 if fit.base is not None else least, most),  # of a frozen base the dense model was measured
             nonzero_params=_ends(runs.nonzero_params),
             data_seen=_ends(runs.data_seen),
+            **_repeat_ranges(fit),
         ),
+        "repetition": None if fit.rates is None else _repetition(fit.rates),
         "fit": fit_facts(fit, drawn, warnings),
         "provenance": _provenance(fit, naming),
     }
@@ -61,10 +66,44 @@ def to_law(fit: Fit, drawn: Bootstrap | None, naming: LawMetadata, warnings: lis
     )
 
 
+def _repeat_ranges(fit: Fit) -> dict[str, tuple[float, float]]:
+    """What the runs covered in unique data and epochs; nothing where none repeats data."""
+    runs = fit.runs
+    if fit.rates is None or runs.unique_data is None:
+        return {}
+    unique = np.minimum(runs.unique_data, runs.data_seen)
+    return {"unique_data": _ends(unique), "epochs": _ends(runs.data_seen / unique)}
+
+
+def _repetition(rates: Rates) -> Repetition:
+    def entry(rate: Rate) -> float | RateInSparsity:
+        if not rate.varies:
+            return float(rate.dense)
+        return RateInSparsity(dense=float(rate.dense), linear=float(rate.linear))
+
+    return Repetition(R_N=entry(rates.R_N), R_D=entry(rates.R_D))
+
+
+def drawn_rates(fit: Fit, drawn: Bootstrap) -> dict[str, Any]:
+    """Draws of the rates, by column."""
+    if fit.rates is None or drawn.rates is None:
+        return {}
+    found = {}
+    for name, rate, point in (
+        ("R_N", drawn.rates.R_N, fit.rates.R_N),
+        ("R_D", drawn.rates.R_D, fit.rates.R_D),
+    ):
+        found[f"{BLOCK}.{name}"] = rate.dense
+        if point.varies:
+            found[f"{BLOCK}.{name}.linear"] = rate.linear
+    return found
+
+
 def _draws(fit: Fit, drawn: Bootstrap) -> Draws:
     table: dict[str, Any] = {}
     for family in fit.design.families or (None,):
         table |= draw_table(fit.form, fit.coefficients(family, drawn.theta), family)
+    table |= drawn_rates(fit, drawn)
     if fit.base is not None and fit.base.law.draws is None:  # the base stands still: its error isn't known
         table = {column: values for column, values in table.items() if "." in column}
     return Draws.pack(list(table), np.stack(list(table.values()), axis=1), method=method(fit.runs))

@@ -4,7 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sparseplan.laws.law import Law, coefficient_draws, coefficients, draw_columns, form_of
+from sparseplan.laws import repetition
+from sparseplan.laws.law import Law, axes, coefficient_draws, coefficients, draw_columns, form_of
 
 _SENSIBLE_LOSS = (1e-3, 100.0)
 _TOKENS_PER_IMAGE = 16
@@ -22,7 +23,15 @@ class Finding:
 @np.errstate(all="ignore")  # what overflows shows as a doubtful prediction
 def check_law(law: Law) -> list[Finding]:
     """Find what is doubtful about a law whose file is valid; an empty list is a clean bill."""
-    return [*_values(law), *_range(law), *_units(law), *_predictions(law), *_draws(law), *_families(law)]
+    return [
+        *_values(law),
+        *_range(law),
+        *_units(law),
+        *_predictions(law),
+        *_draws(law),
+        *_families(law),
+        *_repetition(law),
+    ]
 
 
 def _values(law: Law) -> list[Finding]:
@@ -42,7 +51,7 @@ def _values(law: Law) -> list[Finding]:
 def _range(law: Law) -> list[Finding]:
     return [
         Finding(key=f"range.{axis}", message="missing: plans can't say how far they extrapolate on this axis")
-        for axis in form_of(law).inputs
+        for axis in axes(law)
         if getattr(law.range, axis) is None
     ]
 
@@ -90,6 +99,23 @@ def _families(law: Law) -> list[Finding]:
         for family, value in dense.items()
         if abs(value / reference - 1) > 0.02
     ]
+
+
+def _repetition(law: Law) -> list[Finding]:
+    """Rates far from every published one, at a sparsity that the law covers."""
+    if law.repetition is None:
+        return []
+    sparsest = law.range.sparsity[1] if law.range.sparsity is not None else 0.0
+    found = []
+    for name in repetition.NAMES:
+        rate = law.repetition.rate(name)
+        for S in (0.0, sparsest) if sparsest else (0.0,):
+            value = float(rate.at(S))
+            if not repetition.PUBLISHED[0] <= value <= repetition.PUBLISHED[1]:
+                message = f"{value:.4g} at S = {S:g} is far from every published one (4 to 26)"
+                found.append(Finding(key=f"repetition.{name}", message=message))
+                break
+    return found
 
 
 def _draws(law: Law) -> list[Finding]:

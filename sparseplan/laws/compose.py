@@ -22,6 +22,7 @@ from sparseplan.laws.law import (
     law_block,
     require_sparse,
 )
+from sparseplan.laws.repetition import Repetition, with_dense_value
 from sparseplan.version import __version__
 
 
@@ -51,8 +52,12 @@ def compose(dense: Law, sparse: Law, *, name: str, seed: int = 0) -> Law:
             sparsity=lender.range.sparsity,
             nonzero_params=dense.range.nonzero_params,
             data_seen=dense.range.data_seen,
+            unique_data=(dense if dense.repetition is not None else lender).range.unique_data,
+            epochs=(dense if dense.repetition is not None else lender).range.epochs,
         ),
         fit={"status": "transferred"},
+        repetition=_repetition(dense, lender),
+        counts_embeddings=dense.counts_embeddings,
         draws=_draws(dense, lender, np.random.default_rng(seed)),
         provenance={
             "dense": dense.name,
@@ -61,6 +66,13 @@ def compose(dense: Law, sparse: Law, *, name: str, seed: int = 0) -> Law:
             "sparseplan": __version__,
         },
     )
+
+
+def _repetition(dense: Law, lender: Law) -> Repetition | None:
+    """The dense law's own rates, changing with sparsity as the lender's do; of one that has none, the lender's."""
+    if dense.repetition is None or lender.repetition is None:
+        return dense.repetition or lender.repetition
+    return with_dense_value(lender.repetition, dense.repetition)
 
 
 def _draws(dense: Law, lender: Law, random: np.random.Generator) -> Draws | None:
@@ -73,8 +85,22 @@ def _draws(dense: Law, lender: Law, random: np.random.Generator) -> Draws | None
     for family in lender.sparsity:
         theta = _some(coefficient_draws(lender, family) or coefficients(lender, family), order).on_base(base)
         table |= draw_table(form_of(lender), theta, family)
+    table |= _drawn_rates(dense, lender, order, count)
     rows = np.stack([np.broadcast_to(value, count) for value in table.values()], axis=1)
     return Draws.pack(list(table), rows, method="composed")
+
+
+def _drawn_rates(
+    dense: Law, lender: Law, order: slice | NDArray[np.int64], count: int
+) -> dict[str, NDArray[np.float64]]:
+    """Draws of the rates that the composed law has; where both laws carry some, the dense law's stand."""
+    block = _repetition(dense, lender)
+    found: dict[str, NDArray[np.float64]] = {}
+    for law, chosen in ((lender, order), (dense, slice(0, count))):
+        if block is not None and law.draws is not None:
+            drawn = dict(zip(law.draws.columns, law.draws.table().T, strict=True))
+            found |= {name: drawn[name][chosen] for name, _ in block.columns() if name in drawn}
+    return found
 
 
 def _some(theta: Theta, rows: slice | NDArray[np.int64]) -> Theta:

@@ -13,9 +13,11 @@ from numpy.typing import NDArray
 
 from sparseplan.common.caveat import Caveat
 from sparseplan.errors import PlanError
-from sparseplan.laws.law import Law, form_of, require_sparse
+from sparseplan.laws.law import HeldOutError, Law, form_of, require_sparse
+from sparseplan.laws.unique_data import UniqueData, published
 from sparseplan.plan.brackets import Bracket, brackets
 from sparseplan.plan.caveats import (
+    ROUNDING,
     Distance,
     distances,
     law_caveats,
@@ -27,6 +29,7 @@ from sparseplan.plan.caveats import (
 from sparseplan.plan.hardware_answer import DeviceUse, FamilyVerdict
 from sparseplan.plan.intervals import Intervals, draw_caveats, plan_intervals
 from sparseplan.plan.question import Plans, Question, best_sparsity, dense_plan
+from sparseplan.plan.repeats import Repetition, passes, repeat_caveats, repeat_distances, repetition
 from sparseplan.plan.sides import Planned, Sides, draw_sides, law_sides, plan_sides
 from sparseplan.sparsity.pattern import TWO_OF_FOUR, Pattern
 
@@ -35,11 +38,24 @@ if TYPE_CHECKING:
 
 
 class LawName(Struct, frozen=True, kw_only=True):
-    """Which law answered, and what its loss is."""
+    """Which law answered, what its loss is, whether its N counts embeddings, its published error where it has one."""
 
     name: str
     form: str
     loss: str = ""
+    counts_embeddings: bool = False
+    held_out: HeldOutError | None = None
+
+
+def law_name(law: Law) -> LawName:
+    """What answers say of a law."""
+    return LawName(
+        name=law.name,
+        form=law.form,
+        loss=law.loss,
+        counts_embeddings=law.counts_embeddings,
+        held_out=law.held_out,
+    )
 
 
 class Given(Struct, frozen=True, kw_only=True):
@@ -49,10 +65,16 @@ class Given(Struct, frozen=True, kw_only=True):
     nonzero_params: float | None
     dense_params: float | None
     device_hours: float | None = None
+    unique_data: float | None = None
 
 
 class Plan(Struct, frozen=True, kw_only=True):
-    """One way to spend the budget; device_hours is None where no device is named."""
+    """One way to spend the budget; device_hours is None where no device is named.
+
+    Attributes:
+        unique_data: How many of the data seen are unique; None where the question says nothing of them.
+        epochs: How often each of them is seen, likewise.
+    """
 
     sparsity: float
     nonzero_params: float
@@ -62,6 +84,27 @@ class Plan(Struct, frozen=True, kw_only=True):
     train_flops: float
     loss: float
     device_hours: float | None
+    unique_data: float | None = None
+    epochs: float | None = None
+
+
+class PlanUnderRates(Struct, frozen=True, kw_only=True):
+    """The best plan for the same question under the rates of repetition of another law.
+
+    Attributes:
+        R_N, R_D: The rates at this plan's sparsity.
+        loss_gain: Dense loss minus the plan's, both under these rates.
+    """
+
+    law: str
+    R_N: float
+    R_D: float
+    sparsity: float
+    nonzero_params: float
+    data_seen: float
+    epochs: float
+    loss: float
+    loss_gain: float
 
 
 class Comparison(Struct, frozen=True, kw_only=True):
@@ -87,7 +130,11 @@ class Comparison(Struct, frozen=True, kw_only=True):
 
 
 class Answer(Struct, frozen=True, kw_only=True):
-    """Everything `optimal` says; `device` where one is named, `verdict` where its profile is the cost."""
+    """Everything `optimal` says.
+
+    `device` where one is named, `verdict` where its profile is the cost; `repetition` of the plan and, under the other
+    published rates, `repetition_spread` where unique data are limited.
+    """
 
     format: Literal["sparseplan-plan/1"] = "sparseplan-plan/1"
     law: LawName
@@ -102,6 +149,8 @@ class Answer(Struct, frozen=True, kw_only=True):
     brackets: list[Bracket]
     device: DeviceUse | None
     verdict: list[FamilyVerdict] | None
+    repetition: Repetition | None = None
+    repetition_spread: list[PlanUnderRates] = []
     warnings: list[Caveat]
 
 
@@ -124,7 +173,8 @@ def answer(
     if question.nonzero_params is not None and question.dense_params is not None:
         raise PlanError("expected `params` or `dense_params`, found both; one follows from the other and the sparsity.")
     family = answering_family(law, question.pattern)
-    sides, draws = law_sides(law, family), draw_sides(law, family)
+    unique = question.unique_data
+    sides, draws = law_sides(law, family, unique), draw_sides(law, family, unique)
     point = plan_sides(sides, question)
     for plan in (point.best, point.dense, point.any_dense):
         require_real(N=plan.nonzero_params, D=plan.data_seen, loss=plan.loss)
@@ -135,8 +185,9 @@ def answer(
     outside = _distances(law, question, sides, point)
     hardware = None if device is None else _on_hardware(law, question, device, point)
     hours = hardware.use.device_hours if hardware and hardware.use else None
+    spread = [] if unique is None else _under_other_rates(law, family, question, unique, point)
     return Answer(
-        law=LawName(name=law.name, form=law.form, loss=law.loss),
+        law=law_name(law),
         cost=question.cost.name,
         pattern=str(question.pattern),
         given=_given(question, device_hours),
@@ -148,12 +199,15 @@ def answer(
         brackets=[] if family is None or question.only_dense else brackets(law, question, sides, draws, point, drawn),
         device=hardware.use if hardware else None,
         verdict=hardware.verdict if hardware else None,
+        repetition=None if unique is None else _repetition(sides, unique, point.best),
+        repetition_spread=spread,
         warnings=[
             *law_caveats(law, family),
             *(() if family is None or question.only_dense else schedule_caveats(law)),
             *question_caveats(question),
             *plan_caveats(outside, float(point.best.sparsity), uncapped, question.max_sparsity, law),
             *draw_caveats(intervals),
+            *_repeat_caveats(law, unique, point, spread, drawn=intervals is not None),
             *(hardware.warnings if hardware else ()),
         ],
     )
@@ -162,17 +216,17 @@ def answer(
 def _distances(law: Law, question: Question, sides: Sides, point: Planned) -> list[Distance]:
     """How far the plan, the dense plan beside it, and the dense run of equal loss lie outside the law's runs."""
     best, dense = point.best, point.dense
-    found = _outside(law, best, "plan")
+    found = _outside(law, question, best, "plan")
     if best.sparsity > 0:
-        found += _outside(law, dense, "dense plan")
+        found += _outside(law, question, dense, "dense plan")
         if np.isfinite(point.equal) and point.equal > 0:
             equal = dense_plan(sides.dense, replace(question, train_flops=float(point.equal)))
-            found += _outside(law, equal, "dense run of equal loss")
+            found += _outside(law, question, equal, "dense run of equal loss")
     return found
 
 
-def _outside(law: Law, plan: Plans, of: str) -> list[Distance]:
-    return distances(
+def _outside(law: Law, question: Question, plan: Plans, of: str) -> list[Distance]:
+    found = distances(
         law.range,
         sparsity=float(plan.sparsity),
         nonzero_params=float(plan.nonzero_params),
@@ -180,6 +234,61 @@ def _outside(law: Law, plan: Plans, of: str) -> list[Distance]:
         data_unit=law.data_unit,
         of=of,
     )
+    if question.unique_data is not None:
+        seen = float(plan.data_seen)
+        found += repeat_distances(question.unique_data, data_seen=seen, data_unit=law.data_unit, of=of)
+    return found
+
+
+def _repetition(sides: Sides, unique: UniqueData, plan: Plans) -> Repetition:
+    S, N, D = float(plan.sparsity), float(plan.nonzero_params), float(plan.data_seen)
+    return repetition(sides.sparse if S > 0 else sides.dense, unique, S=S, N=N, D=D)
+
+
+def _under_other_rates(
+    law: Law, family: str | None, question: Question, unique: UniqueData, point: Planned
+) -> list[PlanUnderRates]:
+    """The question under the published rates that did not answer; nothing where no plan repeats data."""
+    found = []
+    if max(passes(float(plan.data_seen), unique.amount) for plan in (point.best, point.dense)) <= ROUNDING:
+        return []
+    for other in published(unique.amount, but=unique.lender):
+        planned = plan_sides(law_sides(law, family, other), replace(question, unique_data=other))
+        best = planned.best
+        S = float(best.sparsity)
+        found.append(
+            PlanUnderRates(
+                law=other.lender.name,
+                R_N=float(other.repetition.rate("R_N").at(S)),
+                R_D=float(other.repetition.rate("R_D").at(S)),
+                sparsity=S,
+                nonzero_params=float(best.nonzero_params),
+                data_seen=float(best.data_seen),
+                epochs=passes(float(best.data_seen), unique.amount),
+                loss=float(best.loss),
+                loss_gain=float(planned.dense.loss - best.loss),
+            )
+        )
+    return found
+
+
+def _repeat_caveats(
+    law: Law, unique: UniqueData | None, point: Planned, spread: list[PlanUnderRates], *, drawn: bool
+) -> list[Caveat]:
+    if unique is None:
+        return []
+    epochs = max(passes(float(plan.data_seen), unique.amount) for plan in (point.best, point.dense))
+    found = repeat_caveats(unique, epochs=epochs, data_unit=law.data_unit, drawn=drawn)
+    sparse = bool(point.best.sparsity > 0)
+    against = [one.law for one in spread if (one.sparsity > 0) != sparse]
+    if against:
+        here, there = ("a sparse", "a dense") if sparse else ("a dense", "a sparse")
+        message = (
+            f"the published rates of repetition disagree: {unique.lender.name}'s make {here} model best, "
+            f"{' and '.join(against)}'s {there} one"
+        )
+        found.append(Caveat(code="repetition-disagreement", message=message))
+    return found
 
 
 def answering_family(law: Law, pattern: Pattern) -> str | None:
@@ -201,6 +310,7 @@ def _given(question: Question, device_hours: float | None) -> Given:
         nonzero_params=_optional(question.nonzero_params),
         dense_params=_optional(question.dense_params),
         device_hours=device_hours,
+        unique_data=None if question.unique_data is None else question.unique_data.amount,
     )
 
 
@@ -264,6 +374,7 @@ def _on_hardware(law: Law, question: Question, device: "Device", point: Planned)
 
 
 def _plan(plans: Plans, law: Law, question: Question, device_hours: float | None) -> Plan:
+    unique = question.unique_data
     return Plan(
         sparsity=float(plans.sparsity),
         nonzero_params=float(plans.nonzero_params),
@@ -273,6 +384,8 @@ def _plan(plans: Plans, law: Law, question: Question, device_hours: float | None
         train_flops=_number(question.train_flops),
         loss=float(plans.loss),
         device_hours=device_hours,
+        unique_data=None if unique is None else min(unique.amount, float(plans.data_seen)),
+        epochs=None if unique is None else passes(float(plans.data_seen), unique.amount),
     )
 
 

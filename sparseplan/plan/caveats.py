@@ -10,7 +10,16 @@ from sparseplan.common.caveat import SCHEDULE, TRAVELS, Caveat
 from sparseplan.common.units import format_count, format_sparsity
 from sparseplan.errors import PlanError
 from sparseplan.laws.file import builtin_laws
-from sparseplan.laws.law import Law, Range, coefficient_draws, family_used, form_of, is_transferred, undrawn
+from sparseplan.laws.law import (
+    HeldOutError,
+    Law,
+    Range,
+    coefficient_draws,
+    family_used,
+    form_of,
+    is_transferred,
+    undrawn,
+)
 from sparseplan.plan.question import Question
 
 
@@ -19,7 +28,7 @@ class Distance(Struct, frozen=True, kw_only=True):
 
     Attributes:
         of: What has the value: the plan, the dense plan, or the dense run of equal loss.
-        axis: sparsity, nonzero_params or data_seen.
+        axis: sparsity, nonzero_params, data_seen, unique_data or epochs.
         value: The planned value.
         low: Smallest value among the law's runs.
         high: Largest.
@@ -51,7 +60,7 @@ def distances(
             continue
         beyond = value > bounds[1]
         factor = value / bounds[1] if beyond else bounds[0] / value
-        text = f"{_factor(factor)} {more if beyond else less} than {what} ({format_count(bounds[beyond])})"
+        text = f"{factor_words(factor)} {more if beyond else less} than {what} ({format_count(bounds[beyond])})"
         found.append(
             Distance(of=of, axis=axis, value=value, low=bounds[0], high=bounds[1], factor=factor, message=text)
         )
@@ -81,10 +90,10 @@ def extrapolation_caveats(found: list[Distance]) -> list[Caveat]:
     ]
 
 
-def _factor(factor: float) -> str:
+def factor_words(factor: float) -> str:
     """Write a ratio.
 
-    >>> _factor(35.2), _factor(1.84), _factor(123456.0)
+    >>> factor_words(35.2), factor_words(1.84), factor_words(123456.0)
     ('35x', '1.8x', '1.23e5x')
     """
     if factor < 9.95:
@@ -125,16 +134,24 @@ def law_caveats(law: Law, family: str | None) -> list[Caveat]:
             )
         )
     found += [*_of_the_status(law), *_of_the_fit(law)]
-    axes = [axis for axis in form_of(law).inputs if axis != "sparsity" or form_of(law).knows_sparsity]
-    if any(getattr(law.range, axis) is None for axis in axes):
+    asked = [axis for axis in form_of(law).inputs if axis != "sparsity" or form_of(law).knows_sparsity]
+    if any(getattr(law.range, axis) is None for axis in asked):
         found.append(Caveat(code="no-range", message="the law doesn't say what its runs covered on every axis"))
     missing = undrawn(law, family)
-    if coefficient_draws(law, family) is None:
+    if coefficient_draws(law, family) is None and law.held_out is not None:
+        message = f"no intervals: this law has no draws; {held_out_words(law.held_out)}"
+        found.append(Caveat(code="held-out-error", message=message))
+    elif coefficient_draws(law, family) is None:
         found.append(Caveat(code="no-draws", message=_no_draws(law)))
     elif missing:
         message = f"the law's draws take {', '.join(missing)} as exactly known: the intervals leave their error out"
         found.append(Caveat(code="partial-draws", message=message))
     return found
+
+
+def held_out_words(error: HeldOutError) -> str:
+    """A law's error on runs that it was not fitted to."""
+    return f"it missed {error.runs} held-out runs by {error.mean:.3f} nats on average and {error.worst:.3f} at worst"
 
 
 POOR_FITS = ("not converged", "flat direction", "too few levels", "contradicted")
@@ -199,7 +216,7 @@ def plan_caveats(
     away to a sparsity of almost 1, and that is no advice.
     """
     found = extrapolation_caveats(outside)
-    if uncapped is not None and uncapped > sparsity:
+    if uncapped is not None and uncapped > max(sparsity, max_sparsity):
         reach = sparsity_cap(law)
         near = 1 - uncapped >= (1 - reach) / 2
         advice = ". Lift the cap with `max_sparsity`" if near else f", too far beyond {format_sparsity(reach)}"

@@ -10,6 +10,7 @@ from sparseplan.errors import PlanError
 from sparseplan.laws.forms.base import Theta
 from sparseplan.laws.forms.budget import Array, Budget, Floats
 from sparseplan.laws.forms.search import HIGHEST_SPARSITY
+from sparseplan.laws.unique_data import UniqueData
 from sparseplan.sparsity.pattern import UNSTRUCTURED, Pattern
 
 
@@ -25,6 +26,7 @@ class Question:
         pattern: Which sparsities can be made.
         max_sparsity: Unstructured sparsity stays at or below this, [0, 1).
         pattern_cap: A family of patterns likewise; its members beyond it aren't tried.
+        unique_data: The unique data that runs draw on, and how repeats count; None where all data are unique.
     """
 
     train_flops: Floats
@@ -34,6 +36,7 @@ class Question:
     pattern: Pattern = UNSTRUCTURED
     max_sparsity: float = HIGHEST_SPARSITY
     pattern_cap: float = 1.0
+    unique_data: UniqueData | None = None
 
     @property
     def budget(self) -> Budget:

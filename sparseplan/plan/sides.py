@@ -12,6 +12,7 @@ import numpy as np
 from sparseplan.laws.forms.base import Theta
 from sparseplan.laws.forms.budget import Array
 from sparseplan.laws.law import Law, coefficient_draws, coefficients
+from sparseplan.laws.unique_data import UniqueData
 from sparseplan.plan.question import Plans, Question, best_plan, dense_flops_for, dense_plan
 
 _ABOVE_ZERO = 1e-12
@@ -47,17 +48,22 @@ class Planned(NamedTuple):
     any_equal: Array
 
 
-def law_sides(law: Law, family: str | None) -> Sides:
-    """The values that answer for a pattern family; for dense models alone if it is None."""
-    return Sides(coefficients(law, family), coefficients(law))
+def law_sides(law: Law, family: str | None, unique: UniqueData | None = None) -> Sides:
+    """The values that answer for a pattern family; for dense models alone if it is None.
+
+    With `unique` they answer for runs that draw on this much unique data.
+    """
+    sides = Sides(coefficients(law, family), coefficients(law))
+    return sides if unique is None else Sides(*(unique.limit(theta) for theta in sides))
 
 
-def draw_sides(law: Law, family: str | None) -> Sides | None:
+def draw_sides(law: Law, family: str | None, unique: UniqueData | None = None) -> Sides | None:
     """The law's draws likewise, paired row by row; None where it carries none for the question."""
     sparse, dense = coefficient_draws(law, family), coefficient_draws(law)
     if sparse is None and dense is None:
         return None
-    return Sides(sparse or coefficients(law, family), dense or coefficients(law))
+    sides = Sides(sparse or coefficients(law, family), dense or coefficients(law))
+    return sides if unique is None else Sides(*(unique.limit_draws(theta) for theta in sides))
 
 
 def plan_sides(sides: Sides, question: Question) -> Planned:

@@ -63,7 +63,8 @@ def _verdict(
 ) -> FamilyVerdict:
     cost = device_cost(profile, pattern, law.schedule, tokens_per_unit=law.tokens_per_unit)
     asked = replace(question, pattern=pattern, cost=cost)
-    sides, draws = law_sides(law, pattern.family), draw_sides(law, pattern.family)
+    unique = question.unique_data
+    sides, draws = law_sides(law, pattern.family, unique), draw_sides(law, pattern.family, unique)
     point = plan_sides(sides, asked)
     plan, dense = point.best, point.dense
     gain = float(dense.loss - plan.loss)

@@ -8,6 +8,7 @@ from sparseplan.common.console import open_table, say, say_wrapped
 from sparseplan.common.units import format_bounds, format_count, format_sparsity
 from sparseplan.fit.answer import FitAnswer, coefficient_values
 from sparseplan.fit.influence import RunNote
+from sparseplan.fit.rates_answer import FittedRepetition
 from sparseplan.fit.read_back import in_words
 from sparseplan.laws.forms import FORMS
 from sparseplan.report.plan import print_caveats
@@ -20,6 +21,8 @@ def print_fit(console: Console, answer: FitAnswer, *, written: Path | None) -> N
     say(console, _certificate(answer))
     say(console)
     _print_coefficients(console, answer)
+    if answer.repetition is not None:
+        say(console, _repetition(answer.repetition))
     if answer.free_size_sparsity is not None:
         interval = answer.free_size_sparsity_interval
         words = f" ({format_sparsity(interval[0])} .. {format_sparsity(interval[1])})" if interval else ""
@@ -79,6 +82,22 @@ def _print_coefficients(console: Console, answer: FitAnswer) -> None:
             cells.append("chosen" if interval is None else f"{interval[0]:.4g} .. {interval[1]:.4g}")
         table.add_row(*cells)
     console.print(table)
+
+
+def _repetition(rates: FittedRepetition) -> str:
+    """How repeated data and size count, with intervals."""
+
+    def written(name: str, value: float) -> str:
+        interval = (rates.intervals or {}).get(name)
+        return f"{name} {value:.3g}" + (f" ({interval[0]:.3g} .. {interval[1]:.3g})" if interval else "")
+
+    sparse = ""
+    if rates.by_sparsity is not None:
+        sparse = f"; at the highest sparsity {', '.join(f'{k} {v:.3g}' for k, v in rates.by_sparsity.items())}"
+    return (
+        f"Repeated data, from {rates.runs} runs of up to {rates.epochs:.4g} epochs: {written('R_D', rates.R_D)}, "
+        f"{written('R_N', rates.R_N)}{sparse}."
+    )
 
 
 def _print_errors(console: Console, answer: FitAnswer) -> None:

@@ -2,8 +2,8 @@
 
 Needed columns: `sparsity`, `nonzero_params`, `data_seen`, `loss`. `nonzero_params` may instead follow from
 `dense_params`, and `sparsity` from an n:m `pattern`. Also read where present: `pattern`, `strategy`, `run_id`,
-`data_unit`, `diverged`, and `trunk`, which names the runs that share a part of their training. Numbers may carry units
-(`7B`, `75%`). Sparse runs of one table are pruned by one strategy: a law holds for one.
+`data_unit`, `unique_data`, `diverged`, and `trunk`, which names the runs that share a part of their training. Numbers
+may carry units (`7B`, `75%`). Sparse runs of one table are pruned by one strategy: a law holds for one.
 """
 
 import csv
@@ -33,6 +33,7 @@ KNOWN = (
     "strategy",
     "dense_params",
     "data_unit",
+    "unique_data",
     "train_flops",
     "seed",
     "run_id",
@@ -70,6 +71,8 @@ class Runs:
         group: number of the run's group, equal for runs that share a trunk or seed; None where all are separate.
         grouped_by: the file's column that says so; None as `group`.
         data_unit: what D counts; None where the table doesn't say.
+        unique_data: the unique data that each run drew on, shape (n,), infinite where the table doesn't say; None where
+            it says so of no run.
         left_out: rows that rules left out.
         remarks: what a reader of the table may have expected and doesn't hold, in sentences.
         source: where they come from, and `sha256` the file's hash, empty for runs in memory.
@@ -85,6 +88,7 @@ class Runs:
     group: NDArray[np.int64] | None = None
     grouped_by: str | None = None
     data_unit: str | None = None
+    unique_data: Array | None = None
     left_out: tuple[LeftOut, ...] = ()
     remarks: tuple[str, ...] = ()
     source: str = ""
@@ -116,6 +120,7 @@ class Runs:
             run_id=tuple(self.run_id[i] for i in index),
             where=tuple(self.where[i] for i in index) if self.where else (),
             group=None if self.group is None else self.group[index],
+            unique_data=None if self.unique_data is None else self.unique_data[index],
         )
 
 
@@ -237,6 +242,7 @@ def runs_from(table: Table, *, columns: Mapping[str, str] | None = None, group: 
         group=numbers,
         grouped_by=None if numbers is None else names.get(GROUP, names.get(TRUNK)),
         data_unit=units[0] if units else None,
+        unique_data=_unique_data([run.unique_data for run in parsed]),
         left_out=tuple(left_out),
         remarks=_remarks(table, names),
         source=table.source,
@@ -256,6 +262,7 @@ class _Run:
     group: str | None
     strategy: str | None
     data_unit: str | None
+    unique_data: float | None
 
 
 def _column_names(table: Table, columns: dict[str, str], group: str | None) -> dict[str, str]:
@@ -312,6 +319,7 @@ def _parse_row(row: Row, names: dict[str, str]) -> "_Run | LeftOut":
         group=cells.get(GROUP if GROUP in names else TRUNK) or None,
         strategy=cells.get("strategy") or None,
         data_unit=cells.get("data_unit") or None,
+        unique_data=_positive("unique_data", cells["unique_data"]) if cells.get("unique_data") else None,
     )
 
 
@@ -370,6 +378,12 @@ def _nonzero_params(cells: dict[str, str], sparsity: float) -> float:
             f"found {nonzero:.6g}. The law's N counts the weights that are left."
         )
     return nonzero
+
+
+def _unique_data(values: list[float | None]) -> Array | None:
+    if all(value is None for value in values):
+        return None
+    return np.array([np.inf if value is None else value for value in values])
 
 
 def _group_numbers(groups: list[str | None]) -> NDArray[np.int64] | None:

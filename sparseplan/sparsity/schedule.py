@@ -78,6 +78,8 @@ class Schedule(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         """
         if self.kind == "straight-through":
             return f"straight-through masks from {format_sparsity(self.start)} of training on"
+        if self.end == 0.0:
+            return "sparse from the first step"
         return f"{self.kind} ramp from {format_sparsity(self.start)} to {format_sparsity(self.end)} of training"
 
     def sparsity(self, final: Floats, progress: Floats) -> NDArray[np.float64]:
