@@ -1,20 +1,28 @@
 """What every picture shares: an empty figure in our style, the formats, writing whole or not at all."""
 
 import io
+import os
+import sys
+import warnings
 from collections.abc import Callable
+from contextlib import chdir
 from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
-from sparseplan.common.files import replacing
+from sparseplan.common.files import write_bytes
+from sparseplan.common.text import shown
 from sparseplan.errors import PlanError
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+    from matplotlib.text import Text
 
 Arguments = ParamSpec("Arguments")
 Drawn = TypeVar("Drawn")
 
+_NOT_OURS = {"backend", "backend_fallback", "interactive", "toolbar", "timezone"}
+"""Settings of windows and sessions, which no picture depends on."""
 FORMATS = (".png", ".svg", ".pdf")
 _STYLE: Any = {
     "font.size": 9,
@@ -35,16 +43,41 @@ def in_style(draw: Callable[Arguments, Drawn]) -> Callable[Arguments, Drawn]:
 
     @wraps(draw)
     def drawn(*args: Arguments.args, **kwargs: Arguments.kwargs) -> Drawn:
-        try:
-            import matplotlib as mpl
-        except ImportError:
-            raise PlanError(
-                "drawing a picture needs matplotlib, found none. Install it: pip install 'matplotlib>=3.8'"
-            ) from None
-        with mpl.rc_context(_STYLE):
+        mpl = _matplotlib()
+        own = {key: value for key, value in mpl.rcParamsDefault.items() if key not in _NOT_OURS}
+        with mpl.rc_context(own | _STYLE):
             return draw(*args, **kwargs)
 
     return drawn
+
+
+def _matplotlib() -> Any:
+    try:
+        import matplotlib
+    except ImportError:
+        raise PlanError(
+            "drawing a picture needs matplotlib, found none. Install it: pip install 'matplotlib>=3.8'"
+        ) from None
+    return matplotlib
+
+
+def import_from_elsewhere() -> None:
+    """Import matplotlib without the settings that lie in the working folder: it may be a stranger's.
+
+    Our commands call this before they draw; in somebody's own program matplotlib is theirs to set up.
+
+    Raises:
+        PlanError: if there is no matplotlib.
+    """
+    if "matplotlib" in sys.modules:
+        return
+    backend = os.environ.pop("MPLBACKEND", None)  # for windows; a picture in a file needs none
+    try:
+        with chdir(Path(__file__).parent):
+            _matplotlib()
+    finally:
+        if backend is not None:
+            os.environ["MPLBACKEND"] = backend
 
 
 def new_figure(width: float, height: float) -> "Figure":
@@ -71,13 +104,33 @@ def save_figure(figure: "Figure", path: Path) -> None:
         PlanError: for another suffix.
     """
     require_format(path)
-    metadata: dict[str, Any] = {".svg": {"Date": None}, ".pdf": {"CreationDate": None}}.get(path.suffix.lower(), {})
-    with replacing(path) as partial:
-        figure.savefig(partial, metadata=metadata)
+    kind = path.suffix.lower().removeprefix(".")
+    write_bytes(path, _drawn(figure, kind, {"svg": {"Date": None}, "pdf": {"CreationDate": None}}.get(kind, {})))
 
 
 def png(figure: "Figure") -> bytes:
     """A figure as the bytes of a PNG, for a notebook."""
+    return _drawn(figure, "png", {})
+
+
+def _drawn(figure: "Figure", kind: str, metadata: dict[str, Any]) -> bytes:
+    """The picture's bytes; words in it are words, whatever signs a name in a file has."""
+    for text in _words(figure):
+        text.set_text(shown(text.get_text(), lines=True))
+        text.set_parse_math(False)
     out = io.BytesIO()
-    figure.savefig(out, format="png")
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=r"Glyph \d+", category=UserWarning)  # drawn as an empty box
+        figure.savefig(out, format=kind, metadata=metadata)
     return out.getvalue()
+
+
+def _words(figure: "Figure") -> "list[Text]":
+    """Titles, labels and legends; the numbers along an axis are matplotlib's own, powers with superscripts."""
+    from matplotlib.text import Text
+
+    numbers: set[int] = set()
+    for axes in figure.findobj(lambda artist: hasattr(artist, "xaxis")):
+        for axis in (axes.xaxis, axes.yaxis):  # type: ignore[attr-defined]
+            numbers |= {id(text) for text in axis.findobj(Text) if text is not axis.label}
+    return [text for text in figure.findobj(Text) if isinstance(text, Text) and id(text) not in numbers]
