@@ -51,6 +51,7 @@ def run(arguments: list[str]) -> int:
     """Run one command; returns the exit code. Errors that the user can mend are one message on stderr."""
     try:
         _prepare_streams()
+        _refuse_zero_bytes(arguments)
         status = app(arguments, prog_name="sparseplan", standalone_mode=False)
         sys.stdout.flush()
     except SparseplanError as problem:
@@ -82,6 +83,17 @@ def _prepare_streams() -> None:
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")  # a name with an umlaut is no reason to fail
+
+
+def _refuse_zero_bytes(arguments: list[str]) -> None:
+    """No shell can pass one; a program that calls `run` might.
+
+    Raises:
+        SparseplanError: naming the argument.
+    """
+    for argument in arguments:
+        if "\0" in argument:
+            raise SparseplanError(f"{argument}: expected arguments without zero bytes.")
 
 
 def _usage_error(problem: BaseException) -> int:
