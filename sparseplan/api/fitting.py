@@ -111,7 +111,7 @@ def fit(
             pyarrow or one like them. Columns as in a runs table: sparsity, nonzero_params, data_seen, loss, ...
         columns: Our column names to the table's, {"nonzero_params": "N"}, where they differ.
         group: The table's column that names the runs that share a trunk or seed; by default `trunk`.
-        form: The functional form, "frantar2023" or "varying-exponents"; dense runs give "chinchilla".
+        form: The functional form, "frantar2023", "coupled" or "varying-exponents"; dense runs give its dense form.
         residual: Residuals of "log" loss, or of the "plain" loss.
         loss: Penalty of a residual, "huber" or "squared".
         huber_delta: Where Huber turns from square to linear, in the residual's unit.

@@ -49,8 +49,8 @@ def fit(
         typer.Option(
             "--form",
             metavar="FORM",
-            help="Form of a sparse law: frantar2023, or varying-exponents, whose exponents depend on sparsity. "
-            "Default: frantar2023.",
+            help="Form of the law: frantar2023; coupled, with one exponent over the sum of size and data term; or "
+            "varying-exponents, whose exponents depend on sparsity. Default: frantar2023.",
         ),
     ] = None,
     residual: Annotated[

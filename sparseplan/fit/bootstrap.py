@@ -54,7 +54,7 @@ def bootstrap(fit: Fit, count: int, rng: np.random.Generator) -> Bootstrap:
     weights = draw_weights(fit, count, rng)
     starts = np.tile(fit.theta, (count, 1))
     if fit.base is not None and (values := base_draws(fit.base, count, rng)) is not None:
-        starts = on_base(starts, fit.design, fit.base, values)
+        starts = on_base(starts, fit.fitted, fit.design, fit.base, values)
     solution = refit(replace(fit.problem, weights=weights), starts)
     kept = solution.converged & fit.fitted.makes_sense(fit.design, solution.theta)
     return Bootstrap(theta=solution.theta[kept], asked=count)

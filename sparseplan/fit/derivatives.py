@@ -16,7 +16,8 @@ from sparseplan.fit.objective import Problem
 from sparseplan.laws.forms.fitting.capacity import CapacityTerm
 from sparseplan.laws.forms.fitting.coordinates import Array
 from sparseplan.laws.forms.fitting.data import DataTerm
-from sparseplan.laws.forms.fitting.terms import terms_at
+from sparseplan.laws.forms.fitting.links import Link
+from sparseplan.laws.forms.fitting.terms import link_at, terms_at
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -59,21 +60,24 @@ class Curvature:
 def evaluate(problem: Problem, theta: Array) -> Curvature:
     """Objective, gradient and curvature at theta, shape (B, P); the problem's arrays are shared or of B rows."""
     penalty, weights = problem.objective.penalty, problem.weights
-    capacity, data, predicted, jacobian = _linearised(problem, theta)
+    capacity, data, link, jacobian = _linearised(problem, theta)
+    predicted = link.loss
     r = problem.objective.residuals(predicted, problem.measured)
     psi = weights * penalty.psi(r)
     inner = weights * penalty.inliers(r)
-    pull = psi
+    pull, scale = psi, np.asarray(1.0)
     if problem.objective.residual == "log":
-        pull = psi / predicted
+        pull, scale = psi / predicted, predicted
         inner = inner - psi
     # Sums over runs as matrix products (B, Q, n) (B, n, Q): nearly all the time of a fit is spent in these two.
     transposed = jacobian.transpose(0, 2, 1)
     hessian = np.matmul(jacobian * inner[:, None, :], transposed)
     majorant = np.matmul(jacobian * (weights * penalty.weight(r))[:, None, :], transposed)
     gradient = np.matmul(jacobian, psi[:, :, None])[:, :, 0]
-    capacity.add_curvature(hessian, jacobian, gradient, psi, pull)
-    data.add_curvature(hessian, gradient, pull)
+    of_sum = link.pull_of_sum(pull)
+    capacity.add_curvature(hessian, jacobian, gradient, psi, of_sum)
+    data.add_curvature(hessian, gradient, of_sum)
+    link.add_curvature(hessian, jacobian, pull, scale)
     return Curvature(
         value=np.sum(weights * penalty.value(r), axis=1), gradient=gradient, hessian=hessian, majorant=majorant
     )
@@ -84,14 +88,15 @@ def residual_jacobian(problem: Problem, theta: Array) -> Array:
     return np.asarray(_linearised(problem, theta[None])[3][0].T)
 
 
-def _linearised(problem: Problem, theta: Array) -> tuple[CapacityTerm, DataTerm, Array, Array]:
-    """Both terms, predicted losses (B, n), and the derivatives of the residuals (B, Q, n)."""
+def _linearised(problem: Problem, theta: Array) -> tuple[CapacityTerm, DataTerm, Link, Array]:
+    """Both terms, what makes losses of their sum, and the derivatives of the residuals (B, Q, n)."""
     slot = problem.slot
     capacity, data = terms_at(problem.design, slot, theta)
-    predicted = capacity.value + data.value
+    link = link_at(slot, theta, capacity.value + data.value)
     jacobian = np.zeros((len(theta), len(slot), len(problem.design.x)))
     capacity.add_slope(jacobian)
     data.add_slope(jacobian)
+    link.turn(jacobian)
     if problem.objective.residual == "log":
-        jacobian /= predicted[:, None, :]
-    return capacity, data, predicted, jacobian
+        jacobian /= link.loss[:, None, :]
+    return capacity, data, link, jacobian

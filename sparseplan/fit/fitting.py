@@ -10,7 +10,7 @@ from sparseplan.fit.objective import Objective, Problem
 from sparseplan.fit.solver import Solution, solve
 from sparseplan.laws.forms.base import Form, Theta
 from sparseplan.laws.forms.fitting import fitted_form
-from sparseplan.laws.forms.fitting.base import FittedForm, dense_vector
+from sparseplan.laws.forms.fitting.base import FittedForm
 from sparseplan.laws.forms.fitting.coordinates import LOG_F, Array, Design, kappa_of, make_design, predict
 from sparseplan.laws.law import Law, coefficient_draws, coefficients
 from sparseplan.runs.table import Runs
@@ -125,7 +125,7 @@ def fit_law(
     rng = np.random.default_rng(seed)
     points = chosen.starts(design, runs.loss, starts, rng)
     if base is not None:
-        points = on_base(points, design, base, coefficients(base.law))
+        points = on_base(points, chosen, design, base, coefficients(base.law))
     problem = Problem.plain(objective, design, free, runs.loss)
     solution = solve(problem, points, rivals=True)
     best = choose(solution)
@@ -169,10 +169,10 @@ def _free_on_base(runs: Runs, form: FittedForm, design: Design, base: DenseBase)
             f"{runs.source or 'the runs'}: a fit on a frozen dense base needs sparse runs, and every S here is 0. "
             "Leave `freeze_dense` out to fit the dense law."
         )
-    if form.extra:
+    if form.base_vector(design, coefficients(base.law)) is None:
         raise FitError(
-            f"`form` {form.form.name}: its dense base has coefficients that no dense law has, so there is none to "
-            "keep. Leave `freeze_dense` or `form` out."
+            f"`form` {form.form.name}: it can't keep the dense base of {base.law.name!r}, of the form "
+            f"{base.law.form}. Choose another `form` or `freeze_dense`."
         )
     if runs.data_unit is not None and runs.data_unit != base.law.data_unit:
         raise FitError(
@@ -183,12 +183,13 @@ def _free_on_base(runs: Runs, form: FittedForm, design: Design, base: DenseBase)
     return families if base.tied else (LOG_F, *families)
 
 
-def on_base(points: Array, design: Design, base: DenseBase, dense: Theta) -> Array:
+def on_base(points: Array, form: FittedForm, design: Design, base: DenseBase, dense: Theta) -> Array:
     """Give parameter vectors (B, P) a base's dense parameters; `dense` holds scalars, or draws of shape (B,).
 
     Where the fit varies f(0), it starts from the base's.
     """
-    vector = dense_vector(design, dense)
+    vector = form.base_vector(design, dense)
+    assert vector is not None
     placed = points.copy()
     placed[:, : kappa_of(0)] = vector[..., : kappa_of(0)]
     if not base.tied and vector.ndim == 1:

@@ -7,7 +7,7 @@ import numpy as np
 from msgspec import Struct
 from numpy.typing import NDArray
 
-from sparseplan.laws.forms.base import Coefficient, Theta
+from sparseplan.laws.forms.base import Coefficient, Form, Theta
 from sparseplan.laws.forms.budget import flops_budget
 from sparseplan.laws.law import Law, coefficients, form_of
 
@@ -86,11 +86,14 @@ def _theta(law: Law, family: str | None) -> Theta:
 def _coefficients(laws: tuple[Law, Law], thetas: tuple[Theta, Theta]) -> list[Change]:
     """The coefficients of the form that both laws share; of two forms, those of a sparse one that both can write.
 
-    Where the two say of sparsity what the other cannot, a coefficient has no partner.
+    Where a law says what the other cannot, a coefficient has no partner.
     """
     forms = [form_of(law) for law in laws]
-    shown = forms[0] if forms[0].knows_sparsity else forms[1]
-    lender = thetas[forms.index(shown)]
+    sparse = [index for index in (0, 1) if forms[index].knows_sparsity] or [0, 1]
+    index = next((one for one in sparse if forms[one].takes_base_of(forms[1 - one])), None)
+    if index is None:
+        return _side_by_side(forms, thetas)
+    shown, lender = forms[index], thetas[index]
     written = [theta if form is shown else lender.on_base(theta) for form, theta in zip(forms, thetas, strict=True)]
 
     def value(index: int, one: Coefficient) -> float | None:
@@ -104,6 +107,13 @@ def _coefficients(laws: tuple[Law, Law], thetas: tuple[Theta, Theta]) -> list[Ch
     dense = Change(name=f"f(0) = {shown.numerator_words}", first=at_zero[0], second=at_zero[1])
     count = len(shown.per_family)
     return [*rows[:count], dense, *rows[count:]]
+
+
+def _side_by_side(forms: list[Form], thetas: tuple[Theta, Theta]) -> list[Change]:
+    """The coefficients of both laws, each in the letters of its own form."""
+    values = [{name: float(value) for name, value in theta.as_dict().items()} for theta in thetas]
+    names = dict.fromkeys(one.name for form in forms for one in form.coefficients)
+    return [Change(name=name, first=values[0].get(name), second=values[1].get(name)) for name in names]
 
 
 def _region(first: Law, second: Law, axis: str) -> tuple[Bounds, Literal["both", "either", "unknown"]]:

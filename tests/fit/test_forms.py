@@ -153,9 +153,15 @@ def test_the_command_fits_the_form_and_shows_its_coefficients(
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--form", "chinchilla"], "--form chinchilla: expected frantar2023 or varying-exponents"),
+        (
+            ["--form", "chinchilla"],
+            "--form chinchilla: expected frantar2023 or varying-exponents or coupled, whose dense runs",
+        ),
         (["--form", "varying"], "expected frantar2023 or varying-exponents"),
-        (["--form", "varying-exponents", "--freeze-dense", "frantar2023-t5-c4"], "Leave --freeze-dense or --form out"),
+        (
+            ["--form", "varying-exponents", "--freeze-dense", "frantar2023-t5-c4"],
+            "it can't keep the dense base of 'frantar2023-t5-c4', of the form frantar2023",
+        ),
     ],
 )
 def test_a_form_that_cannot_be_fitted_is_one_message(

@@ -56,7 +56,7 @@ def test_names_and_groups_are_those_of_the_null_space_in_any_of_its_bases() -> N
     # two lengths leave mixed with a_D and b_D. What sparsity changes, a_S and b_S, is determined.
     S, D = (axis.ravel() for axis in np.meshgrid([0.0, 0.5, 0.75], [1e9, 1e10], indexing="ij"))
     design = replace(make_design(S, np.full(6, 1e6), D, ("unstructured",) * 6), log_N0=0.0)
-    theta = np.array([0.2, 0.3, 0.0, 0.4, 0.13, 0.23, 0.0, 0.48, 0.37])
+    theta = np.array([0.2, 0.3, 0.0, 0.4, 0.13, 0.23, 0.0, 0.0, 0.0, 0.48, 0.37])
     free = design.free()
     hidden = unseen(residual_jacobian(placed(design, free), theta))
     assert hidden.null.shape == (7, 3)
@@ -94,7 +94,8 @@ def test_gradients_are_those_of_the_coefficients_by_finite_differences(name: str
     form = FITTED[name]
     S = np.array([0.0, 0.5, 0.75, 0.9]) if form.form.knows_sparsity else np.zeros(4)
     design = make_design(S, np.geomspace(1e6, 1e8, 4), np.geomspace(1e9, 1e11, 4), ("unstructured",) * 4)
-    theta = np.array([0.2, 0.3, 0.01, 0.4, 0.13, 0.23, -0.02, 0.48, 0.37])[: design.size]
+    theta = np.array([0.2, 0.3, 0.01, 0.4, 0.13, 0.23, -0.02, -0.4, 0.6, 0.48, 0.37])[: design.size]
+    theta[[one for one in range(design.size) if one not in form.free(design)]] = 0.0
     steps = 1e-6 * np.eye(design.size)
     family = 0 if design.families else None
     plus, minus = (form.coefficients(design, theta + sign * steps, family).as_dict() for sign in (1.0, -1.0))
@@ -144,7 +145,7 @@ def test_a_certificate_of_100_000_rows_takes_megabytes() -> None:
     )
     design = make_design(S, N, D, runs.family)
     problem = Problem.plain(Objective(), design, design.free(), runs.loss)
-    start = np.array([[0.2, 0.3, 0.0, 0.4, 0.13, 0.23, 0.0, 0.48, 0.37]])
+    start = np.array([[0.2, 0.3, 0.0, 0.4, 0.13, 0.23, 0.0, 0.0, 0.0, 0.48, 0.37]])
     solution = solve(problem, start)
     tracemalloc.start()
     certificate = certify(FITTED["frantar2023"], problem, solution, 0)

@@ -46,7 +46,7 @@ def test_gradient_and_hessian_agree_with_finite_differences_for_every_parameter(
     S, N, D, families = grid(rng)
     design = make_design(S, N, D, families)
     free = tuple(range(design.size))
-    theta = np.array([[0.2, 0.3, 0.02, 0.1, 0.1, 0.2, 0.05, 0.3, 0.7, 0.5, 0.4]])
+    theta = np.array([[0.2, 0.3, 0.02, 0.1, 0.1, 0.2, 0.05, -0.4, 0.6, 0.3, 0.7, 0.5, 0.4]])
     assert theta.shape[1] == design.size
     measured = predict(design, theta[0])[None] * np.exp(0.03 * rng.standard_normal((1, len(S))))
     weights = rng.dirichlet(np.ones(len(S)), size=1)
@@ -95,6 +95,22 @@ def test_the_authors_vit_runs_give_the_published_law_from_every_seed(seed: int) 
     assert fit.value <= 4.92909e-4
     assert fit.certificate.starts_at_optimum > 40
     assert [float(value) for value in fit.coefficients("unstructured")] == pytest.approx(list(PUBLISHED_VIT), rel=3e-3)
+
+
+@needs_paper_runs
+@pytest.mark.parametrize("seed", range(6))
+def test_the_coupled_form_reaches_its_minimum_on_the_authors_runs_from_every_seed(seed: int) -> None:
+    fit = fit_law(t5_runs(), form="coupled", seed=seed)
+    assert fit.value <= 3.2285e-6
+    assert fit.certificate.status == "converged"
+    assert fit.certificate.gradient < 1e-9
+    assert fit.certificate.smallest_curvature > 0
+    assert fit.certificate.starts_at_optimum > 30
+    assert float(fit.coefficients("unstructured").as_dict()["k"]) == pytest.approx(0.455, abs=0.001)
+    vit = fit_law(vit_runs(), form="coupled", seed=seed)
+    assert vit.value <= 5.1445e-6
+    assert vit.certificate.status == "converged"
+    assert float(vit.coefficients("unstructured").as_dict()["k"]) == pytest.approx(1.47, abs=0.01)
 
 
 @needs_paper_runs
@@ -159,7 +175,7 @@ def test_levels_give_the_same_derivatives_as_runs_that_share_none() -> None:
     single = make_design(S.repeat(repeats), apart, beside, np.repeat(families, repeats).tolist())
     assert shared.x_levels.index is not None
     assert single.x_levels.index is None
-    theta = np.array([[0.2, 0.3, 0.0, 0.1, 0.1, 0.2, 0.0, 0.3, 0.7, 0.5, 0.4]])
+    theta = np.array([[0.2, 0.3, 0.0, 0.1, 0.1, 0.2, 0.0, 0.0, 0.0, 0.3, 0.7, 0.5, 0.4]])
     measured = predict(shared, theta[0])[None] * np.exp(0.03 * rng.standard_normal((1, len(shared.x))))
     one, other = (
         evaluate(Problem.plain(Objective(), design, shared.free(), measured), theta) for design in (shared, single)

@@ -122,7 +122,10 @@ class Theta(ABC):
 
     @abstractmethod
     def on_base(self, dense: "Theta") -> Self:
-        """The same effect of sparsity on the dense base of another law: its f(S) / f(0) is kept, f(0) the other's."""
+        """The same effect of sparsity on the dense base of another law: its f(S) / f(0) is kept, f(0) the other's.
+
+        Only of laws that `Form.takes_base_of` allows; of others something would be lost.
+        """
 
     def best_size(self, S: Floats, budget: Budget) -> Array:
         """The N that reaches the lowest loss at sparsity S, of the shape in which coefficients, S and budget broadcast.
@@ -151,6 +154,10 @@ class Theta(ABC):
         return search.tokens_for_sparsity(self, S, N, saving)
 
 
+PLAIN_DENSE = "chinchilla"
+"""The dense form that every other can write: a plain sum of two power terms and a floor."""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Form:
     """A functional form.
@@ -165,6 +172,7 @@ class Form:
         inputs: What a run is described by, as the axes of `laws.law.Range` are called.
         numerator_words: The numerator of the size term of a dense model, `reducible` at N = 1 and infinite data, in a
             formula of the form's coefficients; it must be above 0.
+        dense_form: The form of its dense models, by its name; itself if it knows nothing of sparsity.
     """
 
     name: str
@@ -175,6 +183,7 @@ class Form:
     theta: type[Theta]
     numerator_words: str
     inputs: tuple[str, ...] = ("sparsity", "nonzero_params", "data_seen")
+    dense_form: str = PLAIN_DENSE
 
     @property
     def base(self) -> tuple[Coefficient, ...]:
@@ -190,6 +199,10 @@ class Form:
     def exponents(self) -> tuple[Coefficient, ...]:
         """The coefficients of the dense base that are pure numbers and whose size is known of other setups."""
         return tuple(one for one in self.base if one.published is not None and not one.unit)
+
+    def takes_base_of(self, other: "Form") -> bool:
+        """Whether `Theta.on_base` keeps all that a law of the other form says of dense models."""
+        return other.dense_form in (self.dense_form, PLAIN_DENSE)
 
     @property
     def knows_sparsity(self) -> bool:

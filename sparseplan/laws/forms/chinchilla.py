@@ -55,7 +55,7 @@ class Coefficients(PowerTerms):
 
     def on_base(self, dense: Theta) -> Self:
         """The other law itself, in these letters: there is no effect of sparsity to keep."""
-        return type(self)(*from_dense(dense))
+        return type(self)(*letters(dense))
 
     def best_sparsity(
         self,
@@ -75,13 +75,13 @@ class Coefficients(PowerTerms):
         return np.full(np.broadcast_shapes(np.shape(N), *(np.shape(value) for value in self)), np.inf)
 
 
-def from_dense(dense: Theta) -> Coefficients:
-    """What another law says of dense models, in these letters."""
+def letters(dense: Theta) -> tuple[Floats, Floats, Floats, Floats, Floats]:
+    """E, A, B, alpha and beta of what another law says of dense models."""
     assert isinstance(dense, PowerTerms)
     q = np.asarray(dense.data_exponent(0.0))
     with np.errstate(over="ignore"):
         B = np.asarray(dense.data_scale(0.0)) ** q
-    return Coefficients(E=dense.floor, A=dense.numerator(0.0), B=B, alpha=dense.size_exponent(0.0), beta=q)
+    return dense.floor, dense.numerator(0.0), B, dense.size_exponent(0.0), q
 
 
 def dense_through(

@@ -1,6 +1,5 @@
 """Claims that hold for every form: closed solutions against searches, limits, and what files may hold."""
 
-from collections.abc import Callable
 from dataclasses import fields, replace
 
 import numpy as np
@@ -9,7 +8,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sparseplan.laws.file import law_text, parse_law
-from sparseplan.laws.forms import FORMS, chinchilla, frantar2023, search, varying_exponents
+from sparseplan.laws.forms import (
+    FORMS,
+    chinchilla,
+    coupled,
+    coupled_dense,
+    frantar2023,
+    search,
+    varying_exponents,
+)
 from sparseplan.laws.forms.base import Theta
 from sparseplan.laws.forms.budget import Budget, flops_budget
 from sparseplan.laws.law import Law, coefficients, law_block
@@ -18,7 +25,9 @@ T5 = frantar2023.Coefficients(a_S=16.8, b_S=0.722, c_S=45.0, b_N=0.245, a_D=6.90
 BENT = varying_exponents.Coefficients(**T5.as_dict(), eta=0.01, zeta=-0.03, N_0=1e7, D_0=3e10)
 STRAIGHT = replace(BENT, eta=0.0, zeta=0.0)
 HOFFMANN = chinchilla.Coefficients(E=1.69, A=406.4, B=410.7, alpha=0.34, beta=0.28)
-EXAMPLES: list[Theta] = [T5, HOFFMANN, BENT]
+COUPLED = coupled.Coefficients(**replace(T5, a_S=616.0, c_S=1334.0, b_N=0.388).as_dict(), k=0.455)
+COUPLED_DENSE = coupled_dense.Coefficients(**HOFFMANN.as_dict(), k=1.4)
+EXAMPLES: list[Theta] = [T5, HOFFMANN, BENT, COUPLED, COUPLED_DENSE]
 
 
 def by_name(theta: Theta) -> str:
@@ -58,7 +67,7 @@ def test_the_data_for_a_loss_reaches_it_and_no_data_reaches_below_the_size_term(
     assert np.isinf(theta.data_for(0.0, 1e8, 0.999 * theta.reducible(0.0, 1e8, np.inf)))
 
 
-@pytest.mark.parametrize("theta", [T5, BENT], ids=by_name)
+@pytest.mark.parametrize("theta", [T5, BENT, COUPLED], ids=by_name)
 def test_a_sparse_model_has_the_size_term_of_the_dense_one_of_multiplied_size(theta: Theta) -> None:
     N = np.geomspace(1e6, 1e10, 5)
     m = theta.size_multiplier(0.75, N)
@@ -120,9 +129,8 @@ def test_a_search_ends_whatever_the_numbers_are() -> None:
         assert np.shape(BENT.best_sparsity(budget)) == (3,)
 
 
-@pytest.mark.parametrize("make", [lambda: T5, lambda: BENT, lambda: HOFFMANN])
-def test_a_law_of_any_form_survives_the_way_through_its_file(make: Callable[[], Theta]) -> None:
-    theta = make()
+@pytest.mark.parametrize("theta", EXAMPLES, ids=by_name)
+def test_a_law_of_any_form_survives_the_way_through_its_file(theta: Theta) -> None:
     form = theta.form
     law = Law(
         format="sparseplan-law/1",
@@ -142,3 +150,46 @@ def test_a_dense_law_knows_nothing_of_sparse_models() -> None:
     assert np.isnan(HOFFMANN.loss(0.5, 1e9, 1e10))
     assert float(HOFFMANN.best_sparsity(flops_budget(1e20, 0.625), N=1e9)) == 0.0
     assert np.isinf(HOFFMANN.tokens_for_sparsity(0.0, 1e9, 0.625))
+
+
+@settings(max_examples=30)
+@given(st.floats(0.2, 3.0), st.floats(14, 24), st.floats(0, 0.9), st.sampled_from(["N", "M", "free"]))
+def test_whatever_k_is_the_best_plan_is_that_of_the_sum_and_no_other_is_better(
+    k: float, log_tokens: float, saving: float, given_size: str
+) -> None:
+    theta, budget = replace(COUPLED, k=k), flops_budget(10.0**log_tokens, saving)
+    plain = frantar2023.Coefficients(*(getattr(COUPLED, field.name) for field in fields(frantar2023.Coefficients)))
+    given_ = {} if given_size == "free" else {given_size: 1e8}
+    S = float(theta.best_sparsity(budget, **given_))
+    assert float(plain.best_sparsity(budget, **given_)) == S
+
+    def loss(S: np.ndarray) -> np.ndarray:
+        N = {"N": 1e8 + 0 * S, "M": 1e8 * (1 - S), "free": theta.best_size(S, budget)}[given_size]
+        return theta.loss(S, N, budget.data(S, N))
+
+    assert loss(np.array([S]))[0] <= loss(np.linspace(0.0, 0.999, 4001)).min() * (1 + 1e-12)
+    N = float(theta.best_size(S, budget))
+    others = N * np.geomspace(0.01, 100, 4001)
+    assert theta.loss(S, N, budget.data(S, N)) <= theta.loss(S, others, budget.data(S, others)).min() * (1 + 1e-12)
+
+
+def test_k_of_one_is_the_plain_law_and_a_smaller_k_makes_size_and_data_help_each_other() -> None:
+    S, N, D = np.array([0.0, 0.5]), np.array([[1e7], [1e9]]), 3e10
+    plain = replace(COUPLED, k=1.0)
+    without = frantar2023.Coefficients(*(value for name, value in plain.as_dict().items() if name != "k"))
+    np.testing.assert_allclose(plain.loss(S, N, D), without.loss(S, N, D), rtol=1e-14)
+
+    def gain(theta: Theta, D: float) -> float:
+        return float(theta.loss(0.0, 1e8, D) - theta.loss(0.0, 1e9, D))
+
+    assert gain(without, 1e12) == pytest.approx(gain(without, 1e10), rel=1e-9)
+    assert gain(COUPLED, 1e12) > gain(COUPLED, 1e10)
+    assert gain(replace(COUPLED, k=1.5), 1e12) < gain(replace(COUPLED, k=1.5), 1e10)
+
+
+def test_a_coupled_law_takes_the_base_of_any_dense_law() -> None:
+    for dense in (HOFFMANN, COUPLED_DENSE):
+        lent = COUPLED.on_base(dense)
+        np.testing.assert_allclose(lent.loss(0.0, 1e8, 1e10), dense.loss(0.0, 1e8, 1e10), rtol=1e-12)
+        shape = [float(theta.numerator(0.75) / theta.numerator(0.0)) for theta in (lent, COUPLED)]
+        assert shape[0] == pytest.approx(shape[1], rel=1e-12)

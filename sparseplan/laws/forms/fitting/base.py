@@ -15,7 +15,9 @@ from sparseplan.laws.forms.fitting.coordinates import (
     B_N,
     BASE,
     ETA,
+    FLOOR,
     LOG_F,
+    LOG_K,
     LOG_O,
     SIGMA,
     ZETA,
@@ -57,17 +59,25 @@ class FittedForm(ABC):
         """Whether more parameters and data help at every sparsity of the runs; theta (..., P) gives (...)."""
         return np.ones(theta.shape[:-1], dtype=np.bool_)
 
+    def base_vector(self, design: Design, dense: Theta) -> Array | None:
+        """The parameters of another law's dense base, families at 0, draws (K,) giving (K, P); None if it has more.
+
+        What it has more are coefficients that this form can't keep.
+        """
+        return dense_vector(design, dense) if self.form.takes_base_of(dense.form) else None
+
     def free(self, design: Design) -> tuple[int, ...]:
         """The parameters to vary."""
         return (*design.free(), *self.extra)
 
     def starts(self, design: Design, measured: Array, count: int, rng: np.random.Generator) -> Array:
         """Starting points, shape (count, P)."""
-        return make_starts(design, measured, count, rng, vary=bool(self.extra))
+        return make_starts(design, measured, count, rng, vary=ETA in self.extra)
 
     def plain_point(self, design: Design, free: tuple[int, ...], theta: Array) -> Array:
         """`theta` with every free exponent and share replaced by ordinary ones: no accident, no bound."""
         ordinary = {B_N: 0.31, SIGMA: 0.13, E: 0.23, LOG_F: 0.0, LOG_O: 0.4, ETA: 0.017, ZETA: 0.07}
+        ordinary |= {LOG_K: -0.3, FLOOR: 0.5}
         ordinary |= {parameter: 0.37 + 0.11 * (parameter % 2) for parameter in range(len(BASE), design.size)}
         point = theta.copy()
         for parameter in free:
@@ -107,7 +117,7 @@ def prefix(design: Design, family: int | None) -> str:
 
 
 def dense_vector(design: Design, dense: Theta) -> Array:
-    """The parameters of the dense base of any law, families at 0; draws (K,) give (K, P)."""
+    """The parameters of a dense base that is a plain sum, families at 0; draws (K,) give (K, P)."""
     return from_coefficients(design, dense_as_sparse(dense), None)
 
 

@@ -15,12 +15,15 @@ import numpy as np
 from sparseplan.laws.forms.fitting.coordinates import B_N, BASE, LOG_F, Array, Design, expm1_ratio, kappa_of
 
 
-def add_bend(hessian: Array, p: int, q: int, s1: Array, s2: Array) -> None:
+def add_bend(hessian: Array, p: int, q: int | None, s1: Array, s2: Array) -> None:
     """Add the second derivatives of p B(p + q), summed over runs: those of B' are s1, of p B'' are s2, shape (Z,).
 
-    d/dp = B + p B', d/dq = p B', hence d2/dp2 = 2 B' + p B'', d2/dpdq = B' + p B'', d2/dq2 = p B''.
+    d/dp = B + p B', d/dq = p B', hence d2/dp2 = 2 B' + p B'', d2/dpdq = B' + p B'', d2/dq2 = p B''. A q that isn't
+    varied is None.
     """
     hessian[:, p, p] += 2.0 * s1 + s2
+    if q is None:
+        return
     hessian[:, p, q] += s1 + s2
     hessian[:, q, p] += s1 + s2
     hessian[:, q, q] += s2

@@ -10,6 +10,9 @@ slope of h at t = 0 and p + q its exponent. So kappa and sigma are what runs det
 c_S = 0 and e = 0 means c = 0: every constraint of the law is a bound, and the long curved valley of (a_D, b_D, c) is
 straight. Nothing depends on the units of N and D. Each pattern family has its own (kappa, epsilon) on one dense base;
 runs with S = 0 have u = 0 and speak for all of them. eta and zeta, 0 in the law, let b_N and b_D depend on S.
+
+The coupled forms take e = 0, so that L is a plain sum of both terms, and put an exponent and a floor of their own over
+it: L^k + c (see `links`). k = 1 and c = 0, where other forms leave them, change nothing.
 """
 
 from collections.abc import Sequence
@@ -22,11 +25,11 @@ from sparseplan.laws.forms.frantar2023 import Coefficients
 
 Array = NDArray[np.float64]
 
-LOG_F, B_N, ETA, LOG_O, SIGMA, E, ZETA = range(7)
-BASE = ("log_F", "b_N", "eta", "log_o", "sigma", "e", "zeta")
+LOG_F, B_N, ETA, LOG_O, SIGMA, E, ZETA, LOG_K, FLOOR = range(9)
+BASE = ("log_F", "b_N", "eta", "log_o", "sigma", "e", "zeta", "log_k", "floor")
 DENSE_FREE = (LOG_F, B_N, LOG_O, SIGMA, E)
-_BASE_LOW = (-30.0, 1e-3, -3.0, -30.0, 1e-4, 0.0, -5.0)
-_BASE_HIGH = (30.0, 5.0, 3.0, 30.0, 5.0, 5.0, 5.0)
+_BASE_LOW = (-30.0, 1e-3, -3.0, -30.0, 1e-4, 0.0, -5.0, -2.3, 0.0)
+_BASE_HIGH = (30.0, 5.0, 3.0, 30.0, 5.0, 5.0, 5.0, 2.3, 1e6)
 _FAMILY_LOW, _FAMILY_HIGH = (0.0, 1e-6), (50.0, 50.0)
 MAX_LOG_A_D = 87.0
 """a_D is stored in draws as float32; beyond exp(87) the data term is flat in D and a_D says nothing."""
@@ -161,7 +164,10 @@ def predict(design: Design, theta: Array) -> Array:
     exponent = column[B_N] + column[ETA] * design.u
     capacity = np.exp(column[LOG_F] - exponent * design.x) * shape
     bend = expm1_ratio(column[SIGMA], column[E], -design.y * (1.0 + column[ZETA] * design.u))[0]
-    return np.asarray(capacity + np.exp(column[LOG_O]) * (1.0 + column[SIGMA] * bend))
+    total = capacity + np.exp(column[LOG_O]) * (1.0 + column[SIGMA] * bend)
+    if np.any(column[LOG_K]) or np.any(column[FLOOR]):
+        total = total ** np.exp(column[LOG_K]) + column[FLOOR]
+    return np.asarray(total)
 
 
 def to_coefficients(design: Design, theta: Array, family: int | None) -> Coefficients:

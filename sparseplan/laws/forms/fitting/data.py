@@ -69,7 +69,7 @@ class DataTerm:
             hessian[:, at, at] += gradient[:, at]
             hessian[:, at, others] += gradient[:, others]
             hessian[:, others, at] += gradient[:, others]
-        if SIGMA in self.slot and E in self.slot:
+        if SIGMA in self.slot:
             bend = self.levels.gather(pull) * self.o
             s1, s2 = (bend * self.C1).sum(axis=1), (bend * self.sigma * self.C2).sum(axis=1)
-            add_bend(hessian, self.slot[SIGMA], self.slot[E], s1, s2)
+            add_bend(hessian, self.slot[SIGMA], self.slot.get(E), s1, s2)

@@ -10,7 +10,9 @@ from sparseplan.laws.forms.fitting.coordinates import (
     B_N,
     BASE,
     ETA,
+    FLOOR,
     LOG_F,
+    LOG_K,
     LOG_O,
     SIGMA,
     ZETA,
@@ -23,6 +25,8 @@ from sparseplan.laws.forms.fitting.coordinates import (
 
 _EXPONENTS = (0.03, 1.5)  # b_N, b_D
 _DENSITY_EXPONENTS = (0.2, 4.0)  # b_S
+_OUTER = (0.25, 3.0)  # k
+_HIGHEST_FLOOR = 0.9  # of the lowest loss
 _SMALLEST_SHARE = 0.02
 _CHANGE = 0.5  # of an exponent from S = 0 to the highest
 
@@ -36,15 +40,7 @@ def make_starts(design: Design, measured: Array, count: int, rng: np.random.Gene
     """
     theta = np.zeros((count, design.size))
     b_N, b_D = (_log_uniform(_EXPONENTS, count, rng) for _ in range(2))
-    shape = np.ones((count, 1))
-    for family in range(len(design.families)):
-        b_S = _log_uniform(_DENSITY_EXPONENTS, count, rng)
-        share = rng.uniform(0.1, 0.9, size=count)
-        theta[:, kappa_of(family)] = b_S * share
-        theta[:, kappa_of(family) + 1] = b_S * (1.0 - share)
-    if design.families:
-        kappa, epsilon = (theta[:, len(BASE) + offset :: 2][:, design.family] for offset in (0, 1))
-        shape = 1.0 + kappa * expm1_ratio(kappa, epsilon, design.u)[0]
+    shape = _draw_families(design, theta, count, rng)
     if vary:
         reach = _CHANGE / -design.u.min()
         theta[:, ETA] = b_N * rng.uniform(-reach, reach, size=count)
@@ -57,11 +53,7 @@ def make_starts(design: Design, measured: Array, count: int, rng: np.random.Gene
         axis=2,
     )
     columns = columns / measured[None, :, None]
-    # Normal equations (3 x 3 each) are precise enough for a start; the ridge is for runs of one size or one length.
-    transposed = columns.transpose(0, 2, 1)
-    normal = transposed @ columns
-    normal[:, range(3), range(3)] *= 1.0 + 1e-9
-    sizes = np.linalg.solve(normal, transposed.sum(axis=2)[:, :, None])[:, :, 0]
+    sizes = _least_squares(columns, np.ones((count, len(measured))))
     F, numerator, c = np.maximum(sizes, _SMALLEST_SHARE * measured.mean()).T
     # To the solver's coordinates, see `coordinates`: o = numerator + c, and b_D shared out as sigma and e.
     theta[:, LOG_F], theta[:, B_N] = np.log(F), b_N
@@ -69,6 +61,58 @@ def make_starts(design: Design, measured: Array, count: int, rng: np.random.Gene
     theta[:, SIGMA] = b_D * numerator / (numerator + c)
     theta[:, E] = b_D * c / (numerator + c)
     return theta
+
+
+def make_coupled_starts(design: Design, measured: Array, count: int, rng: np.random.Generator) -> Array:
+    """Draw `count` parameter vectors of a coupled form, shape (count, P).
+
+    k, c and the exponents are drawn, the exponents of the loss, k b_N and k b_D, from the same ends as those of a plain
+    sum; given them (L - c)^(1/k) is linear in the sizes of both terms, which follow by least squares on what are
+    relative residuals of L to first order, each kept above a fiftieth of the mean.
+    """
+    theta = np.zeros((count, design.size))
+    low, high = (bound[[B_N, SIGMA]] for bound in design.bounds())
+    k = _log_uniform(_OUTER, count, rng)
+    floor = measured.min() * rng.uniform(0.0, _HIGHEST_FLOOR, size=count)
+    exponents = np.stack([_log_uniform(_EXPONENTS, count, rng) / k for _ in range(2)], axis=1)
+    b_N, b_D = np.clip(exponents, low, high).T
+    shape = _draw_families(design, theta, count, rng)
+    size, length = np.exp(-b_N[:, None] * design.x) * shape, np.exp(-b_D[:, None] * design.y)
+    columns = np.stack(np.broadcast_arrays(size, length), axis=2)
+    above = measured - floor[:, None]
+    total = above ** (1.0 / k[:, None])
+    weight = k[:, None] * above / (total * measured)  # dL / (L dz), z the sum
+    sizes = _least_squares(columns * weight[:, :, None], total * weight)
+    F, numerator = np.maximum(sizes, _SMALLEST_SHARE * total.mean(axis=1, keepdims=True)).T
+    theta[:, LOG_F], theta[:, B_N] = np.log(F), b_N
+    theta[:, LOG_O], theta[:, SIGMA] = np.log(numerator), b_D
+    theta[:, LOG_K], theta[:, FLOOR] = np.log(k), floor
+    return theta
+
+
+def _draw_families(design: Design, theta: Array, count: int, rng: np.random.Generator) -> Array:
+    """Draw each family's exponent and share into theta (count, P); their h at the runs, (count, n) or (count, 1)."""
+    for family in range(len(design.families)):
+        b_S = _log_uniform(_DENSITY_EXPONENTS, count, rng)
+        share = rng.uniform(0.1, 0.9, size=count)
+        theta[:, kappa_of(family)] = b_S * share
+        theta[:, kappa_of(family) + 1] = b_S * (1.0 - share)
+    if not design.families:
+        return np.ones((count, 1))
+    kappa, epsilon = (theta[:, len(BASE) + offset :: 2][:, design.family] for offset in (0, 1))
+    return np.asarray(1.0 + kappa * expm1_ratio(kappa, epsilon, design.u)[0])
+
+
+def _least_squares(columns: Array, target: Array) -> Array:
+    """Solutions (count, m) of columns (count, n, m) for target (count, n).
+
+    Normal equations (m x m each) are precise enough for a start; the ridge is for runs of one size or one length.
+    """
+    transposed = columns.transpose(0, 2, 1)
+    normal = transposed @ columns
+    index = range(columns.shape[2])
+    normal[:, index, index] *= 1.0 + 1e-9
+    return np.asarray(np.linalg.solve(normal, transposed @ target[:, :, None])[:, :, 0])
 
 
 def _log_uniform(ends: tuple[float, float], count: int, rng: np.random.Generator) -> Array:

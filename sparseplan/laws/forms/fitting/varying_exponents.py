@@ -34,6 +34,9 @@ class FittedVaryingExponents(FittedForm):
         unit = np.eye(design.size)
         return law_gradients(design, theta, family) | {"eta": unit[ETA], "zeta": unit[ZETA]}
 
+    def base_vector(self, design: Design, dense: Theta) -> None:
+        """None: eta and zeta would be a base's too, and no dense law has them."""
+
     def makes_sense(self, design: Design, theta: Array) -> NDArray[np.bool_]:
         """Whether both exponents are above 0 at the highest S; they are at S = 0, and linear between."""
         u = design.u.min()
