@@ -9,6 +9,8 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
+import msgspec
+import numpy as np
 import yaml
 
 from sparseplan.calibration.manifest import claim, data_facts, refuse_strangers
@@ -18,6 +20,7 @@ from sparseplan.common.console import open_progress, say
 from sparseplan.errors import SparseplanError
 from sparseplan.hardware.file import builtin_profiles
 from sparseplan.laws.file import builtin_laws
+from sparseplan.laws.law import Draws, draw_table, law_block
 from sparseplan.runs.job import Job, diverged_record, read_job, to_json
 from sparseplan.runs.spec import DataSpec, Split
 from sparseplan.runs.trunks import plan_segments
@@ -28,6 +31,7 @@ from sparseplan.sweep.state import SweepState
 from tests.fuzz import mutate
 from tests.fuzz.watch import check, check_call
 from tests.helpers.sweeps import RECIPE
+from tests.laws.forms.test_forms import EXAMPLES
 
 DATA = DataSpec(
     train=Split(path="train.bin", sha256="0" * 64, tokens=10**9),
@@ -72,11 +76,36 @@ def _dumped(random: Random, data: Any) -> bytes:
     return mutate.raw(random, content) if random.random() < 0.3 else content
 
 
+@cache
+def _laws() -> list[dict[str, Any]]:
+    """A law of every form, with a few draws, and the built-in ones without their many."""
+    found = [{key: value for key, value in _yaml(path).items() if key != "draws"} for path in builtin_laws()]
+    for theta in EXAMPLES:
+        own = {
+            False: law_block(theta.form, theta, per_family=False),
+            True: law_block(theta.form, theta, per_family=True),
+        }
+        data: dict[str, Any] = {
+            "format": "sparseplan-law/1",
+            "name": "any",
+            "description": "Any.",
+            "form": theta.form.name,
+        }
+        data |= {"data_unit": "token", "tokens_per_unit": 1, "coefficients": own[False]}
+        data |= {"sparsity": {"unstructured": own[True], "n:4": own[True]}} if own[True] else {}
+        data["range"] = {"sparsity": [0, 0.875], "nonzero_params": [1e6, 1e8], "data_seen": [1e9, 1e11]}
+        columns = draw_table(theta.form, theta, "unstructured" if own[True] else None)
+        table = np.array([float(np.asarray(value)) for value in columns.values()]) * np.linspace(0.95, 1.05, 5)[:, None]
+        data["draws"] = msgspec.to_builtins(Draws.pack(list(columns), table, method="any"))
+        found.append(data)
+    return found
+
+
 def law(random: Random, folder: Path) -> int:
     """A law, and a command that reads it."""
-    data = dict(_yaml(random.choice(builtin_laws())))
-    if random.random() < 0.8:
-        data.pop("draws", None)  # long text, of little interest to a mutation
+    data = dict(random.choice(_laws()))
+    if random.random() < 0.5:
+        data.pop("draws", None)
     path = folder / "law.yaml"
     path.write_bytes(_dumped(random, mutate.tree(random, data)))
     name = str(path)
