@@ -52,7 +52,6 @@ def test_columns_of_every_parquet_type_are_read_or_refused_by_name(tmp_path: Pat
         "lists": pa.array([[[1.0]], None]),
         "map": pa.array([[("a", 1)], []], pa.map_(pa.string(), pa.int64())),
         "struct": pa.array([{"a": {"b": 1}, "c": "x"}, None]),
-        "half": pa.array([1.0, 2.0]).cast(pa.float16()),
         "decimal": pa.array([Decimal("1.50"), None]),
         "words": pa.array(["a", "b"]).dictionary_encode(),
         "nothing": pa.nulls(2),
