@@ -18,6 +18,7 @@ from sparseplan.fit.fit_table import FitJob, FitResult, fit_runs
 from sparseplan.laws.file import law_text, read_law
 from sparseplan.laws.law import coefficient_draws, coefficients
 from sparseplan.runs.published import T5_FILE, published_folder, t5_runs, vit_runs
+from sparseplan.sparsity.schedule import Schedule
 
 LAWS = Path(__file__).resolve().parents[1] / "sparseplan" / "builtin" / "laws"
 DATE = "2026-11-23"  # of the last refit; fixed, so that a refit that changes nothing writes the same file
@@ -31,6 +32,7 @@ def refits(folder: Path) -> list[FitResult]:
     t5 = FitJob(
         name="frantar2023-t5-c4-refit",
         description="T5 encoder-decoders on C4, span corruption; the authors' 48 runs refitted to their true minimum.",
+        schedule=Schedule(),  # the paper's
         draws=1000,
         date=DATE,
     )
@@ -40,6 +42,7 @@ def refits(folder: Path) -> list[FitResult]:
         residual="plain",
         huber_delta=0.01,
         tokens_per_unit=196.0,
+        schedule=Schedule(),
         draws=1000,
         date=DATE,
     )

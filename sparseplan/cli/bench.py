@@ -53,7 +53,7 @@ def bench(
     figure: Annotated[
         Path | None, typer.Option("--figure", metavar="FILE", help="Also draw the speed-ups: .png, .svg or .pdf.")
     ] = None,
-    force: Annotated[bool, typer.Option("--force", help="Replace a profile that is there.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Replace a profile or figure that is there.")] = False,
 ) -> None:
     """Measure how fast this device computes dense and 2:4 layers and transformer blocks, and write a profile.
 
@@ -68,7 +68,12 @@ def bench(
     if figure is not None:
         from sparseplan.cli.pictures import require_picture
 
+<<<<<<< HEAD
         require_picture("--figure", figure)
+=======
+        require_format(figure)
+        o.require_new("--figure", figure, force=force)
+>>>>>>> main
     request = BenchRequest(out=out, device=device, widths=widths, quick=quick, peak_flops=peak, force=force)
     try:
         with _progress() as show:

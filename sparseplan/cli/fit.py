@@ -7,7 +7,12 @@ import typer
 
 from sparseplan.cli import options as o
 from sparseplan.common.units import parse_positive
+<<<<<<< HEAD
 from sparseplan.errors import FitError, SparseplanError
+=======
+from sparseplan.errors import FitError
+from sparseplan.sparsity.schedule import parse_schedule
+>>>>>>> main
 
 EPILOG = """Examples:
 
@@ -83,8 +88,8 @@ def fit(
         int, typer.Option("--bootstrap", min=0, max=100_000, metavar="K", help="Draws for intervals; 0 for none.")
     ] = 1000,
     holdout: Annotated[
-        Literal["largest-n", "largest-d", "highest-s", "rolling"] | None,
-        typer.Option("--holdout", help="Also fit without these runs, and predict them."),
+        Literal["largest-n", "largest-dense", "largest-d", "highest-s", "rolling"] | None,
+        typer.Option("--holdout", help="Also fit without these runs, and predict them; largest-dense: by dense size."),
     ] = None,
     starts: Annotated[int, typer.Option("--starts", min=1, max=100_000, help="Random starting points.")] = 64,
     seed: Annotated[int, typer.Option("--seed", min=0, help="Seed of starts and draws.")] = 0,
@@ -102,9 +107,20 @@ def fit(
             help="Tokens a data unit; 196 for ViT/16.",
         ),
     ] = None,
+    schedule: Annotated[
+        Any,
+        typer.Option(
+            "--schedule",
+            parser=o.reader(parse_schedule),
+            metavar="KIND:A..B",
+            help="How the runs were pruned: cubic:25%..75%, linear:0..50%, straight-through:0; shares of training. "
+            "Default: the frozen law's, else cubic:25%..75%, named as assumed.",
+        ),
+    ] = None,
     report: Annotated[
         Path | None, typer.Option("--report", metavar="FILE", help="Figure page: .png, .svg or .pdf.")
     ] = None,
+    force: o.ForceOption = False,
     json: o.JsonOption = False,
 ) -> None:
     """Fit a law to your own runs and say how far it can be trusted.
@@ -116,6 +132,8 @@ def fit(
     from sparseplan.api.fitting import fit as fit_law
 
     o.require_yaml(out)
+    o.require_new("--out", out, force=force)
+    o.require_new("--report", report, force=force)
     if out is not None:
         o.require_place("--out", out)
     if report is not None:
@@ -140,6 +158,7 @@ def fit(
         description=description,
         data_unit=data_unit,
         tokens_per_unit=tokens_per_unit,
+        schedule=schedule,
     )
     failure = None
     try:

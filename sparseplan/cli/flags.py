@@ -33,6 +33,7 @@ _OPTIONS = (
         "name",
         "data_unit",
         "residual",
+        "schedule",
         "loss",
     ),
     *("executor", "workers", "huber_delta", "tokens_per_unit", "report", "explain"),

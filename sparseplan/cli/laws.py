@@ -137,6 +137,7 @@ def compose(
         ),
     ],
     out: Annotated[Path, typer.Option("--out", metavar="FILE", help="Law file to write, ending in .yaml.")],
+    force: o.ForceOption = False,
 ) -> None:
     """Lend a dense law the sparsity term of another, keeping the shape f(S)/f(0).
 
@@ -151,6 +152,7 @@ def compose(
     from sparseplan.laws.law import LAW_NAME
 
     o.require_yaml(out)
+    o.require_new("--out", out, force=force)
     if not re.fullmatch(LAW_NAME, out.stem) or not reads_as_text(out.stem):
         raise LawError(
             f"{out}: the file's name becomes the law's: expected letters, digits, '.', '_' and '-' only, "

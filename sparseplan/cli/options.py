@@ -57,6 +57,16 @@ def require_place(option: str, path: "Path") -> None:
     try_writing(path)
 
 
+def require_new(option: str, path: "Path | None", *, force: bool) -> None:
+    """Refuse, before any work, to write over a file that is there: one rule for every command that writes one.
+
+    Raises:
+        SparseplanError: naming the file.
+    """
+    if path is not None and not force and (path.exists() or path.is_symlink()):
+        raise SparseplanError(f"{option} {path}: there is a file already; --force replaces it, {option} names another.")
+
+
 def law_names() -> list[str]:
     """Names that `--law` completes."""
     from sparseplan.laws.file import law_files
@@ -166,6 +176,7 @@ MaxSparsityOption = Annotated[
         help="Highest sparsity to consider. Default: the highest among the law's runs.",
     ),
 ]
+ForceOption = Annotated[bool, typer.Option("--force", help="Replace files that are there.")]
 ExplainOption = Annotated[bool, typer.Option("--explain", help="Print every warning, not only the two gravest.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for machines instead.")]
 

@@ -12,6 +12,7 @@ from sparseplan.common.yaml_document import reads_as_text
 from sparseplan.errors import FitError
 from sparseplan.fit.answer import FitAnswer, diagnose
 from sparseplan.fit.bootstrap import DEFAULT_DRAWS, Bootstrap, bootstrap
+from sparseplan.fit.fit_caveats import travelling
 from sparseplan.fit.fitting import DEFAULT_STARTS, DenseBase, Fit, fit_law
 from sparseplan.fit.holdout import Split, hold_out
 from sparseplan.fit.law_from_fit import LawMetadata, to_law
@@ -103,8 +104,9 @@ def fit_runs(runs: Runs, job: FitJob) -> FitResult:
             seed=job.seed,
         )
     naming = _naming(job, runs, base)
-    answer = diagnose(fit, drawn, schedule=naming.schedule, holdout=held, seed=job.seed)
-    return FitResult(fit=fit, drawn=drawn, law=to_law(fit, drawn, naming), answer=answer)
+    answer = diagnose(fit, drawn, naming=naming, holdout=held, seed=job.seed)
+    law = to_law(fit, drawn, naming, travelling(answer.warnings))
+    return FitResult(fit=fit, drawn=drawn, law=law, answer=answer)
 
 
 def _naming(job: FitJob, runs: Runs, base: DenseBase | None) -> LawMetadata:
@@ -112,7 +114,8 @@ def _naming(job: FitJob, runs: Runs, base: DenseBase | None) -> LawMetadata:
     if job.data_unit is not None and runs.data_unit is not None and job.data_unit != runs.data_unit:
         raise FitError(f"`data_unit` {job.data_unit}: the table says {runs.data_unit}; leave one of them out.")
     unit = job.data_unit or runs.data_unit or (law.data_unit if law is not None else "token")
-    schedule = job.schedule or (law.schedule if law is not None else Schedule())
+    known = law.schedule if law is not None and law.sparsity else None  # a dense base was never pruned
+    schedule = job.schedule or known or Schedule()
     tokens = job.tokens_per_unit or (law.tokens_per_unit if law is not None else 1.0)
     description = job.description or f"Fitted to {len(runs)} runs of {Path(runs.source).name or 'a table'}."
     return LawMetadata(
@@ -121,5 +124,6 @@ def _naming(job: FitJob, runs: Runs, base: DenseBase | None) -> LawMetadata:
         data_unit=unit,
         tokens_per_unit=tokens,
         schedule=schedule,
+        schedule_assumed=job.schedule is None and known is None,
         date=job.date or datetime.now(UTC).date().isoformat(),
     )

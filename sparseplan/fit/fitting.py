@@ -6,6 +6,7 @@ import numpy as np
 
 from sparseplan.errors import FitError
 from sparseplan.fit.certificate import Certificate, certify
+from sparseplan.fit.levels import count_levels
 from sparseplan.fit.objective import Objective, Problem
 from sparseplan.fit.solver import Solution, solve
 from sparseplan.laws.forms.base import Form, Theta
@@ -14,6 +15,7 @@ from sparseplan.laws.forms.fitting.base import FittedForm
 from sparseplan.laws.forms.fitting.coordinates import LOG_F, Array, Design, kappa_of, make_design, predict
 from sparseplan.laws.law import Law, coefficient_draws, coefficients
 from sparseplan.runs.table import Runs
+from sparseplan.sparsity.pattern import UNSTRUCTURED
 
 DEFAULT_STARTS = 64
 NATS = (1e-6, 1e6)
@@ -126,6 +128,8 @@ def fit_law(
     points = chosen.starts(design, runs.loss, starts, rng)
     if base is not None:
         points = on_base(points, chosen, design, base, coefficients(base.law))
+    unasked = _one_point(design, base)
+    points[:, list(unasked)] = 1.0
     problem = Problem.plain(objective, design, free, runs.loss)
     solution = solve(problem, points, rivals=True)
     best = choose(solution)
@@ -140,7 +144,7 @@ def fit_law(
         problem=problem,
         value=float(solution.value[best]),
         theta=solution.theta[best],
-        certificate=certify(chosen, problem, solution, best),
+        certificate=certify(chosen, problem, solution, best, unasked=unasked),
         base=base,
     )
 
@@ -181,6 +185,26 @@ def _free_on_base(runs: Runs, form: FittedForm, design: Design, base: DenseBase)
         )
     families = tuple(range(kappa_of(0), design.size))
     return families if base.tied else (LOG_F, *families)
+
+
+def _one_point(design: Design, base: DenseBase | None) -> tuple[int, ...]:
+    """Parameters that only bend f(S) away from the one sparsity of a family whose f(0) is known."""
+    if base is None or not base.tied:
+        return ()
+    return tuple(kappa_of(family) + 1 for family in single_sparsities(design))
+
+
+def single_sparsities(design: Design) -> list[int]:
+    """The n:m families that were run at one sparsity: f(S) / f(0) is one number there.
+
+    What unstructured sparsity asks of a law is a curve, so that one point of it is too little.
+    """
+    sparse = design.u < 0
+    return [
+        index
+        for index, name in enumerate(design.families)
+        if name != str(UNSTRUCTURED) and count_levels(design.u[sparse & (design.family == index)]) == 1
+    ]
 
 
 def on_base(points: Array, form: FittedForm, design: Design, base: DenseBase, dense: Theta) -> Array:

@@ -14,8 +14,8 @@ from sparseplan.fit.objective import Objective
 from sparseplan.laws.forms.fitting.coordinates import Array
 from sparseplan.runs.table import Runs
 
-Split = Literal["largest-n", "largest-d", "highest-s", "rolling"]
-SPLITS: tuple[Split, ...] = ("largest-n", "largest-d", "highest-s", "rolling")
+Split = Literal["largest-n", "largest-dense", "largest-d", "highest-s", "rolling"]
+SPLITS: tuple[Split, ...] = ("largest-n", "largest-dense", "largest-d", "highest-s", "rolling")
 _FEWEST_LEVELS = 3
 
 
@@ -93,6 +93,7 @@ def _groups(runs: Runs, split: Split) -> Iterator[tuple[str, NDArray[np.bool_]]]
     axis, letter = {
         "largest-n": (runs.nonzero_params, "N"),
         "rolling": (runs.nonzero_params, "N"),
+        "largest-dense": (runs.nonzero_params / (1.0 - runs.sparsity), "N / (1 - S)"),
         "largest-d": (runs.data_seen, "D"),
         "highest-s": (1.0 / (1.0 - runs.sparsity), "S"),
     }[split]

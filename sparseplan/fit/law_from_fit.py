@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from sparseplan.common.caveat import Caveat
 from sparseplan.fit.bootstrap import Bootstrap, method
 from sparseplan.fit.fitting import Fit
 from sparseplan.laws.law import Draws, Law, Range, coefficients, draw_table, law_block
@@ -17,19 +18,21 @@ from sparseplan.version import __version__
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class LawMetadata:
-    """What a law file says beyond the numbers."""
+    """What a law file says beyond the numbers; `schedule_assumed` where nobody said how the runs were pruned."""
 
     name: str
     description: str
     data_unit: str
     tokens_per_unit: float = 1.0
     schedule: Schedule = field(default_factory=Schedule)
+    schedule_assumed: bool = False
     date: str
 
 
-def to_law(fit: Fit, drawn: Bootstrap | None, naming: LawMetadata) -> Law:
-    """The fitted law with its range, its draws and its provenance."""
+def to_law(fit: Fit, drawn: Bootstrap | None, naming: LawMetadata, warnings: list[Caveat]) -> Law:
+    """The fitted law with its range, its draws, its provenance, and the warnings that its plans should repeat."""
     runs = fit.runs
+    least, most = _ends(runs.sparsity)
     common: dict[str, Any] = {
         "format": "sparseplan-law/1",
         "name": naming.name,
@@ -37,9 +40,11 @@ def to_law(fit: Fit, drawn: Bootstrap | None, naming: LawMetadata) -> Law:
         "data_unit": naming.data_unit,
         "tokens_per_unit": naming.tokens_per_unit,
         "range": Range(
-            sparsity=_ends(runs.sparsity), nonzero_params=_ends(runs.nonzero_params), data_seen=_ends(runs.data_seen)
+            sparsity=(0.0 if fit.base is not None else least, most),  # of a frozen base the dense model was measured
+            nonzero_params=_ends(runs.nonzero_params),
+            data_seen=_ends(runs.data_seen),
         ),
-        "fit": fit_facts(fit, drawn),
+        "fit": fit_facts(fit, drawn, warnings),
         "provenance": _provenance(fit, naming),
     }
     families = fit.design.families
@@ -69,7 +74,7 @@ def _ends(values: Any) -> tuple[float, float]:
     return float(values.min()), float(values.max())
 
 
-def fit_facts(fit: Fit, drawn: Bootstrap | None) -> dict[str, Any]:
+def fit_facts(fit: Fit, drawn: Bootstrap | None, warnings: list[Caveat]) -> dict[str, Any]:
     """How the law was fitted, for its file."""
     certificate = fit.certificate
     facts: dict[str, Any] = {
@@ -88,6 +93,7 @@ def fit_facts(fit: Fit, drawn: Bootstrap | None) -> dict[str, Any]:
         "bounds_hit": list(certificate.bounds_hit) or None,
         "frozen_dense": None if fit.base is None else fit.base.law.name,
         "draws_converged": None if drawn is None else f"{len(drawn.theta)} of {drawn.asked}",
+        "warnings": [{"code": one.code, "message": one.message} for one in warnings] or None,
     }
     return {key: value for key, value in facts.items() if value is not None}
 

@@ -15,7 +15,15 @@ from sparseplan.common.caveat import Caveat
 from sparseplan.errors import PlanError
 from sparseplan.laws.law import Law, form_of, require_sparse
 from sparseplan.plan.brackets import Bracket, brackets
-from sparseplan.plan.caveats import Distance, distances, law_caveats, plan_caveats, question_caveats, require_real
+from sparseplan.plan.caveats import (
+    Distance,
+    distances,
+    law_caveats,
+    plan_caveats,
+    question_caveats,
+    require_real,
+    schedule_caveats,
+)
 from sparseplan.plan.hardware_answer import DeviceUse, FamilyVerdict
 from sparseplan.plan.intervals import Intervals, draw_caveats, plan_intervals
 from sparseplan.plan.question import Plans, Question, best_sparsity, dense_plan
@@ -142,6 +150,7 @@ def answer(
         verdict=hardware.verdict if hardware else None,
         warnings=[
             *law_caveats(law, family),
+            *(() if family is None or question.only_dense else schedule_caveats(law)),
             *question_caveats(question),
             *plan_caveats(outside, float(point.best.sparsity), uncapped, question.max_sparsity, law),
             *draw_caveats(intervals),

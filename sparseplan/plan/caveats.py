@@ -6,7 +6,7 @@ import numpy as np
 from msgspec import Struct
 from numpy.typing import NDArray
 
-from sparseplan.common.caveat import Caveat
+from sparseplan.common.caveat import SCHEDULE, TRAVELS, Caveat
 from sparseplan.common.units import format_count, format_sparsity
 from sparseplan.errors import PlanError
 from sparseplan.laws.file import builtin_laws
@@ -59,6 +59,11 @@ def distances(
         low, high = covered.sparsity
         factor = (1.0 - high) / (1.0 - sparsity)
         text = f"{format_sparsity(sparsity)} is sparser than any of its runs ({format_sparsity(high)})"
+        found.append(Distance(of=of, axis="sparsity", value=sparsity, low=low, high=high, factor=factor, message=text))
+    if covered.sparsity is not None and sparsity < covered.sparsity[0]:
+        low, high = covered.sparsity
+        factor = (1.0 - sparsity) / (1.0 - low)
+        text = f"{format_sparsity(sparsity)} is less sparse than any of its runs ({format_sparsity(low)})"
         found.append(Distance(of=of, axis="sparsity", value=sparsity, low=low, high=high, factor=factor, message=text))
     return found
 
@@ -119,9 +124,7 @@ def law_caveats(law: Law, family: str | None) -> list[Caveat]:
                 message=f"the law has no coefficients for {family}; the {used} ones stand in, which flatters n:m",
             )
         )
-    if law.fit.get("status") in POOR_FITS:
-        message = f"this law's fit ended with '{law.fit['status']}': {law.fit.get('explanation', 'see `fit`')}"
-        found.append(Caveat(code="poor-fit", message=message.rstrip(".")))
+    found += [*_of_the_status(law), *_of_the_fit(law)]
     axes = [axis for axis in form_of(law).inputs if axis != "sparsity" or form_of(law).knows_sparsity]
     if any(getattr(law.range, axis) is None for axis in axes):
         found.append(Caveat(code="no-range", message="the law doesn't say what its runs covered on every axis"))
@@ -134,7 +137,39 @@ def law_caveats(law: Law, family: str | None) -> list[Caveat]:
     return found
 
 
-POOR_FITS = ("not converged", "flat direction", "too few levels")
+POOR_FITS = ("not converged", "flat direction", "too few levels", "contradicted")
+
+
+def _of_the_fit(law: Law) -> list[Caveat]:
+    """The warnings that the law's own fit put into its file; what isn't one of ours is somebody's note."""
+    noted = law.fit.get("warnings")
+    return [
+        Caveat(code=one["code"], message=f"the law's fit warned: {str(one.get('message', '')).rstrip('.')}")
+        for one in (noted if isinstance(noted, list) else ())
+        if isinstance(one, dict) and one.get("code") in TRAVELS and one["code"] != SCHEDULE
+    ]
+
+
+def schedule_caveats(law: Law) -> list[Caveat]:
+    """That the ramp behind the price of sparse training is nobody's word, for answers in which zeros may be free."""
+    noted = law.fit.get("warnings")
+    codes = [one.get("code") for one in (noted if isinstance(noted, list) else ()) if isinstance(one, dict)]
+    if SCHEDULE not in codes:
+        return []
+    message = f"the law's pruning schedule was assumed by `fit`, not said: {law.schedule.describe()}"
+    return [Caveat(code=SCHEDULE, message=message)]
+
+
+def fit_caveats(law: Law) -> list[Caveat]:
+    """What the law's own fit says against it, for answers with no room for more: status, warnings, ramp."""
+    return [*_of_the_status(law), *_of_the_fit(law), *schedule_caveats(law)]
+
+
+def _of_the_status(law: Law) -> list[Caveat]:
+    if law.fit.get("status") not in POOR_FITS:
+        return []
+    message = f"this law's fit ended with '{law.fit['status']}': {law.fit.get('explanation', 'see `fit`')}"
+    return [Caveat(code="poor-fit", message=message.rstrip("."))]
 
 
 def _no_draws(law: Law) -> str:

@@ -4,17 +4,19 @@ from pathlib import Path
 
 from rich.console import Console
 
-from sparseplan.common.console import open_table, say
-from sparseplan.common.units import format_count, format_sparsity
+from sparseplan.common.console import open_table, say, say_wrapped
+from sparseplan.common.units import format_bounds, format_count, format_sparsity
 from sparseplan.fit.answer import FitAnswer, coefficient_values
 from sparseplan.fit.influence import RunNote
+from sparseplan.fit.read_back import in_words
 from sparseplan.laws.forms import FORMS
 from sparseplan.report.plan import print_caveats
 
 
 def print_fit(console: Console, answer: FitAnswer, *, written: Path | None) -> None:
-    """Print the certificate, the coefficients, errors by level, tests, held-out groups and caveats."""
+    """Print what was read, the certificate, the coefficients, errors by level, tests, held-out groups and caveats."""
     say(console, _headline(answer))
+    say_wrapped(console, f"Read: {in_words(answer.read)}.", indent="  ")
     say(console, _certificate(answer))
     say(console)
     _print_coefficients(console, answer)
@@ -39,14 +41,16 @@ def print_fit(console: Console, answer: FitAnswer, *, written: Path | None) -> N
     print_caveats(console, answer.warnings)
     say(console)
     target = f"; written to {written}" if written is not None else ""
-    say(console, f"{answer.status}: objective {answer.objective:.6g}{target}", style="bold")
+    sure = "bold" if answer.status == "converged" else None
+    say(console, f"{answer.status}: objective {answer.objective:.6g}{target}", style=sure)
 
 
 def _headline(answer: FitAnswer) -> str:
     law = FORMS[answer.form].title
     base = f", dense base {answer.frozen_dense} kept" if answer.frozen_dense else ""
     delta = "" if answer.huber_delta is None else f" (delta {answer.huber_delta:g})"
-    left = f", {len(answer.left_out)} rows left out" if answer.left_out else ""
+    gone = len(answer.left_out)
+    left = f", {gone} row{'s' if gone > 1 else ''} left out" if gone else ""
     by = f" by the column {answer.grouped_by}" if answer.grouped_by else ""
     groups = f" in {answer.groups} group{'s' if answer.groups > 1 else ''}{by}" if answer.groups is not None else ""
     return (
@@ -80,8 +84,9 @@ def _print_coefficients(console: Console, answer: FitAnswer) -> None:
 def _print_errors(console: Console, answer: FitAnswer) -> None:
     table = open_table(console, "errors by level", "runs", "mean", "rms")
     for row in answer.errors:
-        value = format_sparsity(row.value) if row.axis == "S" else format_count(row.value)
-        table.add_row(f"{row.axis} = {value}", str(row.runs), _percent(row.mean), f"{100 * row.rms:.2f}%")
+        value = format_bounds((row.low, row.high), format_sparsity if row.axis == "S" else format_count)
+        level = f"{row.axis} {value}" if ".." in value else f"{row.axis} = {value}"
+        table.add_row(level, str(row.runs), _percent(row.mean), f"{100 * row.rms:.2f}%")
     console.print(table)
 
 
@@ -91,7 +96,8 @@ def _percent(fraction: float) -> str:
 
 def _note(note: RunNote) -> str:
     place = f"S = {format_sparsity(note.sparsity)}, N = {format_count(note.nonzero_params)}"
-    where = f"{note.run_id} ({place}, D = {format_count(note.data_seen)}, loss {note.loss:.4f})"
+    name = note.run_id if note.where in ("", note.run_id) else f"{note.where} ({note.run_id})"
+    where = f"{name} ({place}, D = {format_count(note.data_seen)}, loss {note.loss:.4f})"
     return f"{where}: error {_percent(note.error)}; without it predictions move by up to {100 * note.shift:.2f}%"
 
 

@@ -105,7 +105,11 @@ def print_law(law: Law) -> None:
     _print_range(law)
     for title, facts in (("fit", law.fit), ("provenance", law.provenance)):
         for key, value in facts.items():
-            say(console, f"{title} {key}: {value}")
+            if (title, key) == ("fit", "warnings") and isinstance(value, list):
+                for one in value:
+                    say(console, f"fit warned: {one.get('message') if isinstance(one, dict) else one}")
+            else:
+                say(console, f"{title} {key}: {value}")
     if law.draws is not None:
         say(console, f"draws: {law.draws.count}, {law.draws.method or 'method not stated'}")
     else:

@@ -24,22 +24,29 @@ _BRACKETS = {"sparse": "Zeros free", "dense": "Zeros at full price"}
 
 
 def print_answer(console: Console, answer: Answer, *, explain: bool = False) -> None:
-    """Print an answer; with `explain` every warning, else the two that matter most."""
-    say_wrapped(console, verdict(answer), style="bold")
+    """Print an answer; with `explain` every warning, else the two that matter most.
+
+    A law whose own fit did not end as `converged` gives numbers, and no sentence that rests on them.
+    """
+    poor = next((caveat for caveat in answer.warnings if caveat.code == "poor-fit"), None)
+    if poor is None:
+        say_wrapped(console, verdict(answer), style="bold")
+    else:
+        say_wrapped(console, f"Nothing to plan with: {poor.message}.")
     say(console)
     console.print(_plan_table(console, answer))
     say(console)
-    for line in (*_against_dense(answer), *_how_sure(answer)):
+    for line in () if poor else (*_against_dense(answer), *_how_sure(answer)):
         say_wrapped(console, line)
     if answer.device is not None or answer.verdict is not None:
         from sparseplan.report import hardware as hardware_report  # noqa: PLC0415  only where a device is named
 
         if answer.device is not None:
             hardware_report.print_device(console, answer.device, sparse=answer.plan.sparsity > 0)
-        if answer.verdict is not None:
+        if answer.verdict is not None and poor is None:
             say(console)
             hardware_report.print_verdict(console, answer.cost, answer.verdict, plan_loss=answer.plan.loss)
-    print_caveats(console, answer.warnings, most=None if explain else SHOWN_CAVEATS)
+    print_caveats(console, [one for one in answer.warnings if one is not poor], most=None if explain else SHOWN_CAVEATS)
     if answer.law.loss:
         say_wrapped(console, f"Loss: {answer.law.loss}.")
 
@@ -54,13 +61,20 @@ def verdict(answer: Answer) -> str:
     if is_dense_only(answer):
         return f"{budget}: {format_count(plan.nonzero_params)} parameters on {run} ({source}, a dense law)."
     if plan.sparsity == 0:
-        what = f"{budget}: stay dense, {format_count(plan.nonzero_params)} parameters on {run}"
+        what = f"{budget}: stay dense{_but_draws(answer)}, {format_count(plan.nonzero_params)} parameters on {run}"
         return f"{what}, {cost} ({source})."
     sparsity = format_sparsity(plan.sparsity)
     if answer.intervals and answer.intervals.sparsity[0] != answer.intervals.sparsity[1]:
         sparsity += f" ({format_bounds(answer.intervals.sparsity, format_sparsity)})"
     model = f"{format_count(plan.nonzero_params)} non-zero of {format_count(plan.dense_params)} weights"
     return f"{budget}: sparsity {sparsity}, {model} on {run}. {_dense_needs(answer)}, {cost} ({source})."
+
+
+def _but_draws(answer: Answer) -> str:
+    """Up to which sparsity the law's draws would go where its values say dense."""
+    if answer.intervals is None or answer.intervals.sparsity[1] == 0:
+        return ""
+    return f" (draws: {format_bounds(answer.intervals.sparsity, format_sparsity)} sparse)"
 
 
 def _reach(answer: Answer) -> str:
@@ -162,7 +176,9 @@ def _training_length(answer: Answer) -> str:
 
 def _bracket(one: Bracket) -> str:
     if one.sparsity == 0:
-        return "stay dense"
+        interval = one.sparsity_interval
+        spread = f" (draws: {format_bounds(interval, format_sparsity)} sparse)" if interval and interval[1] > 0 else ""
+        return f"stay dense{spread}"
     worth = _needed(one.compute_ratio_any_size)
     spread = _inverse(one.compute_ratio_any_size_interval)
     return f"{format_sparsity(one.sparsity)} sparse is worth {worth}{spread} the compute of the best dense model"
@@ -204,7 +220,18 @@ def print_caveats(console: Console, caveats: list[Caveat], *, most: int | None =
         say(console, f"  {len(listed) - len(shown)} more with `explain`")
 
 
-_GRAVEST = ("poor-fit", "transferred", "pattern-borrowed", "sparsity-capped", "extrapolation", "hardware-datasheet")
+_GRAVEST = (
+    "poor-fit",
+    "trend",
+    "misfit",
+    "units",
+    "dense-counts",
+    "transferred",
+    "pattern-borrowed",
+    "sparsity-capped",
+    "extrapolation",
+    "hardware-datasheet",
+)
 
 
 def _gravity(caveat: Caveat) -> int:

@@ -14,7 +14,8 @@ def print_prediction(console: Console, prediction: Prediction) -> None:
     interval = ""
     if prediction.interval is not None:
         interval = f" ({100 * prediction.level:.0f}% interval {format_bounds(prediction.interval, format_loss)})"
-    say(console, f"loss {format_loss(prediction.loss)} nats{interval}", style="bold")
+    sure = None if any(caveat.code == "poor-fit" for caveat in prediction.warnings) else "bold"
+    say(console, f"loss {format_loss(prediction.loss)} nats{interval}", style=sure)
     size = f"{format_count(given.nonzero_params)} non-zero of {format_count(given.dense_params)} parameters"
     data = f"{format_count(given.data_seen)} {given.data_unit}s"
     say_wrapped(console, f"{size}, S = {format_sparsity(given.sparsity)}, {data}; law {prediction.law.name}")

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from sparseplan.common.files import write_text
 from sparseplan.common.units import parse_positive, parse_sparsity
 from sparseplan.errors import PatternError, QuantityError, RunsError, nearest
+from sparseplan.runs.column_advice import advice
 from sparseplan.runs.reader import Row, Table, read_table
 from sparseplan.sparsity.pattern import Pattern, parse_pattern
 
@@ -39,7 +40,7 @@ KNOWN = (
     GROUP,
     TRUNK,
 )
-MAX_NAMED_ROWS = 20
+MAX_NAMED_ROWS = 3
 COUNT_TOLERANCE = 0.02  # rounding to whole n:m groups moves a count by less
 _MISSING_WORDS = {"", "nan", "none", "null", "na", "n/a", "inf", "-inf", "+inf", "infinity", "-infinity", "diverged"}
 _TRUE_WORDS = {"true", "1", "1.0", "yes", "y"}
@@ -65,6 +66,7 @@ class Runs:
         loss: validation loss in nats, > 0.
         family: pattern family of each run, `unstructured`, `n:4`, ...; meaningless where S = 0.
         run_id: a name for each run, its place in the file where the table has none.
+        where: its place in the file, `runs.csv:7`; empty for runs that come from no table.
         group: number of the run's group, equal for runs that share a trunk or seed; None where all are separate.
         grouped_by: the file's column that says so; None as `group`.
         data_unit: what D counts; None where the table doesn't say.
@@ -79,6 +81,7 @@ class Runs:
     loss: Array
     family: tuple[str, ...]
     run_id: tuple[str, ...]
+    where: tuple[str, ...] = ()
     group: NDArray[np.int64] | None = None
     grouped_by: str | None = None
     data_unit: str | None = None
@@ -95,6 +98,11 @@ class Runs:
         """Number of independent units: groups, or runs where all are separate."""
         return len(self) if self.group is None else len(np.unique(self.group))
 
+    def name(self, row: int) -> str:
+        """A run by its place in the file and its own name, as far as it has them."""
+        place, own = (self.where[row] if self.where else ""), self.run_id[row]
+        return own if place in ("", own) else f"{place} ({own})"
+
     def take(self, rows: NDArray[Any]) -> "Runs":
         """The chosen runs, by index or mask, in that order."""
         index = np.arange(len(self))[rows]
@@ -106,6 +114,7 @@ class Runs:
             loss=self.loss[index],
             family=tuple(self.family[i] for i in index),
             run_id=tuple(self.run_id[i] for i in index),
+            where=tuple(self.where[i] for i in index) if self.where else (),
             group=None if self.group is None else self.group[index],
         )
 
@@ -166,7 +175,7 @@ def read_runs(path: Path, *, columns: Mapping[str, str] | None = None, group: st
             when asked for.
 
     Raises:
-        RunsError: naming every bad row by file and line.
+        RunsError: naming the first bad rows by file and line, and how many more there are.
     """
     return runs_from(read_table(path), columns=columns, group=group)
 
@@ -175,7 +184,7 @@ def runs_from(table: Table, *, columns: Mapping[str, str] | None = None, group: 
     """Check a table's rows, from a file or from memory; as `read_runs`.
 
     Raises:
-        RunsError: naming every bad row by its place.
+        RunsError: naming the first bad rows by their place, and how many more there are.
     """
     names = _column_names(table, dict(columns or {}), group)
     parsed, left_out, bad = [], [], []
@@ -211,7 +220,8 @@ def runs_from(table: Table, *, columns: Mapping[str, str] | None = None, group: 
     if len(units) > 1:
         bad.append(f"{table.source}: expected one data_unit for all runs, found {', '.join(units)}.")
     if bad:
-        more = f"\n... and {len(bad) - MAX_NAMED_ROWS} more bad rows." if len(bad) > MAX_NAMED_ROWS else ""
+        left = len(bad) - MAX_NAMED_ROWS
+        more = f"\n... and {left} more bad row{'s' if left > 1 else ''}." if len(bad) > MAX_NAMED_ROWS else ""
         raise RunsError("\n".join(bad[:MAX_NAMED_ROWS]) + more)
     if not parsed:
         raise RunsError(f"{table.source}: no run is left: {left_out[0].where}: {left_out[0].reason}.")
@@ -223,6 +233,7 @@ def runs_from(table: Table, *, columns: Mapping[str, str] | None = None, group: 
         loss=np.array([run.loss for run in parsed]),
         family=tuple(run.family for run in parsed),
         run_id=tuple(run.run_id or run.where for run in parsed),
+        where=tuple(run.where for run in parsed),
         group=numbers,
         grouped_by=None if numbers is None else names.get(GROUP, names.get(TRUNK)),
         data_unit=units[0] if units else None,
@@ -269,10 +280,10 @@ def _column_names(table: Table, columns: dict[str, str], group: str | None) -> d
     if "sparsity" in missing and "pattern" in names:
         missing.remove("sparsity")
     if missing:
-        raise RunsError(
-            f"{table.source}: the columns {', '.join(missing)} are missing; the table has {', '.join(table.columns)}. "
-            f"Map other names: `columns` {missing[0]}={table.columns[0]}"
-        )
+        columns_are = f"column {missing[0]} is" if len(missing) == 1 else f"columns {', '.join(missing)} are"
+        unread = [name for name in table.columns if name not in names.values()]
+        known = advice(missing, unread) or "Say which column is which with `columns`, as in nonzero_params=N."
+        raise RunsError(f"{table.source}: the {columns_are} missing; the table has {', '.join(table.columns)}. {known}")
     return names
 
 
