@@ -68,12 +68,8 @@ def bench(
     if figure is not None:
         from sparseplan.cli.pictures import require_picture
 
-<<<<<<< HEAD
-        require_picture("--figure", figure)
-=======
-        require_format(figure)
         o.require_new("--figure", figure, force=force)
->>>>>>> main
+        require_picture("--figure", figure)
     request = BenchRequest(out=out, device=device, widths=widths, quick=quick, peak_flops=peak, force=force)
     try:
         with _progress() as show:

@@ -7,12 +7,8 @@ import typer
 
 from sparseplan.cli import options as o
 from sparseplan.common.units import parse_positive
-<<<<<<< HEAD
 from sparseplan.errors import FitError, SparseplanError
-=======
-from sparseplan.errors import FitError
 from sparseplan.sparsity.schedule import parse_schedule
->>>>>>> main
 
 EPILOG = """Examples:
 
