@@ -119,7 +119,7 @@ def test_a_file_that_cannot_be_written_is_named_before_any_work(
     (tmp_path / "page.png").mkdir()
     (tmp_path / "runs.csv").write_text("sparsity,nonzero_params,data_seen,loss\n0,1e6,1e8,3\n")
     for option, name in (("--out", "folder.yaml"), ("--report", "page.png")):
-        assert run(["fit", str(tmp_path / "runs.csv"), option, str(tmp_path / name)]) == 2
+        assert run(["fit", str(tmp_path / "runs.csv"), option, str(tmp_path / name), "--force"]) == 2
         assert f"{name}: can't write this file: Is a directory." in capsys.readouterr().err
     monkeypatch.setattr(os, "write", lambda *_: (_ for _ in ()).throw(OSError(28, "No space left on device")))
     assert run(["fit", str(tmp_path / "runs.csv"), "--out", str(tmp_path / "law.yaml")]) == 2
