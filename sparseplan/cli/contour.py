@@ -87,6 +87,12 @@ def contour(
     as_csv = out is not None and out.suffix.lower() == ".csv"
     if out is None and (points or 0) > _MOST_TEXT_POINTS:
         raise PlanError(f"`points`: a table holds at most {_MOST_TEXT_POINTS}, found {points}; use --out grid.csv.")
+    if out is not None and as_csv:
+        o.require_place("--out", out)
+    elif out is not None:
+        from sparseplan.cli.pictures import require_picture
+
+        require_picture("--out", out)
     count = points or (_TEXT_POINTS if out is None else _CSV_POINTS if as_csv else _PICTURE_POINTS)
     chosen = load_law(law)
     charts = sparsity_map(chosen, cost=cost or ["sparse"], params=params, flops=flops, points=count, spread=as_csv)
@@ -103,7 +109,7 @@ def contour(
         text = in_flags(f"! {caveat.message}")
         typer.echo("".join(c for c in text if c.isprintable()), err=True)  # it comes from the law's file
     if out is not None:
-        typer.echo(f"wrote {out}", err=True)
+        o.note(f"wrote {out}")
 
 
 def _print_table(chart: "SparsityMap") -> None:

@@ -6,9 +6,8 @@ from typing import Annotated, Any, Literal
 import typer
 
 from sparseplan.cli import options as o
-from sparseplan.cli.flags import in_flags
 from sparseplan.common.units import parse_positive
-from sparseplan.errors import FitError
+from sparseplan.errors import FitError, SparseplanError
 from sparseplan.sparsity.schedule import parse_schedule
 
 EPILOG = """Examples:
@@ -132,12 +131,11 @@ def fit(
     o.require_new("--out", out, force=force)
     o.require_new("--report", report, force=force)
     if out is not None:
-        o.require_folder("--out", out)
+        o.require_place("--out", out)
     if report is not None:
-        from sparseplan.figures.base import require_format
+        from sparseplan.cli.pictures import require_picture
 
-        require_format(report)
-        o.require_folder("--report", report)
+        require_picture("--report", report)
     result = fit_law(
         runs,
         columns=dict(column or ()),
@@ -158,13 +156,19 @@ def fit(
         tokens_per_unit=tokens_per_unit,
         schedule=schedule,
     )
-    if report is not None:
-        result.draw(report)
-    if out is not None:
-        result.save(out)
+    failure = None
+    try:
+        if report is not None:
+            result.draw(report)
+        if out is not None:
+            result.save(out)
+    except SparseplanError as problem:  # a disk that filled up meanwhile: the numbers are worth as much without a file
+        failure = problem
     if json:
-        print(in_flags(result.to_json()))
-        return
-    from sparseplan.report.fit import print_fit
+        o.print_json(result.to_json())
+    else:
+        from sparseplan.report.fit import print_fit
 
-    print_fit(o.open_console(), result.answer, written=out)
+        print_fit(o.open_console(), result.answer, written=out if failure is None else None)
+    if failure is not None:
+        raise failure

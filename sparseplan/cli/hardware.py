@@ -28,7 +28,7 @@ def list_profiles(json: o.JsonOption = False) -> None:
 
     rows = profile_rows()
     if json:
-        print(jsonlib.dumps([row._asdict() for row in rows], indent=2))
+        o.print_json(jsonlib.dumps([row._asdict() for row in rows], indent=2))
     else:
         print_profile_rows(open_console(), rows)
 
@@ -52,18 +52,22 @@ def show(
     from sparseplan.plan.answer import to_json
     from sparseplan.report.hardware import print_profile
 
+    if figure is not None:
+        from sparseplan.cli.pictures import require_picture
+
+        require_picture("--figure", figure)
     chosen = load_profile(profile)
     if json:
-        print(to_json(chosen))
+        o.print_json(to_json(chosen))
         for doubt in doubts(chosen):
-            typer.echo(in_flags(doubt), err=True)
+            o.note(in_flags(doubt))
     else:
         print_profile(o.open_console(), chosen)
     if figure is not None:
         from sparseplan.figures.speedups import draw_speedups
 
         draw_speedups(chosen, figure)
-        typer.echo(f"wrote {figure}", err=True)
+        o.note(f"wrote {figure}")
 
 
 @app.command("schema", epilog="Example: `sparseplan hardware schema > hardware.schema.json`")

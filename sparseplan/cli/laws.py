@@ -16,7 +16,7 @@ LawArgument = Annotated[str, typer.Argument(metavar="LAW", help="A law's name or
 def _print_json(data: object) -> None:
     import json
 
-    print(json.dumps(data, indent=2))
+    o.print_json(json.dumps(data, indent=2))
 
 
 def _epilog(*examples: str) -> str:
@@ -114,7 +114,7 @@ def diff(
 
     result = diff_laws(load_law(first), load_law(second), family=None if pattern is None else pattern.family)
     if json:
-        print(to_json(result))
+        o.print_json(to_json(result))
     else:
         print_diff(result)
 
@@ -160,7 +160,7 @@ def compose(
         )
     composed = compose_laws(load_law(dense), load_law(sparsity), name=out.stem)
     write_law(composed, out)
-    typer.echo(f"wrote {out}: transferred, not measured", err=True)
+    o.note(f"wrote {out}: transferred, not measured")
 
 
 @app.command("schema", epilog=_epilog("sparseplan laws schema > law.schema.json"))

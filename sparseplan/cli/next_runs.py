@@ -92,6 +92,7 @@ def next_runs(
         typer.Option("--group", metavar="COLUMN", help="Column of what runs share, a trunk or seed. Default: trunk."),
     ] = None,
     form: Annotated[str | None, typer.Option("--form", metavar="FORM", help="Form to fit, as for fit.")] = None,
+    force: o.ForceOption = False,
     json: o.JsonOption = False,
 ) -> None:
     """Choose the runs that say most, for their cost, about the plan for a budget.
@@ -105,7 +106,8 @@ def next_runs(
 
     if out is not None:
         require_csv(out)
-        o.require_folder("--out", out)
+        o.require_new("--out", out, force=force)
+        o.require_place("--out", out)
     answer = choose(
         flops,
         law=law,
@@ -127,10 +129,10 @@ def next_runs(
     if out is not None:
         answer.save(out)
     if json:
-        print(in_flags(answer.to_json()))
+        o.print_json(in_flags(answer.to_json()))
     else:
         from sparseplan.report.next_runs import print_next_runs
 
         print_next_runs(o.open_console(), answer)
     if out is not None:
-        typer.echo(f"wrote {out}", err=True)
+        o.note(f"wrote {out}")

@@ -1,7 +1,6 @@
 """`sparseplan optimal`: the best sparsity, size and data for a budget."""
 
 from sparseplan.cli import options as o
-from sparseplan.cli.flags import in_flags
 from sparseplan.laws import DEFAULT_LAW
 
 EPILOG = """Examples:
@@ -54,7 +53,7 @@ def optimal(
         price=price,
     )
     if json:
-        print(in_flags(answer.to_json()))
+        o.print_json(answer.to_json())
         return
     from sparseplan.report.plan import print_answer
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 import typer
 
 from sparseplan.cli.flags import in_flags
+from sparseplan.common.text import shown, shown_json
 from sparseplan.common.units import parse_positive, parse_share, parse_sparsity
 from sparseplan.errors import SparseplanError
 from sparseplan.sparsity.pattern import parse_pattern
@@ -41,14 +42,19 @@ def require_yaml(out: "Path | None") -> None:
         raise SparseplanError(f"--out: expected a file ending in .yaml, found {out}.")
 
 
-def require_folder(option: str, path: "Path") -> None:
-    """Refuse, before any work, a file in a folder that is not there: it may be a slip, and nothing would say so.
+def require_place(option: str, path: "Path") -> None:
+    """Refuse, before any work, a file that could not be written after it: no folder, no permission, a full disk.
+
+    A folder that is not there may be a slip, and nothing would say so.
 
     Raises:
-        SparseplanError: naming the folder.
+        SparseplanError: naming the folder or the file.
     """
+    from sparseplan.common.files import try_writing
+
     if not path.parent.is_dir():
         raise SparseplanError(f"{option} {path}: there is no folder {path.parent}; make it first, or correct the name.")
+    try_writing(path)
 
 
 def require_new(option: str, path: "Path | None", *, force: bool) -> None:
@@ -65,14 +71,14 @@ def law_names() -> list[str]:
     """Names that `--law` completes."""
     from sparseplan.laws.file import law_files
 
-    return sorted({name for name, _ in law_files()})
+    return sorted({name for name, _ in law_files() if name.isprintable()})
 
 
 def profile_names() -> list[str]:
     """Names of hardware profiles."""
     from sparseplan.hardware.file import profile_files
 
-    return sorted({name for name, _ in profile_files()})
+    return sorted({name for name, _ in profile_files() if name.isprintable()})
 
 
 def cost_names() -> list[str]:
@@ -182,6 +188,16 @@ UniqueDataOption = Annotated[
 ]
 ExplainOption = Annotated[bool, typer.Option("--explain", help="Print every warning, not only the two gravest.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for machines instead.")]
+
+
+def print_json(text: str) -> None:
+    """Print an answer as JSON, which speaks of options and commands too."""
+    print(shown_json(in_flags(text)))
+
+
+def note(text: str) -> None:
+    """Say on standard error what was done beside the answer."""
+    typer.echo(shown(text), err=True)
 
 
 def open_console() -> "Console":

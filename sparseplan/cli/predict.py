@@ -5,7 +5,6 @@ from typing import Annotated
 import typer
 
 from sparseplan.cli import options as o
-from sparseplan.cli.flags import in_flags
 from sparseplan.laws import DEFAULT_LAW
 from sparseplan.sparsity.pattern import UNSTRUCTURED
 
@@ -52,7 +51,7 @@ def predict(
         params=params, data=data, sparsity=sparsity, pattern=pattern, law=law, unique_data=unique_data
     )
     if json:
-        print(in_flags(prediction.to_json()))
+        o.print_json(prediction.to_json())
         return
     from sparseplan.report.prediction import print_prediction
 

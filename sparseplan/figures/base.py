@@ -5,6 +5,7 @@ notebook says, and text is never read as mathematics, so that a name may hold `$
 """
 
 import io
+import os
 import sys
 import warnings
 from collections.abc import Callable, Iterator
@@ -14,7 +15,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
-from sparseplan.common.files import replacing
+from sparseplan.common.files import write_bytes
+from sparseplan.common.text import shown
 from sparseplan.errors import PlanError
 
 if TYPE_CHECKING:
@@ -23,6 +25,8 @@ if TYPE_CHECKING:
 Arguments = ParamSpec("Arguments")
 Drawn = TypeVar("Drawn")
 
+_NOT_OURS = {"backend", "backend_fallback", "interactive", "toolbar", "timezone"}
+"""Settings of windows and sessions, which no picture depends on."""
 FORMATS = (".png", ".svg", ".pdf")
 _STYLE: dict[str, Any] = {
     "font.family": "DejaVu Sans",  # comes with matplotlib
@@ -95,6 +99,22 @@ def _settings(mpl: Any) -> dict[str, Any]:
     return defaults | _STYLE
 
 
+def import_from_elsewhere() -> None:
+    """Import matplotlib without the settings that lie in the working folder: it may be a stranger's.
+
+    Our commands call this before they draw; in somebody's own program matplotlib is theirs to set up.
+
+    Raises:
+        PlanError: if there is no matplotlib.
+    """
+    backend = os.environ.pop("MPLBACKEND", None)  # for windows; a picture in a file needs none
+    try:
+        _matplotlib()
+    finally:
+        if backend is not None:
+            os.environ["MPLBACKEND"] = backend
+
+
 def new_figure(width: float, height: float) -> "Figure":
     """An empty figure, in inches, that needs no display."""
     from matplotlib.figure import Figure
@@ -122,8 +142,7 @@ def save_figure(figure: "Figure", path: Path) -> None:
     require_format(path)
     kind = path.suffix.lower().removeprefix(".")
     drawn = _rendered(figure, kind)  # before the file is touched: a writer that meets a full disk leaves noise behind
-    with replacing(path) as partial:
-        partial.write_bytes(drawn)
+    write_bytes(path, drawn)
 
 
 def png(figure: "Figure") -> bytes:
@@ -132,6 +151,12 @@ def png(figure: "Figure") -> bytes:
 
 
 def _rendered(figure: "Figure", kind: str) -> bytes:
+    """The picture's bytes; words in it are words, whatever signs a name in a file has."""
+    from matplotlib.text import Text
+
+    for text in figure.findobj(Text):
+        assert isinstance(text, Text)
+        text.set_text(shown(text.get_text(), lines=True))
     out = io.BytesIO()
     metadata: dict[str, Any] = {"svg": {"Date": None}, "pdf": {"CreationDate": None}}.get(kind, {})
     figure.savefig(out, format=kind, metadata=metadata)

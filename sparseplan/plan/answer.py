@@ -30,7 +30,7 @@ from sparseplan.plan.hardware_answer import DeviceUse, FamilyVerdict
 from sparseplan.plan.intervals import Intervals, draw_caveats, plan_intervals
 from sparseplan.plan.question import Plans, Question, best_sparsity, dense_plan
 from sparseplan.plan.repeats import Repetition, passes, repeat_caveats, repeat_distances, repetition
-from sparseplan.plan.sides import Planned, Sides, draw_sides, law_sides, plan_sides
+from sparseplan.plan.sides import Planned, Sides, draw_sides, law_sides, plan_draws, plan_sides
 from sparseplan.sparsity.pattern import TWO_OF_FOUR, Pattern
 
 if TYPE_CHECKING:
@@ -178,7 +178,7 @@ def answer(
     point = plan_sides(sides, question)
     for plan in (point.best, point.dense, point.any_dense):
         require_real(N=plan.nonzero_params, D=plan.data_seen, loss=plan.loss)
-    drawn = None if draws is None else plan_sides(draws, question)
+    drawn = None if draws is None else plan_draws(draws, question)
     intervals = None if draws is None or drawn is None else plan_intervals(draws, question, point, drawn)
     continuous = family is not None and question.pattern.group is None
     uncapped = float(best_sparsity(sides.sparse, question)) if continuous else None

@@ -4,6 +4,7 @@ A law has one dense model. Pattern families whose coefficients do not quite agre
 that a misfit there is not mistaken for a gain; at S = 0 it answers for them too.
 """
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -16,6 +17,8 @@ from sparseplan.laws.unique_data import UniqueData
 from sparseplan.plan.question import Plans, Question, best_plan, dense_flops_for, dense_plan
 
 _ABOVE_ZERO = 1e-12
+_AT_A_TIME = 20_000
+"""Draws that are planned at once."""
 
 
 class Sides(NamedTuple):
@@ -77,6 +80,44 @@ def plan_sides(sides: Sides, question: Question) -> Planned:
         any_dense=dense_plan(sides.dense, free),
         equal=dense_flops_for(sides.dense, question, best.reducible),
         any_equal=dense_flops_for(sides.dense, free, best.reducible),
+    )
+
+
+def plan_draws(draws: Sides, question: Question) -> Planned:
+    """Plan a question for draws, some at a time: what is held in between grows with how many there are."""
+    counts = [theta.count for theta in draws if theta.count is not None]
+    if not counts or counts[0] <= _AT_A_TIME:
+        return plan_sides(draws, question)
+    count = counts[0]
+    parts = [
+        plan_sides(Sides(*(_rows(theta, start) for theta in draws)), question) for start in range(0, count, _AT_A_TIME)
+    ]
+    lengths = [min(_AT_A_TIME, count - start) for start in range(0, count, _AT_A_TIME)]
+
+    def joined(pieces: Sequence[Array]) -> Array:
+        filled = [np.broadcast_to(piece, length) for piece, length in zip(pieces, lengths, strict=True)]
+        return np.concatenate(filled)
+
+    def plans(pieces: Sequence[Plans]) -> Plans:
+        return Plans(*(joined(column) for column in zip(*pieces, strict=True)))
+
+    return Planned(
+        best=plans([part.best for part in parts]),
+        dense=plans([part.dense for part in parts]),
+        any_dense=plans([part.any_dense for part in parts]),
+        equal=joined([part.equal for part in parts]),
+        any_equal=joined([part.any_equal for part in parts]),
+    )
+
+
+def _rows(theta: Theta, start: int) -> Theta:
+    """Some draws of all."""
+    if theta.count is None:
+        return theta
+    columns = {name: np.asarray(value) for name, value in theta.as_dict().items()}
+    return replace(
+        theta,
+        **{name: value[start : start + _AT_A_TIME] if value.ndim else value for name, value in columns.items()},
     )
 
 

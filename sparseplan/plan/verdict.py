@@ -20,7 +20,7 @@ from sparseplan.plan.caveats import ROUNDING, Distance
 from sparseplan.plan.hardware_answer import FamilyVerdict, Kind, Memory, SpeedupRange
 from sparseplan.plan.intervals import sparse_is_better
 from sparseplan.plan.question import Plans, Question
-from sparseplan.plan.sides import draw_sides, law_sides, plan_sides
+from sparseplan.plan.sides import draw_sides, law_sides, plan_draws, plan_sides
 from sparseplan.shapes.base import typical_width
 from sparseplan.sparsity.pattern import TWO_OF_FOUR, UNSTRUCTURED, Pattern
 
@@ -85,7 +85,7 @@ def _verdict(
         loss=float(plan.loss),
         loss_gain=gain,
         pays=gain > 0,
-        p_pays=None if draws is None else float(np.mean(sparse_is_better(draws, point, plan_sides(draws, asked)))),
+        p_pays=None if draws is None else float(np.mean(sparse_is_better(draws, point, plan_draws(draws, asked)))),
         cost_multiplier=float(cost.multiplier(plan.sparsity, plan.nonzero_params)),
         training_speedup=None if fast is None else _range(fast, width),
         break_even_speedup=break_even,

@@ -13,7 +13,7 @@ import pytest
 
 from sparseplan.common.files import read_regular, replacing
 from sparseplan.errors import SweepError
-from sparseplan.runs.job import Placement, RunRecord, read_result
+from sparseplan.runs.job import Placement, RunRecord, diverged_record, read_result, to_json
 from sparseplan.runs.spec import TRAINING_VERSION
 from sparseplan.runs.table import read_runs
 from sparseplan.runs.trunks import plan_segments
@@ -431,3 +431,17 @@ def test_the_time_left_learns_from_what_finished_segments_took(tmp_path: Path, f
     record = record_of(finished.run, 2.0)
     driver._learn(msgspec.structs.replace(record, segment_seconds=1.4 * work / 2000.0))
     assert driver.speed.seconds(setup.plan.segments[-1]) == pytest.approx(1.4 * before)
+
+
+def test_a_record_of_another_name_is_set_aside_and_removes_no_file(tmp_path: Path) -> None:
+    setup = setup_in(tmp_path, tmp_path / "sweep")
+    folder = Folder(tmp_path / "sweep")
+    precious = tmp_path / "precious-rolling.pt"
+    precious.write_text("precious")
+    for name in ("../../../precious", "a\0b"):
+        record = msgspec.structs.replace(diverged_record(setup.runs[0], reason="nan", device="cpu"), run_id=name)
+        folder.record(setup.runs[0].run_id).write_bytes(to_json(record))
+        state = SweepState(folder, setup.plan.segments)
+        assert [path.name for path in state.set_aside] == [f"{setup.runs[0].run_id}.json.broken"]
+        assert not state.finished
+        assert precious.exists()
