@@ -60,7 +60,7 @@ def test_a_matplotlibrc_in_the_working_folder_changes_nothing(rc: bytes, tmp_pat
 
 
 def test_in_a_program_of_somebody_s_own_a_backend_that_there_is_not_is_one_clear_error(tmp_path: Path) -> None:
-    program = "import sparseplan as sp; sp.sparsity_map(points=9).save('map.svg')"
+    program = "import sparseplan as sp; sp.sparsity_map(points=9)[0].save('map.svg')"
     variables = {**os.environ, "PYTHONPATH": str(ROOT), "MPLBACKEND": "no such thing"}
     command = [sys.executable, "-c", program]
     done = subprocess.run(command, cwd=tmp_path, env=variables, capture_output=True, text=True, check=False)
