@@ -54,6 +54,8 @@ class FitAnswer(Struct, frozen=True, kw_only=True):
         outliers: runs that lie far off, the furthest first.
         dependence: whether the exponents depend on S; empty where the form says so.
         average_parameters: the average-parameter law against this one.
+        prior: `weak` where exponents and floor were pulled to those of other setups.
+        forms: with `form` auto what every form predicted of larger and longer runs, and which was chosen; else null.
         holdout: held-out groups; null unless asked for.
         repetition: how repeated data counts; null where no run repeats data.
     """
@@ -92,6 +94,8 @@ class FitAnswer(Struct, frozen=True, kw_only=True):
     frozen_dense: str | None
     holdout: list[HeldOut] | None
     repetition: FittedRepetition | None = None
+    prior: Literal["none", "weak"] = "none"
+    forms: list[FormScore] | None = None
     warnings: list[Caveat]
 
 
@@ -153,6 +157,8 @@ def diagnose(
         frozen_dense=None if fit.base is None else fit.base.law.name,
         holdout=holdout,
         repetition=rates,
+        prior="none" if fit.problem.prior is None else "weak",
+        forms=None if choice is None else list(choice.scores),
         warnings=[
             *fit_caveats(fit, drawn, intervals, dependence, rival, far),
             *rates_caveats(rates),

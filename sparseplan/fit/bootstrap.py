@@ -64,7 +64,9 @@ def bootstrap(fit: Fit, count: int, rng: np.random.Generator) -> Bootstrap:
     starts = np.tile(fit.theta, (count, 1))
     if fit.base is not None and (values := base_draws(fit.base, count, rng)) is not None:
         starts = on_base(starts, fit.fitted, fit.design, fit.base, values)
-    solution = refit(replace(fit.problem, weights=weights), starts)
+    # A refit is pulled to what the prior might as well have said: else its draws would be sure of a prior's centre.
+    prior = None if fit.problem.prior is None else fit.problem.prior.drawn(count, rng)
+    solution = refit(replace(fit.problem, weights=weights, prior=prior), starts)
     kept = solution.converged & fit.fitted.makes_sense(fit.design, solution.theta)
     return Bootstrap(theta=solution.theta[kept], asked=count)
 

@@ -11,6 +11,7 @@ import numpy as np
 from sparseplan.common.yaml_document import reads_as_text
 from sparseplan.errors import FitError
 from sparseplan.fit.answer import FitAnswer, diagnose
+from sparseplan.fit.choose_form import AUTO, choose_form
 from sparseplan.fit.bootstrap import DEFAULT_DRAWS, Bootstrap, bootstrap
 from sparseplan.fit.fit_caveats import travelling
 from sparseplan.fit.fitting import DEFAULT_STARTS, DenseBase, Fit, fit_law
@@ -29,6 +30,7 @@ class FitJob:
     """How to fit, how to judge it and what to call the law; see the options of `sparseplan fit`."""
 
     form: str | None = None
+    prior: bool = False
     residual: Residual = "log"
     loss: str = "huber"
     huber_delta: float = 1e-3
@@ -86,7 +88,15 @@ def fit_runs(runs: Runs, job: FitJob) -> FitResult:
         raise FitError("`tie_dense`: there is no dense value to keep; give the base with `freeze_dense`.")
     base = None if job.freeze_dense is None else DenseBase(law=load_law(job.freeze_dense), tied=job.tie_dense)
     objective = Objective(residual=job.residual, penalty=PENALTIES[job.loss].with_delta(job.huber_delta))
-    fit = fit_law(runs, form=job.form, objective=objective, base=base, starts=job.starts, seed=job.seed)
+    naming = _naming(job, runs, base)
+    form, prior, choice = job.form, job.prior, None
+    if form == AUTO:
+        if base is not None:
+            raise FitError("`form` auto: a frozen dense base fixes what forms are told apart by. Name a `form`.")
+        saving = naming.schedule.saving
+        choice = choose_form(runs, objective=objective, saving=saving, starts=job.starts, seed=job.seed)
+        form, prior = choice.form, choice.prior
+    fit = fit_law(runs, form=form, objective=objective, base=base, prior=prior, starts=job.starts, seed=job.seed)
     drawn = None
     # Along a direction that the runs leave open draws would only show where the solver happened to stop.
     if job.draws > 0 and fit.certificate.status == "converged":
@@ -97,14 +107,14 @@ def fit_runs(runs: Runs, job: FitJob) -> FitResult:
         held = hold_out(
             runs,
             job.holdout,
-            form=job.form,
+            form=form,
             objective=objective,
             base=base,
+            prior=prior,
             starts=job.starts,
             seed=job.seed,
         )
-    naming = _naming(job, runs, base)
-    answer = diagnose(fit, drawn, naming=naming, holdout=held, seed=job.seed)
+    answer = diagnose(fit, drawn, naming=naming, holdout=held, choice=choice, seed=job.seed)
     law = to_law(fit, drawn, naming, travelling(answer.warnings))
     return FitResult(fit=fit, drawn=drawn, law=law, answer=answer)
 

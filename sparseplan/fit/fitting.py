@@ -6,6 +6,7 @@ import numpy as np
 
 from sparseplan.errors import FitError
 from sparseplan.fit.certificate import Certificate, certify
+from sparseplan.fit.derivatives import evaluate
 from sparseplan.fit.levels import count_levels
 from sparseplan.fit.objective import Objective, Problem
 from sparseplan.fit.repeats import Joint, Rates, effective_design, predicted, repeats_data
@@ -14,11 +15,13 @@ from sparseplan.laws.forms.base import Form, Theta
 from sparseplan.laws.forms.fitting import fitted_form
 from sparseplan.laws.forms.fitting.base import FittedForm
 from sparseplan.laws.forms.fitting.coordinates import LOG_F, Array, Design, kappa_of, make_design, predict
+from sparseplan.laws.forms.fitting.prior import Prior, make_prior
 from sparseplan.laws.law import Law, coefficient_draws, coefficients
 from sparseplan.runs.table import Runs
 from sparseplan.sparsity.pattern import UNSTRUCTURED
 
 DEFAULT_STARTS = 64
+_SCALE_STARTS = 16
 NATS = (1e-6, 1e6)
 
 
@@ -41,7 +44,7 @@ class Fit:
         runs: what was fitted.
         fitted: how the form is fitted.
         problem: what was minimised: objective, the runs' places, the parameters that were varied.
-        value: the minimum of the objective: the mean over runs.
+        value: the mean penalty over the runs at the minimum; a prior's part is not in it.
         theta: the best parameter vector, shape (P,).
         certificate: how far the minimum can be trusted.
         base: the dense base that was kept, None where it was fitted too.
@@ -114,6 +117,7 @@ def fit_law(
     form: str | None = None,
     objective: Objective | None = None,
     base: DenseBase | None = None,
+    prior: bool = False,
     starts: int = DEFAULT_STARTS,
     seed: int = 0,
 ) -> Fit:
@@ -124,6 +128,8 @@ def fit_law(
         form: the form of a sparse law by its name, one of `laws.forms.fitting.SPARSE`, the first unless given.
         objective: mean Huber loss on log residuals with delta 1e-3 unless given.
         base: the dense base to keep.
+        prior: pull exponents and floor towards those of other setups, see `laws.forms.fitting.prior`; not on a base,
+            nor where runs repeat data.
         starts: random starting points.
         seed: of the starting points.
 
@@ -158,6 +164,8 @@ def fit_law(
         theta, rates = joint.split(vectors[best])
         problem = replace(problem, design=effective_design(chosen, design, theta, rates, runs))
     else:
+        if prior and base is None:
+            problem = replace(problem, prior=_weak_prior(chosen, problem, points))
         solution = solve(problem, points, rivals=True)
         best = choose(solution)
     if not chosen.makes_sense(design, solution.theta[best]):
@@ -165,17 +173,35 @@ def fit_law(
             f"{runs.source or 'the runs'}: the best fit of the `form` {chosen.form.name} has an exponent that is not "
             f"above 0 at S = {runs.sparsity.max():.4g}: larger models or more data would be worse. Fit another form."
         )
+    value = float(solution.value[best])
+    if problem.prior is not None:
+        value = float(evaluate(replace(problem, prior=None), solution.theta[best : best + 1]).value[0])
     return Fit(
         runs=runs,
         fitted=chosen,
         problem=problem,
-        value=float(solution.value[best]),
+        value=value,
         theta=solution.theta[best],
         certificate=certify(chosen, problem, solution, best, unasked=unasked),
         base=base,
         joint=joint,
         rates=rates,
     )
+
+
+def _weak_prior(form: FittedForm, problem: Problem, points: Array) -> Prior:
+    """The prior in the objective's own unit: half a squared standard deviation weighs as much as one run's surprise.
+
+    If residuals are distributed as exp(-H(r) / phi), the mean penalty is phi / n times minus the log likelihood. phi is
+    estimated by the mean of psi(r) r at a minimum without the prior, which is sigma^2 for squared error and delta times
+    the mean absolute residual for a Huber loss of small delta, over the degrees of freedom that the coefficients leave.
+    """
+    solution = solve(problem, points[:_SCALE_STARTS], rivals=True)
+    theta = solution.theta[choose(solution)]
+    r = problem.objective.residuals(predict(problem.design, theta), problem.measured)
+    count = len(problem.measured)
+    phi = float(np.mean(problem.objective.penalty.psi(r) * r)) * count / max(count - len(problem.free), 1)
+    return make_prior(form.known, float(problem.measured.min()), phi / count)
 
 
 def _require_nats(runs: Runs) -> None:

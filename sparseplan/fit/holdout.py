@@ -55,6 +55,7 @@ def hold_out(
     form: str | None = None,
     objective: Objective,
     base: DenseBase | None,
+    prior: bool = False,
     starts: int,
     seed: int,
 ) -> list[HeldOut]:
@@ -68,7 +69,7 @@ def hold_out(
         rest = runs.take(~held)
         if not np.any(rest.sparsity > 0) and np.any(runs.sparsity[held] > 0):
             raise FitError(f"`holdout` {split}: without {label} no sparse run is left to fit; choose another split.")
-        fit = fit_law(rest, form=form, objective=objective, base=base, starts=starts, seed=seed)
+        fit = fit_law(rest, form=form, objective=objective, base=base, prior=prior, starts=starts, seed=seed)
         target = runs.take(held)
         missing = {name for name, S in zip(target.family, target.sparsity, strict=True) if S > 0} - {
             *fit.design.families

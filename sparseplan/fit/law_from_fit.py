@@ -13,6 +13,7 @@ from sparseplan.fit.bootstrap import Bootstrap, method
 from sparseplan.fit.fitting import Fit
 from sparseplan.fit.repeats import Rates
 from sparseplan.laws.forms.repeated import Rate
+from sparseplan.laws.forms.fitting.prior import WORDS as PRIOR_WORDS
 from sparseplan.laws.law import Draws, Law, Range, coefficients, draw_table, law_block
 from sparseplan.laws.repetition import BLOCK, RateInSparsity, Repetition
 from sparseplan.sparsity.schedule import Schedule
@@ -130,6 +131,7 @@ def fit_facts(fit: Fit, drawn: Bootstrap | None, warnings: list[Caveat]) -> dict
         "gradient": float(f"{certificate.gradient:.1e}"),
         "condition": float(f"{certificate.condition:.4g}") if math.isfinite(certificate.condition) else None,
         "bounds_hit": list(certificate.bounds_hit) or None,
+        "prior": None if fit.problem.prior is None else f"weak: {PRIOR_WORDS}",
         "frozen_dense": None if fit.base is None else fit.base.law.name,
         "draws_converged": None if drawn is None else f"{len(drawn.theta)} of {drawn.asked}",
         "warnings": [{"code": one.code, "message": one.message} for one in warnings] or None,
