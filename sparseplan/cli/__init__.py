@@ -10,6 +10,7 @@ import typer
 
 from sparseplan.cli import bench, calibrate, contour, fit, hardware, laws, next_runs, optimal, predict
 from sparseplan.cli.flags import in_flags
+from sparseplan.cli.once import OnceTyper
 from sparseplan.common.text import shown
 from sparseplan.errors import SparseplanError
 from sparseplan.version import __version__
@@ -19,7 +20,7 @@ MAX_MESSAGE = 2000  # what a person reads; a mistyped argument may be longer
 # Base class of the usage errors of whichever click is underneath: typer's own since 0.26, the package before.
 _ClickError: type[Exception] = next(c for c in typer.BadParameter.__mro__ if c.__name__ == "ClickException")
 
-app = typer.Typer(
+app = OnceTyper(
     name="sparseplan",
     help="Plan sparse pretraining: which sparsity, how much data, what loss, and does it pay.",
     no_args_is_help=True,

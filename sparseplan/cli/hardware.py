@@ -8,8 +8,9 @@ import typer
 
 from sparseplan.cli import options as o
 from sparseplan.cli.flags import in_flags
+from sparseplan.cli.once import OnceTyper
 
-app = typer.Typer(help="List and show hardware profiles: datasheets, and what was measured.", no_args_is_help=True)
+app = OnceTyper(help="List and show hardware profiles: datasheets, and what was measured.", no_args_is_help=True)
 
 
 @app.command(

@@ -6,9 +6,10 @@ from typing import Annotated, Any
 import typer
 
 from sparseplan.cli import options as o
+from sparseplan.cli.once import OnceTyper
 from sparseplan.sparsity.pattern import parse_pattern
 
-app = typer.Typer(help="List, show, check, compare and compose scaling laws.", no_args_is_help=True)
+app = OnceTyper(help="List, show, check, compare and compose scaling laws.", no_args_is_help=True)
 
 LawArgument = Annotated[str, typer.Argument(metavar="LAW", help="A law's name or path.", autocompletion=o.law_names)]
 

@@ -20,6 +20,7 @@ def optimal(
     max_sparsity: o.MaxSparsityOption = None,
     unique_data: o.UniqueDataOption = None,
     device_hours: o.DeviceHoursOption = None,
+    days: o.DaysOption = None,
     peak: o.PeakOption = None,
     utilization: o.UtilizationOption = None,
     devices: o.DevicesOption = None,
@@ -33,7 +34,7 @@ def optimal(
     best dense plan for the same budget, with 90% intervals where the law carries draws, and says how far it lies
     outside what the law's runs covered. With a hardware profile as --cost it also says, for unstructured sparsity, 2:4
     and other n:m, whether it pays on that device and how fast 2:4 would have to be; the budget may then be in
-    --device-hours.
+    --device-hours, or in --days of all --devices.
     """
     from sparseplan.api.planning import optimal as plan
 
@@ -47,6 +48,7 @@ def optimal(
         max_sparsity=max_sparsity,
         unique_data=unique_data,
         device_hours=device_hours,
+        days=days,
         peak=peak,
         utilization=utilization,
         devices=devices,

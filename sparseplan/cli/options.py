@@ -7,7 +7,7 @@ import typer
 
 from sparseplan.cli.flags import in_flags
 from sparseplan.common.text import shown, shown_json
-from sparseplan.common.units import parse_positive, parse_share, parse_sparsity
+from sparseplan.common.units import parse_money, parse_positive, parse_share, parse_sparsity
 from sparseplan.errors import SparseplanError
 from sparseplan.sparsity.pattern import parse_pattern
 
@@ -81,6 +81,11 @@ def profile_names() -> list[str]:
     return sorted({name for name, _ in profile_files() if name.isprintable()})
 
 
+def pattern_names() -> list[str]:
+    """Words that `--pattern` completes."""
+    return ["unstructured", "2:4", "1:4", "n:4", "n:8", "n:16"]
+
+
 def cost_names() -> list[str]:
     """Words that `--cost` completes."""
     return ["sparse", "dense", *profile_names()]
@@ -100,6 +105,10 @@ DeviceHoursOption = Annotated[
         metavar="H",
         help="Training budget in hours of one device, as in 20k; instead of --flops.",
     ),
+]
+DaysOption = Annotated[
+    float | None,
+    typer.Option("--days", parser=read_positive, metavar="T", help="Training budget in days of all --devices."),
 ]
 PeakOption = Annotated[
     float | None,
@@ -122,7 +131,7 @@ DevicesOption = Annotated[
 ]
 PriceOption = Annotated[
     float | None,
-    typer.Option("--price", parser=read_positive, metavar="P", help="Price of one device hour."),
+    typer.Option("--price", parser=reader(parse_money), metavar="P", help="Price of one device hour, as in $2.50."),
 ]
 ParamsOption = Annotated[
     float | None,
@@ -142,13 +151,17 @@ PatternOption = Annotated[
         "--pattern",
         parser=reader(parse_pattern),
         metavar="P",
+        autocompletion=pattern_names,
         help="unstructured, one pattern such as 2:4 (S = 0.5), or a family such as n:4 (S from what it can make).",
     ),
 ]
 SparsityOption = Annotated[
-    float,
+    float | None,
     typer.Option(
-        "--sparsity", parser=reader(parse_sparsity), metavar="S", help="Fraction of weights that are zero: 0.75 or 75%."
+        "--sparsity",
+        parser=reader(parse_sparsity),
+        metavar="S",
+        help="Fraction of weights that are zero: 0.75 or 75%. One pattern, such as 2:4, says it too.",
     ),
 ]
 LawOption = Annotated[

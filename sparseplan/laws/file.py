@@ -190,6 +190,15 @@ def law_files() -> Iterator[tuple[str, Path]]:
     return lookup.named_files(local="calibration/*/law.yaml", variable="SPARSEPLAN_LAWS", builtin="laws")
 
 
+def shadowing(name: str) -> Path | None:
+    """The file that answers to a built-in law's name in its stead, which nothing would show; None where none does."""
+    if lookup.is_path(name):
+        return None
+    path = lookup.find(name, list(law_files()), kind="law", error=LawError)
+    hidden = {builtin.stem.casefold() for builtin in builtin_laws()}
+    return path if name.casefold() in hidden and path.parent != lookup.BUILTIN / "laws" else None
+
+
 @cache
 def builtin_laws() -> tuple[Path, ...]:
     """The law files that ship with the package."""

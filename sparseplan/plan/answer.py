@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from sparseplan.common.caveat import Caveat
 from sparseplan.errors import PlanError
+from sparseplan.laws.forms.search import HIGHEST_SPARSITY
 from sparseplan.laws.law import HeldOutError, Law, form_of, require_sparse
 from sparseplan.laws.unique_data import UniqueData, published
 from sparseplan.plan.brackets import Bracket, brackets
@@ -117,7 +118,7 @@ class Comparison(Struct, frozen=True, kw_only=True):
         dense_flops_any_size: What a dense model needs whose size is free.
         compute_ratio_any_size: The plan's FLOPs over those.
         overtraining: How many times the budget at which the dense plan's size would be compute-optimal.
-        uncapped_sparsity: The optimum without the cap at the law's range; None for n:m patterns.
+        uncapped_sparsity: The optimum without the cap at the law's range; None for a single n:m pattern.
     """
 
     loss_gain: float
@@ -180,8 +181,7 @@ def answer(
         require_real(N=plan.nonzero_params, D=plan.data_seen, loss=plan.loss)
     drawn = None if draws is None else plan_draws(draws, question)
     intervals = None if draws is None or drawn is None else plan_intervals(draws, question, point, drawn)
-    continuous = family is not None and question.pattern.group is None
-    uncapped = float(best_sparsity(sides.sparse, question)) if continuous else None
+    uncapped = None if family is None else _uncapped(sides, question)
     outside = _distances(law, question, sides, point)
     hardware = None if device is None else _on_hardware(law, question, device, point)
     hours = hardware.use.device_hours if hardware and hardware.use else None
@@ -205,12 +205,21 @@ def answer(
             *law_caveats(law, family),
             *(() if family is None or question.only_dense else schedule_caveats(law)),
             *question_caveats(question),
-            *plan_caveats(outside, float(point.best.sparsity), uncapped, question.max_sparsity, law),
+            *plan_caveats(outside, uncapped, question.cap, law),
             *draw_caveats(intervals),
             *_repeat_caveats(law, unique, point, spread, drawn=intervals is not None),
             *(hardware.warnings if hardware else ()),
         ],
     )
+
+
+def _uncapped(sides: Sides, question: Question) -> float | None:
+    """The best sparsity without the cap; None where the pattern leaves no choice."""
+    if question.pattern.group is None:
+        return float(best_sparsity(sides.sparse, question))
+    if question.pattern.kept is not None:
+        return None
+    return float(plan_sides(sides, replace(question, max_sparsity=HIGHEST_SPARSITY)).best.sparsity)
 
 
 def _distances(law: Law, question: Question, sides: Sides, point: Planned) -> list[Distance]:

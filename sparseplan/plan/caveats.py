@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from sparseplan.common.caveat import SCHEDULE, TRAVELS, Caveat
 from sparseplan.common.units import format_count, format_sparsity
 from sparseplan.errors import PlanError
-from sparseplan.laws.file import builtin_laws
+from sparseplan.laws.file import builtin_laws, shadowing
 from sparseplan.laws.law import (
     HeldOutError,
     Law,
@@ -44,6 +44,8 @@ class Distance(Struct, frozen=True, kw_only=True):
     message: str
 
 
+LARGEST = 1e40
+"""More parameters, or units of data, than any run will have; beyond them an answer would only look like one."""
 ROUNDING = 1.02  # people write 85M for 84.9M; that is no extrapolation
 
 
@@ -93,23 +95,26 @@ def extrapolation_caveats(found: list[Distance]) -> list[Caveat]:
 def factor_words(factor: float) -> str:
     """Write a ratio.
 
-    >>> factor_words(35.2), factor_words(1.84), factor_words(123456.0)
-    ('35x', '1.8x', '1.23e5x')
+    >>> factor_words(35.2), factor_words(1.84), factor_words(1.03), factor_words(123456.0)
+    ('35x', '1.8x', '1.03x', '1.23e5x')
     """
+    if factor < 1.095:
+        return f"{factor:.2f}x"
     if factor < 9.95:
         return f"{factor:.1f}x"
     return f"{factor:.0f}x" if factor < 9999.5 else f"{factor:.2e}x".replace("e+0", "e").replace("e+", "e")
 
 
 def require_real(**values: NDArray[np.float64] | float) -> None:
-    """Refuse numbers that no model can have: infinite, not a number, or less than one parameter or unit of data.
+    """Refuse numbers that no model can have: not finite, below one parameter or unit of data, or beyond `LARGEST`.
 
     Raises:
         PlanError: naming the value.
     """
     for name, value in values.items():
         number = float(value)
-        if not math.isfinite(number) or number < (1.0 if name in ("N", "D") else 0.0):
+        least, most = (1.0, LARGEST) if name in ("N", "D") else (0.0, math.inf)
+        if not math.isfinite(number) or not least <= number <= most:
             raise PlanError(
                 f"these inputs give {name} = {number:.3g}, which is not a possible run; check the budget, the size and "
                 "the law's coefficients (`laws.check`)."
@@ -147,6 +152,15 @@ def law_caveats(law: Law, family: str | None) -> list[Caveat]:
         message = f"the law's draws take {', '.join(missing)} as exactly known: the intervals leave their error out"
         found.append(Caveat(code="partial-draws", message=message))
     return found
+
+
+def shadow_caveats(name: str) -> list[Caveat]:
+    """Whether another file than the built-in one answers to a built-in law's name."""
+    path = shadowing(name)
+    if path is None:
+        return []
+    message = f"the law {name} is the file {path}, in the place of the built-in law of that name"
+    return [Caveat(code="shadowed", message=message)]
 
 
 def held_out_words(error: HeldOutError) -> str:
@@ -203,20 +217,18 @@ def question_caveats(question: Question) -> list[Caveat]:
         return []
     allowed = f"the pattern {question.pattern}"
     if question.pattern.sparsities not in (None, (0.0,)):
-        allowed += f" up to a sparsity of {format_sparsity(question.pattern_cap)}"
+        allowed += f" up to a sparsity of {format_sparsity(question.cap)}"
     return [Caveat(code="only-dense", message=f"no sparsity above 0 is allowed: {allowed} leaves dense models only")]
 
 
-def plan_caveats(
-    outside: list[Distance], sparsity: float, uncapped: float | None, max_sparsity: float, law: Law
-) -> list[Caveat]:
+def plan_caveats(outside: list[Distance], uncapped: float | None, max_sparsity: float, law: Law) -> list[Caveat]:
     """What this plan cannot vouch for.
 
     Lifting the cap is worth a thought where that halves the law's lowest density at most. Further out a law may run
     away to a sparsity of almost 1, and that is no advice.
     """
     found = extrapolation_caveats(outside)
-    if uncapped is not None and uncapped > max(sparsity, max_sparsity):
+    if uncapped is not None and uncapped > max_sparsity:
         reach = sparsity_cap(law)
         near = 1 - uncapped >= (1 - reach) / 2
         advice = ". Lift the cap with `max_sparsity`" if near else f", too far beyond {format_sparsity(reach)}"

@@ -67,15 +67,27 @@ class Prediction(Struct, frozen=True, kw_only=True):
 
 @np.errstate(all="ignore")  # what overflows is refused by name
 def predict(
-    law: Law, *, N: float, D: float, S: float, pattern: Pattern = UNSTRUCTURED, unique_data: float | None = None
+    law: Law,
+    *,
+    N: float | None = None,
+    M: float | None = None,
+    D: float,
+    S: float,
+    pattern: Pattern = UNSTRUCTURED,
+    unique_data: float | None = None,
 ) -> Prediction:
-    """Predict the loss of a run with N non-zero parameters, D data and sparsity S; `unique_data` of D may be new.
+    """Predict the loss of a run with N non-zero of M parameters, one of them given, D data and sparsity S.
+
+    `unique_data` of D may be new.
 
     Raises:
         LawError: if S > 0 and the law is dense only.
         PlanError: if the pattern doesn't make S, or the numbers lead nowhere.
     """
     S = _made(S, pattern)
+    if N is None:
+        assert M is not None, "one of the sizes is given"
+        N = M * (1.0 - S)
     knows_sparsity = form_of(law).knows_sparsity
     if S > 0.0:
         require_sparse(law)

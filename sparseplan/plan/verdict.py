@@ -40,7 +40,12 @@ def verdicts(law: Law, question: Question, profile: Profile) -> list[FamilyVerdi
     )
     found = []
     for kind, patterns in kinds:
-        spoken_for = [p for p in patterns if p.family in law.sparsity or UNSTRUCTURED.family in law.sparsity]
+        spoken_for = [
+            pattern
+            for pattern in patterns
+            if (pattern.family in law.sparsity or UNSTRUCTURED.family in law.sparsity)
+            and (pattern.sparsity or 0.0) <= (question.max_sparsity if kind == "n:m" else question.pattern_cap)
+        ]
         if spoken_for:
             tried = [_verdict(law, question, profile, kind, pattern) for pattern in spoken_for]
             found.append(min(tried, key=lambda verdict: verdict.loss))
@@ -147,7 +152,7 @@ def width_distances(profile: Profile, models: dict[str, float]) -> list[Distance
         wide = width > high
         factor = width / high if wide else low / width
         edge = f"the {'widest' if wide else 'narrowest'} measured ({high if wide else low:g})"
-        ratio = f"{factor:.1f}x" if wide else f"1/{factor:.1f} of"
+        ratio = f"{factor:.3g}x" if wide else f"{100 / factor:.2g}% of"
         text = f"the {name} ({format_count(size)}) is about {width:.0f} wide, {ratio} {edge}, whose speed stands in"
         found.setdefault(size, Distance(axis="width", value=width, low=low, high=high, factor=factor, message=text))
     return list(found.values())

@@ -10,7 +10,7 @@ from sparseplan.common.intervals import bounds
 from sparseplan.common.units import format_bounds, format_count, format_sparsity
 from sparseplan.errors import LawError
 from sparseplan.laws.diff import SHOWN_SPARSITIES, Change, LawDiff
-from sparseplan.laws.file import law_data, law_files, read_law
+from sparseplan.laws.file import law_data, law_files, read_law, shadowing
 from sparseplan.laws.forms.base import Theta
 from sparseplan.laws.forms.repeated import effective_epochs
 from sparseplan.laws.law import HeldOutError, Law, coefficient_draws, coefficients, form_of
@@ -46,6 +46,10 @@ def law_rows() -> list[dict[str, Any]]:
                 "data_seen": law.range.data_seen,
                 "draws": law.draws.count if law.draws is not None else 0,
                 "description": law.description,
+                "status": law.fit.get("status"),
+                "date": law.provenance.get("date"),
+                "source": law.provenance.get("source"),
+                "shadows_builtin": shadowing(name) is not None,
                 "path": str(path),
             }
         )
@@ -69,6 +73,8 @@ def print_law_rows(rows: list[dict[str, Any]]) -> None:
     for row in rows:
         if "error" in row:
             say(console, f"! {row['error']}")
+        elif row["shadows_builtin"]:
+            say(console, f"! {row['name']} is the file {row['path']}, in the place of the built-in law of that name")
 
 
 def size_multipliers(law: Law, theta: Theta) -> dict[float, NDArray[np.float64]]:

@@ -9,6 +9,7 @@ from sparseplan.common.intervals import Bounds
 from sparseplan.common.units import (
     format_bounds,
     format_count,
+    format_difference,
     format_loss,
     format_percent,
     format_ratio,
@@ -200,14 +201,14 @@ def _against_dense(answer: Answer) -> list[str]:
         lines.append(f"The law {answer.law.name} knows nothing of sparsity: this is its dense plan.")
     elif any(caveat.code == "only-dense" for caveat in answer.warnings):
         lines.append("Only dense models are allowed here.")
-    elif plan.sparsity == 0 and comparison.uncapped_sparsity:
-        lines.append("No sparsity is allowed here, though the law would take some.")
     elif plan.sparsity == 0:
         lines.append("No allowed sparsity reaches a lower loss than the dense plan.")
     else:
         verb = "lowers" if comparison.loss_gain >= 0 else "raises"
         rival = "the best dense model" if size_is_free(answer) else "dense at this size"
-        lines.append(f"Sparsity {verb} the loss by {abs(comparison.loss_gain):.4f} nats against {rival}.")
+        lines.append(
+            f"Sparsity {verb} the loss by {format_difference(abs(comparison.loss_gain))} nats against {rival}."
+        )
     if not size_is_free(answer) and 0 < comparison.overtraining < float("inf"):
         lines.append(_training_length(answer))
     if answer.brackets:
@@ -301,6 +302,7 @@ def print_caveats(console: Console, caveats: list[Caveat], *, most: int | None =
 
 
 _GRAVEST = (
+    "shadowed",
     "poor-fit",
     "trend",
     "misfit",
