@@ -91,6 +91,7 @@ def fit(
     columns: Mapping[str, str] | None = None,
     group: str | None = None,
     form: str | None = None,
+    prior: Literal["none", "weak"] = "none",
     residual: Residual = "log",
     loss: Literal["huber", "squared"] = "huber",
     huber_delta: Number = 1e-3,
@@ -114,6 +115,8 @@ def fit(
         columns: Our column names to the table's, {"nonzero_params": "N"}, where they differ.
         group: The table's column that names the runs that share a trunk or seed; by default `trunk`.
         form: The functional form, "frantar2023", "coupled" or "varying-exponents"; dense runs give its dense form.
+            "auto" takes the one that predicts larger and longer runs best, and decides on the prior too.
+        prior: "weak" pulls exponents and floor towards those of other setups.
         residual: Residuals of "log" loss, or of the "plain" loss.
         loss: Penalty of a residual, "huber" or "squared".
         huber_delta: Where Huber turns from square to linear, in the residual's unit.
@@ -140,6 +143,7 @@ def fit(
     'too few levels'
     """
     arguments.choice("residual", residual, get_args(Residual))
+    arguments.choice("prior", prior, ["none", "weak"])
     arguments.choice("loss", loss, list(PENALTIES))
     if holdout is not None:
         arguments.choice("holdout", holdout, SPLITS)
@@ -148,6 +152,7 @@ def fit(
     arguments.whole("seed", seed, least=0)
     job = FitJob(
         form=form,
+        prior=prior == "weak",
         residual=residual,
         loss=loss,
         huber_delta=arguments.needed("huber_delta", huber_delta),

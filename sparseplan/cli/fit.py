@@ -51,9 +51,14 @@ def fit(
             "--form",
             metavar="FORM",
             help="Form of the law: frantar2023; coupled, with one exponent over the sum of size and data term; or "
-            "varying-exponents, whose exponents depend on sparsity. Default: frantar2023.",
+            "varying-exponents, whose exponents depend on sparsity; auto takes the one that predicts larger and longer "
+            "runs best. Default: frantar2023.",
         ),
     ] = None,
+    prior: Annotated[
+        Literal["none", "weak"],
+        typer.Option("--prior", help="Pull exponents and floor to those of other setups; --form auto decides itself."),
+    ] = "none",
     residual: Annotated[
         Literal["log", "plain"], typer.Option("--residual", help="Residuals of log loss, or of the loss itself.")
     ] = "log",
@@ -141,6 +146,7 @@ def fit(
         columns=dict(column or ()),
         group=group,
         form=form,
+        prior=prior,
         residual=residual,
         loss=loss,
         huber_delta=huber_delta,

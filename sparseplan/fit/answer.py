@@ -11,6 +11,7 @@ from msgspec import Struct
 from sparseplan.common.caveat import Caveat
 from sparseplan.common.intervals import LEVEL, Bounds, bounds
 from sparseplan.fit.bootstrap import Bootstrap, method
+from sparseplan.fit.choose_form import Choice, FormScore
 from sparseplan.fit.compare import Dependence, Rival, average_parameter_law, exponent_depends_on_sparsity
 from sparseplan.fit.fit_caveats import fit_caveats, schedule_caveats
 from sparseplan.fit.fitting import Fit
@@ -105,6 +106,7 @@ def diagnose(
     *,
     naming: LawMetadata,
     holdout: list[HeldOut] | None,
+    choice: Choice | None = None,
     seed: int,
 ) -> FitAnswer:
     """Examine a fit from every side; with 0 draws nothing that needs random numbers is computed."""

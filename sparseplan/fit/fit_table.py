@@ -11,8 +11,8 @@ import numpy as np
 from sparseplan.common.yaml_document import reads_as_text
 from sparseplan.errors import FitError
 from sparseplan.fit.answer import FitAnswer, diagnose
-from sparseplan.fit.choose_form import AUTO, choose_form
 from sparseplan.fit.bootstrap import DEFAULT_DRAWS, Bootstrap, bootstrap
+from sparseplan.fit.choose_form import AUTO, choose_form
 from sparseplan.fit.fit_caveats import travelling
 from sparseplan.fit.fitting import DEFAULT_STARTS, DenseBase, Fit, fit_law
 from sparseplan.fit.holdout import Split, hold_out

@@ -12,8 +12,8 @@ from sparseplan.common.caveat import Caveat
 from sparseplan.fit.bootstrap import Bootstrap, method
 from sparseplan.fit.fitting import Fit
 from sparseplan.fit.repeats import Rates
-from sparseplan.laws.forms.repeated import Rate
 from sparseplan.laws.forms.fitting.prior import WORDS as PRIOR_WORDS
+from sparseplan.laws.forms.repeated import Rate
 from sparseplan.laws.law import Draws, Law, Range, coefficients, draw_table, law_block
 from sparseplan.laws.repetition import BLOCK, RateInSparsity, Repetition
 from sparseplan.sparsity.schedule import Schedule

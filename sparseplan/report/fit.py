@@ -7,6 +7,7 @@ from rich.console import Console
 from sparseplan.common.console import open_table, say, say_wrapped
 from sparseplan.common.units import format_bounds, format_count, format_sparsity
 from sparseplan.fit.answer import FitAnswer, coefficient_values
+from sparseplan.fit.choose_form import FormScore
 from sparseplan.fit.influence import RunNote
 from sparseplan.fit.rates_answer import FittedRepetition
 from sparseplan.fit.read_back import in_words
@@ -19,6 +20,9 @@ def print_fit(console: Console, answer: FitAnswer, *, written: Path | None) -> N
     say(console, _headline(answer))
     say_wrapped(console, f"Read: {in_words(answer.read)}.", indent="  ")
     say(console, _certificate(answer))
+    if answer.forms is not None:
+        say(console)
+        _print_forms(console, answer.forms)
     say(console)
     _print_coefficients(console, answer)
     if answer.repetition is not None:
@@ -51,6 +55,7 @@ def print_fit(console: Console, answer: FitAnswer, *, written: Path | None) -> N
 def _headline(answer: FitAnswer) -> str:
     law = FORMS[answer.form].title
     base = f", dense base {answer.frozen_dense} kept" if answer.frozen_dense else ""
+    base += ", with the weak prior" if answer.prior != "none" else ""
     delta = "" if answer.huber_delta is None else f" (delta {answer.huber_delta:g})"
     gone = len(answer.left_out)
     left = f", {gone} row{'s' if gone > 1 else ''} left out" if gone else ""
@@ -59,6 +64,23 @@ def _headline(answer: FitAnswer) -> str:
     return (
         f"{answer.runs}: {law} on {answer.n_runs} runs{groups}{left}{base}; "
         f"{answer.loss}{delta} on {answer.residual} residuals"
+    )
+
+
+def _print_forms(console: Console, forms: list[FormScore]) -> None:
+    """What every form predicted of the larger and longer runs that it had not seen."""
+    table = open_table(console, "form", "prior", "order, error", "pairs right", "level, error")
+    for one in forms:
+        style = "bold" if one.chosen else None
+        errors = f"{100 * one.order:.2f}%", f"{100 * one.agree:.0f}%", f"{100 * one.level:.2f}%"
+        table.add_row(one.form, "weak" if one.prior else "none", *errors, style=style)
+    console.print(table)
+    chosen = next(one for one in forms if one.chosen)
+    what = f"{chosen.form}{' with the weak prior' if chosen.prior else ''}"
+    say_wrapped(
+        console,
+        f"Chosen: {what}. Larger and longer runs were set aside and predicted from the others: the differences between "
+        "those of similar cost first (order), their losses second (level), root mean squares.",
     )
 
 
