@@ -15,10 +15,9 @@ from sparseplan.common.caveat import Caveat
 from sparseplan.errors import PlanError
 from sparseplan.laws.forms.search import HIGHEST_SPARSITY
 from sparseplan.laws.law import HeldOutError, Law, form_of, require_sparse
-from sparseplan.laws.unique_data import UniqueData, published
+from sparseplan.laws.unique_data import UniqueData
 from sparseplan.plan.brackets import Bracket, brackets
 from sparseplan.plan.caveats import (
-    ROUNDING,
     Distance,
     distances,
     law_caveats,
@@ -29,8 +28,9 @@ from sparseplan.plan.caveats import (
 )
 from sparseplan.plan.hardware_answer import DeviceUse, FamilyVerdict
 from sparseplan.plan.intervals import Intervals, draw_caveats, plan_intervals
+from sparseplan.plan.other_rates import PlanUnderRates, rates_caveats, under_other_rates
 from sparseplan.plan.question import Plans, Question, best_sparsity, dense_plan
-from sparseplan.plan.repeats import Repetition, passes, repeat_caveats, repeat_distances, repetition
+from sparseplan.plan.repeats import Repetition, passes, repeat_distances, repetition
 from sparseplan.plan.sides import Planned, Sides, draw_sides, law_sides, plan_draws, plan_sides
 from sparseplan.sparsity.pattern import TWO_OF_FOUR, Pattern
 
@@ -87,25 +87,6 @@ class Plan(Struct, frozen=True, kw_only=True):
     device_hours: float | None
     unique_data: float | None = None
     epochs: float | None = None
-
-
-class PlanUnderRates(Struct, frozen=True, kw_only=True):
-    """The best plan for the same question under the rates of repetition of another law.
-
-    Attributes:
-        R_N, R_D: The rates at this plan's sparsity.
-        loss_gain: Dense loss minus the plan's, both under these rates.
-    """
-
-    law: str
-    R_N: float
-    R_D: float
-    sparsity: float
-    nonzero_params: float
-    data_seen: float
-    epochs: float
-    loss: float
-    loss_gain: float
 
 
 class Comparison(Struct, frozen=True, kw_only=True):
@@ -185,7 +166,7 @@ def answer(
     outside = _distances(law, question, sides, point)
     hardware = None if device is None else _on_hardware(law, question, device, point)
     hours = hardware.use.device_hours if hardware and hardware.use else None
-    spread = [] if unique is None else _under_other_rates(law, family, question, unique, point)
+    spread = [] if unique is None else under_other_rates(law, family, question, unique, point)
     return Answer(
         law=law_name(law),
         cost=question.cost.name,
@@ -207,7 +188,7 @@ def answer(
             *question_caveats(question),
             *plan_caveats(outside, uncapped, question.cap, law),
             *draw_caveats(intervals),
-            *_repeat_caveats(law, unique, point, spread, drawn=intervals is not None),
+            *rates_caveats(law, unique, point, spread, drawn=intervals is not None),
             *(hardware.warnings if hardware else ()),
         ],
     )
@@ -252,52 +233,6 @@ def _outside(law: Law, question: Question, plan: Plans, of: str) -> list[Distanc
 def _repetition(sides: Sides, unique: UniqueData, plan: Plans) -> Repetition:
     S, N, D = float(plan.sparsity), float(plan.nonzero_params), float(plan.data_seen)
     return repetition(sides.sparse if S > 0 else sides.dense, unique, S=S, N=N, D=D)
-
-
-def _under_other_rates(
-    law: Law, family: str | None, question: Question, unique: UniqueData, point: Planned
-) -> list[PlanUnderRates]:
-    """The question under the published rates that did not answer; nothing where no plan repeats data."""
-    found = []
-    if max(passes(float(plan.data_seen), unique.amount) for plan in (point.best, point.dense)) <= ROUNDING:
-        return []
-    for other in published(unique.amount, but=unique.lender):
-        planned = plan_sides(law_sides(law, family, other), replace(question, unique_data=other))
-        best = planned.best
-        S = float(best.sparsity)
-        found.append(
-            PlanUnderRates(
-                law=other.lender.name,
-                R_N=float(other.repetition.rate("R_N").at(S)),
-                R_D=float(other.repetition.rate("R_D").at(S)),
-                sparsity=S,
-                nonzero_params=float(best.nonzero_params),
-                data_seen=float(best.data_seen),
-                epochs=passes(float(best.data_seen), unique.amount),
-                loss=float(best.loss),
-                loss_gain=float(planned.dense.loss - best.loss),
-            )
-        )
-    return found
-
-
-def _repeat_caveats(
-    law: Law, unique: UniqueData | None, point: Planned, spread: list[PlanUnderRates], *, drawn: bool
-) -> list[Caveat]:
-    if unique is None:
-        return []
-    epochs = max(passes(float(plan.data_seen), unique.amount) for plan in (point.best, point.dense))
-    found = repeat_caveats(unique, epochs=epochs, data_unit=law.data_unit, drawn=drawn)
-    sparse = bool(point.best.sparsity > 0)
-    against = [one.law for one in spread if (one.sparsity > 0) != sparse]
-    if against:
-        here, there = ("a sparse", "a dense") if sparse else ("a dense", "a sparse")
-        message = (
-            f"the published rates of repetition disagree: {unique.lender.name}'s make {here} model best, "
-            f"{' and '.join(against)}'s {there} one"
-        )
-        found.append(Caveat(code="repetition-disagreement", message=message))
-    return found
 
 
 def answering_family(law: Law, pattern: Pattern) -> str | None:

@@ -9,7 +9,6 @@ leave, only the first to start does anything.
 import os
 import re
 import shlex
-import subprocess
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -26,6 +25,7 @@ from sparseplan.runs.job import Placement
 from sparseplan.runs.spec import RunSpec
 from sparseplan.sweep.estimate import Speed
 from sparseplan.sweep.executors.base import STOP_SECONDS, TRAINER, Ended, Settings, Task
+from sparseplan.sweep.executors.slurm_commands import ENDED, FULL, AbsentError, ask, queue
 
 _WORKERS = 4
 """Jobs at a time where the settings don't say."""
@@ -34,32 +34,6 @@ _LATE_SECONDS = 60.0
 """How long a job may be gone from the queue before its files are expected: shared file systems lag."""
 _PATIENCE_SECONDS = 1800.0
 """How long the controller may be silent before the sweep ends: longer than a restart or a move takes."""
-_COMMAND_SECONDS = 120.0
-_ABSENT = re.compile(
-    r"unable to contact slurm controller|connect(ion)? (failure|refused)|socket timed out|zero bytes were transmitted|"
-    r"transport endpoint|not responding|temporarily unable|communication connection failure|timed out",
-    re.IGNORECASE,
-)
-_FULL = re.compile(r"submit ?limit|MaxSubmit|MaxJobCount|violates accounting/QOS policy", re.IGNORECASE)
-_ENDED = {
-    "BOOT_FAIL": "lost its node at the start",
-    "CANCELLED": "was cancelled",
-    "COMPLETED": "",
-    "DEADLINE": "reached its deadline",
-    "FAILED": "",
-    "NODE_FAIL": "lost its node",
-    "OUT_OF_MEMORY": "",
-    "PREEMPTED": "was preempted",
-    "REVOKED": "was revoked",
-    "TIMEOUT": "reached its time limit",
-}
-"""States of jobs that won't run again, and what is said of them where the exit status doesn't say it."""
-
-
-class _AbsentError(SweepError):
-    """The controller doesn't answer."""
-
-
 _NUMBER = r"^[0-9]+(_[0-9]+)?$"
 """What a job may be called towards SLURM; whatever else a file says never reaches a command line."""
 
@@ -145,8 +119,8 @@ class SlurmExecutor:
         """
         self._place = place
         place.mkdir(parents=True, exist_ok=True)
-        _ask(["squeue", "--version"])
-        _ask(["sbatch", "--version"])
+        ask(["squeue", "--version"])
+        ask(["sbatch", "--version"])
 
     def adopt(self) -> list[Task]:
         """The tasks that an earlier driver submitted and whose end nobody has seen.
@@ -218,12 +192,12 @@ class SlurmExecutor:
         command = ["sbatch", "--parsable", "--open-mode=append", f"--job-name={_label(name)}"]
         command += [f"--output={log}", f"--error={log}", *self._settings.sbatch, str(self._file(name, "sh"))]
         try:
-            answer = _ask(command)
-        except _AbsentError:
+            answer = ask(command)
+        except AbsentError:
             return
         except SweepError as problem:
             others = any(each.number is not None for each in self._submitted.values())
-            if others and _FULL.search(str(problem)):
+            if others and FULL.search(str(problem)):
                 return
             self._forget(name)
             raise
@@ -250,8 +224,8 @@ class SlurmExecutor:
             return []
         self._asked = now
         try:
-            states = self._queue()
-        except _AbsentError as problem:
+            states = queue()
+        except AbsentError as problem:
             self._wait_for_controller(now, problem)
             return []
         if self._silent_since is not None:
@@ -276,14 +250,14 @@ class SlurmExecutor:
                 self._submit(name)
             return None
         state = states.get(job.number, ("", ""))[0]
-        if state and state not in _ENDED:
+        if state and state not in ENDED:
             self._gone.pop(name, None)
             return None
         other = self._owner(name)
-        if other not in {"", job.number} and states.get(other, ("COMPLETED", ""))[0] not in _ENDED:
+        if other not in {"", job.number} and states.get(other, ("COMPLETED", ""))[0] not in ENDED:
             self._number(name, other)  # a submission that seemed to fail came first after all
             return None
-        status, reason = self._read_status(name), _ENDED.get(state, "")
+        status, reason = self._read_status(name), ENDED.get(state, "")
         if status is None and not reason and now - self._gone.setdefault(name, now) < self._late_seconds:
             return None
         return Ended(task=job.task, status=status, reason=reason)
@@ -312,11 +286,11 @@ class SlurmExecutor:
         asked = False
         while self._submitted:
             try:
-                states = self._queue()
+                states = queue()
                 alive = [
                     job.number
                     for job in self._submitted.values()
-                    if job.number is not None and states.get(job.number, ("COMPLETED", ""))[0] not in _ENDED
+                    if job.number is not None and states.get(job.number, ("COMPLETED", ""))[0] not in ENDED
                 ]
                 if not asked:
                     self._cancel(alive, "--state=PENDING")
@@ -325,7 +299,7 @@ class SlurmExecutor:
                 elif not alive or time.monotonic() > deadline:
                     self._cancel(alive)
                     break
-            except _AbsentError:
+            except AbsentError:
                 if time.monotonic() > deadline:
                     return
             time.sleep(min(1.0, self._ask_seconds))
@@ -336,22 +310,11 @@ class SlurmExecutor:
         if not numbers:
             return
         try:
-            _ask(["scancel", *how, *numbers])
-        except _AbsentError:
+            ask(["scancel", *how, *numbers])
+        except AbsentError:
             raise
         except SweepError:  # of jobs that have ended just now it says that they are none
             return
-
-    def _queue(self) -> dict[str, tuple[str, str]]:
-        """State and name of this user's jobs by number, those included that ended a short while ago.
-
-        Raises:
-            SweepError: if the controller doesn't answer.
-        """
-        # squeue fails for numbers that it has forgotten, so all of this user's jobs are asked for
-        answer = _ask(["squeue", "--noheader", "--me", "--states=all", "--format=%i %T %j"])
-        rows = [line.split(maxsplit=2) for line in answer.splitlines() if line.strip()]
-        return {row[0]: (row[1], row[2] if len(row) > 2 else "") for row in rows if len(row) > 1}
 
     def _read_status(self, name: str) -> int | None:
         try:
@@ -384,25 +347,3 @@ class SlurmExecutor:
 def _label(name: str) -> str:
     """What SLURM calls the job of a task: no other job of the user is called so."""
     return f"sparseplan-{name}"
-
-
-def _ask(command: list[str]) -> str:
-    """Run one of SLURM's commands; returns what it prints.
-
-    Raises:
-        _AbsentError: if the controller doesn't answer it.
-        SweepError: if it is not there or fails.
-    """
-    try:
-        answer = subprocess.run(command, capture_output=True, text=True, check=False, timeout=_COMMAND_SECONDS)
-    except subprocess.TimeoutExpired:
-        raise _AbsentError(f"{command[0]} got no answer in {_COMMAND_SECONDS:.0f} seconds.") from None
-    except FileNotFoundError:
-        raise SweepError(
-            f"expected SLURM's {command[0]} on PATH, found none; run this on a login node, or choose `executor` local."
-        ) from None
-    if answer.returncode:
-        message = answer.stderr.strip() or f"exit status {answer.returncode}"
-        kind = _AbsentError if _ABSENT.search(message) else SweepError
-        raise kind(f"{shlex.join(command)} failed: {message}")
-    return answer.stdout
