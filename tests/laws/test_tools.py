@@ -55,6 +55,12 @@ def test_check_names_what_is_doubtful(t5: Law) -> None:
     assert {"coefficients.b_N", "range.sparsity", "tokens_per_unit", "sparsity.n:4.a_S", "sparsity.n:4"} <= keys
 
 
+def test_draws_on_a_base_that_stands_still_are_a_composed_law_s_own() -> None:
+    for sparse in ("frantar2023-t5-c4-refit", "frantar2023-t5-c4-coupled"):
+        mixed = compose(load_law("hoffmann2022-chinchilla"), load_law(sparse), name="mixed")
+        assert [one for one in check_law(mixed) if one.key.startswith("draws")] == []
+
+
 def test_check_notices_draws_of_another_law(t5: Law, t5_with_draws: Law) -> None:
     assert [finding.key for finding in check_law(t5_with_draws)] == []
     vit = load_law("frantar2023-vit-jft")
