@@ -22,7 +22,6 @@ ROOT = Path(__file__).resolve().parents[1]
 Array = NDArray[np.float64]
 S = np.array(SHOWN_SPARSITIES)
 _SIZE = 1.0  # m depends on no size in these laws
-WU_ALPHA, WU_EPS, WU_MU, WU_P = 0.32682177, -0.00968044, 0.84661793, -0.27288932
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,21 +36,17 @@ class Setup:
 
 def setups() -> list[Setup]:
     """The five."""
-    refits = [path for path in builtin_laws() if path.stem in {"frantar2023-t5-c4-refit", "frantar2023-vit-jft-refit"}]
+    built_in = ("frantar2023-t5-c4-refit", "frantar2023-vit-jft-refit", "wu2026-llama-c4")
     calibrations = [ROOT / "calibration" / name / "law.yaml" for name in ("gpt-stdlib-cpu", "bert-stdlib-cpu")]
-    wu = (1 - S) ** WU_EPS + WU_P * S**WU_MU
-    return [
-        *(_setup(read_law(path)) for path in [*refits, *calibrations]),
-        # It was published without draws: nothing of its difference from the others is taken off.
-        Setup(name="wu2026", log_m=-np.log(wu) / WU_ALPHA, fit_variance=np.zeros(len(S)), b_N=WU_ALPHA),
-    ]
+    paths = [*(path for path in builtin_laws() if path.stem in built_in), *calibrations]
+    return [_setup(read_law(path)) for path in paths]
 
 
 def _setup(law: Law) -> Setup:
     theta, draws = coefficients(law), coefficient_draws(law)
     assert isinstance(theta, PowerTerms)
-    assert draws is not None
-    drawn = np.log(np.log(draws.size_multiplier(S[:, None], _SIZE)))
+    # Of a law that was published without draws, nothing of its difference from the others is taken off.
+    drawn = np.zeros((len(S), 1)) if draws is None else np.log(np.log(draws.size_multiplier(S[:, None], _SIZE)))
     return Setup(
         name=law.name,
         log_m=np.log(theta.size_multiplier(S, _SIZE)),

@@ -9,7 +9,8 @@
     runs = sp.fit(dataframe, columns={"nonzero_params": "N"})
     sp.optimal(flops=1e23, law=runs.law)
 
-`optimal`, `predict` and `fit` are the commands of these names, `sparsity_map` is `contour`; see docs/python.md.
+`optimal`, `predict` and `fit` are the commands of these names, `sparsity_map` is `contour`, `next_runs` is `next`;
+see docs/python.md.
 """
 
 import sys
@@ -22,16 +23,19 @@ from sparseplan.version import __version__
 if TYPE_CHECKING:
     from sparseplan.api.fitting import Fit, fit
     from sparseplan.api.maps import SparsityMap, sparsity_map
+    from sparseplan.api.next_runs import NextRuns, next_runs
     from sparseplan.api.planning import Answer, Prediction, load_law, optimal, predict
 
 __all__ = [
     "Answer",
     "Fit",
+    "NextRuns",
     "Prediction",
     "SparsityMap",
     "__version__",
     "fit",
     "load_law",
+    "next_runs",
     "optimal",
     "predict",
     "sparsity_map",
@@ -40,6 +44,7 @@ __all__ = [
 _HOMES = {
     "fitting": ("Fit", "fit"),
     "maps": ("SparsityMap", "sparsity_map"),
+    "next_runs": ("NextRuns", "next_runs"),
     "planning": ("Answer", "Prediction", "load_law", "optimal", "predict"),
 }
 

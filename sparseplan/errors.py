@@ -43,6 +43,10 @@ class SweepError(SparseplanError):
     """A sweep that can't start or can't go on; what is finished is kept."""
 
 
+class NoTorchError(SweepError):
+    """There is no torch here, or none that starts: nothing can be trained, but anything can be planned."""
+
+
 class BrokenFileError(SparseplanError):
     """A file of a sweep that was read and found broken; one that can't be read at all is not this."""
 

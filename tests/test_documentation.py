@@ -51,3 +51,10 @@ def test_every_link_to_a_file_points_at_one(page: Path) -> None:
 
 def test_the_readme_has_exactly_two_set_up_commands() -> None:
     assert (ROOT / "README.md").read_text(encoding="utf-8").count("<!-- set-up: ") == 2
+
+
+def test_every_test_that_the_reliability_page_names_exists() -> None:
+    named = re.findall(r"`(tests/[\w/]+\.py)::(\w+)`", (ROOT / "docs" / "reliability.md").read_text(encoding="utf-8"))
+    assert len(named) > 25
+    for file, test in named:
+        assert f"def {test}(" in (ROOT / file).read_text(encoding="utf-8"), f"{file}::{test}"

@@ -7,4 +7,5 @@
     planning    load_law, optimal, predict
     maps        sparsity_map
     fitting     fit
+    next_runs   next_runs
 """

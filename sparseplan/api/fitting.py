@@ -7,7 +7,7 @@ from typing import Literal, get_args
 
 from sparseplan.api import arguments
 from sparseplan.api.arguments import Number
-from sparseplan.errors import LawError
+from sparseplan.errors import LawError, QuantityError
 from sparseplan.fit.answer import FitAnswer, to_json
 from sparseplan.fit.bootstrap import DEFAULT_DRAWS
 from sparseplan.fit.fit_table import FitJob, FitResult, fit_runs, run_fit
@@ -18,6 +18,7 @@ from sparseplan.fit.penalties import PENALTIES
 from sparseplan.laws.law import Law
 from sparseplan.runs.columns import table_of
 from sparseplan.runs.table import runs_from
+from sparseplan.sparsity.schedule import Schedule, parse_schedule
 
 MOST_DRAWS = MOST_STARTS = 100_000
 
@@ -43,7 +44,7 @@ class Fit:
         return self.result.answer
 
     def save(self, path: str | Path) -> None:
-        """Write the law with its draws as a file, whole or not at all.
+        """Write the law with its draws as a file, whole or not at all, in place of one that is there.
 
         Raises:
             LawError: if the name doesn't end in .yaml or .yml, by which laws are found.
@@ -56,7 +57,7 @@ class Fit:
         write_law(self.law, target)
 
     def draw(self, path: str | Path) -> None:
-        """Write the figure page, `fit --report`, as .png, .svg or .pdf; needs matplotlib.
+        """Write the figure page, as .png, .svg or .pdf, in place of one that is there; needs matplotlib.
 
         Raises:
             PlanError: for another ending, or without matplotlib.
@@ -90,6 +91,7 @@ def fit(
     columns: Mapping[str, str] | None = None,
     group: str | None = None,
     form: str | None = None,
+    prior: Literal["none", "weak"] = "none",
     residual: Residual = "log",
     loss: Literal["huber", "squared"] = "huber",
     huber_delta: Number = 1e-3,
@@ -103,6 +105,7 @@ def fit(
     description: str | None = None,
     data_unit: str | None = None,
     tokens_per_unit: Number | None = None,
+    schedule: str | Schedule | None = None,
 ) -> Fit:
     """Fit a law to finished runs and say how far it can be trusted.
 
@@ -112,22 +115,27 @@ def fit(
         columns: Our column names to the table's, {"nonzero_params": "N"}, where they differ.
         group: The table's column that names the runs that share a trunk or seed; by default `trunk`.
         form: The functional form, "frantar2023", "coupled" or "varying-exponents"; dense runs give its dense form.
+            "auto" takes the one that predicts larger and longer runs best, and decides on the prior too.
+        prior: "weak" pulls exponents and floor towards those of other setups.
         residual: Residuals of "log" loss, or of the "plain" loss.
         loss: Penalty of a residual, "huber" or "squared".
         huber_delta: Where Huber turns from square to linear, in the residual's unit.
         freeze_dense: A law, by name or path, whose b_N, a_D, b_D and c are kept.
         tie_dense: With `freeze_dense`, keep a_S + c_S at the dense value too.
         draws: Refits under random weights, for intervals; 0 for none.
-        holdout: Also fit without these runs and predict them: "largest-n", "largest-d", "highest-s" or "rolling".
+        holdout: Also fit without these runs and predict them: "largest-n", "largest-dense" (of the dense size),
+            "largest-d", "highest-s" or "rolling".
         starts: Random starting points.
         seed: Of starts and draws.
         name: The law's name; by default the file's, or "fitted".
         description: What was trained on what.
         data_unit: What data_seen counts; by default what the table says, else "token".
         tokens_per_unit: Tokens a data unit.
+        schedule: How the runs were pruned, as "linear:0..50%": kind, and ends of the ramp in shares of training. By
+            default the frozen law's, else "cubic:25%..75%", which the law then says was assumed.
 
     Raises:
-        RunsError: if the table is broken; it names every bad row.
+        RunsError: if the table is broken; it names the first bad rows and counts the rest.
         SparseplanError: for arguments that contradict each other or the table; it names the argument.
 
     >>> dense = {"sparsity": [0.0] * 4, "nonzero_params": [1e6, 1e6, 4e6, 4e6], "data_seen": ["1B", "4B"] * 2}
@@ -135,6 +143,7 @@ def fit(
     'too few levels'
     """
     arguments.choice("residual", residual, get_args(Residual))
+    arguments.choice("prior", prior, ["none", "weak"])
     arguments.choice("loss", loss, list(PENALTIES))
     if holdout is not None:
         arguments.choice("holdout", holdout, SPLITS)
@@ -143,6 +152,7 @@ def fit(
     arguments.whole("seed", seed, least=0)
     job = FitJob(
         form=form,
+        prior=prior == "weak",
         residual=residual,
         loss=loss,
         huber_delta=arguments.needed("huber_delta", huber_delta),
@@ -156,7 +166,17 @@ def fit(
         description=description,
         data_unit=data_unit,
         tokens_per_unit=arguments.positive("tokens_per_unit", tokens_per_unit),
+        schedule=_schedule(schedule),
     )
     if isinstance(table, str | Path):
         return Fit(run_fit(Path(table), job, columns=columns, group=group))
     return Fit(fit_runs(runs_from(table_of(table), columns=columns, group=group), job))
+
+
+def _schedule(written: str | Schedule | None) -> Schedule | None:
+    if written is None or isinstance(written, Schedule):
+        return written
+    try:
+        return parse_schedule(written)
+    except QuantityError as problem:
+        raise QuantityError(f"`schedule`: {problem}") from None

@@ -9,14 +9,16 @@ import msgspec
 
 from sparseplan.api import arguments
 from sparseplan.api.arguments import Number, PatternLike
+from sparseplan.common.caveat import Caveat
 from sparseplan.cost.flops import FLOPS_COSTS, Cost, flops_cost
 from sparseplan.errors import HardwareError, PlanError
 from sparseplan.laws import DEFAULT_LAW
 from sparseplan.laws import file as law_files
 from sparseplan.laws.law import Law, coefficients, require_sparse
+from sparseplan.laws.unique_data import limited
 from sparseplan.plan import answer as plans
 from sparseplan.plan import predict as predictions
-from sparseplan.plan.caveats import sparsity_cap
+from sparseplan.plan.caveats import shadow_caveats, sparsity_cap
 from sparseplan.plan.question import Question
 from sparseplan.sparsity.pattern import UNSTRUCTURED, Pattern
 
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
     from sparseplan.hardware.profile import Profile
     from sparseplan.plan.device_hours import Device
 
+_HOURS_PER_DAY = 24.0
 LawLike = str | Path | Law
 CostLike: TypeAlias = "str | Path | Profile"
 
@@ -87,7 +90,9 @@ def optimal(
     law: LawLike = DEFAULT_LAW,
     cost: "CostLike" = "sparse",
     max_sparsity: Number | None = None,
+    unique_data: Number | None = None,
     device_hours: Number | None = None,
+    days: Number | None = None,
     peak: Number | None = None,
     utilization: float | None = None,
     devices: Number | None = None,
@@ -104,11 +109,14 @@ def optimal(
         cost: What zeros cost in training: nothing ("sparse"), as much as weights ("dense"), or what a device makes of
             it, a hardware profile by name, path or object.
         max_sparsity: Highest sparsity to consider, 0.875 or "87.5%"; by default the highest among the law's runs.
+        unique_data: Unique data to draw on, in the law's unit; beyond it data is repeated, which counts as the law's
+            `repetition` says. By default all data are unique.
         device_hours: A budget in hours of the device that `cost` or `peak` describes.
+        days: A budget in days of all `devices`, of one where their number is not given.
         peak: Peak dense FLOP/s of one device, where the profile does not say it or there is none.
         utilization: Share of the peak that training reaches, (0, 1].
         devices: How many devices work at once, for wall-clock time.
-        price: Price of one device hour.
+        price: Price of one device hour, 2.5 or "$2.50".
 
     Returns:
         The plan beside the best dense one, with intervals, distances and warnings; losses in nats.
@@ -121,15 +129,20 @@ def optimal(
     (0.49, 'frantar2023-t5-c4-refit')
     """
     flops, device_hours = arguments.positive("flops", flops), arguments.positive("device_hours", device_hours)
-    if (flops is None) == (device_hours is None):
-        found = "neither" if flops is None else "both"
-        raise PlanError(f"expected one budget, `flops`, or `device_hours` of a device; found {found}.")
+    days, devices = arguments.positive("days", days), arguments.positive("devices", devices)
+    given = [f"`{name}`" for name, one in (("flops", flops), ("device_hours", device_hours), ("days", days)) if one]
+    if len(given) != 1:
+        raise PlanError(
+            "expected one budget, `flops`, or `device_hours` or `days` of a device; "
+            f"found {' and '.join(given) or 'none'}."
+        )
     chosen = load_law(law)
     wanted = None if pattern is None else arguments.pattern("pattern", pattern)
     cap = arguments.sparsity("max_sparsity", max_sparsity)
     if wanted is not None or cap is not None:
         require_sparse(chosen)
     made = wanted or UNSTRUCTURED
+    unique = arguments.positive("unique_data", unique_data)
     profile = profile_of(cost)
     ask = partial(
         Question,
@@ -139,37 +152,45 @@ def optimal(
         cost=cost_of(cost, profile, chosen, made),
         max_sparsity=sparsity_cap(chosen) if cap is None else cap,
         pattern_cap=1.0 if cap is None else cap,
+        unique_data=None if unique is None else limited(chosen, unique),
     )
     device = _device(
         profile,
         device_hours=device_hours,
+        days=days,
         peak=arguments.positive("peak", peak),
         utilization=utilization,
-        devices=arguments.positive("devices", devices),
-        price=arguments.positive("price", price),
+        devices=devices,
+        price=arguments.money("price", price),
     )
+    if days is not None:
+        device_hours = days * _HOURS_PER_DAY * (devices or 1.0)
     if flops is None:
         flops = _flops_for(device_hours, device, chosen, made, ask)
     result = plans.answer(chosen, ask(train_flops=flops), device=device, device_hours=device_hours)
-    return Answer(**_facts(result))
+    return Answer(**_facts(result) | {"warnings": _with_shadow(law, result.warnings)})
 
 
 def predict(
     *,
-    params: Number,
     data: Number,
-    sparsity: Number,
+    params: Number | None = None,
+    dense_params: Number | None = None,
+    sparsity: Number | None = None,
     pattern: PatternLike = UNSTRUCTURED,
     law: LawLike = DEFAULT_LAW,
+    unique_data: Number | None = None,
 ) -> Prediction:
     """The validation loss of a run with N non-zero parameters, D data and sparsity S.
 
     Args:
-        params: Non-zero prunable parameters N, 7e9 or "7B".
         data: Data seen D in the law's unit, repeats counted.
-        sparsity: Final sparsity S in [0, 1), 0.75 or "75%".
+        params: Non-zero prunable parameters N, 7e9 or "7B"; or else `dense_params`.
+        dense_params: Prunable parameters before pruning, N / (1 - S).
+        sparsity: Final sparsity S in [0, 1), 0.75 or "75%"; a single pattern such as "2:4" says it too.
         pattern: The pattern that makes it.
         law: By name, path or object.
+        unique_data: Unique data that the run draws on; beyond it data is repeated. By default all data are unique.
 
     Returns:
         The loss in nats with the interval of the law's draws and the distance from its runs.
@@ -180,14 +201,31 @@ def predict(
     >>> round(predict(params="85M", data="65.5B", sparsity="75%", law="frantar2023-t5-c4").loss, 4)
     1.6317
     """
+    made = arguments.pattern("pattern", pattern)
+    S = arguments.sparsity("sparsity", sparsity)
+    if S is None:
+        S = made.sparsity
+    if S is None:
+        raise PlanError("`sparsity`: expected the fraction of weights that are zero, or one `pattern` such as 2:4.")
+    N, M = arguments.positive("params", params), arguments.positive("dense_params", dense_params)
+    if (N is None) == (M is None):
+        found = "neither" if N is None else "both"
+        raise PlanError(f"expected one size, `params` or `dense_params`; found {found}.")
     result = predictions.predict(
         load_law(law),
-        N=arguments.needed("params", params),
+        N=N,
+        M=M,
         D=arguments.needed("data", data),
-        S=arguments.share("sparsity", sparsity),
-        pattern=arguments.pattern("pattern", pattern),
+        S=S,
+        pattern=made,
+        unique_data=arguments.positive("unique_data", unique_data),
     )
-    return Prediction(**_facts(result))
+    return Prediction(**_facts(result) | {"warnings": _with_shadow(law, result.warnings)})
+
+
+def _with_shadow(law: LawLike, warnings: list[Caveat]) -> list[Caveat]:
+    """An answer's warnings, and whether another law than the built-in one was found by the name that was asked for."""
+    return warnings if isinstance(law, Law) else [*shadow_caveats(str(law)), *warnings]
 
 
 def _facts(struct: msgspec.Struct) -> dict[str, Any]:
@@ -202,7 +240,8 @@ def _flops_for(
 
     assert hours is not None, "there is one budget"
     assert device is not None, "hours without a device were refused"
-    return flops_for_hours(coefficients(law, plans.answering_family(law, pattern)), ask, device, hours)
+    theta, unique = coefficients(law, plans.answering_family(law, pattern)), ask(train_flops=1.0).unique_data
+    return flops_for_hours(theta if unique is None else unique.limit(theta), ask, device, hours)
 
 
 def profile_of(cost: "CostLike") -> "Profile | None":
@@ -232,6 +271,7 @@ def _device(
     profile: "Profile | None",
     *,
     device_hours: float | None,
+    days: float | None,
     peak: float | None,
     utilization: float | None,
     devices: float | None,
@@ -239,7 +279,13 @@ def _device(
 ) -> "Device | None":
     """The device that the arguments describe; None where they name none."""
     if profile is None and peak is None:
-        asked = {"device_hours": device_hours, "utilization": utilization, "devices": devices, "price": price}
+        asked = {
+            "device_hours": device_hours,
+            "days": days,
+            "utilization": utilization,
+            "devices": devices,
+            "price": price,
+        }
         for name, value in asked.items():
             if value is not None:
                 raise PlanError(

@@ -9,11 +9,15 @@ import numpy as np
 from msgspec import Struct
 
 from sparseplan.calibration.fit_runs import open_families
+from sparseplan.calibration.noise import ASSUMED, Noise, origins
+from sparseplan.calibration.recipe import Fitting
 from sparseplan.calibration.setup import Setup, kind_of
 from sparseplan.common.intervals import LEVEL, Bounds, bounds
+from sparseplan.errors import NoTorchError
 from sparseplan.fit.bootstrap import refit
 from sparseplan.fit.fitting import Fit, fit_law
 from sparseplan.fit.objective import Objective
+from sparseplan.fit.penalties import PENALTIES
 from sparseplan.laws.file import load_law
 from sparseplan.laws.forms.base import Theta
 from sparseplan.laws.forms.chinchilla import dense_through
@@ -26,46 +30,54 @@ from sparseplan.sparsity.pattern import UNSTRUCTURED
 from sparseplan.sweep.estimate import expected_seconds
 from sparseplan.sweep.executors import Executor
 
-NOISE = 0.005
-"""Relative noise of a loss that the grid is judged with: about what another seed changes."""
 _DRAWS = 200
 _SHARE, _EXPONENT = 0.3, 0.25
 _TYPICAL_LAW = "frantar2023-t5-c4"
 
 
 class GridForecast(Struct, frozen=True, kw_only=True):
-    """What runs on this grid could tell, if their losses followed a law of a typical shape with 0.5 % of noise.
+    """What runs on this grid could tell, if their losses strayed from a law of a typical shape as earlier ones did.
 
     Attributes:
         status, explanation: Whether they would determine every coefficient.
         intervals: What fits to such runs would span, of each exponent of the dense base and of `free_size_sparsity`;
             empty where they don't determine every coefficient.
+        noise: How far the losses stray; an assumption, not measured on this data.
+        origins: Dense sizes times seeds: how often the part that they share is drawn.
         assumed: The values behind them.
     """
 
     status: str
     explanation: str
     level: float
-    noise: float
+    noise: Noise
+    origins: int
     assumed: dict[str, float]
     intervals: dict[str, Bounds]
 
 
 class DryRun(Struct, frozen=True, kw_only=True):
-    """The answer of `calibrate --dry-run`, key for key its JSON."""
+    """The answer of `calibrate --dry-run`, key for key its JSON.
+
+    Attributes:
+        device, workers: Of the workers; None where there is no torch to ask.
+        expected_seconds, tokens_per_second: By a short probe; None where there is none.
+        unknown_because: Why the time is unknown; None where it is known.
+    """
 
     recipe: str
     data: str
     executor: str
     pruning: str
-    device: str
-    workers: int
+    device: str | None
+    workers: int | None
     runs: list[RunFacts]
     train_flops: float
     train_flops_with_trunks: float
     saved_by_trunks: float
     expected_seconds: float | None
     tokens_per_second: dict[str, float] | None
+    unknown_because: str | None
     law: GridForecast
     format: Literal["sparseplan-calibration-plan/1"] = "sparseplan-calibration-plan/1"
 
@@ -73,33 +85,45 @@ class DryRun(Struct, frozen=True, kw_only=True):
 def dry_run(setup: Setup, executor: Executor) -> DryRun:
     """Work out what a calibration would take and tell; the time only where the executor can measure a speed.
 
+    Without torch nothing can be trained here, so devices and time stay unknown; all else is the same.
+
     Raises:
-        SweepError: if devices can't be known, or a probe fails.
+        SweepError: if the devices that are asked for aren't there, or a probe fails.
     """
-    places, speed = executor.placements(), executor.measure_speed(setup.runs)
-    seconds = rates = None
-    if speed.known:
-        seconds = expected_seconds(setup.plan.segments, speed, workers=len(places))
-        rates = {_size(run): speed.tokens_per_second[run.shape] for run in setup.runs}
+    seconds = rates = device = workers = unknown = None
+    try:
+        places, speed = executor.placements(), executor.measure_speed(setup.runs)
+    except NoTorchError as problem:
+        unknown = str(problem)
+    else:
+        device, workers = places[0].device, len(places)
+        if speed.known:
+            seconds = expected_seconds(setup.plan.segments, speed, workers=workers)
+            rates = {_size(run): speed.tokens_per_second[run.shape] for run in setup.runs}
+        else:
+            unknown = "the workers' devices can't be probed from here."
+    recipe = setup.loaded.recipe
     return DryRun(
-        recipe=setup.loaded.recipe.name,
+        recipe=recipe.name,
         data=setup.data_description,
-        executor=kind_of(setup.loaded.recipe.executor),
-        pruning=describe_strategy(setup.loaded.recipe.pruning),
-        device=places[0].device,
-        workers=len(places),
+        executor=kind_of(recipe.executor),
+        pruning=describe_strategy(recipe.pruning),
+        device=device,
+        workers=workers,
         runs=[run.facts() for run in setup.runs],
         train_flops=setup.plan.unshared_flops,
         train_flops_with_trunks=setup.plan.shared_flops,
         saved_by_trunks=setup.plan.saved,
         expected_seconds=seconds,
         tokens_per_second=rates,
-        law=identifiability(setup.runs),
+        unknown_because=unknown,
+        law=identifiability(setup.runs, recipe.fit),
     )
 
 
-def identifiability(runs: Sequence[RunSpec]) -> GridForecast:
-    """What the grid could tell of a law: fits to losses that a typical law and noise would give."""
+def identifiability(runs: Sequence[RunSpec], fitting: Fitting, noise: Noise = ASSUMED) -> GridForecast:
+    """What the grid could tell of a law: fits, as the recipe asks for them, to losses of a typical law with noise."""
+    objective = Objective(residual=fitting.residual, penalty=PENALTIES[fitting.loss].with_delta(fitting.huber_delta))
     S = np.array([run.pruning.sparsity for run in runs])
     N = np.array([float(run.nonzero_params) for run in runs])
     D = np.array([float(run.data_seen) for run in runs])
@@ -112,17 +136,17 @@ def identifiability(runs: Sequence[RunSpec]) -> GridForecast:
         family=tuple(run.pruning.parsed.family for run in runs),
         run_id=tuple(run.run_id for run in runs),
     )
-    fit = fit_law(table, objective=Objective(), starts=32)
+    fit = fit_law(table, objective=objective, starts=32)
     aside = open_families(fit)
+    kept = np.array([S == 0 or family not in aside for S, family in zip(table.sparsity, table.family, strict=True)])
     if aside:
-        kept = np.array([S == 0 or family not in aside for S, family in zip(table.sparsity, table.family, strict=True)])
         table = table.take(kept)
-        fit = fit_law(table, objective=Objective(), starts=32)
+        fit = fit_law(table, objective=objective, starts=32)
     saving = runs[0].pruning.strategy.schedule.saving
     intervals: dict[str, Bounds] = {}
     if fit.certificate.identified:
-        rng = np.random.default_rng(0)
-        noisy = table.loss * np.exp(NOISE * rng.standard_normal((_DRAWS, len(table))))
+        strays = noise.draw(runs, _DRAWS, np.random.default_rng(0))[:, kept]
+        noisy = table.loss * np.exp(strays)
         starts = np.tile(fit.theta, (_DRAWS, 1))
         theta = refit(replace(fit.problem, measured=noisy), starts).theta
         drawn = fit.coefficients(next(iter(fit.design.families), None), theta)
@@ -136,7 +160,8 @@ def identifiability(runs: Sequence[RunSpec]) -> GridForecast:
         status=fit.certificate.status if not fit.certificate.identified else "identified",
         explanation=_explanation(fit, aside),
         level=LEVEL,
-        noise=NOISE,
+        noise=noise,
+        origins=origins(runs),
         assumed=true,
         intervals=intervals,
     )

@@ -5,12 +5,13 @@ Exit codes: 0 answered, 1 our fault, 2 bad input, 130 interrupted.
 
 import os
 import sys
-from typing import NoReturn
 
 import typer
 
-from sparseplan.cli import bench, calibrate, contour, fit, hardware, laws, optimal, predict
+from sparseplan.cli import bench, calibrate, contour, fit, hardware, laws, next_runs, optimal, predict
 from sparseplan.cli.flags import in_flags
+from sparseplan.cli.once import OnceTyper
+from sparseplan.common.text import shown
 from sparseplan.errors import SparseplanError
 from sparseplan.version import __version__
 
@@ -19,7 +20,7 @@ MAX_MESSAGE = 2000  # what a person reads; a mistyped argument may be longer
 # Base class of the usage errors of whichever click is underneath: typer's own since 0.26, the package before.
 _ClickError: type[Exception] = next(c for c in typer.BadParameter.__mro__ if c.__name__ == "ClickException")
 
-app = typer.Typer(
+app = OnceTyper(
     name="sparseplan",
     help="Plan sparse pretraining: which sparsity, how much data, what loss, and does it pay.",
     no_args_is_help=True,
@@ -27,9 +28,10 @@ app = typer.Typer(
     rich_markup_mode="markdown",
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for _command in (optimal, predict, contour, fit, calibrate, bench):
+_NAMES = {"next_runs": "next"}  # `next` is a function of Python's own
+for _command in (optimal, predict, contour, fit, next_runs, calibrate, bench):
     _name = _command.__name__.rsplit(".", 1)[1]
-    app.command(_name, epilog=_command.EPILOG)(getattr(_command, _name))
+    app.command(_NAMES.get(_name, _name), epilog=_command.EPILOG)(getattr(_command, _name))
 app.add_typer(laws.app, name="laws")
 app.add_typer(hardware.app, name="hardware")
 
@@ -47,17 +49,11 @@ def _main(
     pass
 
 
-def main() -> NoReturn:
-    """Run the command line and exit."""
-    sys.exit(run(sys.argv[1:]))
-
-
 def run(arguments: list[str]) -> int:
     """Run one command; returns the exit code. Errors that the user can mend are one message on stderr."""
-    for stream in (sys.stdout, sys.stderr):
-        if hasattr(stream, "reconfigure"):
-            stream.reconfigure(errors="backslashreplace")  # a name with an umlaut is no reason to fail
     try:
+        _prepare_streams()
+        _refuse_zero_bytes(arguments)
         status = app(arguments, prog_name="sparseplan", standalone_mode=False)
         sys.stdout.flush()
     except SparseplanError as problem:
@@ -74,6 +70,32 @@ def run(arguments: list[str]) -> int:
     except _ClickError as problem:
         return _usage_error(problem)
     return status if isinstance(status, int) else 0
+
+
+def _prepare_streams() -> None:
+    """Make what is printed printable everywhere.
+
+    Raises:
+        SparseplanError: if there is nowhere to print to.
+    """
+    if sys.stderr is None:  # closed: nobody is there to read it
+        sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123, SIM115  it lives as long as the process
+    if sys.stdout is None:
+        raise SparseplanError("standard output is closed: there is nowhere to print the answer to.")
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")  # a name with an umlaut is no reason to fail
+
+
+def _refuse_zero_bytes(arguments: list[str]) -> None:
+    """No shell can pass one; a program that calls `run` might.
+
+    Raises:
+        SparseplanError: naming the argument.
+    """
+    for argument in arguments:
+        if "\0" in argument:
+            raise SparseplanError(f"{argument}: expected arguments without zero bytes.")
 
 
 def _usage_error(problem: BaseException) -> int:
@@ -94,6 +116,7 @@ def _no_output(problem: OSError) -> int:
 
 
 def _complain(message: str) -> int:
-    shown = message if len(message) <= MAX_MESSAGE else message[: MAX_MESSAGE - 3] + "..."
-    print(f"sparseplan: error: {shown}", file=sys.stderr)
+    text = shown(message, lines=True)
+    text = text if len(text) <= MAX_MESSAGE else text[: MAX_MESSAGE - 3] + "..."
+    print(f"sparseplan: error: {text}", file=sys.stderr)
     return 2

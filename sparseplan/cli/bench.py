@@ -53,7 +53,7 @@ def bench(
     figure: Annotated[
         Path | None, typer.Option("--figure", metavar="FILE", help="Also draw the speed-ups: .png, .svg or .pdf.")
     ] = None,
-    force: Annotated[bool, typer.Option("--force", help="Replace a profile that is there.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Replace a profile or figure that is there.")] = False,
 ) -> None:
     """Measure how fast this device computes dense and 2:4 layers and transformer blocks, and write a profile.
 
@@ -61,46 +61,44 @@ def bench(
     measurement takes minutes; interrupted, the same command goes on where it stopped. The profile is a cost for
     planning: sparseplan optimal --cost PROFILE.yaml. On a device without sparse tensor cores only dense work is timed.
     """
-    from sparseplan.common.console import open_console
     from sparseplan.hardware.bench.measure import BenchRequest, measure
     from sparseplan.report.hardware import print_profile
 
     if figure is not None:
-        from sparseplan.figures.base import require_format
+        from sparseplan.cli.pictures import require_picture
 
-        require_format(figure)
+        o.require_new("--figure", figure, force=force)
+        require_picture("--figure", figure)
     request = BenchRequest(out=out, device=device, widths=widths, quick=quick, peak_flops=peak, force=force)
     try:
         with _progress() as show:
             result = measure(request, progress=show)
     except KeyboardInterrupt:
-        typer.echo("what was measured is kept: the same command goes on from here", err=True)
+        o.note("what was measured is kept: the same command goes on from here")
         raise
     for outcome in result.skipped:
         case = outcome.case
-        typer.echo(
-            f"not measured: {case.part} {case.phase}, width {case.width}, {case.tokens} tokens: {outcome.skipped}",
-            err=True,
-        )
-    print_profile(open_console(), result.profile)
-    typer.echo(f"wrote {result.path}", err=True)
+        o.note(f"not measured: {case.part} {case.phase}, width {case.width}, {case.tokens} tokens: {outcome.skipped}")
+    print_profile(o.open_console(), result.profile)
+    o.note(f"wrote {result.path}")
     if figure is not None:
         from sparseplan.figures.speedups import draw_speedups, measured_speedups
 
         if measured_speedups(result.profile):
             draw_speedups(result.profile, figure)
-            typer.echo(f"wrote {figure}", err=True)
+            o.note(f"wrote {figure}")
         else:
-            typer.echo(f"no figure: there are no times of 2:4 to draw in {figure}", err=True)
+            o.note(f"no figure: there are no times of 2:4 to draw in {figure}")
 
 
 @contextmanager
 def _progress() -> "Iterator[Callable[[int, int, Case | None], None]]":
     """A bar on a terminal, a line a width elsewhere; on stderr."""
-    from rich.console import Console
     from rich.progress import Progress, SpinnerColumn, TimeRemainingColumn
 
-    console = Console(stderr=True)
+    from sparseplan.common.console import open_progress
+
+    console = open_progress()
     if console.is_terminal:
         with Progress(
             SpinnerColumn(), *Progress.get_default_columns()[:-1], TimeRemainingColumn(), console=console
@@ -118,6 +116,6 @@ def _progress() -> "Iterator[Callable[[int, int, Case | None], None]]":
         def tell(done: int, total: int, case: "Case | None") -> None:
             if case is not None and case.width not in reported:
                 reported.add(case.width)
-                typer.echo(f"{done} of {total} cases done; width {case.width}", err=True)
+                o.note(f"{done} of {total} cases done; width {case.width}")
 
         yield tell

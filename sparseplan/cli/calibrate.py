@@ -7,13 +7,15 @@ from typing import Annotated
 import typer
 
 from sparseplan.cli import options as o
-from sparseplan.errors import RecipeError, nearest
+from sparseplan.errors import NoTorchError, RecipeError, nearest
 
 EPILOG = """Examples:
 
 - `sparseplan calibrate --dry-run`
 - `sparseplan calibrate team.yaml --out calibration/team --executor slurm --device cuda --workers 16`"""
 
+_WITHOUT_TORCH = "gpt-stdlib-cpu"
+"""The built-in recipe that a dry run is of where no torch can say which devices there are."""
 _DEVICE = re.compile(r"auto|cpu|cuda(:\d+)?")
 
 
@@ -108,16 +110,21 @@ def calibrate(
     the same losses. The folder that it leaves (recipe, runs, law, figures, README) is meant to be committed; its law
     is found by `--law NAME`.
     """
-    from rich.console import Console
-
     from sparseplan.calibration.setup import Changes, choose_recipe
-    from sparseplan.common.console import open_console, say
+    from sparseplan.common.console import open_console, open_progress, say
     from sparseplan.sweep.executors import DEFAULT, EXECUTORS
 
-    console, progress = open_console(), Console(stderr=True, highlight=False)
+    console, progress = open_console(), open_progress()
     if recipe is None and EXECUTORS[executor or DEFAULT].can_probe:
         say(progress, "looking for devices, to choose a recipe")
-    loaded, place = choose_recipe(recipe, Changes(kind=executor, device=device, workers=workers))
+    changes = Changes(kind=executor, device=device, workers=workers)
+    try:
+        loaded, place = choose_recipe(recipe, changes)
+    except NoTorchError as problem:
+        if not dry_run:
+            raise
+        say(progress, f"{problem} This is a dry run of {_WITHOUT_TORCH}.")
+        loaded, place = choose_recipe(_WITHOUT_TORCH, changes)
     if dry_run:
         import tempfile
 
@@ -133,19 +140,21 @@ def calibrate(
                 say(progress, "looking for devices, and measuring how fast they train")
             result = forecast(setup, place)
         if json:
-            print(to_json(result))
+            o.print_json(to_json(result))
         else:
             print_dry_run(console, result)
         return
     from sparseplan.calibration.calibrate import calibrate
+    from sparseplan.figures.base import import_from_elsewhere
 
+    import_from_elsewhere()
     finished = calibrate(out or Path("calibration") / loaded.recipe.name, loaded, place, progress)
     if finished.conclusion is None:
         raise typer.Exit(1)
     if json:
         from sparseplan.fit.answer import to_json as fit_json
 
-        print(fit_json(finished.conclusion.result.answer))
+        o.print_json(fit_json(finished.conclusion.result.answer))
     else:
         from sparseplan.report.calibration import print_conclusion
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from sparseplan.cli import options as o
+from sparseplan.cli.flags import in_flags
 from sparseplan.common.units import parse_positive
 from sparseplan.errors import PlanError, QuantityError
 from sparseplan.laws import DEFAULT_LAW
@@ -71,6 +72,7 @@ def contour(
     points: Annotated[
         int | None, typer.Option("--points", min=2, max=2000, help="Grid points per axis.", show_default=False)
     ] = None,
+    force: o.ForceOption = False,
 ) -> None:
     """Map the optimal sparsity over non-zero parameters and training FLOPs.
 
@@ -78,12 +80,22 @@ def contour(
     the dashed line is where a dense model of that size is compute-optimal, and above it training is longer than that.
     """
     from sparseplan.api.maps import sparsity_map
+    from sparseplan.api.planning import load_law
+    from sparseplan.plan.caveats import fit_caveats
 
+    o.require_new("--out", out, force=force)
     as_csv = out is not None and out.suffix.lower() == ".csv"
     if out is None and (points or 0) > _MOST_TEXT_POINTS:
         raise PlanError(f"`points`: a table holds at most {_MOST_TEXT_POINTS}, found {points}; use --out grid.csv.")
+    if out is not None and as_csv:
+        o.require_place("--out", out)
+    elif out is not None:
+        from sparseplan.cli.pictures import require_picture
+
+        require_picture("--out", out)
     count = points or (_TEXT_POINTS if out is None else _CSV_POINTS if as_csv else _PICTURE_POINTS)
-    charts = sparsity_map(law, cost=cost or ["sparse"], params=params, flops=flops, points=count, spread=as_csv)
+    chosen = load_law(law)
+    charts = sparsity_map(chosen, cost=cost or ["sparse"], params=params, flops=flops, points=count, spread=as_csv)
     if out is None:
         for chart in charts:
             _print_table(chart)
@@ -93,8 +105,11 @@ def contour(
         from sparseplan.figures.sparsity_map import draw_sparsity_maps
 
         draw_sparsity_maps(charts, out)
+    for caveat in fit_caveats(chosen):
+        text = in_flags(f"! {caveat.message}")
+        typer.echo("".join(c for c in text if c.isprintable()), err=True)  # it comes from the law's file
     if out is not None:
-        typer.echo(f"wrote {out}", err=True)
+        o.note(f"wrote {out}")
 
 
 def _print_table(chart: "SparsityMap") -> None:

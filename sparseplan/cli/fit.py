@@ -6,9 +6,9 @@ from typing import Annotated, Any, Literal
 import typer
 
 from sparseplan.cli import options as o
-from sparseplan.cli.flags import in_flags
 from sparseplan.common.units import parse_positive
-from sparseplan.errors import FitError
+from sparseplan.errors import FitError, SparseplanError
+from sparseplan.sparsity.schedule import parse_schedule
 
 EPILOG = """Examples:
 
@@ -51,9 +51,14 @@ def fit(
             "--form",
             metavar="FORM",
             help="Form of the law: frantar2023; coupled, with one exponent over the sum of size and data term; or "
-            "varying-exponents, whose exponents depend on sparsity. Default: frantar2023.",
+            "varying-exponents, whose exponents depend on sparsity; auto takes the one that predicts larger and longer "
+            "runs best. Default: frantar2023.",
         ),
     ] = None,
+    prior: Annotated[
+        Literal["none", "weak"],
+        typer.Option("--prior", help="Pull exponents and floor to those of other setups; --form auto decides itself."),
+    ] = "none",
     residual: Annotated[
         Literal["log", "plain"], typer.Option("--residual", help="Residuals of log loss, or of the loss itself.")
     ] = "log",
@@ -84,8 +89,8 @@ def fit(
         int, typer.Option("--bootstrap", min=0, max=100_000, metavar="K", help="Draws for intervals; 0 for none.")
     ] = 1000,
     holdout: Annotated[
-        Literal["largest-n", "largest-d", "highest-s", "rolling"] | None,
-        typer.Option("--holdout", help="Also fit without these runs, and predict them."),
+        Literal["largest-n", "largest-dense", "largest-d", "highest-s", "rolling"] | None,
+        typer.Option("--holdout", help="Also fit without these runs, and predict them; largest-dense: by dense size."),
     ] = None,
     starts: Annotated[int, typer.Option("--starts", min=1, max=100_000, help="Random starting points.")] = 64,
     seed: Annotated[int, typer.Option("--seed", min=0, help="Seed of starts and draws.")] = 0,
@@ -103,9 +108,20 @@ def fit(
             help="Tokens a data unit; 196 for ViT/16.",
         ),
     ] = None,
+    schedule: Annotated[
+        Any,
+        typer.Option(
+            "--schedule",
+            parser=o.reader(parse_schedule),
+            metavar="KIND:A..B",
+            help="How the runs were pruned: cubic:25%..75%, linear:0..50%, straight-through:0; shares of training. "
+            "Default: the frozen law's, else cubic:25%..75%, named as assumed.",
+        ),
+    ] = None,
     report: Annotated[
         Path | None, typer.Option("--report", metavar="FILE", help="Figure page: .png, .svg or .pdf.")
     ] = None,
+    force: o.ForceOption = False,
     json: o.JsonOption = False,
 ) -> None:
     """Fit a law to your own runs and say how far it can be trusted.
@@ -117,18 +133,20 @@ def fit(
     from sparseplan.api.fitting import fit as fit_law
 
     o.require_yaml(out)
+    o.require_new("--out", out, force=force)
+    o.require_new("--report", report, force=force)
     if out is not None:
-        o.require_folder("--out", out)
+        o.require_place("--out", out)
     if report is not None:
-        from sparseplan.figures.base import require_format
+        from sparseplan.cli.pictures import require_picture
 
-        require_format(report)
-        o.require_folder("--report", report)
+        require_picture("--report", report)
     result = fit_law(
         runs,
         columns=dict(column or ()),
         group=group,
         form=form,
+        prior=prior,
         residual=residual,
         loss=loss,
         huber_delta=huber_delta,
@@ -142,14 +160,21 @@ def fit(
         description=description,
         data_unit=data_unit,
         tokens_per_unit=tokens_per_unit,
+        schedule=schedule,
     )
-    if report is not None:
-        result.draw(report)
-    if out is not None:
-        result.save(out)
+    failure = None
+    try:
+        if report is not None:
+            result.draw(report)
+        if out is not None:
+            result.save(out)
+    except SparseplanError as problem:  # a disk that filled up meanwhile: the numbers are worth as much without a file
+        failure = problem
     if json:
-        print(in_flags(result.to_json()))
-        return
-    from sparseplan.report.fit import print_fit
+        o.print_json(result.to_json())
+    else:
+        from sparseplan.report.fit import print_fit
 
-    print_fit(o.open_console(), result.answer, written=out)
+        print_fit(o.open_console(), result.answer, written=out if failure is None else None)
+    if failure is not None:
+        raise failure

@@ -20,8 +20,8 @@ FLAGS = {
     "draws": "--bootstrap",
 }
 _OPTIONS = (
-    *("flops", "params", "dense_params", "data", "sparsity", "pattern", "law", "cost", "max_sparsity"),
-    *("device_hours", "peak", "utilization", "devices", "price", "points", "out", "force", "device"),
+    *("flops", "params", "dense_params", "data", "sparsity", "pattern", "law", "cost", "max_sparsity", "unique_data"),
+    *("device_hours", "days", "peak", "utilization", "devices", "price", "points", "out", "force", "device"),
     *(
         "group",
         "form",
@@ -33,9 +33,11 @@ _OPTIONS = (
         "name",
         "data_unit",
         "residual",
+        "schedule",
         "loss",
     ),
     *("executor", "workers", "huber_delta", "tokens_per_unit", "report", "explain"),
+    *("runs", "budget", "sizes", "most", "noise"),
 )
 FLAGS |= {name: f"--{name.replace('_', '-')}" for name in _OPTIONS}
 

@@ -7,8 +7,10 @@ from typing import Annotated
 import typer
 
 from sparseplan.cli import options as o
+from sparseplan.cli.flags import in_flags
+from sparseplan.cli.once import OnceTyper
 
-app = typer.Typer(help="List and show hardware profiles: datasheets, and what was measured.", no_args_is_help=True)
+app = OnceTyper(help="List and show hardware profiles: datasheets, and what was measured.", no_args_is_help=True)
 
 
 @app.command(
@@ -27,7 +29,7 @@ def list_profiles(json: o.JsonOption = False) -> None:
 
     rows = profile_rows()
     if json:
-        print(jsonlib.dumps([row._asdict() for row in rows], indent=2))
+        o.print_json(jsonlib.dumps([row._asdict() for row in rows], indent=2))
     else:
         print_profile_rows(open_console(), rows)
 
@@ -46,21 +48,27 @@ def show(
     json: o.JsonOption = False,
 ) -> None:
     """Show a profile: the device, its speed, and how much faster than dense it is on 2:4 weights, by width."""
-    from sparseplan.common.console import open_console
+    from sparseplan.hardware.doubts import doubts
     from sparseplan.hardware.file import load_profile
     from sparseplan.plan.answer import to_json
     from sparseplan.report.hardware import print_profile
 
+    if figure is not None:
+        from sparseplan.cli.pictures import require_picture
+
+        require_picture("--figure", figure)
     chosen = load_profile(profile)
     if json:
-        print(to_json(chosen))
+        o.print_json(to_json(chosen))
+        for doubt in doubts(chosen):
+            o.note(in_flags(doubt))
     else:
-        print_profile(open_console(), chosen)
+        print_profile(o.open_console(), chosen)
     if figure is not None:
         from sparseplan.figures.speedups import draw_speedups
 
         draw_speedups(chosen, figure)
-        typer.echo(f"wrote {figure}", err=True)
+        o.note(f"wrote {figure}")
 
 
 @app.command("schema", epilog="Example: `sparseplan hardware schema > hardware.schema.json`")

@@ -6,9 +6,10 @@ from typing import Annotated, Any, Literal
 import typer
 
 from sparseplan.cli import options as o
+from sparseplan.cli.once import OnceTyper
 from sparseplan.sparsity.pattern import parse_pattern
 
-app = typer.Typer(help="List, show, check, compare and compose scaling laws.", no_args_is_help=True)
+app = OnceTyper(help="List, show, check, compare and compose scaling laws.", no_args_is_help=True)
 
 LawArgument = Annotated[str, typer.Argument(metavar="LAW", help="A law's name or path.", autocompletion=o.law_names)]
 
@@ -16,7 +17,7 @@ LawArgument = Annotated[str, typer.Argument(metavar="LAW", help="A law's name or
 def _print_json(data: object) -> None:
     import json
 
-    print(json.dumps(data, indent=2))
+    o.print_json(json.dumps(data, indent=2))
 
 
 def _epilog(*examples: str) -> str:
@@ -114,7 +115,7 @@ def diff(
 
     result = diff_laws(load_law(first), load_law(second), family=None if pattern is None else pattern.family)
     if json:
-        print(to_json(result))
+        o.print_json(to_json(result))
     else:
         print_diff(result)
 
@@ -142,6 +143,7 @@ def compose(
         typer.Option("--carry", help="What is lent: the size multiplier m(S), which transfers best, or f(S)/f(0)."),
     ] = "multiplier",
     seed: Annotated[int, typer.Option("--seed", min=0, help="Of the pairing of the two laws' draws.")] = 0,
+    force: o.ForceOption = False,
 ) -> None:
     """Lend a dense law the effect of sparsity of another: its size multiplier m(S).
 
@@ -158,6 +160,7 @@ def compose(
     from sparseplan.report.laws import composed_lines
 
     o.require_yaml(out)
+    o.require_new("--out", out, force=force)
     if not re.fullmatch(LAW_NAME, out.stem) or not reads_as_text(out.stem):
         raise LawError(
             f"{out}: the file's name becomes the law's: expected letters, digits, '.', '_' and '-' only, "
@@ -166,7 +169,7 @@ def compose(
     composed = compose_laws(load_law(dense), load_law(sparsity), name=out.stem, carry=carry, seed=seed)
     write_law(composed.law, out)
     for line in (f"wrote {out}: transferred, not measured", *composed_lines(composed)):
-        typer.echo(line, err=True)
+        o.note(line)
 
 
 @app.command("schema", epilog=_epilog("sparseplan laws schema > law.schema.json"))

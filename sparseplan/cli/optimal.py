@@ -1,7 +1,6 @@
 """`sparseplan optimal`: the best sparsity, size and data for a budget."""
 
 from sparseplan.cli import options as o
-from sparseplan.cli.flags import in_flags
 from sparseplan.laws import DEFAULT_LAW
 
 EPILOG = """Examples:
@@ -19,7 +18,9 @@ def optimal(
     law: o.LawOption = DEFAULT_LAW,
     cost: o.CostOption = "sparse",
     max_sparsity: o.MaxSparsityOption = None,
+    unique_data: o.UniqueDataOption = None,
     device_hours: o.DeviceHoursOption = None,
+    days: o.DaysOption = None,
     peak: o.PeakOption = None,
     utilization: o.UtilizationOption = None,
     devices: o.DevicesOption = None,
@@ -33,7 +34,7 @@ def optimal(
     best dense plan for the same budget, with 90% intervals where the law carries draws, and says how far it lies
     outside what the law's runs covered. With a hardware profile as --cost it also says, for unstructured sparsity, 2:4
     and other n:m, whether it pays on that device and how fast 2:4 would have to be; the budget may then be in
-    --device-hours.
+    --device-hours, or in --days of all --devices.
     """
     from sparseplan.api.planning import optimal as plan
 
@@ -45,14 +46,16 @@ def optimal(
         law=law,
         cost=cost,
         max_sparsity=max_sparsity,
+        unique_data=unique_data,
         device_hours=device_hours,
+        days=days,
         peak=peak,
         utilization=utilization,
         devices=devices,
         price=price,
     )
     if json:
-        print(in_flags(answer.to_json()))
+        o.print_json(answer.to_json())
         return
     from sparseplan.report.plan import print_answer
 

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 import typer
 
 from sparseplan.cli.flags import in_flags
-from sparseplan.common.units import parse_positive, parse_share, parse_sparsity
+from sparseplan.common.text import shown, shown_json
+from sparseplan.common.units import parse_money, parse_positive, parse_share, parse_sparsity
 from sparseplan.errors import SparseplanError
 from sparseplan.sparsity.pattern import parse_pattern
 
@@ -41,28 +42,48 @@ def require_yaml(out: "Path | None") -> None:
         raise SparseplanError(f"--out: expected a file ending in .yaml, found {out}.")
 
 
-def require_folder(option: str, path: "Path") -> None:
-    """Refuse, before any work, a file in a folder that is not there: it may be a slip, and nothing would say so.
+def require_place(option: str, path: "Path") -> None:
+    """Refuse, before any work, a file that could not be written after it: no folder, no permission, a full disk.
+
+    A folder that is not there may be a slip, and nothing would say so.
 
     Raises:
-        SparseplanError: naming the folder.
+        SparseplanError: naming the folder or the file.
     """
+    from sparseplan.common.files import try_writing
+
     if not path.parent.is_dir():
         raise SparseplanError(f"{option} {path}: there is no folder {path.parent}; make it first, or correct the name.")
+    try_writing(path)
+
+
+def require_new(option: str, path: "Path | None", *, force: bool) -> None:
+    """Refuse, before any work, to write over a file that is there: one rule for every command that writes one.
+
+    Raises:
+        SparseplanError: naming the file.
+    """
+    if path is not None and not force and (path.exists() or path.is_symlink()):
+        raise SparseplanError(f"{option} {path}: there is a file already; --force replaces it, {option} names another.")
 
 
 def law_names() -> list[str]:
     """Names that `--law` completes."""
     from sparseplan.laws.file import law_files
 
-    return sorted({name for name, _ in law_files()})
+    return sorted({name for name, _ in law_files() if name.isprintable()})
 
 
 def profile_names() -> list[str]:
     """Names of hardware profiles."""
     from sparseplan.hardware.file import profile_files
 
-    return sorted({name for name, _ in profile_files()})
+    return sorted({name for name, _ in profile_files() if name.isprintable()})
+
+
+def pattern_names() -> list[str]:
+    """Words that `--pattern` completes."""
+    return ["unstructured", "2:4", "1:4", "n:4", "n:8", "n:16"]
 
 
 def cost_names() -> list[str]:
@@ -85,6 +106,10 @@ DeviceHoursOption = Annotated[
         help="Training budget in hours of one device, as in 20k; instead of --flops.",
     ),
 ]
+DaysOption = Annotated[
+    float | None,
+    typer.Option("--days", parser=read_positive, metavar="T", help="Training budget in days of all --devices."),
+]
 PeakOption = Annotated[
     float | None,
     typer.Option(
@@ -106,7 +131,7 @@ DevicesOption = Annotated[
 ]
 PriceOption = Annotated[
     float | None,
-    typer.Option("--price", parser=read_positive, metavar="P", help="Price of one device hour."),
+    typer.Option("--price", parser=reader(parse_money), metavar="P", help="Price of one device hour, as in $2.50."),
 ]
 ParamsOption = Annotated[
     float | None,
@@ -126,13 +151,17 @@ PatternOption = Annotated[
         "--pattern",
         parser=reader(parse_pattern),
         metavar="P",
+        autocompletion=pattern_names,
         help="unstructured, one pattern such as 2:4 (S = 0.5), or a family such as n:4 (S from what it can make).",
     ),
 ]
 SparsityOption = Annotated[
-    float,
+    float | None,
     typer.Option(
-        "--sparsity", parser=reader(parse_sparsity), metavar="S", help="Fraction of weights that are zero: 0.75 or 75%."
+        "--sparsity",
+        parser=reader(parse_sparsity),
+        metavar="S",
+        help="Fraction of weights that are zero: 0.75 or 75%. One pattern, such as 2:4, says it too.",
     ),
 ]
 LawOption = Annotated[
@@ -160,8 +189,28 @@ MaxSparsityOption = Annotated[
         help="Highest sparsity to consider. Default: the highest among the law's runs.",
     ),
 ]
+ForceOption = Annotated[bool, typer.Option("--force", help="Replace files that are there.")]
+UniqueDataOption = Annotated[
+    float | None,
+    typer.Option(
+        "--unique-data",
+        parser=read_positive,
+        metavar="U",
+        help="Unique data in the law's unit, as in 1.3B; beyond it data is repeated. Default: all data are unique.",
+    ),
+]
 ExplainOption = Annotated[bool, typer.Option("--explain", help="Print every warning, not only the two gravest.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for machines instead.")]
+
+
+def print_json(text: str) -> None:
+    """Print an answer as JSON, which speaks of options and commands too."""
+    print(shown_json(in_flags(text)))
+
+
+def note(text: str) -> None:
+    """Say on standard error what was done beside the answer."""
+    typer.echo(shown(text), err=True)
 
 
 def open_console() -> "Console":

@@ -5,27 +5,17 @@ from typing import Annotated
 import typer
 
 from sparseplan.cli import options as o
-from sparseplan.cli.flags import in_flags
 from sparseplan.laws import DEFAULT_LAW
 from sparseplan.sparsity.pattern import UNSTRUCTURED
 
 EPILOG = """Examples:
 
 - `sparseplan predict --params 85M --data 65B --sparsity 75%`
+- `sparseplan predict --dense-params 2B --data 40B --pattern 2:4`
 - `sparseplan predict --params 1B --data 20B --sparsity 0 --law besiroglu2024-chinchilla --json`"""
 
 
 def predict(
-    params: Annotated[
-        float,
-        typer.Option(
-            "--params",
-            parser=o.read_positive,
-            metavar="N",
-            help="Non-zero prunable parameters, as in 7B.",
-            show_default=False,
-        ),
-    ],
     data: Annotated[
         float,
         typer.Option(
@@ -36,9 +26,12 @@ def predict(
             show_default=False,
         ),
     ],
-    sparsity: o.SparsityOption,
+    params: o.ParamsOption = None,
+    dense_params: o.DenseParamsOption = None,
+    sparsity: o.SparsityOption = None,
     pattern: o.PatternOption = str(UNSTRUCTURED),
     law: o.LawOption = DEFAULT_LAW,
+    unique_data: o.UniqueDataOption = None,
     json: o.JsonOption = False,
 ) -> None:
     """Predict the validation loss of a run with N non-zero parameters, D data and sparsity S.
@@ -47,9 +40,17 @@ def predict(
     """
     from sparseplan.api.planning import predict as predict_loss
 
-    prediction = predict_loss(params=params, data=data, sparsity=sparsity, pattern=pattern, law=law)
+    prediction = predict_loss(
+        data=data,
+        params=params,
+        dense_params=dense_params,
+        sparsity=sparsity,
+        pattern=pattern,
+        law=law,
+        unique_data=unique_data,
+    )
     if json:
-        print(in_flags(prediction.to_json()))
+        o.print_json(prediction.to_json())
         return
     from sparseplan.report.prediction import print_prediction
 

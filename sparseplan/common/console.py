@@ -3,17 +3,35 @@
 from collections.abc import Callable
 from shutil import get_terminal_size
 from textwrap import wrap
+from typing import Any
 
 from rich import box
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
+
+from sparseplan.common.text import shown
 
 # Wider than any table of ours: a narrow terminal wraps a line itself, which is better than a number cut short.
 _WIDTH = 10_000
 _WIDEST, _PIPED = 100, 80
 
 
-class WordConsole(Console):
+class PlainConsole(Console):
+    """A console that prints text as it stands: no markup, no emoji codes, nothing that a terminal would obey.
+
+    Whatever is printed through it, lines, cells and headings, may hold words of a file.
+    """
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(markup=False, emoji=False, highlight=False, **options)
+
+    def render_str(self, text: str, **options: Any) -> Text:
+        """As rich does, from the text that may be shown."""
+        return super().render_str(shown(text), **options)
+
+
+class WordConsole(PlainConsole):
     """A console that says names of arguments and functions in the words of who reads it.
 
     Attributes:
@@ -29,10 +47,15 @@ def open_console(words: Callable[[str], str] | None = None) -> Console:
     Args:
         words: See `WordConsole`; without it names simply lose their backticks.
     """
-    console = WordConsole(highlight=False, width=_WIDTH)
+    console = WordConsole(width=_WIDTH)
     if words is not None:
         console.words = words
     return console
+
+
+def open_progress() -> Console:
+    """The console of what is said while a command works: standard error, bars as wide as the terminal."""
+    return PlainConsole(stderr=True)
 
 
 def open_table(console: Console, *columns: str, text_columns: int = 1) -> Table:
@@ -46,7 +69,7 @@ def open_table(console: Console, *columns: str, text_columns: int = 1) -> Table:
 def say(console: Console, line: str = "", *, style: str | None = None) -> None:
     """Print one line as it is, however wide the console; control characters from a file don't reach the terminal."""
     text = console.words(line) if isinstance(console, WordConsole) else line
-    console.print("".join(c for c in text if c.isprintable()), soft_wrap=True, markup=False, style=style)
+    console.print(shown(text), soft_wrap=True, markup=False, emoji=False, style=style)
 
 
 def say_wrapped(console: Console, text: str, *, style: str | None = None, indent: str = "") -> None:
@@ -60,5 +83,5 @@ def say_wrapped(console: Console, text: str, *, style: str | None = None, indent
     """
     width = min(get_terminal_size().columns, _WIDEST) if console.is_terminal else _PIPED
     words = console.words(text) if isinstance(console, WordConsole) else text
-    for line in wrap(words, width, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False):
+    for line in wrap(shown(words), width, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False):
         say(console, line, style=style)

@@ -15,12 +15,18 @@ if sys.platform != "win32":
     import fcntl
 
 
+_TRIAL_BYTES = 2**16
+"""About what a law with its draws takes."""
+
+
 def open_regular(path: Path) -> io.BufferedReader:
     """Open a file for reading if it is a regular one: a pipe would block, and a device never ends.
 
     Raises:
         OSError: if it can't be opened, or is a pipe, a device, a socket or a folder.
     """
+    if "\0" in str(path):
+        raise OSError(errno.EINVAL, "expected a name without zero bytes", str(path))
     handle = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
     if not stat.S_ISREG(os.fstat(handle).st_mode):
         os.close(handle)
@@ -66,6 +72,27 @@ def replacing(path: Path, *, durable: bool = False) -> Iterator[Path]:
         if partial is not None and held is not None:
             with suppress(OSError):
                 partial.unlink(missing_ok=True)
+            os.close(held)
+
+
+def try_writing(path: Path) -> None:
+    """Find out whether a file can be written here, without leaving a trace.
+
+    Raises:
+        SparseplanError: if it can't: no permission, a folder of that name, a full disk.
+    """
+    partial = held = None
+    try:
+        if path.is_dir():
+            raise OSError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+        partial, held = _begin(path)
+        os.write(held, bytes(_TRIAL_BYTES))
+    except (OSError, ValueError) as problem:
+        why = getattr(problem, "strerror", None) or problem
+        raise SparseplanError(f"{path}: can't write this file: {why}.") from None
+    finally:
+        if partial is not None and held is not None:
+            partial.unlink(missing_ok=True)
             os.close(held)
 
 

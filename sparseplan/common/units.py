@@ -8,28 +8,37 @@ from sparseplan.errors import QuantityError
 
 _LONGEST = 100
 _FACTORS = {"": 1.0, "k": 1e3, "m": 1e6, "b": 1e9, "g": 1e9, "t": 1e12, "p": 1e15}
-_NUMBER = re.compile(r"([+-]?(?:\d[\d_]*(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?)\s*([kKmMbBgGtTpP]?)", re.ASCII)
+_NUMBER = re.compile(r"([+-]?(?:\d+(?:_\d+)*(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?)\s*([kKmMbBgGtTpP]?)", re.ASCII)
 _THOUSANDS = re.compile(r"[+-]?\d{1,3}(?:,\d{3}){2,}(?:\.\d*)?", re.ASCII)  # one comma might be a decimal one
+_CURRENCIES = "$€£¥"
 _SECONDS = (86400.0, 3600.0, 60.0, 1.0)
 
 
 def parse_number(text: str) -> float:
-    """Read a finite number with an optional suffix k, M, B (or G), T, P, in either case; 20,000,000 is one too.
+    """Read a finite number with an optional suffix k, M, B (or G), T, P, in either case; 20,000,000 is one too, and so
+    is a product such as 8*720.
 
     Raises:
         QuantityError: if the text is not such a number.
 
     >>> parse_number("7B"), parse_number("1.5T"), parse_number("1e23"), parse_number("300_000")
     (7000000000.0, 1500000000000.0, 1e+23, 300000.0)
+    >>> parse_number("8*720")
+    5760.0
     """
     word = text.strip()
+    if "*" in word and len(word) <= _LONGEST:
+        return _finite(math.prod(parse_number(factor) for factor in word.split("*")), text)
     if _THOUSANDS.fullmatch(word):
         word = word.replace(",", "")
     match = _NUMBER.fullmatch(word) if len(word) <= _LONGEST else None
     if match is None:
         shown = text if len(text) <= 40 else text[:37] + "..."
         raise QuantityError(f"expected a number such as 7B, 1.5T, 300M or 1e23, found {shown!r}.")
-    value = float(match[1]) * _FACTORS[match[2].lower()]
+    return _finite(float(match[1]) * _FACTORS[match[2].lower()], text)
+
+
+def _finite(value: float, text: str) -> float:
     if not math.isfinite(value):
         raise QuantityError(f"expected a finite number, found {text!r}, which is too large to represent.")
     return value
@@ -48,6 +57,19 @@ def parse_positive(text: str) -> float:
     if value <= 0:
         raise QuantityError(f"expected a number above 0, found {text!r}.")
     return value
+
+
+def parse_money(text: str) -> float:
+    """Read an amount of money above zero, with or without a currency's sign before it, which is dropped.
+
+    Raises:
+        QuantityError: if the text is not a number or is not positive.
+
+    >>> parse_money("$2.50"), parse_money("2.5")
+    (2.5, 2.5)
+    """
+    word = text.strip()
+    return parse_positive(word[1:] if word[:1] in tuple(_CURRENCIES) else text)
 
 
 def parse_sparsity(text: str) -> float:
@@ -159,6 +181,15 @@ def format_duration(seconds: float) -> str:
 def format_loss(value: float) -> str:
     """Write a loss with four decimals."""
     return f"{value:.4f}"
+
+
+def format_difference(nats: float) -> str:
+    """Write a difference of losses with four decimals, or three digits where those would read 0.
+
+    >>> format_difference(0.0096), format_difference(3.2e-6), format_difference(0.0)
+    ('0.0096', '3.2e-6', '0.0000')
+    """
+    return f"{nats:.4f}" if nats == 0 or abs(nats) >= 5e-5 else format_scientific(nats)
 
 
 def format_bounds(bounds: tuple[float, float], write: Callable[[float], str]) -> str:

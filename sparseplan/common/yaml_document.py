@@ -33,9 +33,10 @@ class _Loader(_Base):  # type: ignore[misc]
     yaml_implicit_resolvers: ClassVar[dict[str, list[tuple[str, re.Pattern[str]]]]] = {}
 
 
-_FLOAT = r"[-+]?(?:\d[\d_]*\.\d*|\.\d+|\d[\d_]*(?=[eE]))(?:[eE][-+]?\d+)?|[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN)"
+_DIGITS = r"\d+(?:_\d+)*"
+_FLOAT = rf"[-+]?(?:{_DIGITS}\.\d*|\.\d+|{_DIGITS}(?=[eE]))(?:[eE][-+]?\d+)?|[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN)"
 for _kind, _plain, _first_letters in (
-    ("int", r"[-+]?(?:0|[1-9][\d_]*)", [*"-+0123456789"]),
+    ("int", r"[-+]?(?:0|[1-9]\d*(?:_\d+)*)", [*"-+0123456789"]),
     ("float", _FLOAT, [*"-+.0123456789"]),
     ("bool", r"true|True|TRUE|false|False|FALSE", [*"tTfF"]),
     ("null", r"~|null|Null|NULL|", [*"~nN", ""]),
@@ -145,6 +146,9 @@ def _refuse_depth_and_aliases(text: str, *, source: str, kind: str, error: type[
         if getattr(event, "anchor", None) is not None:  # of an anchor, or of an alias to one
             what = f"expected plain values, found an anchor or alias; write the value out, a {kind} has none"
             raise error(f"{source}:{line}: {what}.")
+        tag = getattr(event, "tag", None)
+        if tag is not None:  # a tag that is written out, even of a kind of value that is allowed: `!!bool maybe`
+            raise error(f"{source}:{line}: expected plain values, found the tag {tag!r}; remove it.")
         if count > MAX_VALUES:
             raise error(f"{source}:{line}: expected a {kind} of at most {MAX_VALUES} values.")
         depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)

@@ -127,6 +127,8 @@ def _schema_at(into: Any, data: Any, key: Key) -> dict[str, Any]:
             chosen = node["discriminator"]["mapping"].get(tag)
             return resolve({"$ref": chosen}, value) if chosen else node
         real = [option for option in options if option.get("type") != "null"]
+        if isinstance(value, dict):  # of a number or a mapping, the mapping
+            real = [option for option in real if "$ref" in option] or real
         return resolve(real[0], value) if len(real) == 1 else node
 
     node, value = resolve(schema, data), data

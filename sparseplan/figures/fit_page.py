@@ -98,26 +98,31 @@ def _plan(axes: "Axes", result: FitResult) -> None:
 
 
 def _learning_curves(figure: Any, result: FitResult, colors: dict[float, Any]) -> None:
-    """Loss against data at up to four sizes: points are runs, lines the law."""
+    """Loss against data at up to four sizes: points are runs, lines the law.
+
+    Runs that repeat data stand at what their data and size count as, where the law's line is.
+    """
     fit = result.fit
-    runs = fit.runs
+    runs, (size, data) = fit.runs, fit.counted
     sizes = [np.isin(np.arange(len(runs)), rows) for rows in by_level(np.log(runs.nonzero_params))]
     chosen = [sizes[i] for i in np.unique(np.linspace(0, len(sizes) - 1, min(_MAX_PANELS, len(sizes))).astype(int))]
     panels = np.atleast_1d(figure.subplots(1, len(chosen), sharex=True))
-    D = np.geomspace(runs.data_seen.min() / 1.5, runs.data_seen.max() * 1.5, 60)
+    D = np.geomspace(data.min() / 1.5, data.max() * 1.5, 60)
+    what = "data" if fit.rates is None else "effective data"
     for panel, rows in zip(panels, chosen, strict=True):
         N = float(np.exp(np.mean(np.log(runs.nonzero_params[rows]))))
         for _, same, color, marker in _by_sparsity(result, colors):
             here = rows & same
             if not here.any():
                 continue
-            panel.plot(runs.data_seen[here], runs.loss[here], marker, color=color, markersize=5)
+            panel.plot(data[here], runs.loss[here], marker, color=color, markersize=5)
             S = float(runs.sparsity[here].mean())
             family = runs.family[int(np.flatnonzero(here)[0])] if S > 0 else next(iter(fit.design.families), None)
-            panel.plot(D, fit.coefficients(family).loss(S, N, D), color=color, linewidth=1.1)
+            line = fit.coefficients(family).loss(S, float(np.exp(np.mean(np.log(size[here])))), D)
+            panel.plot(D, line, color=color, linewidth=1.1)
         _log_axes(panel, "x", most=3)
         panel.set_title(f"N = {format_count(N)}")
-        panel.set_xlabel(f"data ({result.law.data_unit}s)")
+        panel.set_xlabel(f"{what} ({result.law.data_unit}s)")
     panels[0].set_ylabel("loss (nats)")
 
 

@@ -1,11 +1,13 @@
 """Pictures; matplotlib is imported on use, so that nothing else waits for it."""
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from sparseplan.common.units import format_scientific
 from sparseplan.figures.base import in_style, new_figure, png, save_figure
 from sparseplan.plan.sparsity_map import SparsityMap
 
@@ -13,6 +15,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+_RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 LEVELS = (0.25, 0.5, 0.75, 0.875, 0.9375)
 
 
@@ -76,11 +79,33 @@ def fill_sparsity_map(axes: "Axes", chart: SparsityMap, *, legend: bool = True) 
         _draw_two_to_four(axes, chart)
     axes.set_xlim(N[0], N[-1])
     axes.set_ylim(C[0], C[-1])
+    _powers_of_ten(axes)
     axes.set_xlabel("non-zero parameters N")
     axes.set_ylabel("training FLOPs C")
     axes.set_title(f"Optimal sparsity, {chart.cost_name} cost, {chart.law_name}")
     if legend:
         axes.legend(loc="lower right", fontsize=8, framealpha=0.95)
+
+
+def _powers_of_ten(axes: "Axes") -> None:
+    """Label decades with raised digits: matplotlib's own labels are mathematics, which no text of ours is read as."""
+    from matplotlib.ticker import FuncFormatter, NullFormatter
+
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.set_major_formatter(FuncFormatter(lambda value, _: _power(value)))
+        axis.set_minor_formatter(NullFormatter())
+
+
+def _power(value: float) -> str:
+    """A power of ten with a raised exponent; other values, which axes of less than a decade have, in plain digits.
+
+    >>> _power(1e20), _power(2e20)
+    ('10²⁰', '2e20')
+    """
+    exponent = round(math.log10(value))
+    if not math.isclose(value, 10.0**exponent):
+        return format_scientific(value)
+    return "10" + str(exponent).translate(_RAISED)
 
 
 def _draw_two_to_four(axes: "Axes", chart: SparsityMap) -> None:

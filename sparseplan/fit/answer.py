@@ -7,32 +7,40 @@ from typing import Any, Literal
 import msgspec
 import numpy as np
 from msgspec import Struct
-from numpy.typing import NDArray
 
 from sparseplan.common.caveat import Caveat
 from sparseplan.common.intervals import LEVEL, Bounds, bounds
-from sparseplan.fit.bootstrap import FEWEST_GROUPS, Bootstrap, method
+from sparseplan.fit.bootstrap import Bootstrap, method
+from sparseplan.fit.choose_form import Choice, FormScore
 from sparseplan.fit.compare import Dependence, Rival, average_parameter_law, exponent_depends_on_sparsity
+from sparseplan.fit.fit_caveats import fit_caveats, schedule_caveats
 from sparseplan.fit.fitting import Fit
 from sparseplan.fit.holdout import HeldOut
-from sparseplan.fit.influence import LevelErrors, RunNote, level_errors, notable_runs, without_each_run
+from sparseplan.fit.influence import (
+    LevelErrors,
+    Outlier,
+    RunNote,
+    level_errors,
+    notable_runs,
+    outliers,
+    without_each_run,
+)
+from sparseplan.fit.law_from_fit import LawMetadata
+from sparseplan.fit.rates_answer import FittedRepetition, fitted_repetition, rates_caveats
+from sparseplan.fit.read_back import ReadBack, read_back
 from sparseplan.laws.forms import FORMS
-from sparseplan.laws.forms.base import Theta
-from sparseplan.laws.law import coefficients
 from sparseplan.runs.table import LeftOut
 from sparseplan.sparsity.schedule import Schedule
 
 _RIVAL_STARTS = 32
 _NESTED_DRAWS = 300
-_WIDE = 3.0
-_SIGNIFICANT = 0.05
-_SHOWN_ROWS = 3
 
 
 class FitAnswer(Struct, frozen=True, kw_only=True):
     """A judged fit.
 
     Attributes:
+        read: the ends of every column, as they were understood.
         objective: mean penalty over the runs; for squared error half the mean square.
         form: the functional form, as in law files.
         coefficients: the form's, in natural units, of the first family.
@@ -41,16 +49,22 @@ class FitAnswer(Struct, frozen=True, kw_only=True):
         families: what every pattern family has of its own.
         intervals: central `level` of each coefficient's draws; null without draws.
         free_size_sparsity: best S with N free under sparse FLOPs; null where it depends on the budget.
+            Within the runs' sparsities.
         certificate: gradient, curvature, condition, flat directions, bounds hit, levels.
         errors: relative errors by level of S, N and D.
+        outliers: runs that lie far off, the furthest first.
         dependence: whether the exponents depend on S; empty where the form says so.
         average_parameters: the average-parameter law against this one.
+        prior: `weak` where exponents and floor were pulled to those of other setups.
+        forms: with `form` auto what every form predicted of larger and longer runs, and which was chosen; else null.
         holdout: held-out groups; null unless asked for.
+        repetition: how repeated data counts; null where no run repeats data.
     """
 
     format: Literal["sparseplan-fit/1"] = "sparseplan-fit/1"
     form: str
     runs: str
+    read: ReadBack
     n_runs: int
     groups: int | None
     grouped_by: str | None
@@ -75,30 +89,43 @@ class FitAnswer(Struct, frozen=True, kw_only=True):
     errors: list[LevelErrors]
     influential: list[RunNote]
     worst: list[RunNote]
+    outliers: list[Outlier]
     dependence: list[Dependence]
     average_parameters: Rival | None
     frozen_dense: str | None
     holdout: list[HeldOut] | None
+    repetition: FittedRepetition | None = None
+    prior: Literal["none", "weak"] = "none"
+    forms: list[FormScore] | None = None
     warnings: list[Caveat]
 
 
 def diagnose(
-    fit: Fit, drawn: Bootstrap | None, *, schedule: Schedule, holdout: list[HeldOut] | None, seed: int
+    fit: Fit,
+    drawn: Bootstrap | None,
+    *,
+    naming: LawMetadata,
+    holdout: list[HeldOut] | None,
+    choice: Choice | None = None,
+    seed: int,
 ) -> FitAnswer:
     """Examine a fit from every side; with 0 draws nothing that needs random numbers is computed."""
     rng = np.random.default_rng([seed, 1])
-    identified = fit.certificate.identified and fit.certificate.status == "converged"
+    identified = fit.certificate.status == "converged"
+    far = outliers(fit)
     dependence: list[Dependence] = []
     rival: Rival | None = None
-    if identified and drawn is not None:
+    if identified and drawn is not None and fit.rates is None:  # both tests are of laws in which no data repeats
         dependence = exponent_depends_on_sparsity(fit, _NESTED_DRAWS, rng)
-        rival = average_parameter_law(fit, schedule, starts=_RIVAL_STARTS, draws=drawn.asked, seed=seed, rng=rng)
+        rival = average_parameter_law(fit, naming.schedule, starts=_RIVAL_STARTS, draws=drawn.asked, seed=seed, rng=rng)
     influential, worst = notable_runs(fit, without_each_run(fit)) if identified else ([], [])
     intervals = None if drawn is None else _intervals(fit, drawn)
-    best_S, best_S_interval = _free_size(fit, drawn, schedule)
+    best_S, best_S_interval = _free_size(fit, drawn, naming.schedule)
+    rates = fitted_repetition(fit, drawn)
     return FitAnswer(
         form=fit.form.name,
         runs=fit.runs.source,
+        read=read_back(fit.runs, fit.design.families, naming.data_unit),
         n_runs=len(fit.runs),
         groups=None if fit.runs.group is None else fit.runs.groups,
         grouped_by=fit.runs.grouped_by,
@@ -126,11 +153,19 @@ def diagnose(
         errors=level_errors(fit),
         influential=influential,
         worst=worst,
+        outliers=far,
         dependence=dependence,
         average_parameters=rival,
         frozen_dense=None if fit.base is None else fit.base.law.name,
         holdout=holdout,
-        warnings=_warnings(fit, drawn, intervals, dependence, rival),
+        repetition=rates,
+        prior="none" if fit.problem.prior is None else "weak",
+        forms=None if choice is None else list(choice.scores),
+        warnings=[
+            *fit_caveats(fit, drawn, intervals, dependence, rival, far),
+            *rates_caveats(rates),
+            *schedule_caveats(fit, naming.schedule if naming.schedule_assumed else None),
+        ],
     )
 
 
@@ -170,14 +205,16 @@ def coefficient_values(answer: FitAnswer) -> list[tuple[str, float, Bounds | Non
 
 
 def _free_size(fit: Fit, drawn: Bootstrap | None, schedule: Schedule) -> tuple[float | None, Bounds | None]:
-    if not fit.design.families or not fit.certificate.identified:
+    """Never beyond the sparsest run, as plans."""
+    if not fit.design.families or fit.certificate.status != "converged":
         return None, None
+    highest = float(fit.runs.sparsity.max())
     family = fit.design.families[0]
     best = fit.coefficients(family).free_size_sparsity(schedule.saving)
     if best is None or drawn is None:
-        return None if best is None else float(best), None
+        return None if best is None else min(float(best), highest), None
     of_draws = fit.coefficients(family, drawn.theta).free_size_sparsity(schedule.saving)
-    return float(best), None if of_draws is None else bounds(of_draws)
+    return min(float(best), highest), None if of_draws is None else bounds(np.minimum(of_draws, highest))
 
 
 def _certificate(fit: Fit) -> dict[str, Any]:
@@ -188,110 +225,3 @@ def _certificate(fit: Fit) -> dict[str, Any]:
     if math.isinf(facts["condition"]):
         facts["condition"] = None
     return facts
-
-
-def _warnings(
-    fit: Fit,
-    drawn: Bootstrap | None,
-    intervals: dict[str, Bounds] | None,
-    dependence: list[Dependence],
-    rival: Rival | None,
-) -> list[Caveat]:
-    found: list[Caveat] = []
-
-    def warn(code: str, message: str) -> None:
-        found.append(Caveat(code=code, message=message))
-
-    certificate, runs = fit.certificate, fit.runs
-    if certificate.status != "converged" or certificate.starts_at_optimum < 2:
-        warn("status", f"{certificate.status}: {certificate.explanation}")
-    if runs.left_out:
-        warn("left-out", _left_out(runs.left_out))
-    for remark in runs.remarks:
-        warn("group-unused", remark)
-    if certificate.bounds_hit:
-        warn("bound", f"at the edge of what the law allows: {', '.join(certificate.bounds_hit)}.")
-    if certificate.identified and len(runs) < 3 * len(fit.free):
-        warn(
-            "few-runs", f"{len(runs)} runs for {len(fit.free)} coefficients: intervals are rough below three runs each."
-        )
-    if drawn is not None and (few := _few_groups(fit)):
-        warn("few-groups", few)
-    if drawn is not None and len(drawn.theta) < drawn.asked:
-        warn(
-            "draws",
-            f"{drawn.asked - len(drawn.theta)} of {drawn.asked} refits found no usable law and were left out.",
-        )
-    scales = {one.name for one in fit.form.coefficients if one.low is not None}  # a factor says nothing of others
-    wide = [
-        name
-        for name, (low, high) in (intervals or {}).items()
-        if name.rpartition(".")[2] in scales and high > _WIDE * low
-    ]
-    if wide:
-        listed = ", ".join(f"{name} {intervals[name][0]:.3g} .. {intervals[name][1]:.3g}" for name in wide if intervals)
-        warn("wide", f"these runs don't pin down {listed}: trust plans with their intervals, not these coefficients.")
-    for one in dependence:
-        if one.p_value < _SIGNIFICANT:
-            change = f"from {one.at_zero:.3f} at S = 0 to {one.at_highest:.3f} at the highest S"
-            warn("dependence", f"{one.exponent} seems to depend on sparsity ({change}, p = {one.p_value:.3f}).")
-    if rival is not None and rival.p_law_better < 1 - _SIGNIFICANT:
-        share = f"{100 * rival.p_law_better:.0f}%"
-        warn("rival", f"the average-parameter law may do as well: the sparse law is better in {share} of the draws.")
-    found += _base_warnings(fit, drawn)
-    return found
-
-
-def _left_out(rows: tuple[LeftOut, ...]) -> str:
-    """How many rows were left out, and the first few of them."""
-    shown = "; ".join(f"{row.where}: {row.reason}" for row in rows[:_SHOWN_ROWS])
-    more = f"; and {len(rows) - _SHOWN_ROWS} more" if len(rows) > _SHOWN_ROWS else ""
-    return f"{len(rows)} row{'s were' if len(rows) > 1 else ' was'} left out: {shown}{more}."
-
-
-def _few_groups(fit: Fit) -> str:
-    """What draws from few independent units can't know; empty where there are enough of them."""
-    runs = fit.runs
-    if runs.group is None:
-        few = f"the draws rest on {runs.groups} independent runs; intervals may be too narrow."
-        return few if runs.groups < 2 * len(fit.free) else ""
-    by = f" (column {runs.grouped_by})" if runs.grouped_by else ""
-    if runs.groups == 1:
-        return f"all runs are in one group{by}: an error that they share can't be seen and is not in the intervals."
-    if runs.groups < FEWEST_GROUPS:
-        return (
-            f"the runs share {runs.groups} groups{by}, too few to show how much groups differ: intervals also take "
-            "the runs as independent, and may still be too narrow."
-        )
-    few = f"the draws rest on {runs.groups} groups{by}; intervals may be too narrow."
-    return few if runs.groups < 2 * len(fit.free) else ""
-
-
-def _numerator(theta: Theta) -> NDArray[np.float64]:
-    """The numerator of a dense model's size term: what the law says of one parameter and endless data."""
-    return theta.reducible(0.0, 1.0, np.inf)
-
-
-def _base_warnings(fit: Fit, drawn: Bootstrap | None) -> list[Caveat]:
-    """Whether f(0) came out at the dense value of a frozen base, as it must if the setups are the same."""
-    if fit.base is None or fit.base.tied:
-        return []
-    found = []
-    family = fit.design.families[0]
-    known = float(_numerator(coefficients(fit.base.law)))
-    f0 = float(_numerator(fit.coefficients(family)))
-    if drawn is not None:
-        low, high = bounds(_numerator(fit.coefficients(family, drawn.theta)))
-    else:
-        low, high = 0.98 * f0, 1.02 * f0
-    if not low <= known <= high:
-        words = fit.form.numerator_words
-        message = (
-            f"{words} came out at {f0:.4g} ({low:.4g} .. {high:.4g}), the base's dense value is "
-            f"{known:.4g}: are these runs from the base's setup? `tie_dense` imposes it."
-        )
-        found.append(Caveat(code="base", message=message))
-    if fit.base.law.draws is None:
-        message = f"the base {fit.base.law.name!r} carries no draws: the intervals leave its own uncertainty out."
-        found.append(Caveat(code="base-draws", message=message))
-    return found

@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 from sparseplan.fit.derivatives import residual_jacobian
 from sparseplan.fit.fitting import Fit, base_draws, on_base
 from sparseplan.fit.objective import Problem
+from sparseplan.fit.repeats import Rates
 from sparseplan.fit.solver import Solution, solve
 from sparseplan.laws.forms.fitting.coordinates import Array
 from sparseplan.runs.table import Runs
@@ -43,19 +44,29 @@ class Bootstrap:
     Attributes:
         theta: parameter vectors, shape (K, P), only refits that converged, to a law that makes sense.
         asked: refits that were made.
+        rates: the rates at which repeats count, one a draw; None where no run repeats data.
     """
 
     theta: Array
     asked: int
+    rates: Rates | None = None
 
 
 def bootstrap(fit: Fit, count: int, rng: np.random.Generator) -> Bootstrap:
     """Refit `count` times under random weights; a frozen base takes a random draw of its own each time."""
     weights = draw_weights(fit, count, rng)
+    if fit.joint is not None and fit.rates is not None:
+        start = np.concatenate([fit.theta, fit.rates.logs])
+        vectors, solution = fit.joint.solve(np.tile(start, (count, 1)), weights)
+        kept = solution.converged & fit.fitted.makes_sense(fit.design, solution.theta)
+        theta, rates = fit.joint.split(vectors[kept])
+        return Bootstrap(theta=theta, asked=count, rates=rates)
     starts = np.tile(fit.theta, (count, 1))
     if fit.base is not None and (values := base_draws(fit.base, count, rng)) is not None:
         starts = on_base(starts, fit.fitted, fit.design, fit.base, values)
-    solution = refit(replace(fit.problem, weights=weights), starts)
+    # A refit is pulled to what the prior might as well have said: else its draws would be sure of a prior's centre.
+    prior = None if fit.problem.prior is None else fit.problem.prior.drawn(count, rng)
+    solution = refit(replace(fit.problem, weights=weights, prior=prior), starts)
     kept = solution.converged & fit.fitted.makes_sense(fit.design, solution.theta)
     return Bootstrap(theta=solution.theta[kept], asked=count)
 

@@ -1,19 +1,19 @@
 """How far a minimum can be trusted, in numbers and in words."""
 
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 
 from sparseplan.fit.derivatives import evaluate, residual_jacobian
 from sparseplan.fit.identify import open_coefficients, unseen
-from sparseplan.fit.levels import count_levels
+from sparseplan.fit.levels import count_levels, has_one_ratio
 from sparseplan.fit.objective import Problem
 from sparseplan.fit.solver import SAME_MINIMUM, Solution
+from sparseplan.fit.status import Facts, Status, status_of
+from sparseplan.fit.trends import trends
 from sparseplan.laws.forms.fitting.base import FittedForm
-from sparseplan.laws.forms.fitting.coordinates import Array, Design
+from sparseplan.laws.forms.fitting.coordinates import B_N, LOG_F, SIGMA, Array, Design, kappa_of, predict
 
-Status = Literal["converged", "not converged", "flat direction", "too few levels"]
 _PRESSURE = 1e-6
 
 
@@ -23,7 +23,8 @@ class Certificate:
 
     Attributes:
         status: `converged`; `not converged`; `too few levels` or `flat direction` where the runs can't tell some
-            coefficients apart, so that the law must not be used beyond the runs.
+            coefficients apart, so that the law must not be used beyond the runs; `contradicted` where the best fit
+            denies that size or data help at all.
         explanation: the status in a sentence, with what to do.
         starts: how many starts were made, and `starts_at_optimum` how many ended within 1e-6 of the best objective;
             the slowest are stopped once half of them agree (see `solver.solve`) and count only if they are there.
@@ -50,29 +51,56 @@ class Certificate:
     @property
     def identified(self) -> bool:
         """Whether the runs determine every coefficient."""
-        return not self.flat
+        return not self.flat and self.status not in ("too few levels", "flat direction")
 
 
-def certify(form: FittedForm, problem: Problem, solution: Solution, best: int) -> Certificate:
-    """Examine the minimum of a form that `solution` of one problem reached from start number `best`."""
+def certify(
+    form: FittedForm, problem: Problem, solution: Solution, best: int, *, unasked: tuple[int, ...] = ()
+) -> Certificate:
+    """Examine the minimum of a form that `solution` of one problem reached from start number `best`.
+
+    Parameters that are `unasked` need not be determined: nothing that the law will be asked depends on them.
+    """
     design, free, n = problem.design, problem.free, len(problem.design.x)
     theta = solution.theta[best : best + 1]
     there = evaluate(problem, theta)
     hit = form.bounds_hit(design, free, theta[0])
     # A bound that nothing presses against holds no parameter: along a flat direction the solver may stop anywhere.
     pressed = np.abs(there.gradient[0]) > _PRESSURE * np.sqrt(2.0 * there.value[0] * np.diag(there.majorant[0]))
-    inside = [slot for slot, parameter in enumerate(free) if parameter not in hit or not pressed[slot]]
+    held = {parameter for slot, parameter in enumerate(free) if parameter in hit and pressed[slot]}
+    inside = [slot for slot, parameter in enumerate(free) if parameter not in held and parameter not in unasked]
     # Identification is a matter of where the runs lie: every run counts, as it would under squared error.
     here = unseen(residual_jacobian(problem, theta[0])[:, inside])
     flat = open_coefficients(form, design, theta[0], [free[slot] for slot in inside], here)
     # What the grid of runs can't decide at plain coefficients it can't decide at all; the minimum itself may hide it,
     # where noise has pushed a coefficient against a bound.
     plain = form.plain_point(design, free, theta[0])
-    flat = open_coefficients(form, design, plain, list(free), unseen(residual_jacobian(problem, plain))) or flat
+    asked = [slot for slot, parameter in enumerate(free) if parameter not in unasked]
+    hidden = unseen(residual_jacobian(problem, plain)[:, asked])
+    flat = open_coefficients(form, design, plain, [free[slot] for slot in asked], hidden) or flat
     value = solution.value
     at_optimum = int(np.sum(value <= value[best] * (1.0 + SAME_MINIMUM) + 1e-25))
     levels = (count_levels(design.u), count_levels(design.x), count_levels(design.y))
-    status, explanation = _verdict(bool(solution.converged[best]), flat, levels, design, n, len(free), at_optimum)
+    residuals = problem.objective.residuals(predict(design, theta[0]), problem.measured)
+    status, explanation = status_of(
+        Facts(
+            converged=bool(solution.converged[best]),
+            flat=flat,
+            levels=levels,
+            sparse=bool(design.families),
+            one_ratio=has_one_ratio(design),
+            runs=n,
+            parameters=len(free),
+            starts=len(value),
+            at_optimum=at_optimum,
+            denied=_denied(design, free, theta[0], held),
+            bounds_hit=tuple(hit.values()),
+            trends=trends(design, problem.measured),
+            condition=here.condition,
+            delta=problem.objective.penalty.delta,
+            typical=float(np.median(np.abs(residuals))),
+        )
+    )
     return Certificate(
         status=status,
         explanation=explanation,
@@ -95,38 +123,13 @@ def _smallest_curvature(hessian: Array, majorant: Array, inside: list[int]) -> f
     return float(np.linalg.eigvalsh(scaled)[0])
 
 
-def _open_words(flat: tuple[tuple[str, ...], ...]) -> str:
-    """What the runs leave open, in words: a coefficient alone is not determined, several can't be told apart."""
-    alone = ", ".join(names[0] for names in flat if len(names) == 1)
-    mixed = "; ".join(", ".join(names) for names in flat if len(names) > 1)
-    words = [f"do not determine {alone}"] if alone else []
-    words += [f"can't tell these coefficients apart: {mixed}"] if mixed else []
-    return f"the runs {' and '.join(words)}"
-
-
-def _verdict(
-    converged: bool,
-    flat: tuple[tuple[str, ...], ...],
-    levels: tuple[int, int, int],
-    design: Design,
-    n: int,
-    parameters: int,
-    at_optimum: int,
-) -> tuple[Status, str]:
-    if flat:
-        open_words = _open_words(flat)
-        few = [
-            f"{count} level{'s' if count > 1 else ''} of {axis} (at least 3 are needed)"
-            for axis, count in zip(("S", "N", "D"), levels, strict=True)
-            if count < 3 and (axis != "S" or design.families)
-        ]
-        if few:
-            return "too few levels", f"the runs have {' and '.join(few)}: {open_words}. Train runs at further levels."
-        if n < parameters:
-            return "too few levels", f"there are {n} runs for {parameters} coefficients: {open_words}. Train more runs."
-        return "flat direction", f"{open_words}. Freeze a known base (`freeze_dense`), or train runs further apart."
-    if not converged:
-        return "not converged", "no start reached a point where the gradient vanishes; fit again with more `starts`."
-    if at_optimum < 2:
-        return "converged", "only one start reached the best minimum: fit again with more `starts` to be sure."
-    return "converged", "a minimum with vanishing gradient that determines every coefficient."
+def _denied(design: Design, free: tuple[int, ...], theta: Array, held: set[int]) -> tuple[str, ...]:
+    """What the minimum says has no effect, by the parameters that a bound holds: see `status.Facts`."""
+    low, high = design.bounds()
+    at_low = {parameter for parameter in held if theta[parameter] <= low[parameter]}
+    if B_N not in free:  # on a frozen base
+        sparser = [kappa_of(family) for family in range(len(design.families))]
+        gone = any(theta[kappa] >= high[kappa] for kappa in sparser if kappa in held)
+        return ("base",) if LOG_F in at_low or gone else ()
+    size = ("size",) if {LOG_F, B_N} & at_low else ()
+    return (*size, "data") if SIGMA in at_low else size

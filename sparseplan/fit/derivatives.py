@@ -78,9 +78,15 @@ def evaluate(problem: Problem, theta: Array) -> Curvature:
     capacity.add_curvature(hessian, jacobian, gradient, psi, of_sum)
     data.add_curvature(hessian, gradient, of_sum)
     link.add_curvature(hessian, jacobian, pull, scale)
-    return Curvature(
-        value=np.sum(weights * penalty.value(r), axis=1), gradient=gradient, hessian=hessian, majorant=majorant
-    )
+    value = np.sum(weights * penalty.value(r), axis=1)
+    if problem.prior is not None:
+        columns = problem.columns
+        own = problem.prior.derivatives(theta)
+        value = value + own[0]
+        gradient += own[1][:, columns]
+        hessian += own[2][:, columns[:, None], columns]
+        majorant += own[3][:, columns[:, None], columns]
+    return Curvature(value=value, gradient=gradient, hessian=hessian, majorant=majorant)
 
 
 def residual_jacobian(problem: Problem, theta: Array) -> Array:

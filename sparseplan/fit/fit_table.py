@@ -12,6 +12,8 @@ from sparseplan.common.yaml_document import reads_as_text
 from sparseplan.errors import FitError
 from sparseplan.fit.answer import FitAnswer, diagnose
 from sparseplan.fit.bootstrap import DEFAULT_DRAWS, Bootstrap, bootstrap
+from sparseplan.fit.choose_form import AUTO, choose_form
+from sparseplan.fit.fit_caveats import travelling
 from sparseplan.fit.fitting import DEFAULT_STARTS, DenseBase, Fit, fit_law
 from sparseplan.fit.holdout import Split, hold_out
 from sparseplan.fit.law_from_fit import LawMetadata, to_law
@@ -28,6 +30,7 @@ class FitJob:
     """How to fit, how to judge it and what to call the law; see the options of `sparseplan fit`."""
 
     form: str | None = None
+    prior: bool = False
     residual: Residual = "log"
     loss: str = "huber"
     huber_delta: float = 1e-3
@@ -85,7 +88,15 @@ def fit_runs(runs: Runs, job: FitJob) -> FitResult:
         raise FitError("`tie_dense`: there is no dense value to keep; give the base with `freeze_dense`.")
     base = None if job.freeze_dense is None else DenseBase(law=load_law(job.freeze_dense), tied=job.tie_dense)
     objective = Objective(residual=job.residual, penalty=PENALTIES[job.loss].with_delta(job.huber_delta))
-    fit = fit_law(runs, form=job.form, objective=objective, base=base, starts=job.starts, seed=job.seed)
+    naming = _naming(job, runs, base)
+    form, prior, choice = job.form, job.prior, None
+    if form == AUTO:
+        if base is not None:
+            raise FitError("`form` auto: a frozen dense base fixes what forms are told apart by. Name a `form`.")
+        saving = naming.schedule.saving
+        choice = choose_form(runs, objective=objective, saving=saving, starts=job.starts, seed=job.seed)
+        form, prior = choice.form, choice.prior
+    fit = fit_law(runs, form=form, objective=objective, base=base, prior=prior, starts=job.starts, seed=job.seed)
     drawn = None
     # Along a direction that the runs leave open draws would only show where the solver happened to stop.
     if job.draws > 0 and fit.certificate.status == "converged":
@@ -96,15 +107,16 @@ def fit_runs(runs: Runs, job: FitJob) -> FitResult:
         held = hold_out(
             runs,
             job.holdout,
-            form=job.form,
+            form=form,
             objective=objective,
             base=base,
+            prior=prior,
             starts=job.starts,
             seed=job.seed,
         )
-    naming = _naming(job, runs, base)
-    answer = diagnose(fit, drawn, schedule=naming.schedule, holdout=held, seed=job.seed)
-    return FitResult(fit=fit, drawn=drawn, law=to_law(fit, drawn, naming), answer=answer)
+    answer = diagnose(fit, drawn, naming=naming, holdout=held, choice=choice, seed=job.seed)
+    law = to_law(fit, drawn, naming, travelling(answer.warnings))
+    return FitResult(fit=fit, drawn=drawn, law=law, answer=answer)
 
 
 def _naming(job: FitJob, runs: Runs, base: DenseBase | None) -> LawMetadata:
@@ -112,7 +124,8 @@ def _naming(job: FitJob, runs: Runs, base: DenseBase | None) -> LawMetadata:
     if job.data_unit is not None and runs.data_unit is not None and job.data_unit != runs.data_unit:
         raise FitError(f"`data_unit` {job.data_unit}: the table says {runs.data_unit}; leave one of them out.")
     unit = job.data_unit or runs.data_unit or (law.data_unit if law is not None else "token")
-    schedule = job.schedule or (law.schedule if law is not None else Schedule())
+    known = law.schedule if law is not None and law.sparsity else None  # a dense base was never pruned
+    schedule = job.schedule or known or Schedule()
     tokens = job.tokens_per_unit or (law.tokens_per_unit if law is not None else 1.0)
     description = job.description or f"Fitted to {len(runs)} runs of {Path(runs.source).name or 'a table'}."
     return LawMetadata(
@@ -121,5 +134,6 @@ def _naming(job: FitJob, runs: Runs, base: DenseBase | None) -> LawMetadata:
         data_unit=unit,
         tokens_per_unit=tokens,
         schedule=schedule,
+        schedule_assumed=job.schedule is None and known is None,
         date=job.date or datetime.now(UTC).date().isoformat(),
     )

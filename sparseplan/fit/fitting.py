@@ -1,21 +1,27 @@
 """One fit: many starts, the best minimum, and its certificate."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from sparseplan.errors import FitError
 from sparseplan.fit.certificate import Certificate, certify
+from sparseplan.fit.derivatives import evaluate
+from sparseplan.fit.levels import count_levels
 from sparseplan.fit.objective import Objective, Problem
+from sparseplan.fit.repeats import Joint, Rates, effective_design, predicted, repeats_data
 from sparseplan.fit.solver import Solution, solve
 from sparseplan.laws.forms.base import Form, Theta
 from sparseplan.laws.forms.fitting import fitted_form
 from sparseplan.laws.forms.fitting.base import FittedForm
 from sparseplan.laws.forms.fitting.coordinates import LOG_F, Array, Design, kappa_of, make_design, predict
+from sparseplan.laws.forms.fitting.prior import Prior, make_prior
 from sparseplan.laws.law import Law, coefficient_draws, coefficients
 from sparseplan.runs.table import Runs
+from sparseplan.sparsity.pattern import UNSTRUCTURED
 
 DEFAULT_STARTS = 64
+_SCALE_STARTS = 16
 NATS = (1e-6, 1e6)
 
 
@@ -38,10 +44,12 @@ class Fit:
         runs: what was fitted.
         fitted: how the form is fitted.
         problem: what was minimised: objective, the runs' places, the parameters that were varied.
-        value: the minimum of the objective: the mean over runs.
+        value: the mean penalty over the runs at the minimum; a prior's part is not in it.
         theta: the best parameter vector, shape (P,).
         certificate: how far the minimum can be trusted.
         base: the dense base that was kept, None where it was fitted too.
+        joint, rates: what was minimised where runs repeat data, and the rates R_N and R_D that came out; `problem` is
+            then that of the form alone, with the runs at their effective size and data. None where no run does.
     """
 
     runs: Runs
@@ -51,6 +59,8 @@ class Fit:
     theta: Array
     certificate: Certificate
     base: DenseBase | None = None
+    joint: Joint | None = None
+    rates: Rates | None = None
 
     @property
     def form(self) -> Form:
@@ -73,6 +83,11 @@ class Fit:
         return self.problem.free
 
     @property
+    def counted(self) -> tuple[Array, Array]:
+        """What the runs' sizes and data count as, shape (n,) each: N and D where no data is repeated."""
+        return np.exp(self.design.x + self.design.log_N0), np.exp(self.design.y + self.design.log_D0)
+
+    @property
     def predicted(self) -> Array:
         """Losses that the law predicts for its runs, shape (n,)."""
         return predict(self.design, self.theta)
@@ -89,6 +104,9 @@ class Fit:
 
     def predict(self, runs: Runs, theta: Array | None = None) -> Array:
         """Losses that the law predicts for other runs of its families."""
+        if self.joint is not None and self.rates is not None and runs.unique_data is not None:
+            point = self.theta if theta is None else theta
+            return predicted(self.fitted, self.joint.design, point, self.rates, runs)
         place = make_design(runs.sparsity, runs.nonzero_params, runs.data_seen, runs.family, like=self.design)
         return predict(place, self.theta if theta is None else theta)
 
@@ -99,6 +117,7 @@ def fit_law(
     form: str | None = None,
     objective: Objective | None = None,
     base: DenseBase | None = None,
+    prior: bool = False,
     starts: int = DEFAULT_STARTS,
     seed: int = 0,
 ) -> Fit:
@@ -109,6 +128,8 @@ def fit_law(
         form: the form of a sparse law by its name, one of `laws.forms.fitting.SPARSE`, the first unless given.
         objective: mean Huber loss on log residuals with delta 1e-3 unless given.
         base: the dense base to keep.
+        prior: pull exponents and floor towards those of other setups, see `laws.forms.fitting.prior`; not on a base,
+            nor where runs repeat data.
         starts: random starting points.
         seed: of the starting points.
 
@@ -124,25 +145,63 @@ def fit_law(
     free = chosen.free(design) if base is None else _free_on_base(runs, chosen, design, base)
     rng = np.random.default_rng(seed)
     points = chosen.starts(design, runs.loss, starts, rng)
+    repeated = bool(repeats_data(runs).any())
+    if repeated and base is not None:
+        raise FitError(
+            f"{runs.source or 'the runs'}: runs that repeat data (data_seen above unique_data) are fitted with a "
+            "dense base of their own. Leave `freeze_dense` out."
+        )
     if base is not None:
         points = on_base(points, chosen, design, base, coefficients(base.law))
+    unasked = _one_point(design, base)
+    points[:, list(unasked)] = 1.0
     problem = Problem.plain(objective, design, free, runs.loss)
-    solution = solve(problem, points, rivals=True)
-    best = choose(solution)
+    joint, rates = None, None
+    if repeated:
+        joint = Joint(fitted=chosen, design=design, free=free, objective=objective, runs=runs)
+        vectors, solution = joint.solve(joint.starts(points, rng), np.tile(problem.weights, (starts, 1)))
+        best = choose(solution)
+        theta, rates = joint.split(vectors[best])
+        problem = replace(problem, design=effective_design(chosen, design, theta, rates, runs))
+    else:
+        if prior and base is None:
+            problem = replace(problem, prior=_weak_prior(chosen, problem, points))
+        solution = solve(problem, points, rivals=True)
+        best = choose(solution)
     if not chosen.makes_sense(design, solution.theta[best]):
         raise FitError(
             f"{runs.source or 'the runs'}: the best fit of the `form` {chosen.form.name} has an exponent that is not "
             f"above 0 at S = {runs.sparsity.max():.4g}: larger models or more data would be worse. Fit another form."
         )
+    value = float(solution.value[best])
+    if problem.prior is not None:
+        value = float(evaluate(replace(problem, prior=None), solution.theta[best : best + 1]).value[0])
     return Fit(
         runs=runs,
         fitted=chosen,
         problem=problem,
-        value=float(solution.value[best]),
+        value=value,
         theta=solution.theta[best],
-        certificate=certify(chosen, problem, solution, best),
+        certificate=certify(chosen, problem, solution, best, unasked=unasked),
         base=base,
+        joint=joint,
+        rates=rates,
     )
+
+
+def _weak_prior(form: FittedForm, problem: Problem, points: Array) -> Prior:
+    """The prior in the objective's own unit: half a squared standard deviation weighs as much as one run's surprise.
+
+    If residuals are distributed as exp(-H(r) / phi), the mean penalty is phi / n times minus the log likelihood. phi is
+    estimated by the mean of psi(r) r at a minimum without the prior, which is sigma^2 for squared error and delta times
+    the mean absolute residual for a Huber loss of small delta, over the degrees of freedom that the coefficients leave.
+    """
+    solution = solve(problem, points[:_SCALE_STARTS], rivals=True)
+    theta = solution.theta[choose(solution)]
+    r = problem.objective.residuals(predict(problem.design, theta), problem.measured)
+    count = len(problem.measured)
+    phi = float(np.mean(problem.objective.penalty.psi(r) * r)) * count / max(count - len(problem.free), 1)
+    return make_prior(form.known, float(problem.measured.min()), phi / count)
 
 
 def _require_nats(runs: Runs) -> None:
@@ -181,6 +240,26 @@ def _free_on_base(runs: Runs, form: FittedForm, design: Design, base: DenseBase)
         )
     families = tuple(range(kappa_of(0), design.size))
     return families if base.tied else (LOG_F, *families)
+
+
+def _one_point(design: Design, base: DenseBase | None) -> tuple[int, ...]:
+    """Parameters that only bend f(S) away from the one sparsity of a family whose f(0) is known."""
+    if base is None or not base.tied:
+        return ()
+    return tuple(kappa_of(family) + 1 for family in single_sparsities(design))
+
+
+def single_sparsities(design: Design) -> list[int]:
+    """The n:m families that were run at one sparsity: f(S) / f(0) is one number there.
+
+    What unstructured sparsity asks of a law is a curve, so that one point of it is too little.
+    """
+    sparse = design.u < 0
+    return [
+        index
+        for index, name in enumerate(design.families)
+        if name != str(UNSTRUCTURED) and count_levels(design.u[sparse & (design.family == index)]) == 1
+    ]
 
 
 def on_base(points: Array, form: FittedForm, design: Design, base: DenseBase, dense: Theta) -> Array:

@@ -14,8 +14,8 @@ from sparseplan.fit.objective import Objective
 from sparseplan.laws.forms.fitting.coordinates import Array
 from sparseplan.runs.table import Runs
 
-Split = Literal["largest-n", "largest-d", "highest-s", "rolling"]
-SPLITS: tuple[Split, ...] = ("largest-n", "largest-d", "highest-s", "rolling")
+Split = Literal["largest-n", "largest-dense", "largest-d", "highest-s", "rolling"]
+SPLITS: tuple[Split, ...] = ("largest-n", "largest-dense", "largest-d", "highest-s", "rolling")
 _FEWEST_LEVELS = 3
 
 
@@ -55,6 +55,7 @@ def hold_out(
     form: str | None = None,
     objective: Objective,
     base: DenseBase | None,
+    prior: bool = False,
     starts: int,
     seed: int,
 ) -> list[HeldOut]:
@@ -68,7 +69,7 @@ def hold_out(
         rest = runs.take(~held)
         if not np.any(rest.sparsity > 0) and np.any(runs.sparsity[held] > 0):
             raise FitError(f"`holdout` {split}: without {label} no sparse run is left to fit; choose another split.")
-        fit = fit_law(rest, form=form, objective=objective, base=base, starts=starts, seed=seed)
+        fit = fit_law(rest, form=form, objective=objective, base=base, prior=prior, starts=starts, seed=seed)
         target = runs.take(held)
         missing = {name for name, S in zip(target.family, target.sparsity, strict=True) if S > 0} - {
             *fit.design.families
@@ -93,6 +94,7 @@ def _groups(runs: Runs, split: Split) -> Iterator[tuple[str, NDArray[np.bool_]]]
     axis, letter = {
         "largest-n": (runs.nonzero_params, "N"),
         "rolling": (runs.nonzero_params, "N"),
+        "largest-dense": (runs.nonzero_params / (1.0 - runs.sparsity), "N / (1 - S)"),
         "largest-d": (runs.data_seen, "D"),
         "highest-s": (1.0 / (1.0 - runs.sparsity), "S"),
     }[split]

@@ -8,28 +8,35 @@ from typing import Any
 
 import numpy as np
 
+from sparseplan.common.caveat import Caveat
 from sparseplan.fit.bootstrap import Bootstrap, method
 from sparseplan.fit.fitting import Fit
+from sparseplan.fit.repeats import Rates
+from sparseplan.laws.forms.fitting.prior import WORDS as PRIOR_WORDS
+from sparseplan.laws.forms.repeated import Rate
 from sparseplan.laws.law import Draws, Law, Range, coefficients, draw_table, law_block
+from sparseplan.laws.repetition import BLOCK, RateInSparsity, Repetition
 from sparseplan.sparsity.schedule import Schedule
 from sparseplan.version import __version__
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class LawMetadata:
-    """What a law file says beyond the numbers."""
+    """What a law file says beyond the numbers; `schedule_assumed` where nobody said how the runs were pruned."""
 
     name: str
     description: str
     data_unit: str
     tokens_per_unit: float = 1.0
     schedule: Schedule = field(default_factory=Schedule)
+    schedule_assumed: bool = False
     date: str
 
 
-def to_law(fit: Fit, drawn: Bootstrap | None, naming: LawMetadata) -> Law:
-    """The fitted law with its range, its draws and its provenance."""
+def to_law(fit: Fit, drawn: Bootstrap | None, naming: LawMetadata, warnings: list[Caveat]) -> Law:
+    """The fitted law with its range, its draws, its provenance, and the warnings that its plans should repeat."""
     runs = fit.runs
+    least, most = _ends(runs.sparsity)
     common: dict[str, Any] = {
         "format": "sparseplan-law/1",
         "name": naming.name,
@@ -37,9 +44,13 @@ def to_law(fit: Fit, drawn: Bootstrap | None, naming: LawMetadata) -> Law:
         "data_unit": naming.data_unit,
         "tokens_per_unit": naming.tokens_per_unit,
         "range": Range(
-            sparsity=_ends(runs.sparsity), nonzero_params=_ends(runs.nonzero_params), data_seen=_ends(runs.data_seen)
+            sparsity=(0.0 if fit.base is not None else least, most),  # of a frozen base the dense model was measured
+            nonzero_params=_ends(runs.nonzero_params),
+            data_seen=_ends(runs.data_seen),
+            **_repeat_ranges(fit),
         ),
-        "fit": fit_facts(fit, drawn),
+        "repetition": None if fit.rates is None else _repetition(fit.rates),
+        "fit": fit_facts(fit, drawn, warnings),
         "provenance": _provenance(fit, naming),
     }
     families = fit.design.families
@@ -56,10 +67,44 @@ def to_law(fit: Fit, drawn: Bootstrap | None, naming: LawMetadata) -> Law:
     )
 
 
+def _repeat_ranges(fit: Fit) -> dict[str, tuple[float, float]]:
+    """What the runs covered in unique data and epochs; nothing where none repeats data."""
+    runs = fit.runs
+    if fit.rates is None or runs.unique_data is None:
+        return {}
+    unique = np.minimum(runs.unique_data, runs.data_seen)
+    return {"unique_data": _ends(unique), "epochs": _ends(runs.data_seen / unique)}
+
+
+def _repetition(rates: Rates) -> Repetition:
+    def entry(rate: Rate) -> float | RateInSparsity:
+        if not rate.varies:
+            return float(rate.dense)
+        return RateInSparsity(dense=float(rate.dense), linear=float(rate.linear))
+
+    return Repetition(R_N=entry(rates.R_N), R_D=entry(rates.R_D))
+
+
+def drawn_rates(fit: Fit, drawn: Bootstrap) -> dict[str, Any]:
+    """Draws of the rates, by column."""
+    if fit.rates is None or drawn.rates is None:
+        return {}
+    found = {}
+    for name, rate, point in (
+        ("R_N", drawn.rates.R_N, fit.rates.R_N),
+        ("R_D", drawn.rates.R_D, fit.rates.R_D),
+    ):
+        found[f"{BLOCK}.{name}"] = rate.dense
+        if point.varies:
+            found[f"{BLOCK}.{name}.linear"] = rate.linear
+    return found
+
+
 def _draws(fit: Fit, drawn: Bootstrap) -> Draws:
     table: dict[str, Any] = {}
     for family in fit.design.families or (None,):
         table |= draw_table(fit.form, fit.coefficients(family, drawn.theta), family)
+    table |= drawn_rates(fit, drawn)
     if fit.base is not None and fit.base.law.draws is None:  # the base stands still: its error isn't known
         table = {column: values for column, values in table.items() if "." in column}
     return Draws.pack(list(table), np.stack(list(table.values()), axis=1), method=method(fit.runs))
@@ -69,7 +114,7 @@ def _ends(values: Any) -> tuple[float, float]:
     return float(values.min()), float(values.max())
 
 
-def fit_facts(fit: Fit, drawn: Bootstrap | None) -> dict[str, Any]:
+def fit_facts(fit: Fit, drawn: Bootstrap | None, warnings: list[Caveat]) -> dict[str, Any]:
     """How the law was fitted, for its file."""
     certificate = fit.certificate
     facts: dict[str, Any] = {
@@ -86,8 +131,10 @@ def fit_facts(fit: Fit, drawn: Bootstrap | None) -> dict[str, Any]:
         "gradient": float(f"{certificate.gradient:.1e}"),
         "condition": float(f"{certificate.condition:.4g}") if math.isfinite(certificate.condition) else None,
         "bounds_hit": list(certificate.bounds_hit) or None,
+        "prior": None if fit.problem.prior is None else f"weak: {PRIOR_WORDS}",
         "frozen_dense": None if fit.base is None else fit.base.law.name,
         "draws_converged": None if drawn is None else f"{len(drawn.theta)} of {drawn.asked}",
+        "warnings": [{"code": one.code, "message": one.message} for one in warnings] or None,
     }
     return {key: value for key, value in facts.items() if value is not None}
 

@@ -3,9 +3,11 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from sparseplan.laws.forms.fitting.coordinates import Array
+from sparseplan.laws.forms.fitting.coordinates import Array, Design
 
 WIDTH = 0.01
+_LINE = 0.1
+"""Whole batches and rounded sizes move data per parameter by less than this."""
 
 
 def by_level(logs: Array) -> list[NDArray[np.intp]]:
@@ -33,3 +35,10 @@ def level_of(logs: Array) -> NDArray[np.intp]:
 def count_levels(logs: Array) -> int:
     """Number of levels."""
     return len(by_level(logs))
+
+
+def has_one_ratio(design: Design) -> bool:
+    """Whether all of several sizes saw the same data per parameter, non-zero or dense."""
+    if count_levels(design.x) < 2:
+        return False
+    return any(np.ptp(design.y - size) < _LINE for size in (design.x, design.x - design.u))

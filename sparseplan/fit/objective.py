@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from sparseplan.fit.penalties import Huber, Penalty
 from sparseplan.laws.forms.fitting.coordinates import Array, Design
+from sparseplan.laws.forms.fitting.prior import Prior
 
 Residual = Literal["log", "plain"]
 
@@ -46,6 +47,7 @@ class Problem:
         free: the Q parameters to vary; the others keep the value of the point where they are evaluated.
         measured: losses, shape (n,), or (B, n) where each problem has its own.
         weights: weight of each run, shape (n,) or (B, n); they add up to 1.
+        prior: what is added to the objective for coefficients unlike those of other setups; None for nothing.
     """
 
     objective: Objective
@@ -53,6 +55,7 @@ class Problem:
     free: tuple[int, ...]
     measured: Array
     weights: Array
+    prior: Prior | None = None
 
     @classmethod
     def plain(cls, objective: Objective, design: Design, free: tuple[int, ...], measured: Array) -> "Problem":
@@ -73,4 +76,5 @@ class Problem:
     def take(self, rows: slice | NDArray[Any]) -> "Problem":
         """Some of the B problems; what they share stays shared."""
         measured, weights = (own if own.ndim == 1 else own[rows] for own in (self.measured, self.weights))
-        return replace(self, measured=measured, weights=weights)
+        prior = None if self.prior is None else self.prior.take(rows)
+        return replace(self, measured=measured, weights=weights, prior=prior)

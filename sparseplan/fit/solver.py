@@ -130,8 +130,8 @@ def _agree(value: Array, solved: NDArray[np.bool_]) -> bool:
 
 def _cosine(here: Curvature, held: NDArray[np.bool_]) -> Array:
     """|gradient| relative to its largest possible value given residuals and Jacobian, by Cauchy and Schwarz."""
-    spread = np.sqrt(np.einsum("bii->bi", here.majorant) * 2.0 * here.value[:, None])
     with np.errstate(invalid="ignore", divide="ignore"):
+        spread = np.sqrt(np.einsum("bii->bi", here.majorant) * 2.0 * here.value[:, None])
         ratio = np.where(held | (spread == 0), 0.0, np.abs(here.gradient) / spread)
     return np.asarray(ratio.max(axis=1, initial=0.0))
 

@@ -4,10 +4,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sparseplan.laws.law import Law, coefficient_draws, coefficients, draw_columns, form_of
+from sparseplan.laws import repetition
+from sparseplan.laws.law import Law, axes, coefficient_draws, coefficients, draw_columns, form_of
 
 _SENSIBLE_LOSS = (1e-3, 100.0)
 _TOKENS_PER_IMAGE = 16
+_ROUNDING = 1e-5  # draws are in single precision; those of a base that stands still are all alike
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -22,7 +24,15 @@ class Finding:
 @np.errstate(all="ignore")  # what overflows shows as a doubtful prediction
 def check_law(law: Law) -> list[Finding]:
     """Find what is doubtful about a law whose file is valid; an empty list is a clean bill."""
-    return [*_values(law), *_range(law), *_units(law), *_predictions(law), *_draws(law), *_families(law)]
+    return [
+        *_values(law),
+        *_range(law),
+        *_units(law),
+        *_predictions(law),
+        *_draws(law),
+        *_families(law),
+        *_repetition(law),
+    ]
 
 
 def _values(law: Law) -> list[Finding]:
@@ -42,7 +52,7 @@ def _values(law: Law) -> list[Finding]:
 def _range(law: Law) -> list[Finding]:
     return [
         Finding(key=f"range.{axis}", message="missing: plans can't say how far they extrapolate on this axis")
-        for axis in form_of(law).inputs
+        for axis in axes(law)
         if getattr(law.range, axis) is None
     ]
 
@@ -92,6 +102,23 @@ def _families(law: Law) -> list[Finding]:
     ]
 
 
+def _repetition(law: Law) -> list[Finding]:
+    """Rates far from every published one, at a sparsity that the law covers."""
+    if law.repetition is None:
+        return []
+    sparsest = law.range.sparsity[1] if law.range.sparsity is not None else 0.0
+    found = []
+    for name in repetition.NAMES:
+        rate = law.repetition.rate(name)
+        for S in (0.0, sparsest) if sparsest else (0.0,):
+            value = float(rate.at(S))
+            if not repetition.PUBLISHED[0] <= value <= repetition.PUBLISHED[1]:
+                message = f"{value:.4g} at S = {S:g} is far from every published one (4 to 26)"
+                found.append(Finding(key=f"repetition.{name}", message=message))
+                break
+    return found
+
+
 def _draws(law: Law) -> list[Finding]:
     if law.draws is None:
         return [Finding(key="draws", message="missing: answers from this law have no intervals", doubtful=False)]
@@ -104,8 +131,8 @@ def _draws(law: Law) -> list[Finding]:
         if draws is None:
             found.append(Finding(key="draws.columns", message=f"none of them answers for {name}", doubtful=False))
             continue
-        spread = np.quantile(draws.loss(S, N, D), [0.005, 0.995])
-        if not spread[0] <= float(coefficients(law, family).loss(S, N, D)) <= spread[1]:
+        low, high = np.quantile(draws.loss(S, N, D), [0.005, 0.995])
+        if not low * (1 - _ROUNDING) <= float(coefficients(law, family).loss(S, N, D)) <= high * (1 + _ROUNDING):
             found.append(
                 Finding(
                     key="draws.data",

@@ -31,6 +31,7 @@ from sparseplan.laws.law import (
     law_block,
     require_sparse,
 )
+from sparseplan.laws.repetition import Repetition, with_dense_value
 from sparseplan.version import __version__
 
 Carried = Literal["multiplier", "ratio"]
@@ -106,6 +107,8 @@ def compose(dense: Law, sparse: Law, *, name: str, carry: Carried = "multiplier"
             sparsity=lender.range.sparsity,
             nonzero_params=dense.range.nonzero_params,
             data_seen=dense.range.data_seen,
+            unique_data=(dense if dense.repetition is not None else lender).range.unique_data,
+            epochs=(dense if dense.repetition is not None else lender).range.epochs,
         ),
         fit={
             "status": "transferred",
@@ -113,6 +116,8 @@ def compose(dense: Law, sparse: Law, *, name: str, carry: Carried = "multiplier"
             "deviation": float(f"{deviation:.2g}") if deviation > _EXACT else 0.0,
             "spread": SPREAD[carry],
         },
+        repetition=_repetition(dense, lender),
+        counts_embeddings=dense.counts_embeddings,
         draws=_draws(dense, transfer, np.random.default_rng(seed)),
         provenance={
             "dense": dense.name,
@@ -190,6 +195,13 @@ class _Transfer:
         return float(np.max(np.abs(np.expm1(np.log(mixed.size_multiplier(S, 1.0)) - wanted))))
 
 
+def _repetition(dense: Law, lender: Law) -> Repetition | None:
+    """The dense law's own rates, changing with sparsity as the lender's do; of one that has none, the lender's."""
+    if dense.repetition is None or lender.repetition is None:
+        return dense.repetition or lender.repetition
+    return with_dense_value(lender.repetition, dense.repetition)
+
+
 def _draws(dense: Law, transfer: _Transfer, random: np.random.Generator) -> Draws:
     lender = transfer.lender
     drawn = [law.draws.count for law in (dense, lender) if law.draws is not None]
@@ -201,12 +213,26 @@ def _draws(dense: Law, transfer: _Transfer, random: np.random.Generator) -> Draw
     for family in lender.sparsity:
         lent = _some(coefficient_draws(lender, family) or coefficients(lender, family), order)
         table |= draw_table(transfer.form, transfer.on_base(lent, base, factor), family)
+    table |= _drawn_rates(dense, lender, order, count)
     # What stands still was not drawn: a column of it would say that it is known.
     moving = {name: value for name, value in table.items() if np.ptp(value) > 0}
     rows = np.stack([np.broadcast_to(value, count) for value in moving.values()], axis=1)
     pairs = "draws of both laws, paired at random" if len(drawn) == 2 else "draws of one law" if drawn else "no draws"
     spread = f"a factor on ln m(S) of log spread {SPREAD[transfer.carry]:g}, as setups differ"
     return Draws.pack(list(moving), rows, method=f"composed: {pairs}, and {spread}")
+
+
+def _drawn_rates(
+    dense: Law, lender: Law, order: slice | NDArray[np.int64], count: int
+) -> dict[str, NDArray[np.float64]]:
+    """Draws of the rates that the composed law has; where both laws carry some, the dense law's stand."""
+    block = _repetition(dense, lender)
+    found: dict[str, NDArray[np.float64]] = {}
+    for law, chosen in ((lender, order), (dense, slice(0, count))):
+        if block is not None and law.draws is not None:
+            drawn = dict(zip(law.draws.columns, law.draws.table().T, strict=True))
+            found |= {name: drawn[name][chosen] for name, _ in block.columns() if name in drawn}
+    return found
 
 
 def _some(theta: Theta, rows: slice | NDArray[np.int64]) -> Theta:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from sparseplan.laws.forms.base import Coefficient, Form, Theta
 from sparseplan.laws.forms.budget import flops_budget
 from sparseplan.laws.law import Law, coefficients, form_of
+from sparseplan.laws.repetition import NAMES, Repetition
 
 Bounds = tuple[float, float]
 _POINTS = 12
@@ -69,7 +70,7 @@ def diff_laws(first: Law, second: Law, *, family: str | None = None) -> LawDiff:
     return LawDiff(
         first=first.name,
         second=second.name,
-        coefficients=_coefficients(laws, thetas),
+        coefficients=[*_coefficients(laws, thetas), *_rates(laws)],
         nonzero_params=sizes,
         data_seen=data if comparable else None,
         region="unknown" if "unknown" in shared else "either" if "either" in shared else "both",
@@ -101,12 +102,29 @@ def _coefficients(laws: tuple[Law, Law], thetas: tuple[Theta, Theta]) -> list[Ch
         return float(getattr(written[index], one.name)) if known else None
 
     rows = [Change(name=one.name, first=value(0, one), second=value(1, one)) for one in shown.coefficients]
-    if not shown.per_family:
+    if not shown.per_family or shown.numerator_words in [one.name for one in shown.coefficients]:
         return rows
     at_zero = [float(theta.reducible(0.0, 1.0, np.inf)) for theta in thetas]
     dense = Change(name=f"f(0) = {shown.numerator_words}", first=at_zero[0], second=at_zero[1])
     count = len(shown.per_family)
     return [*rows[:count], dense, *rows[count:]]
+
+
+def _rates(laws: tuple[Law, Law]) -> list[Change]:
+    """How repeated data and size count, at S = 0 and, where that changes them, at the sparsities shown."""
+    blocks = [law.repetition for law in laws]
+
+    def value(block: Repetition | None, name: str, S: float) -> float | None:
+        return None if block is None else float(block.rate(name).at(S))
+
+    rows = []
+    for name in NAMES if any(blocks) else ():
+        varies = any(block is not None and block.rate(name).varies for block in blocks)
+        for S in (0.0, *SHOWN_SPARSITIES) if varies else (0.0,):
+            first, second = (value(block, name, S) for block in blocks)
+            at = f" at {100 * S:g}%" if varies else ""
+            rows.append(Change(name=f"repetition.{name}{at}", first=first, second=second))
+    return rows
 
 
 def _side_by_side(forms: list[Form], thetas: tuple[Theta, Theta]) -> list[Change]:

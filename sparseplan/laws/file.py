@@ -19,13 +19,22 @@ from sparseplan.errors import LawError, nearest
 from sparseplan.laws.forms import FORMS
 from sparseplan.laws.forms.base import Coefficient, Form, Theta
 from sparseplan.laws.forms.budget import Array
-from sparseplan.laws.law import Family, Head, Law, coefficient_draws, coefficients, draw_columns, form_of
+from sparseplan.laws.law import (
+    Family,
+    Head,
+    Law,
+    coefficient_draws,
+    coefficients,
+    draw_columns,
+    form_of,
+    repetition_columns,
+)
 from sparseplan.sparsity.schedule import Schedule
 
 _TOKENS_PER_UNIT = "It is what one unit of data costs: 1 for tokens, 196 for ViT/16 images at 224 px."
 _KEY_ORDER = (
-    *("format", "name", "description", "form", "loss", "data_unit", "tokens_per_unit", "coefficients", "sparsity"),
-    *("schedule", "range", "fit", "draws", "provenance"),
+    *("format", "name", "description", "form", "loss", "data_unit", "tokens_per_unit", "counts_embeddings"),
+    *("coefficients", "sparsity", "schedule", "repetition", "range", "held_out", "fit", "draws", "provenance"),
 )
 
 
@@ -101,7 +110,7 @@ def _checked(document: yaml_struct.Document) -> Law:
 def _check_draws(law: Law, document: yaml_struct.Document) -> None:
     if law.draws is None:
         return
-    allowed = draw_columns(law)
+    allowed = draw_columns(law) | repetition_columns(law)
     for index, column in enumerate(law.draws.columns):
         if column not in allowed or column in law.draws.columns[:index]:
             where = document.where(("draws", "columns", index))
@@ -114,6 +123,7 @@ def _check_draws(law: Law, document: yaml_struct.Document) -> None:
             )
 
 
+@np.errstate(all="ignore")  # what overflows is no number above 0, or is refused by the answer
 def _check_numerators(law: Law, document: yaml_struct.Document) -> None:
     """A dense model of one parameter needs a size term: coefficients that are 0 each on their own may not be 0 all."""
     words = form_of(law).numerator_words
@@ -151,7 +161,7 @@ def law_data(law: Law) -> dict[str, Any]:
 def law_text(law: Law) -> str:
     """The law as YAML, keys in the order of the format's description."""
     data = law_data(law)
-    plain = {key: _pruned(data[key]) for key in _KEY_ORDER if data.get(key) not in (None, {}, "")}
+    plain = {key: _pruned(data[key]) for key in _KEY_ORDER if data.get(key) not in (None, False, {}, "")}
     text: str = yaml.safe_dump(plain, sort_keys=False, allow_unicode=True, width=110, default_flow_style=None)
     return text
 
@@ -178,6 +188,15 @@ def load_law(name: str) -> Law:
 def law_files() -> Iterator[tuple[str, Path]]:
     """Name and file of every law that `--law NAME` finds, in lookup order; a name's first file is the one meant."""
     return lookup.named_files(local="calibration/*/law.yaml", variable="SPARSEPLAN_LAWS", builtin="laws")
+
+
+def shadowing(name: str) -> Path | None:
+    """The file that answers to a built-in law's name in its stead, which nothing would show; None where none does."""
+    if lookup.is_path(name):
+        return None
+    path = lookup.find(name, list(law_files()), kind="law", error=LawError)
+    hidden = {builtin.stem.casefold() for builtin in builtin_laws()}
+    return path if name.casefold() in hidden and path.parent != lookup.BUILTIN / "laws" else None
 
 
 @cache

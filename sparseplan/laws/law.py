@@ -16,6 +16,7 @@ from sparseplan.laws import DEFAULT_LAW
 from sparseplan.laws.forms import FORMS
 from sparseplan.laws.forms.base import Coefficient, Form, Theta
 from sparseplan.laws.forms.budget import Floats
+from sparseplan.laws.repetition import Repetition, column_coefficients
 from sparseplan.sparsity.schedule import Schedule
 
 LAW_NAME = r"[A-Za-z0-9][A-Za-z0-9._-]*"
@@ -35,9 +36,11 @@ class Range(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     sparsity: tuple[Annotated[float, Meta(ge=0, lt=1)], Annotated[float, Meta(ge=0, lt=1)]] | None = None
     nonzero_params: tuple[Positive, Positive] | None = None
     data_seen: tuple[Positive, Positive] | None = None
+    unique_data: tuple[Positive, Positive] | None = None
+    epochs: tuple[Positive, Positive] | None = None
 
     def __post_init__(self) -> None:
-        for axis in ("sparsity", "nonzero_params", "data_seen"):
+        for axis in self.__struct_fields__:
             bounds = getattr(self, axis)
             if bounds is not None and bounds[0] > bounds[1]:
                 raise ValueError(f"{axis}: expected [smallest, largest], found [{bounds[0]:g}, {bounds[1]:g}]")
@@ -84,6 +87,18 @@ class Draws(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         return cls(count=len(table), columns=columns, data=data, encoding=encoding, method=method)
 
 
+class HeldOutError(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How far a law missed runs that it was not fitted to, in nats, where that is published and no draws are."""
+
+    mean: Annotated[float, Meta(gt=0, description="Mean absolute error.")]
+    worst: Annotated[float, Meta(gt=0, description="Largest absolute error.")]
+    runs: Annotated[int, Meta(ge=1, description="How many runs.")]
+
+    def __post_init__(self) -> None:
+        if self.worst < self.mean:
+            raise ValueError(f"held_out: expected worst at least mean ({self.mean:g}), found {self.worst:g}")
+
+
 class Head(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What laws of every form hold besides their coefficients."""
 
@@ -95,8 +110,15 @@ class Head(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         float,
         Meta(gt=0, description="Tokens that the model processes per data unit; 196 for ViT/16 at 224 px."),
     ] = 1
+    counts_embeddings: Annotated[
+        bool, Meta(description="Whether N counts embeddings too, as it does in most dense laws.")
+    ] = False
     loss: Annotated[str, Meta(description="What the loss is, as in: next-token loss on C4, nats per token.")] = ""
     range: Range = field(default_factory=Range)
+    repetition: Annotated[
+        Repetition | None, Meta(description="How data seen more than once, and parameters beyond them, count.")
+    ] = None
+    held_out: HeldOutError | None = None
     fit: Annotated[dict[str, Any], Meta(description="How the law was fitted: loss, objective, runs, status.")] = field(
         default_factory=dict
     )
@@ -220,8 +242,19 @@ def _columns(law: Law, family: str | None) -> list[tuple[str, str, float]]:
     return own + [(name, name, value) for name, value in law.coefficients.items()]
 
 
+def axes(law: Law) -> tuple[str, ...]:
+    """What the law's runs are described by, as the axes of `Range` are called."""
+    form = form_of(law)
+    return form.inputs if law.repetition is None else (*form.inputs, "unique_data", "epochs")
+
+
+def repetition_columns(law: Law) -> dict[str, Coefficient]:
+    """The further columns that the law's draws may have: those of its `repetition`."""
+    return column_coefficients(law.repetition)
+
+
 def draw_columns(law: Law) -> dict[str, Coefficient]:
-    """Every column name that the law's draws may have, with the coefficient that it holds."""
+    """Every column of the form's coefficients that the law's draws may have, with the coefficient that it holds."""
     form = form_of(law)
     own = {f"{family}.{one.name}": one for family in law.sparsity for one in form.per_family}
     return {one.name: one for one in form.base} | own

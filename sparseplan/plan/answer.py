@@ -13,13 +13,25 @@ from numpy.typing import NDArray
 
 from sparseplan.common.caveat import Caveat
 from sparseplan.errors import PlanError
-from sparseplan.laws.law import Law, form_of, require_sparse
+from sparseplan.laws.forms.search import HIGHEST_SPARSITY
+from sparseplan.laws.law import HeldOutError, Law, form_of, require_sparse
+from sparseplan.laws.unique_data import UniqueData
 from sparseplan.plan.brackets import Bracket, brackets
-from sparseplan.plan.caveats import Distance, distances, law_caveats, plan_caveats, question_caveats, require_real
+from sparseplan.plan.caveats import (
+    Distance,
+    distances,
+    law_caveats,
+    plan_caveats,
+    question_caveats,
+    require_real,
+    schedule_caveats,
+)
 from sparseplan.plan.hardware_answer import DeviceUse, FamilyVerdict
 from sparseplan.plan.intervals import Intervals, draw_caveats, plan_intervals
+from sparseplan.plan.other_rates import PlanUnderRates, rates_caveats, under_other_rates
 from sparseplan.plan.question import Plans, Question, best_sparsity, dense_plan
-from sparseplan.plan.sides import Planned, Sides, draw_sides, law_sides, plan_sides
+from sparseplan.plan.repeats import Repetition, passes, repeat_distances, repetition
+from sparseplan.plan.sides import Planned, Sides, draw_sides, law_sides, plan_draws, plan_sides
 from sparseplan.sparsity.pattern import TWO_OF_FOUR, Pattern
 
 if TYPE_CHECKING:
@@ -27,11 +39,24 @@ if TYPE_CHECKING:
 
 
 class LawName(Struct, frozen=True, kw_only=True):
-    """Which law answered, and what its loss is."""
+    """Which law answered, what its loss is, whether its N counts embeddings, its published error where it has one."""
 
     name: str
     form: str
     loss: str = ""
+    counts_embeddings: bool = False
+    held_out: HeldOutError | None = None
+
+
+def law_name(law: Law) -> LawName:
+    """What answers say of a law."""
+    return LawName(
+        name=law.name,
+        form=law.form,
+        loss=law.loss,
+        counts_embeddings=law.counts_embeddings,
+        held_out=law.held_out,
+    )
 
 
 class Given(Struct, frozen=True, kw_only=True):
@@ -41,10 +66,16 @@ class Given(Struct, frozen=True, kw_only=True):
     nonzero_params: float | None
     dense_params: float | None
     device_hours: float | None = None
+    unique_data: float | None = None
 
 
 class Plan(Struct, frozen=True, kw_only=True):
-    """One way to spend the budget; device_hours is None where no device is named."""
+    """One way to spend the budget; device_hours is None where no device is named.
+
+    Attributes:
+        unique_data: How many of the data seen are unique; None where the question says nothing of them.
+        epochs: How often each of them is seen, likewise.
+    """
 
     sparsity: float
     nonzero_params: float
@@ -54,6 +85,8 @@ class Plan(Struct, frozen=True, kw_only=True):
     train_flops: float
     loss: float
     device_hours: float | None
+    unique_data: float | None = None
+    epochs: float | None = None
 
 
 class Comparison(Struct, frozen=True, kw_only=True):
@@ -66,7 +99,7 @@ class Comparison(Struct, frozen=True, kw_only=True):
         dense_flops_any_size: What a dense model needs whose size is free.
         compute_ratio_any_size: The plan's FLOPs over those.
         overtraining: How many times the budget at which the dense plan's size would be compute-optimal.
-        uncapped_sparsity: The optimum without the cap at the law's range; None for n:m patterns.
+        uncapped_sparsity: The optimum without the cap at the law's range; None for a single n:m pattern.
     """
 
     loss_gain: float
@@ -79,7 +112,11 @@ class Comparison(Struct, frozen=True, kw_only=True):
 
 
 class Answer(Struct, frozen=True, kw_only=True):
-    """Everything `optimal` says; `device` where one is named, `verdict` where its profile is the cost."""
+    """Everything `optimal` says.
+
+    `device` where one is named, `verdict` where its profile is the cost; `repetition` of the plan and, under the other
+    published rates, `repetition_spread` where unique data are limited.
+    """
 
     format: Literal["sparseplan-plan/1"] = "sparseplan-plan/1"
     law: LawName
@@ -94,6 +131,8 @@ class Answer(Struct, frozen=True, kw_only=True):
     brackets: list[Bracket]
     device: DeviceUse | None
     verdict: list[FamilyVerdict] | None
+    repetition: Repetition | None = None
+    repetition_spread: list[PlanUnderRates] = []
     warnings: list[Caveat]
 
 
@@ -116,19 +155,20 @@ def answer(
     if question.nonzero_params is not None and question.dense_params is not None:
         raise PlanError("expected `params` or `dense_params`, found both; one follows from the other and the sparsity.")
     family = answering_family(law, question.pattern)
-    sides, draws = law_sides(law, family), draw_sides(law, family)
+    unique = question.unique_data
+    sides, draws = law_sides(law, family, unique), draw_sides(law, family, unique)
     point = plan_sides(sides, question)
     for plan in (point.best, point.dense, point.any_dense):
         require_real(N=plan.nonzero_params, D=plan.data_seen, loss=plan.loss)
-    drawn = None if draws is None else plan_sides(draws, question)
+    drawn = None if draws is None else plan_draws(draws, question)
     intervals = None if draws is None or drawn is None else plan_intervals(draws, question, point, drawn)
-    continuous = family is not None and question.pattern.group is None
-    uncapped = float(best_sparsity(sides.sparse, question)) if continuous else None
+    uncapped = None if family is None else _uncapped(sides, question)
     outside = _distances(law, question, sides, point)
     hardware = None if device is None else _on_hardware(law, question, device, point)
     hours = hardware.use.device_hours if hardware and hardware.use else None
+    spread = [] if unique is None else under_other_rates(law, family, question, unique, point)
     return Answer(
-        law=LawName(name=law.name, form=law.form, loss=law.loss),
+        law=law_name(law),
         cost=question.cost.name,
         pattern=str(question.pattern),
         given=_given(question, device_hours),
@@ -140,30 +180,43 @@ def answer(
         brackets=[] if family is None or question.only_dense else brackets(law, question, sides, draws, point, drawn),
         device=hardware.use if hardware else None,
         verdict=hardware.verdict if hardware else None,
+        repetition=None if unique is None else _repetition(sides, unique, point.best),
+        repetition_spread=spread,
         warnings=[
             *law_caveats(law, family),
+            *(() if family is None or question.only_dense else schedule_caveats(law)),
             *question_caveats(question),
-            *plan_caveats(outside, float(point.best.sparsity), uncapped, question.max_sparsity, law),
+            *plan_caveats(outside, uncapped, question.cap, law),
             *draw_caveats(intervals),
+            *rates_caveats(law, unique, point, spread, drawn=intervals is not None),
             *(hardware.warnings if hardware else ()),
         ],
     )
 
 
+def _uncapped(sides: Sides, question: Question) -> float | None:
+    """The best sparsity without the cap; None where the pattern leaves no choice."""
+    if question.pattern.group is None:
+        return float(best_sparsity(sides.sparse, question))
+    if question.pattern.kept is not None:
+        return None
+    return float(plan_sides(sides, replace(question, max_sparsity=HIGHEST_SPARSITY)).best.sparsity)
+
+
 def _distances(law: Law, question: Question, sides: Sides, point: Planned) -> list[Distance]:
     """How far the plan, the dense plan beside it, and the dense run of equal loss lie outside the law's runs."""
     best, dense = point.best, point.dense
-    found = _outside(law, best, "plan")
+    found = _outside(law, question, best, "plan")
     if best.sparsity > 0:
-        found += _outside(law, dense, "dense plan")
+        found += _outside(law, question, dense, "dense plan")
         if np.isfinite(point.equal) and point.equal > 0:
             equal = dense_plan(sides.dense, replace(question, train_flops=float(point.equal)))
-            found += _outside(law, equal, "dense run of equal loss")
+            found += _outside(law, question, equal, "dense run of equal loss")
     return found
 
 
-def _outside(law: Law, plan: Plans, of: str) -> list[Distance]:
-    return distances(
+def _outside(law: Law, question: Question, plan: Plans, of: str) -> list[Distance]:
+    found = distances(
         law.range,
         sparsity=float(plan.sparsity),
         nonzero_params=float(plan.nonzero_params),
@@ -171,6 +224,15 @@ def _outside(law: Law, plan: Plans, of: str) -> list[Distance]:
         data_unit=law.data_unit,
         of=of,
     )
+    if question.unique_data is not None:
+        seen = float(plan.data_seen)
+        found += repeat_distances(question.unique_data, data_seen=seen, data_unit=law.data_unit, of=of)
+    return found
+
+
+def _repetition(sides: Sides, unique: UniqueData, plan: Plans) -> Repetition:
+    S, N, D = float(plan.sparsity), float(plan.nonzero_params), float(plan.data_seen)
+    return repetition(sides.sparse if S > 0 else sides.dense, unique, S=S, N=N, D=D)
 
 
 def answering_family(law: Law, pattern: Pattern) -> str | None:
@@ -192,6 +254,7 @@ def _given(question: Question, device_hours: float | None) -> Given:
         nonzero_params=_optional(question.nonzero_params),
         dense_params=_optional(question.dense_params),
         device_hours=device_hours,
+        unique_data=None if question.unique_data is None else question.unique_data.amount,
     )
 
 
@@ -255,6 +318,7 @@ def _on_hardware(law: Law, question: Question, device: "Device", point: Planned)
 
 
 def _plan(plans: Plans, law: Law, question: Question, device_hours: float | None) -> Plan:
+    unique = question.unique_data
     return Plan(
         sparsity=float(plans.sparsity),
         nonzero_params=float(plans.nonzero_params),
@@ -264,6 +328,8 @@ def _plan(plans: Plans, law: Law, question: Question, device_hours: float | None
         train_flops=_number(question.train_flops),
         loss=float(plans.loss),
         device_hours=device_hours,
+        unique_data=None if unique is None else min(unique.amount, float(plans.data_seen)),
+        epochs=None if unique is None else passes(float(plans.data_seen), unique.amount),
     )
 
 

@@ -9,7 +9,7 @@ from sparseplan.common.intervals import Bounds, bounds
 from sparseplan.cost.flops import FLOPS_COSTS, flops_cost
 from sparseplan.laws.law import Law
 from sparseplan.plan.question import Question
-from sparseplan.plan.sides import Planned, Sides, plan_sides
+from sparseplan.plan.sides import Planned, Sides, plan_draws, plan_sides
 
 
 class Bracket(Struct, frozen=True, kw_only=True):
@@ -40,7 +40,7 @@ def brackets(
         here, there = point, drawn
         if cost != question.cost:
             asked = replace(question, cost=cost)
-            here, there = plan_sides(sides, asked), None if draws is None else plan_sides(draws, asked)
+            here, there = plan_sides(sides, asked), None if draws is None else plan_draws(draws, asked)
         sparsity = ratio = None
         if there is not None:
             ratios = question.train_flops / there.any_equal

@@ -6,11 +6,20 @@ import numpy as np
 from msgspec import Struct
 from numpy.typing import NDArray
 
-from sparseplan.common.caveat import Caveat
+from sparseplan.common.caveat import SCHEDULE, TRAVELS, Caveat
 from sparseplan.common.units import format_count, format_sparsity
 from sparseplan.errors import PlanError
-from sparseplan.laws.file import builtin_laws
-from sparseplan.laws.law import Law, Range, coefficient_draws, family_used, form_of, is_transferred, undrawn
+from sparseplan.laws.file import builtin_laws, shadowing
+from sparseplan.laws.law import (
+    HeldOutError,
+    Law,
+    Range,
+    coefficient_draws,
+    family_used,
+    form_of,
+    is_transferred,
+    undrawn,
+)
 from sparseplan.plan.question import Question
 
 
@@ -19,7 +28,7 @@ class Distance(Struct, frozen=True, kw_only=True):
 
     Attributes:
         of: What has the value: the plan, the dense plan, or the dense run of equal loss.
-        axis: sparsity, nonzero_params or data_seen.
+        axis: sparsity, nonzero_params, data_seen, unique_data or epochs.
         value: The planned value.
         low: Smallest value among the law's runs.
         high: Largest.
@@ -35,6 +44,8 @@ class Distance(Struct, frozen=True, kw_only=True):
     message: str
 
 
+LARGEST = 1e40
+"""More parameters, or units of data, than any run will have; beyond them an answer would only look like one."""
 ROUNDING = 1.02  # people write 85M for 84.9M; that is no extrapolation
 
 
@@ -51,7 +62,7 @@ def distances(
             continue
         beyond = value > bounds[1]
         factor = value / bounds[1] if beyond else bounds[0] / value
-        text = f"{_factor(factor)} {more if beyond else less} than {what} ({format_count(bounds[beyond])})"
+        text = f"{factor_words(factor)} {more if beyond else less} than {what} ({format_count(bounds[beyond])})"
         found.append(
             Distance(of=of, axis=axis, value=value, low=bounds[0], high=bounds[1], factor=factor, message=text)
         )
@@ -59,6 +70,11 @@ def distances(
         low, high = covered.sparsity
         factor = (1.0 - high) / (1.0 - sparsity)
         text = f"{format_sparsity(sparsity)} is sparser than any of its runs ({format_sparsity(high)})"
+        found.append(Distance(of=of, axis="sparsity", value=sparsity, low=low, high=high, factor=factor, message=text))
+    if covered.sparsity is not None and sparsity < covered.sparsity[0]:
+        low, high = covered.sparsity
+        factor = (1.0 - sparsity) / (1.0 - low)
+        text = f"{format_sparsity(sparsity)} is less sparse than any of its runs ({format_sparsity(low)})"
         found.append(Distance(of=of, axis="sparsity", value=sparsity, low=low, high=high, factor=factor, message=text))
     return found
 
@@ -76,26 +92,29 @@ def extrapolation_caveats(found: list[Distance]) -> list[Caveat]:
     ]
 
 
-def _factor(factor: float) -> str:
+def factor_words(factor: float) -> str:
     """Write a ratio.
 
-    >>> _factor(35.2), _factor(1.84), _factor(123456.0)
-    ('35x', '1.8x', '1.23e5x')
+    >>> factor_words(35.2), factor_words(1.84), factor_words(1.03), factor_words(123456.0)
+    ('35x', '1.8x', '1.03x', '1.23e5x')
     """
+    if factor < 1.095:
+        return f"{factor:.2f}x"
     if factor < 9.95:
         return f"{factor:.1f}x"
     return f"{factor:.0f}x" if factor < 9999.5 else f"{factor:.2e}x".replace("e+0", "e").replace("e+", "e")
 
 
 def require_real(**values: NDArray[np.float64] | float) -> None:
-    """Refuse numbers that no model can have: infinite, not a number, or less than one parameter or unit of data.
+    """Refuse numbers that no model can have: not finite, below one parameter or unit of data, or beyond `LARGEST`.
 
     Raises:
         PlanError: naming the value.
     """
     for name, value in values.items():
         number = float(value)
-        if not math.isfinite(number) or number < (1.0 if name in ("N", "D") else 0.0):
+        least, most = (1.0, LARGEST) if name in ("N", "D") else (0.0, math.inf)
+        if not math.isfinite(number) or not least <= number <= most:
             raise PlanError(
                 f"these inputs give {name} = {number:.3g}, which is not a possible run; check the budget, the size and "
                 "the law's coefficients (`laws.check`)."
@@ -119,14 +138,15 @@ def law_caveats(law: Law, family: str | None) -> list[Caveat]:
                 message=f"the law has no coefficients for {family}; the {used} ones stand in, which flatters n:m",
             )
         )
-    if law.fit.get("status") in POOR_FITS:
-        message = f"this law's fit ended with '{law.fit['status']}': {law.fit.get('explanation', 'see `fit`')}"
-        found.append(Caveat(code="poor-fit", message=message.rstrip(".")))
-    axes = [axis for axis in form_of(law).inputs if axis != "sparsity" or form_of(law).knows_sparsity]
-    if any(getattr(law.range, axis) is None for axis in axes):
+    found += [*_of_the_status(law), *_of_the_fit(law)]
+    asked = [axis for axis in form_of(law).inputs if axis != "sparsity" or form_of(law).knows_sparsity]
+    if any(getattr(law.range, axis) is None for axis in asked):
         found.append(Caveat(code="no-range", message="the law doesn't say what its runs covered on every axis"))
     missing = undrawn(law, family)
-    if coefficient_draws(law, family) is None:
+    if coefficient_draws(law, family) is None and law.held_out is not None:
+        message = f"no intervals: this law has no draws; {held_out_words(law.held_out)}"
+        found.append(Caveat(code="held-out-error", message=message))
+    elif coefficient_draws(law, family) is None:
         found.append(Caveat(code="no-draws", message=_no_draws(law)))
     elif missing:
         message = f"the law's draws take {', '.join(missing)} as exactly known: the intervals leave their error out"
@@ -134,7 +154,53 @@ def law_caveats(law: Law, family: str | None) -> list[Caveat]:
     return found
 
 
-POOR_FITS = ("not converged", "flat direction", "too few levels")
+def shadow_caveats(name: str) -> list[Caveat]:
+    """Whether another file than the built-in one answers to a built-in law's name."""
+    path = shadowing(name)
+    if path is None:
+        return []
+    message = f"the law {name} is the file {path}, in the place of the built-in law of that name"
+    return [Caveat(code="shadowed", message=message)]
+
+
+def held_out_words(error: HeldOutError) -> str:
+    """A law's error on runs that it was not fitted to."""
+    return f"it missed {error.runs} held-out runs by {error.mean:.3f} nats on average and {error.worst:.3f} at worst"
+
+
+POOR_FITS = ("not converged", "flat direction", "too few levels", "contradicted")
+
+
+def _of_the_fit(law: Law) -> list[Caveat]:
+    """The warnings that the law's own fit put into its file; what isn't one of ours is somebody's note."""
+    noted = law.fit.get("warnings")
+    return [
+        Caveat(code=one["code"], message=f"the law's fit warned: {str(one.get('message', '')).rstrip('.')}")
+        for one in (noted if isinstance(noted, list) else ())
+        if isinstance(one, dict) and one.get("code") in TRAVELS and one["code"] != SCHEDULE
+    ]
+
+
+def schedule_caveats(law: Law) -> list[Caveat]:
+    """That the ramp behind the price of sparse training is nobody's word, for answers in which zeros may be free."""
+    noted = law.fit.get("warnings")
+    codes = [one.get("code") for one in (noted if isinstance(noted, list) else ()) if isinstance(one, dict)]
+    if SCHEDULE not in codes:
+        return []
+    message = f"the law's pruning schedule was assumed by `fit`, not said: {law.schedule.describe()}"
+    return [Caveat(code=SCHEDULE, message=message)]
+
+
+def fit_caveats(law: Law) -> list[Caveat]:
+    """What the law's own fit says against it, for answers with no room for more: status, warnings, ramp."""
+    return [*_of_the_status(law), *_of_the_fit(law), *schedule_caveats(law)]
+
+
+def _of_the_status(law: Law) -> list[Caveat]:
+    if law.fit.get("status") not in POOR_FITS:
+        return []
+    message = f"this law's fit ended with '{law.fit['status']}': {law.fit.get('explanation', 'see `fit`')}"
+    return [Caveat(code="poor-fit", message=message.rstrip("."))]
 
 
 def _no_draws(law: Law) -> str:
@@ -151,20 +217,18 @@ def question_caveats(question: Question) -> list[Caveat]:
         return []
     allowed = f"the pattern {question.pattern}"
     if question.pattern.sparsities not in (None, (0.0,)):
-        allowed += f" up to a sparsity of {format_sparsity(question.pattern_cap)}"
+        allowed += f" up to a sparsity of {format_sparsity(question.cap)}"
     return [Caveat(code="only-dense", message=f"no sparsity above 0 is allowed: {allowed} leaves dense models only")]
 
 
-def plan_caveats(
-    outside: list[Distance], sparsity: float, uncapped: float | None, max_sparsity: float, law: Law
-) -> list[Caveat]:
+def plan_caveats(outside: list[Distance], uncapped: float | None, max_sparsity: float, law: Law) -> list[Caveat]:
     """What this plan cannot vouch for.
 
     Lifting the cap is worth a thought where that halves the law's lowest density at most. Further out a law may run
     away to a sparsity of almost 1, and that is no advice.
     """
     found = extrapolation_caveats(outside)
-    if uncapped is not None and uncapped > sparsity:
+    if uncapped is not None and uncapped > max_sparsity:
         reach = sparsity_cap(law)
         near = 1 - uncapped >= (1 - reach) / 2
         advice = ". Lift the cap with `max_sparsity`" if near else f", too far beyond {format_sparsity(reach)}"

@@ -87,6 +87,7 @@ class Device:
         return "measured" if self.profile.__struct_config__.tag == "measured" else "assumed"
 
 
+@np.errstate(all="ignore")  # what overflows is refused by the answer, by name
 def flops_for_hours(theta: Theta, ask: Callable[..., Question], device: Device, hours: float) -> float:
     """Training FLOPs that a number of device hours pays for; `ask(train_flops=C)` is the question at a budget.
 

@@ -10,6 +10,7 @@ from sparseplan.errors import PlanError
 from sparseplan.laws.forms.base import Theta
 from sparseplan.laws.forms.budget import Array, Budget, Floats
 from sparseplan.laws.forms.search import HIGHEST_SPARSITY
+from sparseplan.laws.unique_data import UniqueData
 from sparseplan.sparsity.pattern import UNSTRUCTURED, Pattern
 
 
@@ -23,8 +24,10 @@ class Question:
         nonzero_params: N where it is decided; at most one of this and dense_params, with neither the size is free.
         dense_params: N / (1 - S) where that is decided.
         pattern: Which sparsities can be made.
-        max_sparsity: Unstructured sparsity stays at or below this, [0, 1).
-        pattern_cap: A family of patterns likewise; its members beyond it aren't tried.
+        max_sparsity: Sparsities that are chosen stay at or below this, [0, 1): unstructured ones, and those of a family
+            of patterns.
+        pattern_cap: A single pattern likewise. Its sparsity is asked for, not chosen, so the default allows any.
+        unique_data: The unique data that runs draw on, and how repeats count; None where all data are unique.
     """
 
     train_flops: Floats
@@ -34,11 +37,18 @@ class Question:
     pattern: Pattern = UNSTRUCTURED
     max_sparsity: float = HIGHEST_SPARSITY
     pattern_cap: float = 1.0
+    unique_data: UniqueData | None = None
 
     @property
     def budget(self) -> Budget:
         """What the training FLOPs buy under the cost."""
         return self.cost.budget(self.train_flops)
+
+    @property
+    def cap(self) -> float:
+        """The highest sparsity that may be chosen."""
+        single = self.pattern.group is not None and self.pattern.kept is not None
+        return self.pattern_cap if single else self.max_sparsity
 
     @property
     def allows_dense(self) -> bool:
@@ -51,7 +61,7 @@ class Question:
         choices = self.pattern.sparsities
         if choices is None:
             return self.max_sparsity == 0.0
-        return not any(0.0 < S <= self.pattern_cap for S in choices) and self.allows_dense
+        return not any(0.0 < S <= self.cap for S in choices) and self.allows_dense
 
     @property
     def size_is_free(self) -> bool:
@@ -104,10 +114,10 @@ def best_plan(theta: Theta, question: Question, *, lowest: float = 0.0) -> Plans
     choices = question.pattern.sparsities
     if choices is None:
         return plan_at(theta, question, best_sparsity(theta, question, highest=question.max_sparsity))
-    allowed = tuple(S for S in choices if lowest <= S <= question.pattern_cap)
+    allowed = tuple(S for S in choices if lowest <= S <= question.cap)
     if not allowed:
         raise PlanError(
-            f"`max_sparsity`: the pattern {question.pattern} makes {choices[0]:g}, above the {question.pattern_cap:g} "
+            f"`max_sparsity`: the pattern {question.pattern} makes {choices[0]:g}, above the {question.cap:g} "
             "allowed; raise the one or drop the other."
         )
     plans = [plan_at(theta, question, S) for S in allowed]

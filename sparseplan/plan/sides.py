@@ -4,6 +4,7 @@ A law has one dense model. Pattern families whose coefficients do not quite agre
 that a misfit there is not mistaken for a gain; at S = 0 it answers for them too.
 """
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -12,9 +13,13 @@ import numpy as np
 from sparseplan.laws.forms.base import Theta
 from sparseplan.laws.forms.budget import Array
 from sparseplan.laws.law import Law, coefficient_draws, coefficients
+from sparseplan.laws.unique_data import UniqueData
 from sparseplan.plan.question import Plans, Question, best_plan, dense_flops_for, dense_plan
 
 _ABOVE_ZERO = 1e-12
+_AS_GOOD_AS_DENSE = 5e-4  # sparsities that read 0%: just above the budget at which the law begins to want some
+_AT_A_TIME = 20_000
+"""Draws that are planned at once."""
 
 
 class Sides(NamedTuple):
@@ -47,17 +52,22 @@ class Planned(NamedTuple):
     any_equal: Array
 
 
-def law_sides(law: Law, family: str | None) -> Sides:
-    """The values that answer for a pattern family; for dense models alone if it is None."""
-    return Sides(coefficients(law, family), coefficients(law))
+def law_sides(law: Law, family: str | None, unique: UniqueData | None = None) -> Sides:
+    """The values that answer for a pattern family; for dense models alone if it is None.
+
+    With `unique` they answer for runs that draw on this much unique data.
+    """
+    sides = Sides(coefficients(law, family), coefficients(law))
+    return sides if unique is None else Sides(*(unique.limit(theta) for theta in sides))
 
 
-def draw_sides(law: Law, family: str | None) -> Sides | None:
+def draw_sides(law: Law, family: str | None, unique: UniqueData | None = None) -> Sides | None:
     """The law's draws likewise, paired row by row; None where it carries none for the question."""
     sparse, dense = coefficient_draws(law, family), coefficient_draws(law)
     if sparse is None and dense is None:
         return None
-    return Sides(sparse or coefficients(law, family), dense or coefficients(law))
+    sides = Sides(sparse or coefficients(law, family), dense or coefficients(law))
+    return sides if unique is None else Sides(*(unique.limit_draws(theta) for theta in sides))
 
 
 def plan_sides(sides: Sides, question: Question) -> Planned:
@@ -74,6 +84,44 @@ def plan_sides(sides: Sides, question: Question) -> Planned:
     )
 
 
+def plan_draws(draws: Sides, question: Question) -> Planned:
+    """Plan a question for draws, some at a time: what is held in between grows with how many there are."""
+    counts = [theta.count for theta in draws if theta.count is not None]
+    if not counts or counts[0] <= _AT_A_TIME:
+        return plan_sides(draws, question)
+    count = counts[0]
+    parts = [
+        plan_sides(Sides(*(_rows(theta, start) for theta in draws)), question) for start in range(0, count, _AT_A_TIME)
+    ]
+    lengths = [min(_AT_A_TIME, count - start) for start in range(0, count, _AT_A_TIME)]
+
+    def joined(pieces: Sequence[Array]) -> Array:
+        filled = [np.broadcast_to(piece, length) for piece, length in zip(pieces, lengths, strict=True)]
+        return np.concatenate(filled)
+
+    def plans(pieces: Sequence[Plans]) -> Plans:
+        return Plans(*(joined(column) for column in zip(*pieces, strict=True)))
+
+    return Planned(
+        best=plans([part.best for part in parts]),
+        dense=plans([part.dense for part in parts]),
+        any_dense=plans([part.any_dense for part in parts]),
+        equal=joined([part.equal for part in parts]),
+        any_equal=joined([part.any_equal for part in parts]),
+    )
+
+
+def _rows(theta: Theta, start: int) -> Theta:
+    """Some draws of all."""
+    if theta.count is None:
+        return theta
+    columns = {name: np.asarray(value) for name, value in theta.as_dict().items()}
+    return replace(
+        theta,
+        **{name: value[start : start + _AT_A_TIME] if value.ndim else value for name, value in columns.items()},
+    )
+
+
 def _best(sides: Sides, question: Question, dense: Plans) -> Plans:
     """The best allowed plan, where the law's dense model speaks for S = 0."""
     if question.only_dense:
@@ -81,5 +129,5 @@ def _best(sides: Sides, question: Question, dense: Plans) -> Plans:
     sparse = best_plan(sides.sparse, question, lowest=_ABOVE_ZERO)
     if not question.allows_dense:
         return sparse
-    stays = (sparse.sparsity == 0) | (dense.loss <= sparse.loss)
+    stays = (sparse.sparsity < _AS_GOOD_AS_DENSE) | (dense.loss <= sparse.loss)
     return Plans(*(np.where(stays, one, other) for one, other in zip(dense, sparse, strict=True)))

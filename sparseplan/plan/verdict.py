@@ -20,7 +20,7 @@ from sparseplan.plan.caveats import ROUNDING, Distance
 from sparseplan.plan.hardware_answer import FamilyVerdict, Kind, Memory, SpeedupRange
 from sparseplan.plan.intervals import sparse_is_better
 from sparseplan.plan.question import Plans, Question
-from sparseplan.plan.sides import draw_sides, law_sides, plan_sides
+from sparseplan.plan.sides import draw_sides, law_sides, plan_draws, plan_sides
 from sparseplan.shapes.base import typical_width
 from sparseplan.sparsity.pattern import TWO_OF_FOUR, UNSTRUCTURED, Pattern
 
@@ -40,7 +40,12 @@ def verdicts(law: Law, question: Question, profile: Profile) -> list[FamilyVerdi
     )
     found = []
     for kind, patterns in kinds:
-        spoken_for = [p for p in patterns if p.family in law.sparsity or UNSTRUCTURED.family in law.sparsity]
+        spoken_for = [
+            pattern
+            for pattern in patterns
+            if (pattern.family in law.sparsity or UNSTRUCTURED.family in law.sparsity)
+            and (pattern.sparsity or 0.0) <= (question.max_sparsity if kind == "n:m" else question.pattern_cap)
+        ]
         if spoken_for:
             tried = [_verdict(law, question, profile, kind, pattern) for pattern in spoken_for]
             found.append(min(tried, key=lambda verdict: verdict.loss))
@@ -63,7 +68,8 @@ def _verdict(
 ) -> FamilyVerdict:
     cost = device_cost(profile, pattern, law.schedule, tokens_per_unit=law.tokens_per_unit)
     asked = replace(question, pattern=pattern, cost=cost)
-    sides, draws = law_sides(law, pattern.family), draw_sides(law, pattern.family)
+    unique = question.unique_data
+    sides, draws = law_sides(law, pattern.family, unique), draw_sides(law, pattern.family, unique)
     point = plan_sides(sides, asked)
     plan, dense = point.best, point.dense
     gain = float(dense.loss - plan.loss)
@@ -84,7 +90,7 @@ def _verdict(
         loss=float(plan.loss),
         loss_gain=gain,
         pays=gain > 0,
-        p_pays=None if draws is None else float(np.mean(sparse_is_better(draws, point, plan_sides(draws, asked)))),
+        p_pays=None if draws is None else float(np.mean(sparse_is_better(draws, point, plan_draws(draws, asked)))),
         cost_multiplier=float(cost.multiplier(plan.sparsity, plan.nonzero_params)),
         training_speedup=None if fast is None else _range(fast, width),
         break_even_speedup=break_even,
@@ -146,7 +152,7 @@ def width_distances(profile: Profile, models: dict[str, float]) -> list[Distance
         wide = width > high
         factor = width / high if wide else low / width
         edge = f"the {'widest' if wide else 'narrowest'} measured ({high if wide else low:g})"
-        ratio = f"{factor:.1f}x" if wide else f"1/{factor:.1f} of"
+        ratio = f"{factor:.3g}x" if wide else f"{100 / factor:.2g}% of"
         text = f"the {name} ({format_count(size)}) is about {width:.0f} wide, {ratio} {edge}, whose speed stands in"
         found.setdefault(size, Distance(axis="width", value=width, low=low, high=high, factor=factor, message=text))
     return list(found.values())

@@ -6,7 +6,7 @@ from rich.console import Console
 
 from sparseplan.calibration.dry_run import DryRun, GridForecast
 from sparseplan.calibration.write_up import Conclusion, coefficient_rows
-from sparseplan.common.console import open_table, say
+from sparseplan.common.console import open_table, say, say_wrapped
 from sparseplan.common.units import format_count, format_duration, format_percent, format_scientific, format_sparsity
 from sparseplan.runs.facts import RunFacts
 
@@ -41,11 +41,11 @@ def print_dry_run(console: Console, result: DryRun) -> None:
         f"Training FLOPs (6 N D, zeros free): {format_scientific(result.train_flops)}; with shared trunks "
         f"{format_scientific(result.train_flops_with_trunks)}, {format_percent(result.saved_by_trunks)} less.",
     )
-    if result.expected_seconds is not None:
+    if result.expected_seconds is not None and result.workers is not None:
         workers = f"{result.workers} worker{'s' if result.workers > 1 else ''} on {result.device}"
         say(console, f"Time: about {format_duration(result.expected_seconds)} with {workers}, by a short probe.")
     else:
-        say(console, "Time: unknown; the workers' devices can't be probed from here.")
+        say_wrapped(console, f"Time: unknown: {result.unknown_because}")
     print_grid_forecast(console, result.law)
 
 
@@ -56,12 +56,20 @@ def print_grid_forecast(console: Console, law: GridForecast) -> None:
         f"{_WORDS.get(name, name)} {low:.2f} .. {high:.2f} (true {law.assumed[name]:.2f})"
         for name, (low, high) in law.intervals.items()
     ]
-    if spreads:
-        say(
-            console,
-            f"If losses followed a law of typical shape with {format_percent(law.noise)} of noise, "
-            f"{100 * law.level:.0f}% of fits would find {', '.join(spreads)}.",
-        )
+    if not spreads:
+        return
+    say_wrapped(
+        console,
+        f"If losses followed a law of typical shape, {100 * law.level:.0f}% of fits would find {', '.join(spreads)}.",
+    )
+    noise = law.noise
+    groups = f"{law.origins} group{'s' if law.origins > 1 else ''}"
+    say_wrapped(
+        console,
+        f"Assumed: losses stray from it by {format_percent(noise.total)} (rms), as in this project's own calibrations: "
+        f"{format_percent(noise.origin)} in common to all runs of one dense size and seed ({groups} here), "
+        f"{format_percent(noise.length)} to those of one length among them, {format_percent(noise.run)} to each run.",
+    )
 
 
 def print_conclusion(console: Console, conclusion: Conclusion, folder: Path) -> None:

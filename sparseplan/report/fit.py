@@ -4,20 +4,29 @@ from pathlib import Path
 
 from rich.console import Console
 
-from sparseplan.common.console import open_table, say
-from sparseplan.common.units import format_count, format_sparsity
+from sparseplan.common.console import open_table, say, say_wrapped
+from sparseplan.common.units import format_bounds, format_count, format_sparsity
 from sparseplan.fit.answer import FitAnswer, coefficient_values
+from sparseplan.fit.choose_form import FormScore
 from sparseplan.fit.influence import RunNote
+from sparseplan.fit.rates_answer import FittedRepetition
+from sparseplan.fit.read_back import in_words
 from sparseplan.laws.forms import FORMS
 from sparseplan.report.plan import print_caveats
 
 
 def print_fit(console: Console, answer: FitAnswer, *, written: Path | None) -> None:
-    """Print the certificate, the coefficients, errors by level, tests, held-out groups and caveats."""
+    """Print what was read, the certificate, the coefficients, errors by level, tests, held-out groups and caveats."""
     say(console, _headline(answer))
+    say_wrapped(console, f"Read: {in_words(answer.read)}.", indent="  ")
     say(console, _certificate(answer))
+    if answer.forms is not None:
+        say(console)
+        _print_forms(console, answer.forms)
     say(console)
     _print_coefficients(console, answer)
+    if answer.repetition is not None:
+        say(console, _repetition(answer.repetition))
     if answer.free_size_sparsity is not None:
         interval = answer.free_size_sparsity_interval
         words = f" ({format_sparsity(interval[0])} .. {format_sparsity(interval[1])})" if interval else ""
@@ -39,19 +48,39 @@ def print_fit(console: Console, answer: FitAnswer, *, written: Path | None) -> N
     print_caveats(console, answer.warnings)
     say(console)
     target = f"; written to {written}" if written is not None else ""
-    say(console, f"{answer.status}: objective {answer.objective:.6g}{target}", style="bold")
+    sure = "bold" if answer.status == "converged" else None
+    say(console, f"{answer.status}: objective {answer.objective:.6g}{target}", style=sure)
 
 
 def _headline(answer: FitAnswer) -> str:
     law = FORMS[answer.form].title
     base = f", dense base {answer.frozen_dense} kept" if answer.frozen_dense else ""
+    base += ", with the weak prior" if answer.prior != "none" else ""
     delta = "" if answer.huber_delta is None else f" (delta {answer.huber_delta:g})"
-    left = f", {len(answer.left_out)} rows left out" if answer.left_out else ""
+    gone = len(answer.left_out)
+    left = f", {gone} row{'s' if gone > 1 else ''} left out" if gone else ""
     by = f" by the column {answer.grouped_by}" if answer.grouped_by else ""
     groups = f" in {answer.groups} group{'s' if answer.groups > 1 else ''}{by}" if answer.groups is not None else ""
     return (
         f"{answer.runs}: {law} on {answer.n_runs} runs{groups}{left}{base}; "
         f"{answer.loss}{delta} on {answer.residual} residuals"
+    )
+
+
+def _print_forms(console: Console, forms: list[FormScore]) -> None:
+    """What every form predicted of the larger and longer runs that it had not seen."""
+    table = open_table(console, "form", "prior", "order, error", "pairs right", "level, error")
+    for one in forms:
+        style = "bold" if one.chosen else None
+        errors = f"{100 * one.order:.2f}%", f"{100 * one.agree:.0f}%", f"{100 * one.level:.2f}%"
+        table.add_row(one.form, "weak" if one.prior else "none", *errors, style=style)
+    console.print(table)
+    chosen = next(one for one in forms if one.chosen)
+    what = f"{chosen.form}{' with the weak prior' if chosen.prior else ''}"
+    say_wrapped(
+        console,
+        f"Chosen: {what}. Larger and longer runs were set aside and predicted from the others: the differences between "
+        "those of similar cost first (order), their losses second (level), root mean squares.",
     )
 
 
@@ -77,11 +106,28 @@ def _print_coefficients(console: Console, answer: FitAnswer) -> None:
     console.print(table)
 
 
+def _repetition(rates: FittedRepetition) -> str:
+    """How repeated data and size count, with intervals."""
+
+    def written(name: str, value: float) -> str:
+        interval = (rates.intervals or {}).get(name)
+        return f"{name} {value:.3g}" + (f" ({interval[0]:.3g} .. {interval[1]:.3g})" if interval else "")
+
+    sparse = ""
+    if rates.by_sparsity is not None:
+        sparse = f"; at the highest sparsity {', '.join(f'{k} {v:.3g}' for k, v in rates.by_sparsity.items())}"
+    return (
+        f"Repeated data, from {rates.runs} runs of up to {rates.epochs:.4g} epochs: {written('R_D', rates.R_D)}, "
+        f"{written('R_N', rates.R_N)}{sparse}."
+    )
+
+
 def _print_errors(console: Console, answer: FitAnswer) -> None:
     table = open_table(console, "errors by level", "runs", "mean", "rms")
     for row in answer.errors:
-        value = format_sparsity(row.value) if row.axis == "S" else format_count(row.value)
-        table.add_row(f"{row.axis} = {value}", str(row.runs), _percent(row.mean), f"{100 * row.rms:.2f}%")
+        value = format_bounds((row.low, row.high), format_sparsity if row.axis == "S" else format_count)
+        level = f"{row.axis} {value}" if ".." in value else f"{row.axis} = {value}"
+        table.add_row(level, str(row.runs), _percent(row.mean), f"{100 * row.rms:.2f}%")
     console.print(table)
 
 
@@ -91,7 +137,8 @@ def _percent(fraction: float) -> str:
 
 def _note(note: RunNote) -> str:
     place = f"S = {format_sparsity(note.sparsity)}, N = {format_count(note.nonzero_params)}"
-    where = f"{note.run_id} ({place}, D = {format_count(note.data_seen)}, loss {note.loss:.4f})"
+    name = note.run_id if note.where in ("", note.run_id) else f"{note.where} ({note.run_id})"
+    where = f"{name} ({place}, D = {format_count(note.data_seen)}, loss {note.loss:.4f})"
     return f"{where}: error {_percent(note.error)}; without it predictions move by up to {100 * note.shift:.2f}%"
 
 

@@ -5,7 +5,8 @@ from collections.abc import Sequence
 from rich.console import Console
 
 from sparseplan.common.console import open_table, say, say_wrapped
-from sparseplan.common.units import format_count, format_percent, format_sparsity
+from sparseplan.common.units import format_count, format_difference, format_percent, format_sparsity
+from sparseplan.hardware.doubts import doubts
 from sparseplan.hardware.file import ProfileRow
 from sparseplan.hardware.profile import (
     Curve,
@@ -86,7 +87,7 @@ def print_verdict(console: Console, device: str, verdict: list[FamilyVerdict], *
             "dense" if each.sparsity == 0 else each.pattern,
             format_sparsity(each.sparsity),
             f"{each.loss:.4f}",
-            f"{each.loss_gain:+.4f}" if each.loss_gain else "0",
+            "0" if each.loss_gain == 0 else "+" * (each.loss_gain > 0) + format_difference(each.loss_gain),
         )
     console.print(table)
     best = min(verdict, key=lambda each: each.loss)
@@ -195,7 +196,8 @@ def print_profile(console: Console, profile: Profile) -> None:
     else:
         made = [profile.date, f"driver {profile.driver}" if profile.driver else ""]
         made += [f"{name} {version}" for name, version in profile.versions.items()]
-        say_wrapped(console, f"Measured {', '.join(part for part in made if part)}.")
+        facts = ", ".join(part for part in made if part)
+        say_wrapped(console, f"Measured {facts}." if facts else "Measured; the profile does not say when.")
         if profile.two_to_four.backend is None:
             say_wrapped(
                 console,
@@ -223,6 +225,8 @@ def print_profile(console: Console, profile: Profile) -> None:
         say_wrapped(console, f"The rest: how many times faster 2:4 is than dense{spread}.")
     for fault in sorted({point.note for point in _points(profile) if point.note}):
         say(console, f"! {fault}", style="yellow")
+    for doubt in doubts(profile):
+        say_wrapped(console, f"! {doubt}", style="yellow", indent="  ")
 
 
 def _points(profile: Profile) -> list[Point]:

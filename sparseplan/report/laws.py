@@ -11,9 +11,11 @@ from sparseplan.common.units import format_bounds, format_count, format_sparsity
 from sparseplan.errors import LawError
 from sparseplan.laws.compose import CARRIED_IN_WORDS, SPREAD, Composed
 from sparseplan.laws.diff import SHOWN_SPARSITIES, Change, LawDiff
-from sparseplan.laws.file import law_data, law_files, read_law
+from sparseplan.laws.file import law_data, law_files, read_law, shadowing
 from sparseplan.laws.forms.base import Theta
-from sparseplan.laws.law import Law, coefficient_draws, coefficients, form_of
+from sparseplan.laws.forms.repeated import effective_epochs
+from sparseplan.laws.law import HeldOutError, Law, coefficient_draws, coefficients, form_of
+from sparseplan.laws.repetition import NAMES
 
 _REGIONS = {
     "both": "the range both cover",
@@ -45,6 +47,10 @@ def law_rows() -> list[dict[str, Any]]:
                 "data_seen": law.range.data_seen,
                 "draws": law.draws.count if law.draws is not None else 0,
                 "description": law.description,
+                "status": law.fit.get("status"),
+                "date": law.provenance.get("date"),
+                "source": law.provenance.get("source"),
+                "shadows_builtin": shadowing(name) is not None,
                 "path": str(path),
             }
         )
@@ -68,6 +74,8 @@ def print_law_rows(rows: list[dict[str, Any]]) -> None:
     for row in rows:
         if "error" in row:
             say(console, f"! {row['error']}")
+        elif row["shadows_builtin"]:
+            say(console, f"! {row['name']} is the file {row['path']}, in the place of the built-in law of that name")
 
 
 def size_multipliers(law: Law, theta: Theta) -> dict[float, NDArray[np.float64]]:
@@ -103,10 +111,19 @@ def print_law(law: Law) -> None:
     console.print(table)
     if law.sparsity:
         _print_multipliers(law)
+    _print_repetition(law)
     _print_range(law)
+    if law.counts_embeddings:
+        say(console, "N counts embeddings too")
+    if law.held_out is not None:
+        say(console, f"error on {law.held_out.runs} held-out runs: {held_out_words(law.held_out)}")
     for title, facts in (("fit", law.fit), ("provenance", law.provenance)):
         for key, value in facts.items():
-            say(console, f"{title} {key}: {value}")
+            if (title, key) == ("fit", "warnings") and isinstance(value, list):
+                for one in value:
+                    say(console, f"fit warned: {one.get('message') if isinstance(one, dict) else one}")
+            else:
+                say(console, f"{title} {key}: {value}")
     if law.draws is not None:
         say(console, f"draws: {law.draws.count}, {law.draws.method or 'method not stated'}")
     else:
@@ -119,6 +136,8 @@ def _coefficient_rows(law: Law) -> list[tuple[str, float, str]]:
     rows = [(one.name, law.coefficients[one.name], one.unit.format(unit=units)) for one in form.base]
     for family, own in law.sparsity.items():
         rows += [(f"{family}.{one.name}", own[one.name], one.unit.format(unit=units)) for one in form.per_family]
+    if law.repetition is not None:
+        rows += [(column, value, "") for column, value in law.repetition.columns()]
     return rows
 
 
@@ -127,6 +146,29 @@ def _spread(law: Law, column: str) -> str:
         return "-"
     values = law.draws.table()[:, law.draws.columns.index(column)]
     return format_bounds(bounds(values), lambda value: f"{value:.4g}")
+
+
+def held_out_words(error: HeldOutError) -> str:
+    """How far a law missed runs that it was not fitted to."""
+    return f"{error.mean:.3f} nats on average, {error.worst:.3f} at worst"
+
+
+_SHOWN_EPOCHS = 4.0
+
+
+def _print_repetition(law: Law) -> None:
+    """The rates, and what they make of four epochs: at S = 0, and at other sparsities where that changes them."""
+    if law.repetition is None:
+        return
+    rates = {name: law.repetition.rate(name) for name in NAMES}
+    varies = any(rate.varies for rate in rates.values())
+    parts = []
+    for S in (0.0, *SHOWN_SPARSITIES) if varies else (0.0,):
+        values = {name: float(rate.at(S)) for name, rate in rates.items()}
+        worth = effective_epochs(_SHOWN_EPOCHS, values["R_D"])
+        at = f" at {format_sparsity(S)}" if varies else ""
+        parts.append(f"{worth:.2f}{at} (R_D {values['R_D']:.3g}, R_N {values['R_N']:.3g})")
+    say(open_console(), f"{_SHOWN_EPOCHS:g} epochs of repeated data count as {', '.join(parts)} epochs of unique data")
 
 
 def _print_multipliers(law: Law) -> None:
@@ -154,6 +196,10 @@ def _print_range(law: Law) -> None:
         f"N {format_bounds(covered.nonzero_params, format_count)}" if covered.nonzero_params else "N unknown",
         f"D {format_bounds(covered.data_seen, format_count)} {law.data_unit}s" if covered.data_seen else "D unknown",
     ]
+    if covered.unique_data is not None:
+        parts.append(f"{format_bounds(covered.unique_data, format_count)} of them unique")
+    if covered.epochs is not None:
+        parts.append(f"{format_bounds(covered.epochs, lambda value: f'{value:.4g}')} epochs")
     say(console, f"measured over: {', '.join(parts)}")
     if law.sparsity:
         say(console, f"pruned: {law.schedule.describe()}")

@@ -9,14 +9,16 @@ from sparseplan.common.intervals import Bounds
 from sparseplan.common.units import (
     format_bounds,
     format_count,
+    format_difference,
     format_loss,
     format_percent,
     format_ratio,
     format_scientific,
     format_sparsity,
 )
-from sparseplan.plan.answer import Answer
+from sparseplan.plan.answer import Answer, LawName
 from sparseplan.plan.brackets import Bracket
+from sparseplan.plan.repeats import Repetition
 
 SHOWN_CAVEATS = 2
 _COSTS = {"sparse": "if zeros cost nothing", "dense": "if zeros cost as much as weights"}
@@ -24,24 +26,38 @@ _BRACKETS = {"sparse": "Zeros free", "dense": "Zeros at full price"}
 
 
 def print_answer(console: Console, answer: Answer, *, explain: bool = False) -> None:
-    """Print an answer; with `explain` every warning, else the two that matter most."""
-    say_wrapped(console, verdict(answer), style="bold")
+    """Print an answer; with `explain` every warning, else the two that matter most.
+
+    A law whose own fit did not end as `converged` gives numbers, and no sentence that rests on them.
+    """
+    poor = next((caveat for caveat in answer.warnings if caveat.code == "poor-fit"), None)
+    if poor is None:
+        say_wrapped(console, verdict(answer), style="bold")
+    else:
+        say_wrapped(console, f"Nothing to plan with: {poor.message}.")
     say(console)
     console.print(_plan_table(console, answer))
     say(console)
-    for line in (*_against_dense(answer), *_how_sure(answer)):
+    for line in () if poor else (*_against_dense(answer), *_repeats(answer), *_how_sure(answer)):
         say_wrapped(console, line)
     if answer.device is not None or answer.verdict is not None:
         from sparseplan.report import hardware as hardware_report  # noqa: PLC0415  only where a device is named
 
         if answer.device is not None:
             hardware_report.print_device(console, answer.device, sparse=answer.plan.sparsity > 0)
-        if answer.verdict is not None:
+        if answer.verdict is not None and poor is None:
             say(console)
             hardware_report.print_verdict(console, answer.cost, answer.verdict, plan_loss=answer.plan.loss)
-    print_caveats(console, answer.warnings, most=None if explain else SHOWN_CAVEATS)
-    if answer.law.loss:
-        say_wrapped(console, f"Loss: {answer.law.loss}.")
+    print_caveats(console, [one for one in answer.warnings if one is not poor], most=None if explain else SHOWN_CAVEATS)
+    print_law_facts(console, answer.law)
+
+
+def print_law_facts(console: Console, law: LawName) -> None:
+    """What the law's loss is, and what its N counts where that is more than prunable weights."""
+    if law.loss:
+        say_wrapped(console, f"Loss: {law.loss}.")
+    if law.counts_embeddings:
+        say_wrapped(console, "Parameters are counted with embeddings.")
 
 
 def verdict(answer: Answer) -> str:
@@ -54,13 +70,36 @@ def verdict(answer: Answer) -> str:
     if is_dense_only(answer):
         return f"{budget}: {format_count(plan.nonzero_params)} parameters on {run} ({source}, a dense law)."
     if plan.sparsity == 0:
-        what = f"{budget}: stay dense, {format_count(plan.nonzero_params)} parameters on {run}"
-        return f"{what}, {cost} ({source})."
+        what = f"{budget}: stay dense{_but_draws(answer)}, {format_count(plan.nonzero_params)} parameters on {run}"
+        return f"{what}, {cost} ({source}).{_undecided(answer)}"
     sparsity = format_sparsity(plan.sparsity)
     if answer.intervals and answer.intervals.sparsity[0] != answer.intervals.sparsity[1]:
         sparsity += f" ({format_bounds(answer.intervals.sparsity, format_sparsity)})"
     model = f"{format_count(plan.nonzero_params)} non-zero of {format_count(plan.dense_params)} weights"
-    return f"{budget}: sparsity {sparsity}, {model} on {run}. {_dense_needs(answer)}, {cost} ({source})."
+    needs = f"{_dense_needs(answer)}, {cost} ({source}).{_undecided(answer)}"
+    return f"{budget}: sparsity {sparsity}, {model} on {run}. {needs}"
+
+
+def _undecided(answer: Answer) -> str:
+    """What keeps the answer from being a verdict: a gap within the law's error, rates of repetition that disagree."""
+    found = ""
+    error, gap = answer.law.held_out, abs(answer.comparison.loss_gain)
+    if error is not None and answer.intervals is None and gap <= error.worst:
+        on_average = f"the law's error ({error.mean:.3f} nats on average, {error.worst:.3f} at worst)"
+        if answer.plan.sparsity > 0:
+            found += f" The gap of {gap:.3f} nats to dense is within {on_average}."
+        elif answer.brackets:
+            found += f" What sparse models would lose by may be within {on_average}."
+    if any(caveat.code == "repetition-disagreement" for caveat in answer.warnings):
+        found += " The published rates of repetition disagree on whether sparsity pays."
+    return found
+
+
+def _but_draws(answer: Answer) -> str:
+    """Up to which sparsity the law's draws would go where its values say dense."""
+    if answer.intervals is None or answer.intervals.sparsity[1] == 0:
+        return ""
+    return f" (draws: {format_bounds(answer.intervals.sparsity, format_sparsity)} sparse)"
 
 
 def _reach(answer: Answer) -> str:
@@ -74,6 +113,8 @@ def _reach(answer: Answer) -> str:
 def _dense_needs(answer: Answer) -> str:
     """What a dense model needs for the plan's loss: of any size, and of the size that is fixed."""
     comparison = answer.comparison
+    if answer.given.unique_data is not None and comparison.compute_ratio_any_size == 0:
+        return "With these unique data no compute is enough for a dense model to reach this loss"
     needs = f"A dense model needs {_needed(comparison.compute_ratio_any_size)} the compute for this loss"
     if size_is_free(answer):
         return needs
@@ -117,7 +158,29 @@ def _plan_table(console: Console, answer: Answer) -> Table:
             spread = intervals.plan_loss if key == "loss" else getattr(intervals, key)
             cells.append(format_bounds(spread, write))
         table.add_row(noun, *cells, *([] if alone else [write(getattr(dense, key))]))
+    if plan.unique_data is not None and plan.epochs is not None:
+        given = [] if intervals is None else [""]
+        for noun, values in (
+            (f"unique {plan.data_unit}s", [plan.unique_data, dense.unique_data]),
+            ("epochs", [plan.epochs, dense.epochs]),
+        ):
+            first, second = (format_epochs(v) if noun == "epochs" else format_count(v) for v in map(_known, values))
+            table.add_row(noun, first, *given, *([] if alone else [second]))
     return table
+
+
+def _known(value: float | None) -> float:
+    assert value is not None, "both plans draw on the same unique data"
+    return value
+
+
+def format_epochs(epochs: float) -> str:
+    """A number of epochs.
+
+    >>> format_epochs(1.0), format_epochs(8.343), format_epochs(1234.5)
+    ('1.0', '8.3', '1.23k')
+    """
+    return f"{epochs:.1f}" if epochs < 999.95 else format_count(epochs)
 
 
 def _givens(answer: Answer) -> str:
@@ -138,19 +201,49 @@ def _against_dense(answer: Answer) -> list[str]:
         lines.append(f"The law {answer.law.name} knows nothing of sparsity: this is its dense plan.")
     elif any(caveat.code == "only-dense" for caveat in answer.warnings):
         lines.append("Only dense models are allowed here.")
-    elif plan.sparsity == 0 and comparison.uncapped_sparsity:
-        lines.append("No sparsity is allowed here, though the law would take some.")
     elif plan.sparsity == 0:
         lines.append("No allowed sparsity reaches a lower loss than the dense plan.")
     else:
         verb = "lowers" if comparison.loss_gain >= 0 else "raises"
         rival = "the best dense model" if size_is_free(answer) else "dense at this size"
-        lines.append(f"Sparsity {verb} the loss by {abs(comparison.loss_gain):.4f} nats against {rival}.")
+        lines.append(
+            f"Sparsity {verb} the loss by {format_difference(abs(comparison.loss_gain))} nats against {rival}."
+        )
     if not size_is_free(answer) and 0 < comparison.overtraining < float("inf"):
         lines.append(_training_length(answer))
     if answer.brackets:
-        lines.append(" ".join(f"{_BRACKETS[one.cost]}: {_bracket(one)}." for one in answer.brackets))
+        limited = answer.given.unique_data is not None
+        lines.append(" ".join(f"{_BRACKETS[one.cost]}: {_bracket(one, limited=limited)}." for one in answer.brackets))
     return lines
+
+
+def _repeats(answer: Answer) -> list[str]:
+    """How repeated data counts, and what the plan would be under the other published rates."""
+    plan, used = answer.plan, answer.repetition
+    if used is None or plan.unique_data is None or plan.epochs is None:
+        return []
+    if not answer.repetition_spread:
+        return ["No data is repeated."]
+    units = f"{plan.data_unit}s"
+    lines = [repeats_in_words(used, plan.unique_data, plan.epochs, units, "the plan")]
+    for other in answer.repetition_spread:
+        gap = f"{abs(other.loss_gain):.4f} nats {'below' if other.loss_gain >= 0 else 'above'} dense"
+        what = "stay dense" if other.sparsity == 0 else f"{format_sparsity(other.sparsity)} sparse, {gap}"
+        lines.append(
+            f"With {other.law}'s rates (R_D {other.R_D:.1f}) instead: {what}, {format_count(other.nonzero_params)} "
+            f"parameters, {format_epochs(other.epochs)} epochs, loss {format_loss(other.loss)}."
+        )
+    return lines
+
+
+def repeats_in_words(used: Repetition, unique: float, epochs: float, units: str, what: str) -> str:
+    """What repeats count as in one run."""
+    whose = f"{used.law}'s rates{', borrowed' if used.borrowed else ''}"
+    return (
+        f"In {what} {format_epochs(epochs)} epochs of {format_count(unique)} {units} count as "
+        f"{format_count(used.effective_data)} unique ones, its size as {format_count(used.effective_params)} "
+        f"({whose}: R_D {used.R_D:.1f}, R_N {used.R_N:.1f})."
+    )
 
 
 def _training_length(answer: Answer) -> str:
@@ -160,9 +253,13 @@ def _training_length(answer: Answer) -> str:
     return f"{word}: for {size} dense, {optimal} FLOPs would be compute-optimal."
 
 
-def _bracket(one: Bracket) -> str:
+def _bracket(one: Bracket, *, limited: bool) -> str:
     if one.sparsity == 0:
-        return "stay dense"
+        interval = one.sparsity_interval
+        spread = f" (draws: {format_bounds(interval, format_sparsity)} sparse)" if interval and interval[1] > 0 else ""
+        return f"stay dense{spread}"
+    if limited and one.compute_ratio_any_size == 0:
+        return f"{format_sparsity(one.sparsity)} sparse reaches what no compute of a dense model does"
     worth = _needed(one.compute_ratio_any_size)
     spread = _inverse(one.compute_ratio_any_size_interval)
     return f"{format_sparsity(one.sparsity)} sparse is worth {worth}{spread} the compute of the best dense model"
@@ -204,7 +301,21 @@ def print_caveats(console: Console, caveats: list[Caveat], *, most: int | None =
         say(console, f"  {len(listed) - len(shown)} more with `explain`")
 
 
-_GRAVEST = ("poor-fit", "transferred", "pattern-borrowed", "sparsity-capped", "extrapolation", "hardware-datasheet")
+_GRAVEST = (
+    "shadowed",
+    "poor-fit",
+    "trend",
+    "misfit",
+    "units",
+    "dense-counts",
+    "repetition-disagreement",
+    "held-out-error",
+    "transferred",
+    "pattern-borrowed",
+    "sparsity-capped",
+    "extrapolation",
+    "hardware-datasheet",
+)
 
 
 def _gravity(caveat: Caveat) -> int:

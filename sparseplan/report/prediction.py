@@ -5,7 +5,8 @@ from rich.console import Console
 from sparseplan.common.console import say, say_wrapped
 from sparseplan.common.units import format_bounds, format_count, format_loss, format_ratio, format_sparsity
 from sparseplan.plan.predict import Prediction
-from sparseplan.report.plan import print_caveats
+from sparseplan.plan.repeats import Repetition
+from sparseplan.report.plan import print_caveats, print_law_facts, repeats_in_words
 
 
 def print_prediction(console: Console, prediction: Prediction) -> None:
@@ -14,14 +15,30 @@ def print_prediction(console: Console, prediction: Prediction) -> None:
     interval = ""
     if prediction.interval is not None:
         interval = f" ({100 * prediction.level:.0f}% interval {format_bounds(prediction.interval, format_loss)})"
-    say(console, f"loss {format_loss(prediction.loss)} nats{interval}", style="bold")
+    sure = None if any(caveat.code == "poor-fit" for caveat in prediction.warnings) else "bold"
+    say(console, f"loss {format_loss(prediction.loss)} nats{interval}", style=sure)
     size = f"{format_count(given.nonzero_params)} non-zero of {format_count(given.dense_params)} parameters"
     data = f"{format_count(given.data_seen)} {given.data_unit}s"
     say_wrapped(console, f"{size}, S = {format_sparsity(given.sparsity)}, {data}; law {prediction.law.name}")
+    if prediction.repetition is not None and prediction.epochs is not None and given.unique_data is not None:
+        _print_repeats(console, prediction, prediction.repetition, prediction.epochs, given.unique_data)
     if prediction.size_multiplier is not None and given.sparsity > 0:
         equal = format_count(given.nonzero_params * prediction.size_multiplier)
         ratio = format_ratio(prediction.size_multiplier)
         say_wrapped(console, f"Capacity of a dense model with {equal} parameters ({ratio} its non-zero ones).")
     print_caveats(console, prediction.warnings)
-    if prediction.law.loss:
-        say_wrapped(console, f"Loss: {prediction.law.loss}.")
+    print_law_facts(console, prediction.law)
+
+
+def _print_repeats(
+    console: Console, prediction: Prediction, used: Repetition, epochs: float, unique_data: float
+) -> None:
+    given = prediction.given
+    if not prediction.repetition_spread:
+        say_wrapped(console, "No data is repeated.")
+        return
+    unique = min(unique_data, given.data_seen)
+    say_wrapped(console, repeats_in_words(used, unique, epochs, f"{given.data_unit}s", "this run"))
+    for other in prediction.repetition_spread:
+        loss = f"loss {format_loss(other.loss)} ({other.loss - prediction.loss:+.4f} nats)"
+        say_wrapped(console, f"With {other.law}'s rates (R_D {other.R_D:.1f}) instead: {loss}.")

@@ -11,8 +11,14 @@ from typing import Any
 
 from sparseplan.common.files import open_regular
 from sparseplan.errors import RunsError
+from sparseplan.runs.parquet import parquet_columns
 
-MAX_BYTES = 256 * 2**20
+MAX_BYTES = 64 * 2**20
+MAX_CELLS = 4_000_000
+"""100,000 runs of 40 columns; more would take over a gigabyte."""
+MAX_OBJECTS = 1_000_000
+MAX_LINES = 500_000
+MAX_DIGITS = 300
 _DELIMITERS = ",;\t"
 
 
@@ -78,7 +84,9 @@ def _text(raw: bytes, source: str) -> str:
 def _csv_rows(raw: bytes, source: str) -> Iterator[Row]:
     text = _text(raw, source)
     first_line = text.partition("\n")[0]
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=max(_DELIMITERS, key=first_line.count), strict=True)
+    delimiter = max(_DELIMITERS, key=first_line.count)
+    _refuse_many(text, source, cells=delimiter, lines=True)
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
     try:
         header = [name.strip() for name in next(reader, [])]
         twice = sorted({name for name in header if name and header.count(name) > 1})
@@ -96,7 +104,9 @@ def _csv_rows(raw: bytes, source: str) -> Iterator[Row]:
 
 
 def _json_lines(raw: bytes, source: str) -> Iterator[Row]:
-    for number, line in enumerate(_text(raw, source).splitlines(), start=1):
+    text = _text(raw, source)
+    _refuse_many(text, source, cells=",", objects="{[", lines=True)
+    for number, line in enumerate(text.split("\n"), start=1):
         if not line.strip():
             continue
         where = f"{source}:{number}"
@@ -105,6 +115,7 @@ def _json_lines(raw: bytes, source: str) -> Iterator[Row]:
 
 def _json_rows(raw: bytes, source: str) -> Iterator[Row]:
     text = _text(raw, source)
+    _refuse_many(text, source, cells=",", objects="{[")
     data = _parsed(text, source)
     if isinstance(data, list):
         for index, entry in enumerate(data):
@@ -121,11 +132,32 @@ def _json_rows(raw: bytes, source: str) -> Iterator[Row]:
         )
 
 
+def _refuse_many(text: str, source: str, *, cells: str, objects: str = "", lines: bool = False) -> None:
+    """Refuse, before it is parsed, what takes far more memory than its bytes: a value needs a sign before it."""
+    counts = [(sum(map(text.count, cells)), MAX_CELLS, "cells")]
+    counts += [(sum(map(text.count, objects)), MAX_OBJECTS, "objects and lists")]
+    counts += [(max(text.count("\n"), text.count("\r")) if lines else 0, MAX_LINES, "lines")]
+    for count, most, what in counts:
+        if count > most:
+            raise RunsError(
+                f"{source}: expected a runs table of at most {most:,} {what}, found about {count:,}; "
+                "export only the columns that are needed."
+            )
+
+
 def _parsed(text: str, where: str) -> Any:
     try:
-        return json.loads(text)
-    except (json.JSONDecodeError, RecursionError) as problem:
+        return json.loads(text, parse_int=_integer)
+    except RecursionError:
+        raise RunsError(f"{where}: this isn't a runs table in JSON: it nests too deep.") from None
+    except ValueError as problem:
         raise RunsError(f"{where}: this isn't JSON: {problem}.") from None
+
+
+def _integer(digits: str) -> int:
+    if len(digits) > MAX_DIGITS:
+        raise ValueError(f"a number of {len(digits)} digits, expected at most {MAX_DIGITS}")
+    return int(digits)
 
 
 def _object_row(entry: Any, where: str) -> Row:
@@ -143,16 +175,6 @@ def _flat(entry: dict[str, Any], prefix: str) -> Iterator[tuple[str, Any]]:
 
 
 def _parquet_rows(raw: bytes, source: str) -> Iterator[Row]:
-    try:
-        import pyarrow
-        import pyarrow.parquet
-    except ImportError:
-        raise RunsError(
-            f"{source}: reading Parquet needs pyarrow: pip install 'sparseplan[parquet]', or export the runs as CSV."
-        ) from None
-    try:
-        table = pyarrow.parquet.read_table(pyarrow.BufferReader(raw))
-    except (pyarrow.ArrowException, OSError) as problem:
-        raise RunsError(f"{source}: this isn't a Parquet file: {problem}.") from None
-    for index, entry in enumerate(table.to_pylist()):
-        yield _object_row(entry, f"{source}: row {index + 1}")
+    columns = parquet_columns(raw, source, most_cells=MAX_CELLS)
+    for index, cells in enumerate(zip(*columns.values(), strict=True)):
+        yield Row(where=f"{source}: row {index + 1}", cells=dict(zip(columns, cells, strict=True)))

@@ -68,8 +68,18 @@ class AdamW(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_f
 class Adafactor(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="name", tag="adafactor"):
     """Adafactor without momentum; its steps are relative to the RMS of a weight, taken over the non-zero weights.
 
-    Source: Shazeer & Stern 2018, arXiv:1804.04235; the sparsity-aware RMS: Frantar et al. 2023, arXiv:2309.08520.
+    With `factored: false` it is the one of Frantar et al. as they released it: the second moment of every weight is
+    kept, and updates are clipped by their RMS over the non-zero weights too. The factored one clips by the RMS over
+    all, so that pruning loosens its clip: it moves what is left up to 1 / sqrt(1 - S) times as far.
+
+    Source: Shazeer & Stern 2018, arXiv:1804.04235; Frantar et al. 2023, arXiv:2309.08520, and their code,
+    google-research/jaxpruner, projects/bigsparse/t5x (scale_by_factored_rms with factored = False, config_util.py).
     """
+
+    factored: Annotated[
+        bool,
+        Meta(description="Keep row and column means of the second moment only; false is the paper's, as released."),
+    ] = True
 
     learning_rate: Annotated[Positive, Meta(description="Relative step at the peak of the schedule.")] = 5e-2
     clip_threshold: Positive = 1.0
@@ -248,6 +258,8 @@ class RunSpec(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         for aside in ("max_epochs", "bytes_per_token", "unit"):
             del facts["data"][aside]
         facts["pruning"] = self.pruning.determinants()
+        if facts["optimizer"].get("factored"):  # as all were before there was a choice: their identities stay
+            del facts["optimizer"]["factored"]
         return facts
 
 

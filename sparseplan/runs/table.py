@@ -2,8 +2,8 @@
 
 Needed columns: `sparsity`, `nonzero_params`, `data_seen`, `loss`. `nonzero_params` may instead follow from
 `dense_params`, and `sparsity` from an n:m `pattern`. Also read where present: `pattern`, `strategy`, `run_id`,
-`data_unit`, `diverged`, and `trunk`, which names the runs that share a part of their training. Numbers may carry units
-(`7B`, `75%`). Sparse runs of one table are pruned by one strategy: a law holds for one.
+`data_unit`, `unique_data`, `diverged`, and `trunk`, which names the runs that share a part of their training. Numbers
+may carry units (`7B`, `75%`). Sparse runs of one table are pruned by one strategy: a law holds for one.
 """
 
 import csv
@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from sparseplan.common.files import write_text
 from sparseplan.common.units import parse_positive, parse_sparsity
 from sparseplan.errors import PatternError, QuantityError, RunsError, nearest
+from sparseplan.runs.column_advice import advice
 from sparseplan.runs.reader import Row, Table, read_table
 from sparseplan.sparsity.pattern import Pattern, parse_pattern
 
@@ -32,6 +33,7 @@ KNOWN = (
     "strategy",
     "dense_params",
     "data_unit",
+    "unique_data",
     "train_flops",
     "seed",
     "run_id",
@@ -39,7 +41,7 @@ KNOWN = (
     GROUP,
     TRUNK,
 )
-MAX_NAMED_ROWS = 20
+MAX_NAMED_ROWS = 3
 COUNT_TOLERANCE = 0.02  # rounding to whole n:m groups moves a count by less
 _MISSING_WORDS = {"", "nan", "none", "null", "na", "n/a", "inf", "-inf", "+inf", "infinity", "-infinity", "diverged"}
 _TRUE_WORDS = {"true", "1", "1.0", "yes", "y"}
@@ -65,9 +67,12 @@ class Runs:
         loss: validation loss in nats, > 0.
         family: pattern family of each run, `unstructured`, `n:4`, ...; meaningless where S = 0.
         run_id: a name for each run, its place in the file where the table has none.
+        where: its place in the file, `runs.csv:7`; empty for runs that come from no table.
         group: number of the run's group, equal for runs that share a trunk or seed; None where all are separate.
         grouped_by: the file's column that says so; None as `group`.
         data_unit: what D counts; None where the table doesn't say.
+        unique_data: the unique data that each run drew on, shape (n,), infinite where the table doesn't say; None where
+            it says so of no run.
         left_out: rows that rules left out.
         remarks: what a reader of the table may have expected and doesn't hold, in sentences.
         source: where they come from, and `sha256` the file's hash, empty for runs in memory.
@@ -79,9 +84,11 @@ class Runs:
     loss: Array
     family: tuple[str, ...]
     run_id: tuple[str, ...]
+    where: tuple[str, ...] = ()
     group: NDArray[np.int64] | None = None
     grouped_by: str | None = None
     data_unit: str | None = None
+    unique_data: Array | None = None
     left_out: tuple[LeftOut, ...] = ()
     remarks: tuple[str, ...] = ()
     source: str = ""
@@ -95,6 +102,11 @@ class Runs:
         """Number of independent units: groups, or runs where all are separate."""
         return len(self) if self.group is None else len(np.unique(self.group))
 
+    def name(self, row: int) -> str:
+        """A run by its place in the file and its own name, as far as it has them."""
+        place, own = (self.where[row] if self.where else ""), self.run_id[row]
+        return own if place in ("", own) else f"{place} ({own})"
+
     def take(self, rows: NDArray[Any]) -> "Runs":
         """The chosen runs, by index or mask, in that order."""
         index = np.arange(len(self))[rows]
@@ -106,7 +118,9 @@ class Runs:
             loss=self.loss[index],
             family=tuple(self.family[i] for i in index),
             run_id=tuple(self.run_id[i] for i in index),
+            where=tuple(self.where[i] for i in index) if self.where else (),
             group=None if self.group is None else self.group[index],
+            unique_data=None if self.unique_data is None else self.unique_data[index],
         )
 
 
@@ -166,7 +180,7 @@ def read_runs(path: Path, *, columns: Mapping[str, str] | None = None, group: st
             when asked for.
 
     Raises:
-        RunsError: naming every bad row by file and line.
+        RunsError: naming the first bad rows by file and line, and how many more there are.
     """
     return runs_from(read_table(path), columns=columns, group=group)
 
@@ -175,7 +189,7 @@ def runs_from(table: Table, *, columns: Mapping[str, str] | None = None, group: 
     """Check a table's rows, from a file or from memory; as `read_runs`.
 
     Raises:
-        RunsError: naming every bad row by its place.
+        RunsError: naming the first bad rows by their place, and how many more there are.
     """
     names = _column_names(table, dict(columns or {}), group)
     parsed, left_out, bad = [], [], []
@@ -211,7 +225,8 @@ def runs_from(table: Table, *, columns: Mapping[str, str] | None = None, group: 
     if len(units) > 1:
         bad.append(f"{table.source}: expected one data_unit for all runs, found {', '.join(units)}.")
     if bad:
-        more = f"\n... and {len(bad) - MAX_NAMED_ROWS} more bad rows." if len(bad) > MAX_NAMED_ROWS else ""
+        left = len(bad) - MAX_NAMED_ROWS
+        more = f"\n... and {left} more bad row{'s' if left > 1 else ''}." if len(bad) > MAX_NAMED_ROWS else ""
         raise RunsError("\n".join(bad[:MAX_NAMED_ROWS]) + more)
     if not parsed:
         raise RunsError(f"{table.source}: no run is left: {left_out[0].where}: {left_out[0].reason}.")
@@ -223,9 +238,11 @@ def runs_from(table: Table, *, columns: Mapping[str, str] | None = None, group: 
         loss=np.array([run.loss for run in parsed]),
         family=tuple(run.family for run in parsed),
         run_id=tuple(run.run_id or run.where for run in parsed),
+        where=tuple(run.where for run in parsed),
         group=numbers,
         grouped_by=None if numbers is None else names.get(GROUP, names.get(TRUNK)),
         data_unit=units[0] if units else None,
+        unique_data=_unique_data([run.unique_data for run in parsed]),
         left_out=tuple(left_out),
         remarks=_remarks(table, names),
         source=table.source,
@@ -245,6 +262,7 @@ class _Run:
     group: str | None
     strategy: str | None
     data_unit: str | None
+    unique_data: float | None
 
 
 def _column_names(table: Table, columns: dict[str, str], group: str | None) -> dict[str, str]:
@@ -269,10 +287,10 @@ def _column_names(table: Table, columns: dict[str, str], group: str | None) -> d
     if "sparsity" in missing and "pattern" in names:
         missing.remove("sparsity")
     if missing:
-        raise RunsError(
-            f"{table.source}: the columns {', '.join(missing)} are missing; the table has {', '.join(table.columns)}. "
-            f"Map other names: `columns` {missing[0]}={table.columns[0]}"
-        )
+        columns_are = f"column {missing[0]} is" if len(missing) == 1 else f"columns {', '.join(missing)} are"
+        unread = [name for name in table.columns if name not in names.values()]
+        known = advice(missing, unread) or "Say which column is which with `columns`, as in nonzero_params=N."
+        raise RunsError(f"{table.source}: the {columns_are} missing; the table has {', '.join(table.columns)}. {known}")
     return names
 
 
@@ -301,6 +319,7 @@ def _parse_row(row: Row, names: dict[str, str]) -> "_Run | LeftOut":
         group=cells.get(GROUP if GROUP in names else TRUNK) or None,
         strategy=cells.get("strategy") or None,
         data_unit=cells.get("data_unit") or None,
+        unique_data=_positive("unique_data", cells["unique_data"]) if cells.get("unique_data") else None,
     )
 
 
@@ -359,6 +378,12 @@ def _nonzero_params(cells: dict[str, str], sparsity: float) -> float:
             f"found {nonzero:.6g}. The law's N counts the weights that are left."
         )
     return nonzero
+
+
+def _unique_data(values: list[float | None]) -> Array | None:
+    if all(value is None for value in values):
+        return None
+    return np.array([np.inf if value is None else value for value in values])
 
 
 def _group_numbers(groups: list[str | None]) -> NDArray[np.int64] | None:

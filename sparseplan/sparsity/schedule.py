@@ -12,13 +12,15 @@ two thirds of what they save elsewhere, saving = 2/3 (1 - t1).
 Source: Zhu & Gupta 2017, arXiv:1710.01878 (the cubic ramp); Frantar et al. 2023, arXiv:2309.08520.
 """
 
+import re
 from typing import Annotated, Literal
 
 import numpy as np
 from msgspec import Meta, Struct
 from numpy.typing import NDArray
 
-from sparseplan.common.units import format_sparsity
+from sparseplan.common.units import format_sparsity, parse_share
+from sparseplan.errors import QuantityError
 
 Floats = NDArray[np.float64] | float
 _EXPONENTS = {"cubic": 3, "linear": 1, "straight-through": 1}
@@ -76,6 +78,8 @@ class Schedule(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         """
         if self.kind == "straight-through":
             return f"straight-through masks from {format_sparsity(self.start)} of training on"
+        if self.end == 0.0:
+            return "sparse from the first step"
         return f"{self.kind} ramp from {format_sparsity(self.start)} to {format_sparsity(self.end)} of training"
 
     def sparsity(self, final: Floats, progress: Floats) -> NDArray[np.float64]:
@@ -88,3 +92,32 @@ class Schedule(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     def mean_density(self, final: Floats) -> NDArray[np.float64]:
         """Density averaged over training, rho(S), for a final sparsity `final`; FLOPs per dense FLOP."""
         return 1.0 - self.saving * np.asarray(final, dtype=np.float64)
+
+
+def parse_schedule(text: str) -> Schedule:
+    """Read a ramp as people write it: its kind, and the ends of the ramp in shares of training.
+
+    Raises:
+        QuantityError: for another kind, or ends that aren't shares in order.
+
+    >>> parse_schedule("linear:0..50%").describe(), parse_schedule("cubic") == Schedule()
+    ('linear ramp from 0% to 50% of training', True)
+    >>> parse_schedule("straight-through:0").describe()
+    'straight-through masks from 0% of training on'
+    """
+    kind, _, ends = text.strip().partition(":")
+    written = re.split(r"\.\.(?!\.)", ends) if ends else ["0.25", "0.75"]
+    try:
+        if kind not in _EXPONENTS or len(written) > 2 or (kind == "straight-through" and not ends):
+            raise ValueError
+        start, end = _share(written[0]), _share(written[-1])
+        return Schedule(kind=kind, start=start, end=end)  # type: ignore[arg-type]
+    except ValueError:
+        raise QuantityError(
+            f"expected {', '.join(_EXPONENTS)} with the ends of the ramp, as in cubic:25%..75% or straight-through:0, "
+            f"found {text!r}."
+        ) from None
+
+
+def _share(word: str) -> float:
+    return 0.0 if word.strip().rstrip("%") in ("0", "0.0") else parse_share(word)

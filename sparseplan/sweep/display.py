@@ -38,9 +38,9 @@ def open_display(console: Console, runs: dict[str, RunSpec]) -> Iterator[Listene
         yield PlainDisplay(console, runs)
         return
     with Progress(
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
-        TextColumn("{task.fields[note]}"),
+        TextColumn("{task.fields[note]}", markup=False),
         console=console,
         transient=True,
     ) as progress:
@@ -109,13 +109,12 @@ class BarDisplay:
 
     def note(self, text: str) -> None:
         """Something worth a line."""
-        self._progress.console.print(text, soft_wrap=True, markup=False, style="yellow")
+        say(self._progress.console, text, style="yellow")
 
     def finished(self, record: Record, snapshot: Snapshot) -> None:
         """A run or trunk has ended."""
         if isinstance(record, RunRecord):
-            line = f"{_place(snapshot)} {_outcome(record, self._runs)}"
-            self._progress.console.print(line, soft_wrap=True, markup=False)
+            say(self._progress.console, f"{_place(snapshot)} {_outcome(record, self._runs)}")
 
     def update(self, snapshot: Snapshot) -> None:
         """Move the bars."""

@@ -4,24 +4,26 @@ All state is in files, so a driver may die at any moment: the next one sees in t
 training goes on from its last checkpoint.
 """
 
+import secrets
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
-from itertools import count
 from typing import Protocol
 
 from sparseplan.common.files import write_bytes
 from sparseplan.errors import SweepError
-from sparseplan.runs.job import EXIT_OUT_OF_MEMORY, Job, Placement, Progress, Record, Segment, to_json
-from sparseplan.sweep.estimate import Speed, priorities
+from sparseplan.runs.job import EXIT_OUT_OF_MEMORY, Job, Placement, Progress, Record, RunRecord, Segment, to_json
+from sparseplan.shapes.families import Shape
+from sparseplan.sweep.estimate import Speed, priorities, work_of
 from sparseplan.sweep.executors.base import Ended, Task, Workers
 from sparseplan.sweep.folder import Folder
 from sparseplan.sweep.progress import ProgressReader
 from sparseplan.sweep.state import SweepState
 
 ATTEMPTS = 3
-"""How often a segment may end a worker before it is given up for this sweep."""
+"""How often in a row a segment may end a worker without a new checkpoint before it is given up for this sweep."""
 EXIT_BAD_INPUT = 2
 _LOG_LINES = 5
 _PACK_STARTS = 10
@@ -76,7 +78,7 @@ class Driver:
         state: What there is to do.
         executor: Who does it, opened.
         placements: Where each worker's jobs run; one entry a worker.
-        speed: How long segments take, as far as known.
+        speed: How long segments take, as far as known; corrected by those that finish.
         listener: Who is notified.
         poll_seconds: Between two looks.
     """
@@ -98,7 +100,8 @@ class Driver:
         self._running: dict[str, tuple[Task, int | None]] = {}  # None: beyond the workers that this driver was given
         self._segments: dict[str, Segment] = {}
         self._crashes: Counter[str] = Counter()
-        self._names = count(1)
+        self._probed, self._samples = self.speed, dict[Shape, tuple[float, float]]()
+        self._marks: dict[str, frozenset[tuple[str, int, int]]] = {}
         self._total = self._seconds_left()
 
     def run(self) -> None:
@@ -146,14 +149,18 @@ class Driver:
             for name in task.segments:
                 if name in known:
                     self._segments[name] = known[name]
+                    self._marks[name] = self._checkpoints_of(name)
                     self._progress.begin(name)
 
     def _look(self) -> None:
         """See what workers have done, and which have ended."""
         for note in self._progress.read():
             self.listener.note(f"{note.segment}: {note.note}")
+        for line in self.executor.notes():
+            self.listener.note(line)
         ended = self.executor.ended()  # before the records, so that all that an ended worker left is seen
         for record in self.state.refresh():
+            self._learn(record)
             self.listener.finished(record, self.snapshot())
         while self.state.set_aside:
             self.listener.note(
@@ -161,6 +168,16 @@ class Driver:
             )
         for each in ended:
             self._settle(each)
+
+    def _learn(self, record: Record) -> None:
+        """Correct the speed by what a segment took: a probe of a few steps on an idle machine is an optimist."""
+        name = record.run_id if isinstance(record, RunRecord) else record.trunk_id
+        segment = self._segments.get(name)
+        if segment is None or record.diverged or record.segment_seconds <= 0 or not self._probed.known:
+            return
+        work, seconds = self._samples.get(segment.run.shape, (0.0, 0.0))
+        self._samples[segment.run.shape] = (work + work_of(segment), seconds + record.segment_seconds)
+        self.speed = self._probed.learned(self._samples)
 
     def _settle(self, ended: Ended) -> None:
         """Free an ended worker's place, and decide what becomes of the job it broke off at."""
@@ -175,14 +192,17 @@ class Driver:
         last = _last_log_lines(task)
         if ended.status == EXIT_BAD_INPUT:
             raise SweepError(f"a worker stopped: {last or 'without a message'}")
-        self._crashes[broken] += 1
-        how = _exit_reason(ended.status)
+        advanced = bool(self._checkpoints_of(broken) - self._marks.get(broken, frozenset()))
+        # whoever leaves a checkpoint is on its way: a time limit, a preemption or a requeue is no fault of the run
+        self._crashes[broken] = 0 if advanced else self._crashes[broken] + 1
+        how = ended.reason or _exit_reason(ended.status)
         if ended.status == EXIT_OUT_OF_MEMORY and self._workers > 1 and slot is not None:
             self._free.remove(slot)
             self._workers -= 1
             how += f"; going on with {self._workers} worker{'s' if self._workers > 1 else ''}"
         if self._crashes[broken] >= ATTEMPTS:
-            self.failures[broken] = f"{how}, {ATTEMPTS} times{': ' + last if last else ''} (log: {task.log})"
+            often = f"{ATTEMPTS} times without a new checkpoint"
+            self.failures[broken] = f"{how}, {often}{': ' + last if last else ''} (log: {task.log})"
             self.listener.note(f"{broken}: given up: {self.failures[broken]}")
         else:
             self.listener.note(f"{broken}: its worker {how}; starting it again from its last checkpoint")
@@ -217,6 +237,7 @@ class Driver:
         jobs = []
         for segment in segments:
             self._segments[segment.id] = segment
+            self._marks[segment.id] = self._checkpoints_of(segment.id)
             path = self.folder.job(segment.id)
             job = Job(
                 segment=segment,
@@ -228,7 +249,7 @@ class Driver:
             write_bytes(path, to_json(job))
             jobs.append(path)
             self._progress.begin(segment.id)
-        name = f"{segments[0].id}-{next(self._names)}"
+        name = f"{segments[0].id}-{secrets.token_hex(4)}"  # no other driver's task is called so
         task = Task(
             name=name,
             segments=tuple(segment.id for segment in segments),
@@ -237,6 +258,15 @@ class Driver:
         )
         self._running[name] = (task, slot)
         self.executor.start(task)
+
+    def _checkpoints_of(self, segment_id: str) -> frozenset[tuple[str, int, int]]:
+        """What a segment has saved; whatever it saves next makes a difference."""
+        found = []
+        for path in self.folder.checkpoints.glob(f"{segment_id}-*.pt"):
+            with suppress(FileNotFoundError):
+                facts = path.stat()
+                found.append((path.name, facts.st_mtime_ns, facts.st_ino))
+        return frozenset(found)
 
     def _seconds_left(self) -> float | None:
         if not self.speed.known:

@@ -27,10 +27,21 @@ class Speed:
 
     def seconds(self, segment: Segment) -> float:
         """Time of a segment, its evaluation included: a token that is only read costs a third of one trained on."""
-        run = segment.run
-        read = run.evaluation_sequences * run.shape.tokens_per_sequence if segment.finish else 0
-        rate = self._rate(run.shape)
-        return 0.0 if rate is None else (segment.tokens + min(read, run.data.valid.tokens) / 3) / rate
+        rate = self._rate(segment.run.shape)
+        return 0.0 if rate is None else work_of(segment) / rate
+
+    def learned(self, samples: Mapping[Shape, tuple[float, float]]) -> "Speed":
+        """The speed that finished segments showed; shapes of which none has finished follow in proportion.
+
+        Args:
+            samples: For each shape the `work_of` its finished segments, and the seconds that they took.
+        """
+        shown = {shape: work / seconds for shape, (work, seconds) in samples.items()}
+        expected = sum(work / rate for shape, (work, _) in samples.items() if (rate := self._rate(shape)))
+        taken = sum(seconds for _, seconds in samples.values())
+        slower = taken / expected if expected else 1.0
+        probed = {shape: rate / slower for shape, rate in self.tokens_per_second.items()}
+        return Speed(tokens_per_second=probed | shown, startup_seconds=self.startup_seconds)
 
     def _rate(self, shape: Shape) -> float | None:
         """Tokens per second; a shape that wasn't measured trains at the speed of the nearest, by its FLOPs."""
@@ -45,6 +56,13 @@ class Speed:
             ratio = nearest.machine_flops_per_token() / shape.machine_flops_per_token()
             rate = self.tokens_per_second[nearest] * ratio
         return rate
+
+
+def work_of(segment: Segment) -> float:
+    """Tokens of a segment, as many as are trained on in the time that it takes, evaluation included."""
+    run = segment.run
+    read = run.evaluation_sequences * run.shape.tokens_per_sequence if segment.finish else 0
+    return segment.tokens + min(read, run.data.valid.tokens) / 3
 
 
 def priorities(segments: Sequence[Segment], speed: Speed) -> dict[str, float]:

@@ -8,7 +8,7 @@ import msgspec
 from msgspec import Struct
 
 from sparseplan.common.child import python
-from sparseplan.errors import SweepError
+from sparseplan.errors import NoTorchError, SweepError
 
 _QUESTION = """
 import json, os, sys
@@ -52,16 +52,16 @@ def probe_machine() -> Machine:
     """Ask what a worker finds here; asked once, since importing torch takes seconds.
 
     Raises:
-        SweepError: if torch is not installed or doesn't start.
+        NoTorchError: if torch is not installed or doesn't start.
     """
     answer = subprocess.run(python("-c", _QUESTION), capture_output=True, text=True, check=False)
     try:
         facts: dict[str, Any] = msgspec.json.decode(answer.stdout.strip().rpartition("\n")[2])
     except msgspec.DecodeError:
         tail = answer.stderr.strip().splitlines()[-1:] or [f"exit status {answer.returncode}"]
-        raise SweepError(f"calibrating needs a torch that starts, found: {tail[0]}") from None
+        raise NoTorchError(f"calibrating needs a torch that starts, found: {tail[0]}") from None
     if "missing" in facts:
-        raise SweepError(
+        raise NoTorchError(
             f"calibrating needs torch, found: {facts['missing']}. Install it: pip install 'sparseplan[calibrate]'"
         )
     return msgspec.convert(facts, Machine)

@@ -49,6 +49,17 @@ def _read_patiently(path: Path) -> Record:
     raise AssertionError("unreachable")
 
 
+def _require_name(record: Record, name: str, path: Path) -> None:
+    """A record names files that are removed: it must be of the segment whose file it is in.
+
+    Raises:
+        BrokenFileError: if it is of another.
+    """
+    found = record.trunk_id if isinstance(record, TrunkRecord) else record.run_id
+    if found != name:
+        raise BrokenFileError(f"{path}: expected the record of {name}, found that of {found}.")
+
+
 class SweepState:
     """The state of some segments in a folder.
 
@@ -99,6 +110,7 @@ class SweepState:
                 continue
             try:
                 record = _read_patiently(path)
+                _require_name(record, name, path)
             except BrokenFileError:
                 self.set_aside.append(set_aside(path))
                 continue

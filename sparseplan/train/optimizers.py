@@ -57,12 +57,20 @@ def set_rates(optimizer: torch.optim.Optimizer, factor: float) -> None:
 class Adafactor(torch.optim.Optimizer):
     """Adafactor without momentum, with steps relative to the RMS of the non-zero weights.
 
-    For a gradient G of a matrix at step t, with beta = 1 - t^-decay:
+    For a gradient G of a weight W at step t, with beta = 1 - t^-decay and nz the non-zero entries of W:
+
+    not factored, the paper's as released:
+        V <- beta V + (1 - beta) (G^2 + e1)
+        U  = G / sqrt(V); U <- U / max(1, RMS_nz(U) / clip)
+        W <- W - rate max(e2, RMS(W)) sqrt(numel / nz) U
+    factored, where W is a matrix:
         R <- beta R + (1 - beta) row means of (G^2 + e1),   C likewise over columns
         U  = G / sqrt(R C / mean(R));  U <- U / max(1, RMS(U) / clip)
-        W <- W - rate max(e2, RMS(W over non-zero weights)) U
-    Vectors keep the whole second moment. Source: Shazeer & Stern 2018, arXiv:1804.04235, algorithms 4 and 5; pruning
-    shrinks the RMS over all weights, hence the non-zero ones: Frantar et al. 2023, arXiv:2309.08520.
+        W <- W - rate max(e2, RMS_nz(W)) U
+
+    Pruning shrinks an RMS over all entries, hence the non-zero ones. Source: Shazeer & Stern 2018, arXiv:1804.04235,
+    algorithms 4 and 5; Frantar et al. 2023, arXiv:2309.08520, and google-research/jaxpruner,
+    projects/bigsparse/t5x/config_util.py: clip_by_block_rms_sparse, scale_by_param_block_rms_sparse.
     """
 
     def __init__(self, params: Any, spec: AdafactorSpec) -> None:
@@ -81,9 +89,10 @@ class Adafactor(torch.optim.Optimizer):
 
     def _update(self, weight: Tensor, grad: Tensor, rate: float | Tensor) -> None:
         spec, state = self._spec, self.state[weight]
+        factored = spec.factored and weight.ndim == 2
         if not state:
             state["step"] = torch.zeros((), device=weight.device)
-            if weight.ndim == 2:
+            if factored:
                 state["rows"] = torch.zeros(weight.shape[0], 1, device=weight.device)
                 state["columns"] = torch.zeros(1, weight.shape[1], device=weight.device)
             else:
@@ -91,16 +100,24 @@ class Adafactor(torch.optim.Optimizer):
         state["step"] += 1
         fresh = state["step"] ** -spec.decay
         squares = grad.square().add_(spec.epsilon1)
-        if weight.ndim == 2:
+        if factored:
             rows, columns = state["rows"], state["columns"]
             rows.lerp_(squares.mean(1, keepdim=True), fresh)
             columns.lerp_(squares.mean(0, keepdim=True), fresh)
             update = grad * (rows / rows.mean()).rsqrt_() * columns.rsqrt()
         else:
-            state["squares"].lerp_(squares, fresh)
-            update = grad * state["squares"].rsqrt()
-        update /= (update.square().mean().sqrt() / spec.clip_threshold).clamp_(min=1.0)
-        size = nonzero_rms(weight).clamp_(min=spec.epsilon2)
+            update = grad * state["squares"].lerp_(squares, fresh).rsqrt()
+        if spec.factored:
+            moved = update.square().mean().sqrt()
+            size = nonzero_rms(weight).clamp_(min=spec.epsilon2)
+        else:
+            alive = weight != 0
+            alive |= ~alive.any()  # where nothing is left to go by, all entries count
+            number = alive.sum()
+            moved = ((update * alive).square().sum() / number).sqrt()
+            # the floor is on the RMS over all entries, as released
+            size = weight.square().mean().sqrt().clamp_(min=spec.epsilon2) * (weight.numel() / number).sqrt()
+        update /= (moved / spec.clip_threshold).clamp_(min=1.0)
         weight.sub_(update * (size * rate))
 
 

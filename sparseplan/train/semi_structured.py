@@ -55,7 +55,8 @@ class SparseForward(torch.autograd.Function):
         rows, cast = x.reshape(-1, x.shape[-1]).to(dtype), weight.to(dtype)
         ctx.save_for_backward(rows, cast)
         ctx.weight_dtype, ctx.x_dtype, ctx.x_shape = weight.dtype, x.dtype, x.shape
-        product = backend.linear(rows, backend.compress(cast))
+        # torch 2.11 gives the product transposed in memory, for which fused attention falls back to a slower one
+        product = backend.linear(rows, backend.compress(cast)).contiguous()
         return product.view(*x.shape[:-1], weight.shape[0])
 
     @staticmethod

@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ import sparseplan as sp
 from sparseplan.cli import run
 from sparseplan.cli.flags import FLAGS, in_flags
 from sparseplan.errors import HardwareError, LawError, PatternError, PlanError, QuantityError
+from sparseplan.laws.file import law_text
 from tests.helpers.same import assert_same
 
 
@@ -56,6 +58,45 @@ def test_predict_answers_as_the_command_does(capsys: pytest.CaptureFixture[str])
     assert str(prediction).startswith("loss 1.6329 nats (90% interval 1.6178 .. 1.6455)")
 
 
+def test_a_size_before_pruning_and_a_pattern_say_what_predict_needs(capsys: pytest.CaptureFixture[str]) -> None:
+    by_pattern = sp.predict(dense_params="2B", data="40B", pattern="2:4")
+    assert by_pattern == sp.predict(params="1B", data="40B", pattern="2:4", sparsity=0.5)
+    assert run(["predict", "--dense-params", "2B", "--data", "40B", "--pattern", "2:4", "--json"]) == 0
+    assert_same(json.loads(capsys.readouterr().out), json.loads(in_flags(by_pattern.to_json())))
+    with pytest.raises(PlanError, match="or one `pattern`"):
+        sp.predict(params="1B", data="40B", pattern="n:4")
+    with pytest.raises(PlanError, match="found both"):
+        sp.predict(params="1B", dense_params="2B", data="40B", sparsity=0)
+    with pytest.raises(PlanError, match="found neither"):
+        sp.predict(data="40B", sparsity=0)
+
+
+def test_days_are_hours_of_every_device_and_money_may_have_its_sign() -> None:
+    days = sp.optimal(days=30, devices="8*8", cost="H100", price="$2.50")
+    hours = sp.optimal(device_hours=30 * 24 * 64, devices=64, cost="h100", price=2.5)
+    assert_same(json.loads(days.to_json()), json.loads(hours.to_json()))
+    assert days.device is not None
+    assert days.device.wall_clock_hours == pytest.approx(30 * 24)
+
+
+def test_a_law_in_the_place_of_a_built_in_one_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    name = "frantar2023-t5-c4"
+    before = sp.optimal(1e21, law=name)
+    assert "shadowed" not in {warning.code for warning in before.warnings}
+    (tmp_path / "mine.yaml").write_text(law_text(sp.load_law(name)).replace("c: 0.651", "c: 0.1"), encoding="utf-8")
+    monkeypatch.setenv("SPARSEPLAN_LAWS", str(tmp_path))
+    for found in (sp.optimal(1e21, law=name), sp.predict(params="1B", data="20B", sparsity=0, law=name)):
+        first = found.warnings[0]
+        assert first.code == "shadowed"
+        assert str(tmp_path / "mine.yaml") in first.message
+    by_path = sp.optimal(1e21, law=tmp_path / "mine.yaml")  # asked for by its path, it hides nothing
+    assert "shadowed" not in {warning.code for warning in by_path.warnings}
+    assert run(["laws", "list"]) == 0
+    assert f"! {name} is the file {tmp_path / 'mine.yaml'}, in the place of" in capsys.readouterr().out
+
+
 def test_a_map_is_the_best_sparsity_of_single_answers() -> None:
     (chart,) = sp.sparsity_map(params=("10M", "1B"), flops=("1e20", "1e22"), points=3)
     for i, C in enumerate(chart.train_flops):
@@ -78,7 +119,7 @@ def test_a_law_is_taken_by_name_or_as_an_object() -> None:
     ("arguments", "error", "says"),
     [
         ({}, PlanError, "`flops`"),
-        ({"flops": 1e20, "device_hours": 5}, PlanError, "found both"),
+        ({"flops": 1e20, "device_hours": 5}, PlanError, "found `flops` and `device_hours`"),
         ({"flops": "many"}, QuantityError, "`flops`: expected a number such as 7B"),
         ({"flops": -1}, QuantityError, "`flops`: expected a number above 0"),
         ({"flops": [1e20]}, QuantityError, "`flops`: expected a number, found"),
@@ -100,7 +141,7 @@ def test_a_mistake_names_its_argument(arguments: dict[str, object], error: type[
 
 def test_every_flag_of_the_table_is_a_flag_or_command_that_exists(capsys: pytest.CaptureFixture[str]) -> None:
     helps = ""
-    for command in ("optimal", "predict", "contour", "fit", "calibrate", "bench", "laws compose", "laws check"):
+    for command in ("optimal", "predict", "contour", "fit", "next", "calibrate", "bench", "laws compose", "laws check"):
         assert run([*command.split(), "--help"]) == 0
         helps += capsys.readouterr().out
     for flag in FLAGS.values():

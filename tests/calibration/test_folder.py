@@ -8,7 +8,7 @@ import pytest
 from rich.console import Console
 
 from sparseplan.calibration.calibrate import CalibrationResult, calibrate
-from sparseplan.calibration.manifest import read_manifest
+from sparseplan.calibration.manifest import differences, read_manifest
 from sparseplan.calibration.recipe import load_recipe
 from sparseplan.errors import SweepError
 from sparseplan.laws.file import read_law
@@ -153,3 +153,16 @@ def test_the_first_words_come_before_any_work_and_trunks_are_shown_while_they_tr
     assert sum("training, 64 steps" in line for line in trunks) == 2
     assert sum(": done" in line for line in trunks) == 2
     assert trunks[0].startswith("[0/18] 768 dense, trunk") or trunks[0].startswith("[0/18] 3.07k dense, trunk")
+
+
+@pytest.mark.parametrize("name", ["gpt-stdlib-cpu", "bert-stdlib-cpu"])
+def test_a_committed_manifest_keeps_what_names_the_runs_of_its_recipe_and_no_more(name: str) -> None:
+    """One kept the settings of an earlier fit, a huber_delta of 1e-3 beside a recipe that says 1e-2."""
+    folder = Folder(ROOT / "calibration" / name)
+    kept = json.loads(folder.manifest.read_text())["recipe"]
+    assert not kept.keys() & {"fit", "executor", "description", "retry_diverged"}
+    manifest = read_manifest(folder)
+    assert manifest is not None
+    loaded = load_recipe(str(folder.recipe))
+    assert differences(manifest, loaded.recipe, manifest.data) == []
+    assert set(manifest.run_ids) == {path.stem for path in folder.records.glob("[!t]*.json")}

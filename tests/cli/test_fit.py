@@ -1,15 +1,19 @@
 """What a user of `sparseplan fit` sees."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+import yaml
 
 from sparseplan.cli import run
 from sparseplan.laws.file import read_law
 from sparseplan.laws.forms.frantar2023 import Coefficients, loss
 from sparseplan.runs.table import RunRow, write_runs
+from sparseplan.sparsity.schedule import Schedule
+from tests.helpers.tables import Grid, simulated, write
 
 TRUTH = Coefficients(a_S=10.7, b_S=1.34, c_S=41.6, b_N=0.232, a_D=6.8e8, b_D=0.385, c=0.83)
 FIXED_KEYS = {
@@ -126,6 +130,9 @@ def test_the_figure_page_is_drawn(suffix: str, table: Path, tmp_path: Path) -> N
         (["--freeze-dense", "hoffmann2022-chinchilla"], "count data in bytes"),
         (["--name", "my law"], "expected letters, digits"),
         (["--data-unit", "token"], "the table says byte"),
+        (["--schedule", "quadratic"], "expected cubic, linear, straight-through with the ends of the ramp"),
+        (["--schedule", "cubic:75%..25%"], "found 'cubic:75%..25%'"),
+        (["--schedule", "straight-through"], "as in cubic:25%..75% or straight-through:0"),
         (["--report", "page.txt"], "expected a picture ending in"),
         (["--report", "nowhere/page.png"], "--report nowhere/page.png: there is no folder nowhere"),
         (["--out", "nowhere/law.yaml"], "--out nowhere/law.yaml: there is no folder nowhere"),
@@ -136,7 +143,8 @@ def test_bad_options_are_one_message_and_nothing_is_written(
     options: list[str], message: str, table: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     before = sorted(tmp_path.iterdir())
-    assert run(["fit", str(table), "--out", str(tmp_path / "law.yaml"), "--bootstrap", "0", *options]) == 2
+    out = [] if "--out" in options else ["--out", str(tmp_path / "law.yaml")]
+    assert run(["fit", str(table), *out, "--bootstrap", "0", *options]) == 2
     assert message in " ".join(capsys.readouterr().err.split())
     assert sorted(tmp_path.iterdir()) == before
 
@@ -204,6 +212,132 @@ def test_losses_that_cannot_be_nats_are_refused_rather_than_fitted_at_a_bound(
     assert not (tmp_path / "law.yaml").exists()
 
 
+@pytest.mark.parametrize("cost", ["sparse", "h100"])
+def test_a_law_that_did_not_converge_gives_numbers_and_no_sentence_that_rests_on_them(
+    cost: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    seven = simulated().take(np.array([0, 7, 14, 23, 31, 42, 58]))
+    law = tmp_path / "seven.yaml"
+    assert run(["fit", str(write(seven, tmp_path / "runs.csv")), "--out", str(law)]) == 0
+    assert "too few levels: there are 7 runs for 7 coefficients" in capsys.readouterr().out
+    assert run(["optimal", "--flops", "1e19", "--law", str(law), "--cost", cost]) == 0
+    out = " ".join(capsys.readouterr().out.split())
+    assert out.startswith("Nothing to plan with: this law's fit ended with 'too few levels': there are 7 runs")
+    assert "non-zero parameters" in out
+    assert run(["contour", "--law", str(law)]) == 0
+    assert "! this law's fit ended with 'too few levels'" in capsys.readouterr().err
+    for sentence in ("stay dense", "worth", "A dense model needs", "pays", "Sparsity lowers", "No allowed sparsity"):
+        assert sentence not in out
+
+
+def test_what_the_fit_warned_of_is_in_every_plan_and_prediction(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    runs = simulated()
+    table = write(replace(runs, nonzero_params=runs.nonzero_params / 1e6), tmp_path / "runs.csv")
+    law = tmp_path / "team.yaml"
+    assert run(["fit", str(table), "--out", str(law), "--bootstrap", "0"]) == 0
+    assert "Read: N 1.25 .. 540, D 2.00B .. 20.0B tokens, loss 1.5966 .. " in capsys.readouterr().out
+    for command in (["optimal", "--flops", "1e15"], ["predict", "--params", "100", "--data", "1B", "--sparsity", "0"]):
+        assert run([*command, "--law", str(law), "--json"]) == 0
+        warnings = {one["code"]: one["message"] for one in json.loads(capsys.readouterr().out)["warnings"]}
+        assert warnings["units"].startswith("the law's fit warned: nonzero_params (1.25 .. 540) is small")
+
+
+def test_where_the_runs_begin_sparse_the_dense_plan_is_extrapolated_and_draws_stand_beside_stay_dense(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    table = write(simulated(Grid(sparsities=(0.9, 0.95, 0.97, 0.98, 0.99))), tmp_path / "runs.csv")
+    law = tmp_path / "sparse.yaml"
+    assert run(["fit", str(table), "--out", str(law), "--bootstrap", "40"]) == 0
+    capsys.readouterr()
+    assert run(["optimal", "--flops", "1e20", "--law", str(law), "--json"]) == 0
+    plan = json.loads(capsys.readouterr().out)
+    far = {(one["of"], one["axis"]): one for one in plan["extrapolation"]}
+    assert far["dense plan", "sparsity"]["factor"] == pytest.approx(10)
+    assert "0% is less sparse than any of its runs (90%)" in far["dense plan", "sparsity"]["message"]
+    facts = yaml.safe_load(law.read_text("utf-8"))
+    facts["sparsity"]["unstructured"] = {"a_S": 0.0, "b_S": 1.0, "c_S": 52.3}  # the law's values say dense
+    law.write_text(yaml.safe_dump(facts), "utf-8")
+    assert run(["optimal", "--flops", "1e20", "--law", str(law)]) == 0
+    out = " ".join(capsys.readouterr().out.split())
+    assert "stay dense (draws: 0% .. " in out
+    assert "Zeros free: stay dense (draws: 0% .. " in out
+
+
+def test_a_schedule_that_nobody_said_is_called_assumed_in_report_law_and_plans(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    table, law = write(simulated(), tmp_path / "runs.csv"), tmp_path / "team.yaml"
+    assert run(["fit", str(table), "--out", str(law), "--bootstrap", "0"]) == 0
+    out = " ".join(capsys.readouterr().out.split())
+    assert "assumed: cubic ramp from 25% to 75% of training" in out
+    assert "--schedule says it" in out
+    assert run(["laws", "show", str(law)]) == 0
+    assert "fit warned: nothing says how the runs were pruned; assumed: cubic ramp" in capsys.readouterr().out
+    assert run(["contour", "--law", str(law)]) == 0
+    assert "! the law's pruning schedule was assumed by sparseplan fit, not said" in capsys.readouterr().err
+    optimal = ["optimal", "--flops", "1e20", "--law", str(law), "--json"]
+    assert run(optimal) == 0
+    assumed = json.loads(capsys.readouterr().out)
+    assert "schedule-assumed" in {one["code"] for one in assumed["warnings"]}
+    given = ["--pattern", "4:4"], ["--max-sparsity", "0"]  # nothing is pruned: nothing depends on the ramp
+    for words in given:
+        assert run([*optimal, *words]) == 0
+        assert "schedule-assumed" not in {one["code"] for one in json.loads(capsys.readouterr().out)["warnings"]}
+    said = ["fit", str(table), "--out", str(law), "--bootstrap", "0", "--force", "--schedule", "linear:0..50%"]
+    assert run(said) == 0
+    assert "assumed" not in capsys.readouterr().out
+    assert read_law(law).schedule == Schedule(kind="linear", start=0.0, end=0.5)
+    assert run(optimal) == 0
+    plan = json.loads(capsys.readouterr().out)
+    assert "schedule-assumed" not in {one["code"] for one in plan["warnings"]}
+    assert plan["plan"]["sparsity"] > assumed["plan"]["sparsity"] + 0.02  # zeros come earlier and save more
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["fit", "runs.csv", "--bootstrap", "0", "--out", "there.yaml"],
+        ["fit", "runs.csv", "--bootstrap", "0", "--report", "there.png"],
+        ["contour", "--out", "there.csv", "--points", "3"],
+        ["contour", "--out", "there.png", "--points", "3"],
+        [
+            *("laws", "compose", "--dense", "besiroglu2024-chinchilla", "--sparsity", "frantar2023-t5-c4"),
+            *("--out", "there.yaml"),
+        ],
+        ["bench", "--quick", "--figure", "there.png"],
+    ],
+)
+def test_a_file_that_is_there_is_replaced_with_force_only(
+    command: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    write(simulated(), tmp_path / "runs.csv")
+    (name,) = (word for word in command if word.startswith("there"))
+    target = tmp_path / name
+    target.write_text("mine", "utf-8")
+    assert run(command) == 2
+    written = capsys.readouterr()
+    assert f"{name}: there is a file already; --force replaces it" in " ".join(written.err.split())
+    assert written.out == ""
+    assert target.read_text("utf-8") == "mine"
+    if command[0] != "bench":
+        assert run([*command, "--force"]) == 0
+        assert target.read_bytes() != b"mine"
+
+
+def test_the_largest_dense_size_is_held_out_whole(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    table = write(simulated(), tmp_path / "runs.csv")
+    held = {}
+    for split in ("largest-n", "largest-dense"):
+        assert run(["fit", str(table), "--json", "--bootstrap", "0", "--holdout", split]) == 0
+        (held[split],) = json.loads(capsys.readouterr().out)["holdout"]
+    assert held["largest-n"]["runs"] == 3  # the dense runs of one size
+    assert (held["largest-dense"]["runs"], held["largest-dense"]["fitted"]) == (15, 45)
+    assert held["largest-dense"]["label"] == "N / (1 - S) = 5.4e+08"
+
+
 def with_column(table: Path, name: str, values: list[str]) -> None:
     header, *rows = table.read_text().splitlines()
     lines = [f"{header},{name}", *(f"{row},{value}" for row, value in zip(rows, values, strict=True))]
@@ -216,7 +350,7 @@ def test_a_group_column_is_named_in_the_report_and_used_when_asked_for(
     with_column(table, "group", [f"g{i % 12}" for i in range(37)])
     assert run(["fit", str(table), "--bootstrap", "20"]) == 0
     out = " ".join(capsys.readouterr().out.split())
-    assert "the sparse law on 36 runs, 1 rows left out" in out
+    assert "the sparse law on 36 runs, 1 row left out" in out
     assert "the column 'group' isn't used; --group takes it" in out
     assert run(["fit", str(table), "--bootstrap", "20", "--group", "group"]) == 0
     out = " ".join(capsys.readouterr().out.split())

@@ -13,6 +13,7 @@ from sparseplan.common.units import (
     format_percent,
     format_scientific,
     format_sparsity,
+    parse_money,
     parse_number,
     parse_positive,
     parse_sparsity,
@@ -23,6 +24,8 @@ from sparseplan.errors import QuantityError
 @pytest.mark.parametrize(
     ("text", "value"),
     [
+        ("8*720", 5760.0),
+        ("2 * 1.5k", 3000.0),
         ("7B", 7e9),
         ("7b", 7e9),
         ("1.5T", 1.5e12),
@@ -126,3 +129,14 @@ def test_sizes_must_be_positive(text: str) -> None:
 def test_percentages_keep_one_decimal_and_sparsity_never_rounds_to_all() -> None:
     assert format_percent(0.9375) == "93.8%"
     assert format_sparsity(1 - 1e-7) == "99.99999%"
+
+
+@pytest.mark.parametrize(("text", "amount"), [("$2.50", 2.5), ("€ 3", 3.0), ("2.50", 2.5)])
+def test_money_is_read_with_its_sign(text: str, amount: float) -> None:
+    assert parse_money(text) == amount
+
+
+@pytest.mark.parametrize("text", ["$", "$$2", "-$2", "$0", "8*", "*8", "8**2"])
+def test_half_an_amount_or_product_is_refused(text: str) -> None:
+    with pytest.raises(QuantityError):
+        parse_money(text)

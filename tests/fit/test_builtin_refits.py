@@ -42,6 +42,18 @@ def test_both_t5_laws_predict_the_held_out_larger_run_and_the_refit_says_how_sur
     assert high - low < 0.1
 
 
+def test_the_coupled_refit_comes_closer_to_the_larger_run_than_the_plain_one() -> None:
+    errors, beyond = [], []
+    for name in ("frantar2023-t5-c4-coupled", "frantar2023-t5-c4-refit"):
+        law = load_law(name)
+        draws = coefficient_draws(law, "unstructured")
+        assert draws is not None
+        errors.append(abs(float(coefficients(law, "unstructured").loss(*HELD_OUT)) / MEASURED - 1))
+        beyond.append(MEASURED - float(np.quantile(draws.loss(*HELD_OUT), 0.95)))
+    assert errors[0] < 0.012 < errors[1]
+    assert beyond[0] < 0.001 < beyond[1]  # nats above the 90 % interval, which knows of no measured run's own scatter
+
+
 def test_best_sparsity_with_free_size_is_stable_where_exponents_are_not() -> None:
     draws = coefficient_draws(load_law("frantar2023-t5-c4-refit"), "unstructured")
     assert isinstance(draws, Coefficients)

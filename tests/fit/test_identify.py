@@ -6,11 +6,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from sparseplan.fit.certificate import _open_words, certify
+from sparseplan.fit.certificate import certify
 from sparseplan.fit.derivatives import residual_jacobian
 from sparseplan.fit.identify import Unseen, open_coefficients, unseen
 from sparseplan.fit.objective import Objective, Problem
 from sparseplan.fit.solver import solve
+from sparseplan.fit.status import _open_words
 from sparseplan.laws.forms.fitting import FITTED
 from sparseplan.laws.forms.fitting.coordinates import (
     B_N,

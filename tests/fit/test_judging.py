@@ -1,6 +1,7 @@
 """Intervals hold the truth as often as they say, and the tests of the law find what is there and only that."""
 
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -117,6 +118,17 @@ def test_errors_by_level_count_every_run_once_on_each_axis() -> None:
         assert len(chosen) == levels
         assert sum(row.runs for row in chosen) == 48
         assert all(row.rms >= abs(row.mean) for row in chosen)
+
+
+def test_scattered_sizes_are_binned_with_every_run_in_one_bin() -> None:
+    runs = t5_like(0)
+    scattered = replace(runs, nonzero_params=runs.nonzero_params * np.geomspace(1, 2, 48))
+    rows = [row for row in level_errors(fit_law(scattered, starts=8)) if row.axis == "N"]
+    assert len(rows) == 6
+    assert sum(row.runs for row in rows) == 48
+    assert all(6 <= row.runs <= 10 for row in rows)
+    assert all(one.high < other.low for one, other in pairwise(rows))
+    assert all(row.low <= row.value <= row.high for row in rows)
 
 
 def test_the_baseline_is_exact_on_a_plain_power_law() -> None:

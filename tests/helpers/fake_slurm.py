@@ -1,6 +1,8 @@
 """SLURM's commands for tests, on one machine: `python fake_slurm.py sbatch|squeue|scancel ...`.
 
-Jobs are processes; $FAKE_SLURM is the folder with one file a job: its process id. `install` writes the commands.
+Jobs are processes; $FAKE_SLURM is the folder with one file a job: its process id and name. `install` writes the
+commands. A file `down` beside that folder makes the controller silent; a file `lost` makes one sbatch submit its job
+and then fail as if the controller had not answered.
 """
 
 import os
@@ -23,7 +25,7 @@ def install(folder: Path) -> Path:
 
 
 def jobs() -> dict[str, int]:
-    return {path.name: int(path.read_text()) for path in Path(os.environ["FAKE_SLURM"]).iterdir()}
+    return {path.name: int(path.read_text().split()[0]) for path in Path(os.environ["FAKE_SLURM"]).iterdir()}
 
 
 def is_alive(pid: int) -> bool:
@@ -33,6 +35,8 @@ def is_alive(pid: int) -> bool:
 
 def sbatch(words: list[str]) -> None:
     script = words[-1]
+    name = next(word.partition("=")[2] for word in words if word.startswith("--job-name="))
+    number = str(1000 + len(jobs()))
     log = next(word.partition("=")[2] for word in words if word.startswith("--output="))
     with open(log, "ab") as file:  # noqa: PTH123
         job = subprocess.Popen(
@@ -41,17 +45,29 @@ def sbatch(words: list[str]) -> None:
             stdout=file,
             stderr=file,
             start_new_session=True,
+            env=os.environ | {"SLURM_JOB_ID": number},
         )
-    number = str(1000 + len(jobs()))
-    (Path(os.environ["FAKE_SLURM"]) / number).write_text(str(job.pid))
+    (Path(os.environ["FAKE_SLURM"]) / number).write_text(f"{job.pid} {name}")
+    lost = Path(os.environ["FAKE_SLURM"]).parent / "lost"
+    if lost.exists():
+        lost.unlink()
+        sys.exit("sbatch: error: Batch job submission failed: Socket timed out on send/recv operation")
     print(f"{number};cluster")
 
 
 def squeue() -> None:
-    print("\n".join(number for number, pid in jobs().items() if is_alive(pid)))
+    for path in Path(os.environ["FAKE_SLURM"]).iterdir():
+        pid, name = path.read_text().split()
+        override = path.parent.parent / f"state-{path.name}"
+        if override.exists():
+            print(path.name, override.read_text(), name)
+        elif is_alive(int(pid)):
+            print(path.name, "RUNNING", name)
 
 
 def scancel(words: list[str]) -> None:
+    if "--state=PENDING" in words:
+        return
     number = signal.SIGTERM if "--signal=TERM" in words else signal.SIGKILL
     known = jobs()
     for word in words:
@@ -63,6 +79,8 @@ def scancel(words: list[str]) -> None:
 def main(command: str, *words: str) -> None:
     if "--version" in words:
         print("slurm 24.05 (fake)")
+    elif (Path(os.environ["FAKE_SLURM"]).parent / "down").exists():
+        sys.exit(f"{command}: error: Unable to contact slurm controller (connect failure)")
     elif command == "sbatch":
         sbatch(list(words))
     elif command == "squeue":

@@ -253,3 +253,18 @@ def test_a_broken_neighbour_does_not_stop_a_lookup(tmp_path: Path, monkeypatch: 
     (tmp_path / "calibration" / "broken" / "law.yaml").write_bytes(b"\xff\xfe name: : [")
     assert load_law("frantar2023-vit-jft").name == "frantar2023-vit-jft"
     assert "broken" in {name for name, _ in law_files()}
+
+
+@pytest.mark.parametrize(
+    "value", ["!!bool maybe", '!!int ""', "!!float x", "!!null x", "!!str 1", "! x", "!!timestamp x"]
+)
+def test_a_tag_that_is_written_out_is_refused_by_its_line(value: str) -> None:
+    message = refusal(MINIMAL.replace("data_unit: token", f"data_unit: {value}"))
+    assert message.startswith("law.yaml:5: expected plain values, found the tag ")
+
+
+@pytest.mark.parametrize("value", ["1__0", "1_", "1__0e3", "1_.5"])
+def test_a_number_with_odd_underscores_is_no_number(value: str) -> None:
+    message = refusal(MINIMAL.replace("tokens_per_unit: 1", f"tokens_per_unit: {value}"))
+    assert f"law.yaml:6: tokens_per_unit: expected a number, found '{value}'" in message
+    assert parse_law(MINIMAL.replace("tokens_per_unit: 1", "tokens_per_unit: 1_000"), source="law.yaml")

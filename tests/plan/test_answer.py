@@ -11,7 +11,7 @@ from sparseplan.errors import LawError, PlanError
 from sparseplan.laws.diff import diff_laws
 from sparseplan.laws.file import load_law
 from sparseplan.laws.forms.frantar2023 import Coefficients
-from sparseplan.laws.law import Draws, Law, coefficient_draws
+from sparseplan.laws.law import Draws, Law, coefficient_draws, coefficients
 from sparseplan.plan.answer import answer, to_json
 from sparseplan.plan.predict import predict
 from sparseplan.plan.question import Question, best_plan
@@ -58,7 +58,7 @@ def test_where_the_plan_is_dense_the_probability_is_the_share_of_draws_that_want
     assert draws is not None
     assert result.intervals is not None
     assert result.plan.sparsity == 0
-    share = float(np.mean(best_plan(draws, asked).sparsity > 0))
+    share = float(np.mean(best_plan(draws, asked).sparsity >= 5e-4))  # less reads 0% and is called dense
     assert 0.05 < share < 0.95
     assert result.intervals.p_sparse_better == share
 
@@ -119,10 +119,42 @@ def test_a_law_of_n4_alone_maps_and_compares(only_n4: Law, t5: Law) -> None:
 
 
 def test_a_cap_given_by_the_user_holds_for_patterns_too(t5: Law) -> None:
-    capped = replace(question(t5, 1e22, nonzero_params=1e8, pattern="n:4"), pattern_cap=0.3)
+    capped = replace(question(t5, 1e22, nonzero_params=1e8, pattern="n:4"), max_sparsity=0.3, pattern_cap=0.3)
     assert answer(t5, capped).plan.sparsity == 0.25
     with pytest.raises(PlanError, match=r"the pattern 2:4 makes 0\.5, above"):
         answer(t5, replace(capped, pattern=parse_pattern("2:4")))
+
+
+def test_a_family_stops_at_the_sparsest_run_as_unstructured_sparsity_does(t5: Law) -> None:
+    family, plain = (
+        answer(t5, question(t5, 1e24, nonzero_params=1e7, pattern=one)) for one in ("n:64", "unstructured")
+    )
+    assert family.plan.sparsity == plain.plan.sparsity == 0.875
+    assert "sparsity-capped" in codes(family)
+    assert family.comparison.uncapped_sparsity == 63 / 64
+    single = answer(t5, question(t5, 1e24, nonzero_params=1e7, pattern="1:64"))
+    assert single.plan.sparsity == 63 / 64  # asked for, not chosen
+    assert single.comparison.uncapped_sparsity is None
+    assert "sparsity-capped" not in codes(single)
+    inside = answer(t5, question(t5, 1e20, nonzero_params=1e9, pattern="n:4"))
+    assert "sparsity-capped" not in codes(inside)
+
+
+@pytest.mark.parametrize("above", [1.0 + 1e-6, 1.0 + 1e-4])
+def test_just_above_the_threshold_the_plan_is_called_dense(t5: Law, above: float) -> None:
+    dense = coefficients(t5)
+    N = 1e8
+    threshold = float(6 * dense.tokens_for_sparsity(0.0, N, t5.schedule.saving))
+    result = answer(t5, question(t5, threshold * above, nonzero_params=N))
+    assert result.plan == result.dense
+    assert result.comparison.loss_gain == 0
+    assert "sparsity-capped" not in codes(result)
+    assert answer(t5, question(t5, threshold * 1.1, nonzero_params=N)).plan.sparsity > 5e-4
+
+
+def test_sizes_that_no_run_will_have_are_refused(t5: Law) -> None:
+    with pytest.raises(PlanError, match="not a possible run"):
+        answer(t5, question(t5, 1e300))
 
 
 def test_both_ends_of_the_cost_are_the_papers_numbers(t5: Law) -> None:
@@ -168,7 +200,7 @@ def test_a_pattern_that_prunes_nothing_says_nothing_of_sparsity(t5: Law) -> None
     assert result.brackets == []
     assert "only-dense" in codes(result)
     narrow = question(t5, 1e22, pattern="n:4")
-    assert "only-dense" in codes(answer(t5, replace(narrow, pattern_cap=0.1)))
+    assert "only-dense" in codes(answer(t5, replace(narrow, max_sparsity=0.1)))
 
 
 def test_the_intervals_tell_the_plan_from_each_draws_own_optimum(t5_with_draws: Law) -> None:

@@ -4,12 +4,17 @@ import re
 from io import StringIO
 
 import msgspec
+import numpy as np
 import pytest
 from rich.console import Console
 
 import sparseplan as sp
+from sparseplan.hardware.profile import training_rate
 from sparseplan.plan.hardware_answer import FamilyVerdict, SpeedupRange
-from sparseplan.report.hardware import print_verdict
+from sparseplan.plan.verdict import width_distances
+from sparseplan.report.hardware import print_profile, print_verdict
+from sparseplan.shapes.base import typical_width
+from tests.hardware.test_profile import measured
 
 MEASURED = SpeedupRange(median=1.234, low=1.101, high=1.302)
 
@@ -39,6 +44,30 @@ def test_a_measured_verdict_fits_80_columns() -> None:
     text = shown(verdict, plan_loss=9.0)
     assert "1.23x (1.10 .. 1.30)" in text
     assert max(len(line) for line in text.splitlines()) <= 80
+
+
+def test_a_profile_without_a_date_does_not_say_measured_and_nothing() -> None:
+    written = StringIO()
+    print_profile(Console(file=written, width=10_000), measured())
+    assert "Measured; the profile does not say when." in written.getvalue()
+    assert "Measured ." not in written.getvalue()
+
+
+def test_a_width_just_outside_is_told_by_its_own_ratio() -> None:
+    profile = measured()
+    rate = training_rate(profile)
+    assert rate is not None
+    assert rate.widths is not None
+    size = next(size for size in np.geomspace(1e6, 1e10, 20000) if typical_width(size) > rate.widths[0] / 1.04)
+    (near,) = width_distances(profile, {"plan's model": float(size)})
+    assert re.search(r"9[67]% of the narrowest measured", near.message)
+
+
+def test_patterns_above_the_cap_are_left_out_of_the_verdict() -> None:
+    verdict = sp.optimal(1e22, cost="h100", max_sparsity="30%").verdict
+    assert verdict is not None
+    assert [row.family for row in verdict] == ["unstructured", "n:m"]
+    assert max(row.sparsity for row in verdict) <= 0.3
 
 
 def test_a_row_below_the_plan_is_named_with_what_to_ask_and_whose_coefficients_it_uses() -> None:

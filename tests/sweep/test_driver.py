@@ -13,26 +13,29 @@ import pytest
 
 from sparseplan.common.files import read_regular, replacing
 from sparseplan.errors import SweepError
-from sparseplan.runs.job import RunRecord, read_result
+from sparseplan.runs.job import Placement, RunRecord, diverged_record, read_result, to_json
 from sparseplan.runs.spec import TRAINING_VERSION
 from sparseplan.runs.table import read_runs
 from sparseplan.runs.trunks import plan_segments
-from sparseplan.sweep.estimate import Speed, expected_seconds
+from sparseplan.sweep.driver import Driver
+from sparseplan.sweep.estimate import Speed, expected_seconds, work_of
 from sparseplan.sweep.folder import Folder
 from sparseplan.sweep.machine import Machine
 from sparseplan.sweep.state import SweepState
 from tests.helpers import sweeps
-from tests.helpers.fake_trainer import expected_loss
+from tests.helpers.fake_trainer import expected_loss, record_of
 from tests.helpers.sweeps import (
     MACHINE,
     RECIPE,
     environment,
+    executor_for,
     expected,
     losses,
     setup_in,
     start_driver,
     sweep_in,
 )
+from tests.sweep.test_slurm import Quiet
 
 
 @pytest.fixture
@@ -95,9 +98,25 @@ def test_a_segment_that_keeps_crashing_is_given_up_and_tried_again_by_the_next_s
     (fakes / run.run_id).write_text("exit 1\nexit 1\nexit 1")
     trained = sweep_in(tmp_path, tmp_path / "sweep")
     assert set(trained.failures) == {run.run_id}
-    assert "crashed with status 1, 3 times: the fake trainer was told to fail" in "".join(trained.failures.values())
+    assert "crashed with status 1, 3 times without a new checkpoint: the fake trainer was told to fail" in "".join(
+        trained.failures.values()
+    )
     assert losses(trained) == {k: v for k, v in expected(setup.runs).items() if k != run.run_id}
     assert losses(sweep_in(tmp_path, tmp_path / "sweep")) == expected(setup.runs)
+
+
+def test_a_segment_that_is_ended_again_and_again_is_not_given_up_while_its_checkpoints_advance(
+    tmp_path: Path, fakes: Path
+) -> None:
+    """As by time limits and preemption; three in a row used to end a run, however far it had come."""
+    setup = setup_in(tmp_path, tmp_path / "sweep")
+    trunk = setup.plan.segments[0]
+    assert trunk.to_step > 56
+    (fakes / trunk.id).write_text("\n".join(f"kill {step}" for step in (8, 15, 22, 29, 36, 43, 50, 57)))
+    trained = sweep_in(tmp_path, tmp_path / "sweep")
+    assert trained.failures == {}
+    assert losses(trained) == expected(setup.runs)
+    assert list(fakes.iterdir()) == []
 
 
 def test_running_out_of_memory_leaves_fewer_workers_at_work(
@@ -382,3 +401,47 @@ def test_devices_are_shared_out_among_workers() -> None:
     assert MACHINE.devices("auto", None) == ("cpu", "cpu")
     with pytest.raises(SweepError, match="found no CUDA GPU"):
         MACHINE.devices("cuda", None)
+
+
+def test_the_time_left_learns_from_what_finished_segments_took(tmp_path: Path, fakes: Path) -> None:
+    """Real times were 1.4 times the probe's, and the estimate never noticed."""
+    setup = setup_in(tmp_path, tmp_path / "sweep")
+    small, large = setup.plan.segments[0].run.shape, setup.plan.segments[-1].run.shape
+    assert small != large
+    probed = Speed(tokens_per_second={small: 2000.0, large: 1000.0}, startup_seconds=3.0)
+    finished = next(segment for segment in setup.plan.segments if segment.finish and segment.run.shape == small)
+    work = finished.tokens + min(finished.run.data.valid.tokens, 256 * 16) / 3  # a token read is a third of one trained
+    assert work_of(finished) == work
+    learned = probed.learned({small: (work, 1.4 * work / 2000.0)})
+    assert learned.tokens_per_second[small] == pytest.approx(2000.0 / 1.4)
+    assert learned.tokens_per_second[large] == pytest.approx(1000.0 / 1.4)  # in proportion, until one has finished
+    both = probed.learned({small: (work, 1.4 * work / 2000.0), large: (work, work / 500.0)})
+    assert both.tokens_per_second == pytest.approx({small: 2000.0 / 1.4, large: 500.0})
+    assert learned.startup_seconds == 3.0
+    driver = Driver(
+        folder=Folder(tmp_path / "sweep"),
+        state=SweepState(Folder(tmp_path / "sweep"), setup.plan.segments),
+        executor=executor_for(setup.loaded),
+        placements=(Placement(),),
+        speed=probed,
+        listener=Quiet(),
+    )
+    driver._segments[finished.id] = finished
+    before = driver.speed.seconds(setup.plan.segments[-1])
+    record = record_of(finished.run, 2.0)
+    driver._learn(msgspec.structs.replace(record, segment_seconds=1.4 * work / 2000.0))
+    assert driver.speed.seconds(setup.plan.segments[-1]) == pytest.approx(1.4 * before)
+
+
+def test_a_record_of_another_name_is_set_aside_and_removes_no_file(tmp_path: Path) -> None:
+    setup = setup_in(tmp_path, tmp_path / "sweep")
+    folder = Folder(tmp_path / "sweep")
+    precious = tmp_path / "precious-rolling.pt"
+    precious.write_text("precious")
+    for name in ("../../../precious", "a\0b"):
+        record = msgspec.structs.replace(diverged_record(setup.runs[0], reason="nan", device="cpu"), run_id=name)
+        folder.record(setup.runs[0].run_id).write_bytes(to_json(record))
+        state = SweepState(folder, setup.plan.segments)
+        assert [path.name for path in state.set_aside] == [f"{setup.runs[0].run_id}.json.broken"]
+        assert not state.finished
+        assert precious.exists()

@@ -70,6 +70,9 @@ class ThreadExecutor:
             del self._tasks[task.name]
         return [Ended(task=task, status=status[0] if status else 1) for task, status in done]
 
+    def notes(self) -> list[str]:
+        return []
+
     def stop(self) -> None:
         for _, thread, _ in self._tasks.values():
             thread.join()

@@ -59,7 +59,11 @@ def test_training_learns_and_the_record_counts_what_was_trained(data: DataSpec, 
     assert (record.run_id, record.data_unit, record.diverged) == (run.run_id, "byte", False)
 
 
-@pytest.mark.parametrize("optimizer", [AdamW(base_width=32), Adafactor(learning_rate=0.05)], ids=["adamw", "adafactor"])
+@pytest.mark.parametrize(
+    "optimizer",
+    [AdamW(base_width=32), Adafactor(learning_rate=0.05), Adafactor(learning_rate=0.05, factored=False)],
+    ids=["adamw", "adafactor", "adafactor-unfactored"],
+)
 def test_a_branched_run_equals_the_unshared_one_bit_for_bit(
     data: DataSpec, tmp_path: Path, optimizer: Optimizer
 ) -> None:

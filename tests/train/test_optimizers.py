@@ -1,7 +1,11 @@
 """Claims about Adafactor with sparsity-aware RMS, and about rates that follow the width."""
 
+from typing import Any
+
 import msgspec
+import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 pytest.importorskip("torch")
 
@@ -9,13 +13,14 @@ import torch
 from torch import nn
 
 from sparseplan.runs.spec import Adafactor as AdafactorSpec
-from sparseplan.runs.spec import AdamW
+from sparseplan.runs.spec import AdamW, RunSpec
 from sparseplan.train.models.gpt import Gpt
 from sparseplan.train.optimizers import Adafactor, build_optimizer, nonzero_rms, set_rates
+from tests.helpers.specs import spec
 from tests.helpers.training import SHAPE
 
 
-def stepped(weight: torch.Tensor, gradients: list[torch.Tensor], *, rate: float, **settings: float) -> torch.Tensor:
+def stepped(weight: torch.Tensor, gradients: list[torch.Tensor], *, rate: float, **settings: Any) -> torch.Tensor:
     parameter = nn.Parameter(weight.clone())
     optimizer = Adafactor([{"params": [parameter], "lr": rate}], AdafactorSpec(**settings))
     for gradient in gradients:
@@ -66,6 +71,75 @@ def test_large_updates_are_clipped_to_their_threshold() -> None:
     after = stepped(weight, [quiet, loud], rate=0.1)
     ratio = (before - after).square().mean().sqrt() / (0.1 * nonzero_rms(before))
     assert ratio.item() <= 1.0 + 1e-5
+
+
+def released_steps(
+    weight: NDArray[np.float64], gradients: list[NDArray[np.float64]], *, rate: float, clip: float = 1.0
+) -> NDArray[np.float64]:
+    """The chain of the released configuration, one line a transformation, in float64.
+
+    scale_by_factored_rms(factored=False), clip_by_block_rms_sparse(1.0), the learning rate,
+    scale_by_param_block_rms_sparse(1e-3), scale(-1).
+    """
+    second = np.zeros_like(weight)
+    for step, gradient in enumerate(gradients):
+        beta = 1.0 - (step + 1.0) ** -0.8
+        second = beta * second + (1.0 - beta) * (gradient**2 + 1e-30)
+        update = gradient * second**-0.5
+        nonzero = np.count_nonzero(weight)
+        update = update / max(1.0, np.sqrt(np.sum((update * (weight != 0)) ** 2) / nonzero) / clip)
+        update = rate * update
+        rms = max(np.sqrt(np.mean(weight**2)), 1e-3)
+        update = update * np.sqrt(rms**2 * weight.size / nonzero)
+        weight = weight - update
+    return weight
+
+
+def masked_problem(sparsity: float) -> tuple[torch.Tensor, list[torch.Tensor], torch.Tensor]:
+    """Weights with zeros, masked gradients that grow tenfold on the way, and the mask."""
+    random = torch.Generator().manual_seed(3)
+    mask = (torch.rand(24, 40, generator=random) >= sparsity).float()
+    weight = torch.randn(24, 40, generator=random) * mask
+    gradients = [torch.randn(24, 40, generator=random) * mask * 10.0 ** (step / 4) for step in range(6)]
+    return weight, gradients, mask
+
+
+@pytest.mark.parametrize("sparsity", [0.0, 0.75, 0.9375])
+@pytest.mark.parametrize("scale", [1.0, 1e-4])  # the floor of the RMS counts in the smaller one
+def test_unfactored_adafactor_steps_as_the_papers_released_configuration(sparsity: float, scale: float) -> None:
+    weight, gradients, mask = masked_problem(sparsity)
+    ours = stepped(scale * weight, gradients, rate=0.02, factored=False)
+    theirs = released_steps(
+        (scale * weight).double().numpy(), [gradient.double().numpy() for gradient in gradients], rate=0.02
+    )
+    assert ours.numpy() == pytest.approx(theirs, rel=2e-4, abs=1e-6 * scale)
+    assert not ours[mask == 0].any()
+
+
+def test_unfactored_adafactor_moves_what_is_left_as_if_nothing_else_had_been_there() -> None:
+    """The factored one, whose clip pruning loosens, moves it further: some twice at 75 %, three times at 93.75 %."""
+    for sparsity, least in ((0.75, 1.5), (0.9375, 2.5)):
+        weight, gradients, mask = masked_problem(sparsity)
+        alive = mask > 0
+        alone = stepped(weight[alive], [gradient[alive] for gradient in gradients], rate=0.02, factored=False)
+        both = stepped(weight, gradients, rate=0.02, factored=False)
+        assert torch.allclose(both[alive], alone, rtol=1e-5, atol=1e-6)
+        # the last of the gradients: far above the running mean, so the clip acts
+        before = [stepped(weight, gradients[:-1], rate=0.02, factored=factored) for factored in (True, False)]
+        after = [stepped(weight, gradients, rate=0.02, factored=factored) for factored in (True, False)]
+        loose, tight = (float((a - b)[alive].square().mean().sqrt()) for a, b in zip(after, before, strict=True))
+        assert loose > least * tight
+
+
+def test_runs_with_the_factored_adafactor_keep_the_identity_that_they_had_before_there_was_another() -> None:
+    def with_optimizer(optimizer: AdafactorSpec) -> RunSpec:
+        return msgspec.structs.replace(spec(0.75), optimizer=optimizer)
+
+    old = with_optimizer(AdafactorSpec(learning_rate=0.02))
+    assert (old.run_id, old.trunk_id) == ("dc72072862544c08", "trunk-9343b33c134892a3")
+    new = with_optimizer(AdafactorSpec(learning_rate=0.02, factored=False))
+    assert new.run_id != old.run_id
+    assert new.trunk_id != old.trunk_id
 
 
 def test_vectors_keep_their_own_second_moment() -> None:

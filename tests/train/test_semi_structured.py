@@ -13,6 +13,7 @@ from torch.nn import functional
 
 from sparseplan.runs.pruning import GradualMagnitude, Pruning, SrSte, Static, Strategy, strategy_name
 from sparseplan.train import semi_structured
+from sparseplan.train.models.gpt import Gpt
 from sparseplan.train.pruning.masks import pruned_mask
 from sparseplan.train.semi_structured import (
     Backend,
@@ -23,7 +24,7 @@ from sparseplan.train.semi_structured import (
     why_unsupported,
 )
 from tests.helpers.references import Compressed, Reference
-from tests.helpers.training import tiny_run, train_alone, write_text
+from tests.helpers.training import SHAPE, tiny_run, train_alone, write_text
 
 
 class Broken(Reference):
@@ -36,6 +37,13 @@ class Broken(Reference):
 class Absent(Reference):
     def compress(self, weight: Tensor) -> Compressed:
         raise NotImplementedError("no cuSPARSELt here\nand a long trace")
+
+
+class Transposed(Reference):
+    """Gives its product transposed in memory, as torch 2.11 does."""
+
+    def linear(self, x: Tensor, compressed: Compressed) -> Tensor:
+        return super().linear(x, compressed).t().contiguous().t()
 
 
 def two_four(outputs: int, inputs: int, *, dtype: torch.dtype = torch.float64) -> Tensor:
@@ -54,6 +62,32 @@ def test_the_compressed_product_and_its_gradients_are_the_masked_dense_ones() ->
     assert torch.allclose(product, dense, rtol=1e-12)
     for ours, theirs in zip(found, expected, strict=True):
         assert torch.allclose(ours, theirs, rtol=1e-12)
+
+
+def test_a_product_that_comes_back_transposed_reaches_attention_in_the_layout_of_a_dense_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Fused attention takes only some layouts; with others 2:4 would look slower than it is."""
+    seen: list[list[tuple[int, ...]]] = []
+    attention = functional.scaled_dot_product_attention
+
+    def watched(q: Tensor, k: Tensor, v: Tensor, *, is_causal: bool) -> Tensor:
+        seen.append([part.stride() for part in (q, k, v)])
+        return attention(q, k, v, is_causal=is_causal)
+
+    monkeypatch.setattr(functional, "scaled_dot_product_attention", watched)
+    model = Gpt(SHAPE, seed=0)
+    with torch.no_grad():
+        for weight in model.prunable().values():
+            weight.mul_(pruned_mask(weight, torch.ones_like(weight), 0.5, kept=2, group=4))
+    tokens = torch.arange(2 * SHAPE.context).view(2, -1) % SHAPE.vocab
+    dense = model(tokens)
+    in_dense_run = seen.copy()
+    seen.clear()
+    assert not Transposed().linear(torch.ones(8, 4), Transposed().compress(torch.eye(4))).is_contiguous()
+    model.set_backend(Transposed())
+    assert torch.allclose(model(tokens), dense, atol=1e-4)
+    assert seen == in_dense_run
 
 
 def test_its_gradients_are_right_by_finite_differences() -> None:

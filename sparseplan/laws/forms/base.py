@@ -116,6 +116,18 @@ class Theta(ABC):
     def optimal_tokens(self, N: Floats) -> Array:
         """The product N D at which N is the compute-optimal size of a dense model."""
 
+    def balance(self, S: Floats, N: Floats, D: Floats) -> Array:
+        """ln of how much a percent more size takes off the loss against a percent more data; it falls with N.
+
+        0 where N is the best size of its own budget, for a cost that does not depend on it. By differences here; a form
+        whose derivatives are short overrides this.
+        """
+        return search.balance(self, S, N, D)
+
+    def size_for_data(self, S: Floats, D: Floats) -> Array:
+        """The N whose compute-optimal data at sparsity S is D: where the `balance` is 0."""
+        return search.size_for_data(self, S, D)
+
     def free_size_sparsity(self, saving: float) -> Array | None:  # noqa: ARG002 - a form that has one uses it
         """The best unstructured S with the size free, where no budget moves it; None where one does, or S is 0."""
         return None

@@ -97,32 +97,32 @@ def dense_through(
     return Coefficients(E=floor, A=size_term * N**alpha, B=data_term * D**beta, alpha=alpha, beta=beta)
 
 
+COEFFICIENTS = (
+    Coefficient(name="E", description="Irreducible loss in nats.", unit="nats", zero_allowed=True, why=NEGATIVE_FLOOR),
+    Coefficient(name="A", description="Numerator of the capacity term.", unit="nats x parameters^alpha"),
+    Coefficient(name="B", description="Numerator of the data term.", unit="nats x {unit}^beta"),
+    Coefficient(
+        name="alpha",
+        description="Exponent of the parameters.",
+        why=WORSE_SIZE,
+        published=EXPONENTS,
+        published_words=EXPONENTS_IN_WORDS,
+    ),
+    Coefficient(
+        name="beta",
+        description="Exponent of the data.",
+        why=WORSE_DATA,
+        published=EXPONENTS,
+        published_words=EXPONENTS_IN_WORDS,
+    ),
+)
+"""The coefficients of the dense base, for forms that share it."""
 FORM = Form(
     name="chinchilla",
     title="the dense law",
     formula="L(N, D) = E + A / N^alpha + B / D^beta",
     source="Hoffmann et al. 2022, arXiv:2203.15556, approach 3",
-    coefficients=(
-        Coefficient(
-            name="E", description="Irreducible loss in nats.", unit="nats", zero_allowed=True, why=NEGATIVE_FLOOR
-        ),
-        Coefficient(name="A", description="Numerator of the capacity term.", unit="nats x parameters^alpha"),
-        Coefficient(name="B", description="Numerator of the data term.", unit="nats x {unit}^beta"),
-        Coefficient(
-            name="alpha",
-            description="Exponent of the parameters.",
-            why=WORSE_SIZE,
-            published=EXPONENTS,
-            published_words=EXPONENTS_IN_WORDS,
-        ),
-        Coefficient(
-            name="beta",
-            description="Exponent of the data.",
-            why=WORSE_DATA,
-            published=EXPONENTS,
-            published_words=EXPONENTS_IN_WORDS,
-        ),
-    ),
+    coefficients=COEFFICIENTS,
     theta=Coefficients,
     numerator_words="A",
 )

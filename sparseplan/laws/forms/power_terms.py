@@ -80,6 +80,20 @@ class PowerTerms(Theta):
         data = p * self.numerator(0.0) / (q * N ** (p + q))  # the data term, over N^q: N D needs no N of its own
         return np.asarray(self.data_scale(0.0) * data ** (-1.0 / q))
 
+    def balance(self, S: Floats, N: Floats, D: Floats) -> Array:
+        """ln of p times the size term over q times the data term."""
+        p, q = np.asarray(self.size_exponent(S)), np.asarray(self.data_exponent(S))
+        N, D = np.asarray(N, dtype=np.float64), np.asarray(D, dtype=np.float64)
+        size = np.log(p * self.numerator(S)) - p * np.log(N)
+        return np.asarray(size - np.log(q) - q * (np.log(self.data_scale(S)) - np.log(D)))
+
+    def size_for_data(self, S: Floats, D: Floats) -> Array:
+        """N with p F N^-p = q (A / D)^q."""
+        p, q = np.asarray(self.size_exponent(S)), np.asarray(self.data_exponent(S))
+        data = q * (self.data_scale(S) / np.asarray(D, dtype=np.float64)) ** q
+        with np.errstate(divide="ignore"):  # all the data in the world: no size is too large
+            return np.asarray((p * self.numerator(S) / data) ** (1.0 / p))
+
     def best_size(self, S: Floats, budget: Budget) -> Array:
         """Closed where c_mul does not depend on N; else searched between the optima for 1/4 and 4 times 1 / (1 - S).
 

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sparseplan.laws.forms.budget import Array, Budget, Floats, flops_budget
+from sparseplan.laws.forms.roots import rising_root
 
 if TYPE_CHECKING:
     from sparseplan.laws.forms.base import Theta
@@ -23,6 +24,8 @@ _POINTS = 257
 _PRECISION = 1e-8
 # A round keeps 4 of 256 steps, so the next is 64 times finer: six are enough for ANY_SIZE, the rest is margin.
 _ROUNDS = 12
+_STEP = 1e-3
+_SLOPE_STEP = 1e-6
 _SEARCHED_DENSITY = 1e-6
 HIGHEST_SPARSITY = 1.0 - LOWEST_DENSITY
 
@@ -46,8 +49,19 @@ def best_size(theta: "Theta", S: Floats, budget: Budget, low: Floats, high: Floa
     return np.exp(lowest(losses, np.broadcast_to(low, shape), np.broadcast_to(high, shape)))
 
 
-def best_sparsity(theta: "Theta", budget: Budget, *, N: Floats | None, M: Floats | None, highest: float) -> Array:
-    """The S in [0, highest] of the lowest loss: with N non-zero parameters, M before pruning, or the size free."""
+def best_sparsity(
+    theta: "Theta",
+    budget: Budget,
+    *,
+    N: Floats | None,
+    M: Floats | None,
+    highest: float,
+    points: int = _POINTS,
+) -> Array:
+    """The S in [0, highest] of the lowest loss: with N non-zero parameters, M before pruning, or the size free.
+
+    `points` of a grid are looked at in each round; a theta whose own best size is a search looks at fewer.
+    """
     sizes = [np.asarray(value, dtype=np.float64) for value in (N, M) if value is not None]
     shape = np.broadcast_shapes(*(np.shape(v) for v in theta), np.shape(budget.tokens), *(size.shape for size in sizes))
     wide, money = theta.expanded(), budget.expanded()
@@ -64,11 +78,42 @@ def best_sparsity(theta: "Theta", budget: Budget, *, N: Floats | None, M: Floats
         return wide.reducible(S, size, money.data(S, size))
 
     low = np.full(shape, np.log(max(1.0 - highest, _SEARCHED_DENSITY)))
-    x = lowest(losses, low, np.zeros(shape))
+    x = lowest(losses, low, np.zeros(shape), points)
     ends = np.stack([x, np.zeros(shape)], axis=-1)
     at = losses(ends)
     # What no digit of the loss can tell from dense is dense.
     return np.asarray(np.where(at[..., 0] < at[..., 1], 0.0 - np.expm1(x), 0.0))
+
+
+def balance(theta: "Theta", S: Floats, N: Floats, D: Floats) -> Array:
+    """`Theta.balance` by differences of the loss over a thousandth of ln N and of ln D."""
+    N, D = np.asarray(N, dtype=np.float64), np.asarray(D, dtype=np.float64)
+    up, down = np.exp(_STEP), np.exp(-_STEP)
+    by_size = theta.reducible(S, N * down, D) - theta.reducible(S, N * up, D)
+    by_data = theta.reducible(S, N, D * down) - theta.reducible(S, N, D * up)
+    with np.errstate(divide="ignore"):
+        return np.asarray(np.log(by_size) - np.log(by_data))
+
+
+def size_for_data(theta: "Theta", S: Floats, D: Floats) -> Array:
+    """`Theta.size_for_data` by Newton's method inside `ANY_SIZE`."""
+    shape = np.broadcast_shapes(*(np.shape(value) for value in theta), np.shape(S), np.shape(D))
+
+    def excess(x: Array) -> Array:
+        return np.asarray(-theta.balance(S, np.exp(x), D))
+
+    return np.exp(rising_root(with_slope(excess), np.full(shape, np.log(1e9)), *ANY_SIZE))
+
+
+def with_slope(function: "Function") -> "Callable[[Array], tuple[Array, Array]]":
+    """A function of x with its slope by a forward difference, as `rising_root` takes it."""
+
+    def both(x: Array) -> tuple[Array, Array]:
+        value = function(x)
+        with np.errstate(invalid="ignore"):
+            return value, np.asarray((function(x + _SLOPE_STEP) - value) / _SLOPE_STEP)
+
+    return both
 
 
 def tokens_for_sparsity(theta: "Theta", S: float, N: Floats, saving: float) -> Array:
@@ -91,22 +136,23 @@ def tokens_for_sparsity(theta: "Theta", S: float, N: Floats, saving: float) -> A
     return np.asarray(np.where(beyond, np.inf, np.exp(high)))
 
 
-def lowest(losses: "_Losses", low: Array, high: Array) -> Array:
+def lowest(losses: "Function", low: Array, high: Array, points: int = _POINTS) -> Array:
     """Where a function of x is lowest in [low, high]: its grid closes in, every round, around the best point.
 
     Args:
         losses: Maps x of shape (..., points) to values of that shape.
         low: Lower ends, shape (...).
         high: Upper ends, likewise.
+        points: Points of a round.
     """
     first, last = low, high
     centre = low
     for _ in range(_ROUNDS):
-        x = np.linspace(low, high, _POINTS, axis=-1)
+        x = np.linspace(low, high, points, axis=-1)
         value = losses(x)
         best = np.argmin(np.where(np.isnan(value), np.inf, value), axis=-1)[..., None]  # index, shape (..., 1)
         centre = np.take_along_axis(x, best, axis=-1)[..., 0]
-        step = (high - low) / (_POINTS - 1)
+        step = (high - low) / (points - 1)
         if np.all(step < _PRECISION):
             break
         # The minimum is within one step of the best point; a second one is kept for where rounding chose a neighbour.
@@ -117,4 +163,4 @@ def lowest(losses: "_Losses", low: Array, high: Array) -> Array:
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    _Losses = Callable[[Array], Array]
+    Function = Callable[[Array], Array]

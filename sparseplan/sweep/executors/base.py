@@ -65,10 +65,14 @@ class Task:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Ended:
-    """A worker that has ended; `status` as of `job`, negative for a signal, None where unknown."""
+    """A worker that has ended; `status` as of `job`, negative for a signal, None where unknown.
+
+    `reason` says what ended it where the executor knows better than the status does, as in "reached its time limit".
+    """
 
     task: Task
     status: int | None
+    reason: str = ""
 
 
 class Workers(Protocol):
@@ -86,6 +90,9 @@ class Workers(Protocol):
 
     def ended(self) -> list[Ended]:
         """Workers that have ended since the last call."""
+
+    def notes(self) -> list[str]:
+        """What is worth a line since the last call, such as a scheduler that doesn't answer."""
 
     def stop(self) -> None:
         """Ask all workers to save themselves and end; returns when they have."""

@@ -86,6 +86,10 @@ class LocalExecutor:
             self._forget(each.task.name)
         return done
 
+    def notes(self) -> list[str]:
+        """None: processes either run or have ended."""
+        return []
+
     def stop(self) -> None:
         """Ask all workers to save themselves and end; kill those that don't."""
         for _, worker in self._workers.values():

@@ -16,6 +16,7 @@ from sparseplan.laws.forms import (
     frantar2023,
     search,
     varying_exponents,
+    wu2026,
 )
 from sparseplan.laws.forms.base import Theta
 from sparseplan.laws.forms.budget import Budget, flops_budget
@@ -25,9 +26,12 @@ T5 = frantar2023.Coefficients(a_S=16.8, b_S=0.722, c_S=45.0, b_N=0.245, a_D=6.90
 BENT = varying_exponents.Coefficients(**T5.as_dict(), eta=0.01, zeta=-0.03, N_0=1e7, D_0=3e10)
 STRAIGHT = replace(BENT, eta=0.0, zeta=0.0)
 HOFFMANN = chinchilla.Coefficients(E=1.69, A=406.4, B=410.7, alpha=0.34, beta=0.28)
+WU = wu2026.Coefficients(
+    eps=-0.00968044, mu=0.84661793, P=-0.27288932, E=2.348, A=188.8, B=447.2, alpha=0.32682177, beta=0.32682177
+)
 COUPLED = coupled.Coefficients(**replace(T5, a_S=616.0, c_S=1334.0, b_N=0.388).as_dict(), k=0.455)
 COUPLED_DENSE = coupled_dense.Coefficients(**HOFFMANN.as_dict(), k=1.4)
-EXAMPLES: list[Theta] = [T5, HOFFMANN, BENT, COUPLED, COUPLED_DENSE]
+EXAMPLES: list[Theta] = [T5, HOFFMANN, BENT, COUPLED, COUPLED_DENSE, WU]
 
 
 def by_name(theta: Theta) -> str:
@@ -67,7 +71,17 @@ def test_the_data_for_a_loss_reaches_it_and_no_data_reaches_below_the_size_term(
     assert np.isinf(theta.data_for(0.0, 1e8, 0.999 * theta.reducible(0.0, 1e8, np.inf)))
 
 
-@pytest.mark.parametrize("theta", [T5, BENT, COUPLED], ids=by_name)
+@pytest.mark.parametrize("theta", EXAMPLES, ids=by_name)
+def test_the_size_for_some_data_is_the_best_size_of_the_budget_that_they_make(theta: Theta) -> None:
+    D = np.array([1e9, 1e12])
+    N = theta.size_for_data(0.0, D)
+    np.testing.assert_allclose(theta.best_size(0.0, flops_budget(N * D, 0.0)), N, rtol=1e-9)
+    np.testing.assert_allclose(search.size_for_data(theta, 0.0, D), N, rtol=1e-9)
+    closed = theta.balance(0.0, 1e8, D)
+    np.testing.assert_allclose(search.balance(theta, 0.0, 1e8, D), closed, rtol=1e-6, atol=1e-6)
+
+
+@pytest.mark.parametrize("theta", [T5, BENT, COUPLED, WU], ids=by_name)
 def test_a_sparse_model_has_the_size_term_of_the_dense_one_of_multiplied_size(theta: Theta) -> None:
     N = np.geomspace(1e6, 1e10, 5)
     m = theta.size_multiplier(0.75, N)

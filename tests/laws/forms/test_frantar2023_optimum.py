@@ -1,6 +1,7 @@
 """The planners against the paper's numbers, closed forms and brute force."""
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -172,7 +173,8 @@ def test_a_law_without_sparsity_gain_stays_dense() -> None:
 def test_draws_are_planned_exactly_as_one_by_one() -> None:
     random = np.random.default_rng(0)
     draws = Coefficients(*(value * np.exp(0.1 * random.standard_normal(20)) for value in T5))
-    for givens in ({"nonzero_params": 3e8}, {"dense_params": 3e8}, {}):
+    sizes: tuple[dict[str, Any], ...] = ({"nonzero_params": 3e8}, {"dense_params": 3e8}, {})
+    for givens in sizes:
         for pattern in ("unstructured", "n:4", "2:4"):
             question = Question(train_flops=1e21, cost=SPARSE, pattern=parse_pattern(pattern), **givens)
             together = best_plan(draws, question)
@@ -282,7 +284,7 @@ def test_wild_coefficients_and_costs_still_give_a_plan_that_looking_around_does_
 
 @pytest.mark.parametrize("pattern", ["2:4", "n:4", "n:8"])
 @pytest.mark.parametrize("givens", [{}, {"nonzero_params": 3e8}, {"dense_params": 3e8}])
-def test_pattern_plans_agree_with_looking_at_sizes_and_data(pattern: str, givens: dict[str, float]) -> None:
+def test_pattern_plans_agree_with_looking_at_sizes_and_data(pattern: str, givens: dict[str, Any]) -> None:
     family = parse_pattern(pattern)
     question = Question(train_flops=1e21, cost=SPARSE_VIT, pattern=family, **givens)
     plan = best_plan(VIT, question)

@@ -26,6 +26,7 @@ from sparseplan.laws.forms.fitting.coordinates import (
     E,
     from_coefficients,
 )
+from sparseplan.laws.forms.fitting.prior import LogSum
 from sparseplan.laws.forms.fitting.starts import make_starts
 from sparseplan.laws.forms.frantar2023 import dense_as_sparse
 
@@ -36,6 +37,7 @@ class FittedForm(ABC):
     Attributes:
         form: the form.
         extra: parameters that it varies beyond the dense base and each family's two.
+        known: logarithms of its exponents of N and D in the loss and of its floor, for `prior`.
         at_low, at_high: what a base parameter at its lowest or highest value says in the form's coefficients.
     """
 
@@ -43,6 +45,13 @@ class FittedForm(ABC):
     extra: ClassVar[tuple[int, ...]] = ()
     at_low: ClassVar[dict[int, str]]
     at_high: ClassVar[dict[int, str]]
+
+    # b_N, b_D = sigma + e, and c = o e / b_D.
+    known: ClassVar[tuple[LogSum, LogSum, LogSum]] = (
+        LogSum(logs=(((B_N,), 1.0),)),
+        LogSum(logs=(((SIGMA, E), 1.0),)),
+        LogSum(linear=((LOG_O, 1.0),), logs=(((E,), 1.0), ((SIGMA, E), -1.0))),
+    )
 
     @abstractmethod
     def coefficients(self, design: Design, theta: Array, family: int | None) -> Theta:

@@ -22,6 +22,7 @@ from sparseplan.laws.forms.fitting.coordinates import (
     to_coefficients,
 )
 from sparseplan.laws.forms.fitting.gradients import law_gradients
+from sparseplan.laws.forms.fitting.prior import LogSum
 from sparseplan.laws.forms.fitting.starts import make_coupled_starts
 from sparseplan.laws.forms.power_terms import PowerTerms
 
@@ -33,6 +34,11 @@ class FittedCoupled(FittedForm):
     extra = (LOG_K, FLOOR)
     at_low, at_high = end_words({LOG_F: "f(0)", B_N: "b_N", LOG_O: "a_D", SIGMA: "b_D", LOG_K: "k", FLOOR: "c"}, "c")
     at_low = at_low | {FLOOR: "c = 0"}
+    known = (
+        LogSum(linear=((LOG_K, 1.0),), logs=(((B_N,), 1.0),)),
+        LogSum(linear=((LOG_K, 1.0),), logs=(((SIGMA,), 1.0),)),
+        LogSum(logs=(((FLOOR,), 1.0),)),
+    )
 
     def coefficients(self, design: Design, theta: Array, family: int | None) -> Theta:
         """Those of the sum, with k and c."""

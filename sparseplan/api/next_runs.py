@@ -1,0 +1,192 @@
+"""Which runs to train next: `next_runs`."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sparseplan.api import arguments
+from sparseplan.api.arguments import Number, PatternLike
+from sparseplan.api.planning import CostLike, LawLike, cost_of, load_law, profile_of
+from sparseplan.errors import PlanError
+from sparseplan.laws import DEFAULT_LAW
+from sparseplan.laws.law import require_sparse
+from sparseplan.plan import next_runs as choosing
+from sparseplan.plan.answer import to_json
+from sparseplan.plan.candidates import Span
+from sparseplan.plan.caveats import sparsity_cap
+from sparseplan.plan.form_error import places
+from sparseplan.plan.question import Question
+from sparseplan.sparsity.pattern import UNSTRUCTURED
+
+if TYPE_CHECKING:
+    from sparseplan.laws.forms.budget import Array
+    from sparseplan.laws.law import Law
+
+MOST_RUNS = 1000
+
+
+class NextRuns(choosing.NextRuns, frozen=True, kw_only=True):
+    """The answer of `next_runs`; its fields are the keys of `next --json`, and it prints as the terminal does."""
+
+    def save(self, path: str | Path) -> None:
+        """Write the runs as a runs table (CSV) without losses, whole or not at all: fill them in once trained.
+
+        Raises:
+            PlanError: for a name that doesn't end in .csv.
+        """
+        from sparseplan.runs.table import RunRow, write_runs
+
+        target = Path(path)
+        require_csv(target)
+        rows = [
+            RunRow(
+                run_id=f"next-{number}",
+                pattern=run.pattern,
+                sparsity=run.sparsity,
+                nonzero_params=run.nonzero_params,
+                dense_params=run.dense_params,
+                data_seen=run.data_seen,
+                data_unit=run.data_unit,
+                train_flops=run.train_flops,
+                loss=None,
+                extra=(("gain", run.gain), ("predicted_loss", run.predicted)),
+            )
+            for number, run in enumerate(self.runs, start=1)
+        ]
+        write_runs(rows, target)
+
+    def __str__(self) -> str:
+        from sparseplan.api.rendering import printed
+        from sparseplan.report.next_runs import print_next_runs
+
+        return printed(lambda console: print_next_runs(console, self))
+
+    def _repr_html_(self) -> str:
+        from sparseplan.api.rendering import preformatted
+
+        return preformatted(str(self))
+
+    def to_json(self) -> str:
+        """As `sparseplan next --json` prints it."""
+        return to_json(self)
+
+
+def require_csv(path: Path) -> None:
+    """Refuse a file of runs that isn't named .csv.
+
+    Raises:
+        PlanError: naming it.
+    """
+    if path.suffix.lower() != ".csv":
+        raise PlanError(f"`out`: expected a file ending in .csv, found {path}.")
+
+
+def next_runs(
+    flops: Number,
+    *,
+    law: LawLike | None = None,
+    runs: object | None = None,
+    columns: Mapping[str, str] | None = None,
+    group: str | None = None,
+    form: str | None = None,
+    budget: Number | None = None,
+    params: Number | None = None,
+    dense_params: Number | None = None,
+    pattern: PatternLike | None = None,
+    cost: "CostLike" = "sparse",
+    max_sparsity: Number | None = None,
+    sizes: tuple[Number, Number] | None = None,
+    data: tuple[Number, Number] | None = None,
+    most: int = choosing.MOST_RUNS,
+    noise: Number | None = None,
+) -> NextRuns:
+    """The runs that say most, for their cost, about the plan for a training budget.
+
+    Args:
+        flops: The target, the training FLOPs that are to be planned.
+        law: A law with draws, by name, path or object; the default law if there are no `runs` either.
+        runs: In place of a law the runs behind it, a table as `fit` takes it, which is fitted first.
+        columns: Our column names to the table's, where they differ.
+        group: The table's column that names the runs that share a trunk or seed.
+        form: The functional form to fit, as `fit` takes it.
+        budget: Training FLOPs for all new runs together; by default a hundredth of the target.
+        params: Non-zero parameters of the target, where decided.
+        dense_params: Parameters before pruning of the target, where that is decided.
+        pattern: "unstructured" (the default), "2:4", "n:4", ...
+        cost: What zeros cost, in the target and in the new runs: "sparse", "dense" or a hardware profile.
+        max_sparsity: Highest sparsity to consider; by default the highest among the law's runs.
+        sizes: Non-zero parameters that new runs may have, ("1M", "100M"); by default from the smallest of the law's
+            runs to 16 times the largest.
+        data: Data that new runs may see, likewise.
+        most: How many runs at most.
+        noise: Relative scatter of a run's loss about the law, 0.003 or "0.3%"; by default from the law's fit.
+
+    Returns:
+        The runs in the order of choice, and what the decision's intervals are before and, expected, after them.
+
+    Raises:
+        SparseplanError: for arguments that contradict each other or have no answer; it names the argument.
+
+    >>> answer = next_runs(1e22, law="frantar2023-t5-c4-refit", most=3)
+    >>> len(answer.runs), answer.decision.choice
+    (3, 'sparse')
+    """
+    if law is not None and runs is not None:
+        raise PlanError("expected `law` or `runs`, found both: a law is of its runs, and runs are fitted first.")
+    if runs is None and (columns or group is not None or form is not None):
+        raise PlanError("`columns`, `group` and `form` say how `runs` are fitted, and there are none.")
+    arguments.whole("most", most, least=1, most=MOST_RUNS)
+    target = arguments.needed("flops", flops)
+    limit = arguments.positive("budget", budget)
+    ranges = _span("sizes", sizes), _span("data", data)
+    scatter = None if noise is None else arguments.share("noise", noise)
+    if scatter == 0.0:
+        raise PlanError("`noise`: expected a share above 0, such as 0.3%, found 0.")
+    chosen, known = (
+        (load_law(DEFAULT_LAW if law is None else law), None) if runs is None else _fitted(runs, columns, group, form)
+    )
+    wanted = None if pattern is None else arguments.pattern("pattern", pattern)
+    cap = arguments.sparsity("max_sparsity", max_sparsity)
+    if wanted is not None or cap is not None:
+        require_sparse(chosen)
+    made = wanted or UNSTRUCTURED
+    question = Question(
+        train_flops=target,
+        nonzero_params=arguments.count("params", params),
+        dense_params=arguments.count("dense_params", dense_params),
+        pattern=made,
+        cost=cost_of(cost, profile_of(cost), chosen, made),
+        max_sparsity=sparsity_cap(chosen) if cap is None else cap,
+        pattern_cap=1.0 if cap is None else cap,
+    )
+    if question.nonzero_params is not None and question.dense_params is not None:
+        raise PlanError("expected `params` or `dense_params`, found both.")
+    result = choosing.next_runs(
+        chosen, question, budget=limit, params=ranges[0], data=ranges[1], most=int(most), noise=scatter, known=known
+    )
+    return NextRuns(**{name: getattr(result, name) for name in result.__struct_fields__})
+
+
+def _fitted(
+    runs: object, columns: Mapping[str, str] | None, group: str | None, form: str | None
+) -> "tuple[Law, Array]":
+    """The law of some runs, and where these lie."""
+    from sparseplan.api.fitting import fit
+
+    fitted = fit(runs, columns=columns, group=group, form=form)
+    if fitted.law.draws is None:
+        raise PlanError(
+            f"`runs`: the fit ended as '{fitted.answer.status}', so it has no draws that say what is uncertain: "
+            f"{fitted.answer.explanation} A law that `fit` makes with other settings is taken as `law`."
+        )
+    table = fitted.result.fit.runs
+    return fitted.law, places(table.sparsity, table.nonzero_params, table.data_seen)
+
+
+def _span(name: str, ends: tuple[Number, Number] | None) -> Span | None:
+    if ends is None:
+        return None
+    low, high = (arguments.needed(name, end) for end in ends)
+    if low >= high:
+        raise PlanError(f"`{name}`: expected a range from small to large, found {low:g} .. {high:g}.")
+    return Span(low=low, high=high)

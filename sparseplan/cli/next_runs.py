@@ -1,0 +1,138 @@
+"""`sparseplan next`: which runs to train next for a target."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from sparseplan.cli import options as o
+from sparseplan.cli.contour import parse_span
+from sparseplan.cli.fit import parse_mapping
+from sparseplan.cli.flags import in_flags
+from sparseplan.common.units import parse_share
+
+EPILOG = """Examples:
+
+- `sparseplan next --law team.yaml --flops 1e21`
+- `sparseplan next --runs runs.csv --flops 1e21 --budget 5e18 --sizes 1M..100M --out next.csv`"""
+
+
+def next_runs(
+    flops: Annotated[
+        float,
+        typer.Option(
+            "--flops",
+            parser=o.read_positive,
+            metavar="TARGET",
+            help="Budget to plan for, as in 1e23.",
+            show_default=False,
+        ),
+    ],
+    runs: Annotated[
+        Path | None,
+        typer.Option("--runs", metavar="RUNS", help="Table of finished runs, which is fitted first; or else --law."),
+    ] = None,
+    law: Annotated[
+        str | None,
+        typer.Option(
+            "--law",
+            metavar="LAW",
+            autocompletion=o.law_names,
+            help="Law with draws, by name or path. Default: that of optimal.",
+        ),
+    ] = None,
+    budget: Annotated[
+        float | None,
+        typer.Option(
+            "--budget",
+            parser=o.read_positive,
+            metavar="C",
+            help="FLOPs of all runs together. Default: 1% of the target.",
+        ),
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", metavar="NEXT.csv", help="Runs table to write, its losses empty.")
+    ] = None,
+    most: Annotated[int, typer.Option("--most", min=1, max=1000, metavar="K", help="How many runs at most.")] = 24,
+    sizes: Annotated[
+        Any,
+        typer.Option(
+            "--sizes",
+            parser=o.reader(parse_span),
+            metavar="A..B",
+            help="Non-zero parameters of new runs, as in 1M..100M. Default: from the smallest of the law's runs to 16 "
+            "times the largest.",
+        ),
+    ] = None,
+    data: Annotated[
+        Any, typer.Option("--data", parser=o.reader(parse_span), metavar="A..B", help="Data of new runs, likewise.")
+    ] = None,
+    params: o.ParamsOption = None,
+    dense_params: o.DenseParamsOption = None,
+    pattern: o.PatternOption = None,
+    cost: o.CostOption = "sparse",
+    max_sparsity: o.MaxSparsityOption = None,
+    noise: Annotated[
+        float | None,
+        typer.Option(
+            "--noise",
+            parser=o.reader(parse_share),
+            metavar="X",
+            help="Scatter of a run's loss about the law, as in 0.3%. Default: from the law's fit.",
+        ),
+    ] = None,
+    column: Annotated[
+        list[Any] | None,
+        typer.Option(
+            "--column", parser=o.reader(parse_mapping), metavar="OURS=THEIRS", help="Column of --runs by another name."
+        ),
+    ] = None,
+    group: Annotated[
+        str | None,
+        typer.Option("--group", metavar="COLUMN", help="Column of what runs share, a trunk or seed. Default: trunk."),
+    ] = None,
+    form: Annotated[str | None, typer.Option("--form", metavar="FORM", help="Form to fit, as for fit.")] = None,
+    force: o.ForceOption = False,
+    json: o.JsonOption = False,
+) -> None:
+    """Choose the runs that say most, for their cost, about the plan for a budget.
+
+    A law's draws say what is uncertain: whether sparsity pays at the target, the best sparsity and the best size. Each
+    run is the one that takes most off that, for its cost, after the runs above it; the intervals of today stand beside
+    those to be expected. Train them, fill in their losses and fit the law again.
+    """
+    from sparseplan.api.next_runs import next_runs as choose
+    from sparseplan.api.next_runs import require_csv
+
+    if out is not None:
+        require_csv(out)
+        o.require_new("--out", out, force=force)
+        o.require_place("--out", out)
+    answer = choose(
+        flops,
+        law=law,
+        runs=runs,
+        columns=dict(column or ()),
+        group=group,
+        form=form,
+        budget=budget,
+        params=params,
+        dense_params=dense_params,
+        pattern=pattern,
+        cost=cost,
+        max_sparsity=max_sparsity,
+        sizes=sizes,
+        data=data,
+        most=most,
+        noise=noise,
+    )
+    if out is not None:
+        answer.save(out)
+    if json:
+        o.print_json(in_flags(answer.to_json()))
+    else:
+        from sparseplan.report.next_runs import print_next_runs
+
+        print_next_runs(o.open_console(), answer)
+    if out is not None:
+        o.note(f"wrote {out}")
