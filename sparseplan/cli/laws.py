@@ -1,7 +1,7 @@
 """`sparseplan laws`: list, show, check, compare and compose law files."""
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -138,11 +138,17 @@ def compose(
         ),
     ],
     out: Annotated[Path, typer.Option("--out", metavar="FILE", help="Law file to write, ending in .yaml.")],
+    carry: Annotated[
+        Literal["multiplier", "ratio"],
+        typer.Option("--carry", help="What is lent: the size multiplier m(S), which transfers best, or f(S)/f(0)."),
+    ] = "multiplier",
+    seed: Annotated[int, typer.Option("--seed", min=0, help="Of the pairing of the two laws' draws.")] = 0,
     force: o.ForceOption = False,
 ) -> None:
-    """Lend a dense law the sparsity term of another, keeping the shape f(S)/f(0).
+    """Lend a dense law the effect of sparsity of another: its size multiplier m(S).
 
-    The result is marked as transferred, not measured, and every plan made from it says so.
+    The intervals of the result hold both laws' draws and how much m(S) differs between setups. It is marked as
+    transferred, not measured, and every plan made from it says so.
     """
     import re
 
@@ -151,6 +157,7 @@ def compose(
     from sparseplan.laws.compose import compose as compose_laws
     from sparseplan.laws.file import load_law, write_law
     from sparseplan.laws.law import LAW_NAME
+    from sparseplan.report.laws import composed_lines
 
     o.require_yaml(out)
     o.require_new("--out", out, force=force)
@@ -159,9 +166,10 @@ def compose(
             f"{out}: the file's name becomes the law's: expected letters, digits, '.', '_' and '-' only, "
             "and no number, date or the like."
         )
-    composed = compose_laws(load_law(dense), load_law(sparsity), name=out.stem)
-    write_law(composed, out)
-    o.note(f"wrote {out}: transferred, not measured")
+    composed = compose_laws(load_law(dense), load_law(sparsity), name=out.stem, carry=carry, seed=seed)
+    write_law(composed.law, out)
+    for line in (f"wrote {out}: transferred, not measured", *composed_lines(composed)):
+        o.note(line)
 
 
 @app.command("schema", epilog=_epilog("sparseplan laws schema > law.schema.json"))

@@ -9,6 +9,7 @@ from sparseplan.common.console import open_console, open_table, say
 from sparseplan.common.intervals import bounds
 from sparseplan.common.units import format_bounds, format_count, format_sparsity
 from sparseplan.errors import LawError
+from sparseplan.laws.compose import CARRIED_IN_WORDS, SPREAD, Composed
 from sparseplan.laws.diff import SHOWN_SPARSITIES, Change, LawDiff
 from sparseplan.laws.file import law_data, law_files, read_law, shadowing
 from sparseplan.laws.forms.base import Theta
@@ -204,6 +205,27 @@ def _print_range(law: Law) -> None:
         say(console, f"pruned: {law.schedule.describe()}")
     if law.tokens_per_unit != 1:
         say(console, f"one {law.data_unit} costs {law.tokens_per_unit:g} tokens of compute")
+
+
+def composed_lines(composed: Composed) -> list[str]:
+    """What a composed law carries, and how closely."""
+    law = composed.law
+    lines = []
+    for family in law.sparsity:
+        found = size_multipliers(law, coefficients(law, family)).items()
+        parts = ", ".join(f"{_multiplier(float(m))}x at {format_sparsity(S)}" for S, m in found)
+        lines.append(f"{family}: carries {CARRIED_IN_WORDS[composed.carried]}; here m(S) is {parts}")
+    if law.fit["deviation"]:
+        closest = (
+            f"m(S) is off by at most {100 * composed.deviation:.2g}% up to S = {format_sparsity(composed.highest)}"
+        )
+        lines.append(f"a_S, b_S and c_S are the closest on this base: {closest}")
+    if composed.multiplier_at is not None:
+        at = format_count(composed.multiplier_at)
+        lines.append(f"the lender's m(S) changes with size: the one at N = {at} was taken, for all sizes")
+    low, high = np.exp([-SPREAD[composed.carried], SPREAD[composed.carried]])
+    lines.append(f"the draws scale ln m(S) by {low:.2f} .. {high:.2f} (one standard deviation), as setups differ")
+    return lines
 
 
 def print_diff(difference: LawDiff) -> None:

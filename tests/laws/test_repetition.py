@@ -74,16 +74,16 @@ def test_composing_keeps_the_dense_rates_and_lends_their_change_with_sparsity(t5
     dense, sparse = load_law("muennighoff2023-c4"), load_law("wu2026-llama-c4")
     assert dense.repetition is not None
     assert sparse.repetition is not None
-    mixed = compose(dense, sparse, name="mixed").repetition
+    mixed = compose(dense, sparse, name="mixed").law.repetition
     assert mixed is not None
     for name in ("R_N", "R_D"):
         for S in (0.0, 0.5, 0.9):
             change = sparse.repetition.rate(name).at(S) / sparse.repetition.rate(name).at(0.0)
             expected = dense.repetition.rate(name).at(0.0) * change
             assert float(mixed.rate(name).at(S)) == pytest.approx(float(expected))
-    assert compose(dense, t5, name="mixed").repetition == dense.repetition
-    assert compose(load_law("besiroglu2024-chinchilla"), sparse, name="mixed").repetition == sparse.repetition
-    assert compose(dense, t5, name="mixed").counts_embeddings
+    assert compose(dense, t5, name="mixed").law.repetition == dense.repetition
+    assert compose(load_law("besiroglu2024-chinchilla"), sparse, name="mixed").law.repetition == sparse.repetition
+    assert compose(dense, t5, name="mixed").law.counts_embeddings
 
 
 def test_draws_of_the_rates_are_read_paired_and_carried_into_composed_laws(t5_with_draws: Law) -> None:
@@ -98,7 +98,7 @@ def test_draws_of_the_rates_are_read_paired_and_carried_into_composed_laws(t5_wi
         alone = with_block(dense, repetition=Repetition(R_N=float(table[k, 0]), R_D=float(table[k, 1])))
         one = limited(alone, 1e9).limit(coefficients(alone))
         assert float(losses[k]) == pytest.approx(float(one.loss(0.0, 1e9, 2e10)), rel=1e-6)
-    mixed = compose(drawn, t5_with_draws, name="mixed")
+    mixed = compose(drawn, t5_with_draws, name="mixed").law
     assert mixed.draws is not None
     assert {"repetition.R_N", "repetition.R_D", "unstructured.a_S"} <= set(mixed.draws.columns)
     assert coefficient_draws(mixed, "unstructured") is not None

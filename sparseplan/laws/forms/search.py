@@ -46,7 +46,7 @@ def best_size(theta: "Theta", S: Floats, budget: Budget, low: Floats, high: Floa
         N = np.exp(x)
         return wide.reducible(S_, N, money.data(S_, N))
 
-    return np.exp(_lowest(losses, np.broadcast_to(low, shape), np.broadcast_to(high, shape)))
+    return np.exp(lowest(losses, np.broadcast_to(low, shape), np.broadcast_to(high, shape)))
 
 
 def best_sparsity(
@@ -78,7 +78,7 @@ def best_sparsity(
         return wide.reducible(S, size, money.data(S, size))
 
     low = np.full(shape, np.log(max(1.0 - highest, _SEARCHED_DENSITY)))
-    x = _lowest(losses, low, np.zeros(shape), points)
+    x = lowest(losses, low, np.zeros(shape), points)
     ends = np.stack([x, np.zeros(shape)], axis=-1)
     at = losses(ends)
     # What no digit of the loss can tell from dense is dense.
@@ -136,7 +136,7 @@ def tokens_for_sparsity(theta: "Theta", S: float, N: Floats, saving: float) -> A
     return np.asarray(np.where(beyond, np.inf, np.exp(high)))
 
 
-def _lowest(losses: "Function", low: Array, high: Array, points: int = _POINTS) -> Array:
+def lowest(losses: "Function", low: Array, high: Array, points: int = _POINTS) -> Array:
     """Where a function of x is lowest in [low, high]: its grid closes in, every round, around the best point.
 
     Args:
