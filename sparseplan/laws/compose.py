@@ -14,10 +14,10 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from sparseplan.laws.closest_shape import closest_shape, places
 from sparseplan.laws.forms import FORMS
 from sparseplan.laws.forms.base import Form, Theta
 from sparseplan.laws.forms.budget import Array, Floats
+from sparseplan.laws.forms.closest_shape import closest_shape, places, shaped
 from sparseplan.laws.forms.frantar2023 import Coefficients
 from sparseplan.laws.forms.power_terms import PowerTerms
 from sparseplan.laws.law import (
@@ -36,7 +36,7 @@ from sparseplan.version import __version__
 
 Carried = Literal["multiplier", "ratio"]
 CARRIED_IN_WORDS: dict[Carried, str] = {
-    "multiplier": "the size multiplier m(S) = (f(0)/f(S))^(1/b_N)",
+    "multiplier": "the size multiplier m(S)",
     "ratio": "the ratio f(S)/f(0)",
 }
 SPREAD: dict[Carried, float] = {"multiplier": 0.18, "ratio": 0.52}
@@ -190,9 +190,7 @@ class _Transfer:
     def on_base(self, theta: Theta, base: Theta, factor: Floats = 1.0) -> Theta:
         """The composed coefficients; arguments as in `log_share`."""
         S = places(self.highest)
-        w, b_S = closest_shape(S, self.log_share(theta, base, S, factor))
-        values: dict[str, Floats] = {one.name: 1.0 for one in self.form.coefficients}
-        return self.form.theta(**values | {"a_S": w, "b_S": b_S, "c_S": 1.0 - w}).on_base(base)
+        return shaped(self.form, *closest_shape(S, self.log_share(theta, base, S, factor))).on_base(base)
 
     def deviation(self, theta: Theta, base: Theta, mixed: Theta) -> float:
         """Largest relative deviation of the composed m(S)."""

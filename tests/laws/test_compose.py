@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 
 from sparseplan.laws.check import check_law
-from sparseplan.laws.closest_shape import closest_shape, places
 from sparseplan.laws.compose import SPREAD, Carried, compose
 from sparseplan.laws.file import load_law, write_law
 from sparseplan.laws.forms import coupled, coupled_dense, varying_exponents
 from sparseplan.laws.forms.base import Theta
+from sparseplan.laws.forms.closest_shape import closest_shape, places
 from sparseplan.laws.law import Law, Range, coefficient_draws, coefficients, law_block
 from sparseplan.plan.answer import answer
 from tests.helpers.laws import T5
