@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from sparseplan.cli import run
+from sparseplan.laws import DEFAULT_LAW
 
 ROOT = Path(__file__).parent.parent
 PAGES = [
@@ -58,3 +59,11 @@ def test_every_test_that_the_reliability_page_names_exists() -> None:
     assert len(named) > 25
     for file, test in named:
         assert f"def {test}(" in (ROOT / file).read_text(encoding="utf-8"), f"{file}::{test}"
+
+
+def test_the_page_on_laws_lists_every_built_in_law() -> None:
+    page = (ROOT / "docs" / "laws.md").read_text(encoding="utf-8")
+    table = page[page.index("## Built-in laws") :]
+    names = {path.stem for path in (ROOT / "sparseplan" / "builtin" / "laws").glob("*.yaml")}
+    assert {name for name in names if f"`{name}`" not in table} == set()
+    assert f"`{DEFAULT_LAW}` (default)" in table

@@ -14,10 +14,10 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from sparseplan.laws.closest_shape import closest_shape, places
 from sparseplan.laws.forms import FORMS
 from sparseplan.laws.forms.base import Form, Theta
 from sparseplan.laws.forms.budget import Array, Floats
+from sparseplan.laws.forms.closest_shape import closest_shape, places, shaped
 from sparseplan.laws.forms.frantar2023 import Coefficients
 from sparseplan.laws.forms.power_terms import PowerTerms
 from sparseplan.laws.law import (
@@ -36,7 +36,7 @@ from sparseplan.version import __version__
 
 Carried = Literal["multiplier", "ratio"]
 CARRIED_IN_WORDS: dict[Carried, str] = {
-    "multiplier": "the size multiplier m(S) = (f(0)/f(S))^(1/b_N)",
+    "multiplier": "the size multiplier m(S)",
     "ratio": "the ratio f(S)/f(0)",
 }
 SPREAD: dict[Carried, float] = {"multiplier": 0.18, "ratio": 0.52}
@@ -131,6 +131,13 @@ def compose(dense: Law, sparse: Law, *, name: str, carry: Carried = "multiplier"
     return Composed(law=law, carried=carry, deviation=deviation, highest=transfer.highest, multiplier_at=at)
 
 
+def _repetition(dense: Law, lender: Law) -> Repetition | None:
+    """The dense law's own rates, changing with sparsity as the lender's do; of one that has none, the lender's."""
+    if dense.repetition is None or lender.repetition is None:
+        return dense.repetition or lender.repetition
+    return with_dense_value(lender.repetition, dense.repetition)
+
+
 def _form_for(dense: Law) -> Form:
     """The form with a_S, b_S and c_S that keeps all that the law says of dense models."""
     return next(
@@ -183,9 +190,7 @@ class _Transfer:
     def on_base(self, theta: Theta, base: Theta, factor: Floats = 1.0) -> Theta:
         """The composed coefficients; arguments as in `log_share`."""
         S = places(self.highest)
-        w, b_S = closest_shape(S, self.log_share(theta, base, S, factor))
-        values: dict[str, Floats] = {one.name: 1.0 for one in self.form.coefficients}
-        return self.form.theta(**values | {"a_S": w, "b_S": b_S, "c_S": 1.0 - w}).on_base(base)
+        return shaped(self.form, *closest_shape(S, self.log_share(theta, base, S, factor))).on_base(base)
 
     def deviation(self, theta: Theta, base: Theta, mixed: Theta) -> float:
         """Largest relative deviation of the composed m(S)."""
@@ -193,13 +198,6 @@ class _Transfer:
         S = np.linspace(0.0, self.highest, 200)
         wanted = -self.log_share(theta, base, S) / base.size_exponent(0.0)
         return float(np.max(np.abs(np.expm1(np.log(mixed.size_multiplier(S, 1.0)) - wanted))))
-
-
-def _repetition(dense: Law, lender: Law) -> Repetition | None:
-    """The dense law's own rates, changing with sparsity as the lender's do; of one that has none, the lender's."""
-    if dense.repetition is None or lender.repetition is None:
-        return dense.repetition or lender.repetition
-    return with_dense_value(lender.repetition, dense.repetition)
 
 
 def _draws(dense: Law, transfer: _Transfer, random: np.random.Generator) -> Draws:

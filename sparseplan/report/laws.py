@@ -219,7 +219,7 @@ def composed_lines(composed: Composed) -> list[str]:
         closest = (
             f"m(S) is off by at most {100 * composed.deviation:.2g}% up to S = {format_sparsity(composed.highest)}"
         )
-        lines.append(f"a_S, b_S and c_S are the closest on this base: {closest}")
+        lines.append(f"its coefficients are the closest on this base: {closest}")
     if composed.multiplier_at is not None:
         at = format_count(composed.multiplier_at)
         lines.append(f"the lender's m(S) changes with size: the one at N = {at} was taken, for all sizes")

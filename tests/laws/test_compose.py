@@ -8,11 +8,12 @@ from types import ModuleType
 import numpy as np
 import pytest
 
-from sparseplan.laws.closest_shape import closest_shape, places
+from sparseplan.laws.check import check_law
 from sparseplan.laws.compose import SPREAD, Carried, compose
 from sparseplan.laws.file import load_law, write_law
 from sparseplan.laws.forms import coupled, coupled_dense, varying_exponents
 from sparseplan.laws.forms.base import Theta
+from sparseplan.laws.forms.closest_shape import closest_shape, places
 from sparseplan.laws.law import Law, Range, coefficient_draws, coefficients, law_block
 from sparseplan.plan.answer import answer
 from tests.helpers.laws import T5
@@ -116,6 +117,12 @@ def test_the_spread_between_setups_is_part_of_the_draws_even_where_neither_law_h
     assert result.intervals.sparsity[0] < result.plan.sparsity < result.intervals.sparsity[1]
 
 
+def test_draws_on_a_base_that_stands_still_are_a_composed_law_s_own() -> None:
+    for sparse in ("frantar2023-t5-c4-refit", "frantar2023-t5-c4-coupled"):
+        mixed = compose(load_law("hoffmann2022-chinchilla"), load_law(sparse), name="mixed").law
+        assert [one for one in check_law(mixed) if one.key.startswith("draws")] == []
+
+
 def test_the_draws_of_both_laws_are_combined(tmp_path: Path) -> None:
     dense, sparse = load_law("frantar2023-vit-jft-refit"), load_law("frantar2023-t5-c4-refit")
     mixed = compose(dense, sparse, name="mixed", seed=3).law
@@ -148,8 +155,7 @@ def test_the_spread_is_what_ten_pairs_of_laws_show_and_the_multiplier_carries_be
     transfer_spread = script()
     found = transfer_spread.setups()
     assert len(found) == 5
-    pairs: list[tuple[Carried, bool]] = [("multiplier", False), ("ratio", True)]
-    for carried, ratio in pairs:
-        assert transfer_spread.spread(found, ratio=ratio) == pytest.approx(SPREAD[carried], abs=0.01)
+    assert transfer_spread.spread(found, ratio=False) == pytest.approx(SPREAD["multiplier"], abs=0.01)
+    assert transfer_spread.spread(found, ratio=True) == pytest.approx(SPREAD["ratio"], abs=0.01)
     errors = [transfer_spread.rms_log_error(found, ratio=ratio) for ratio in (False, True)]
     assert errors[0] < 0.5 * errors[1]

@@ -1,7 +1,6 @@
 """What can be done with law files besides planning: compose, check, compare."""
 
 from sparseplan.laws.check import check_law
-from sparseplan.laws.compose import compose
 from sparseplan.laws.diff import diff_laws
 from sparseplan.laws.file import load_law
 from sparseplan.laws.law import Law, Range
@@ -24,12 +23,6 @@ def test_check_names_what_is_doubtful(t5: Law) -> None:
     )
     keys = {finding.key for finding in check_law(odd)}
     assert {"coefficients.b_N", "range.sparsity", "tokens_per_unit", "sparsity.n:4.a_S", "sparsity.n:4"} <= keys
-
-
-def test_draws_on_a_base_that_stands_still_are_a_composed_law_s_own() -> None:
-    for sparse in ("frantar2023-t5-c4-refit", "frantar2023-t5-c4-coupled"):
-        mixed = compose(load_law("hoffmann2022-chinchilla"), load_law(sparse), name="mixed").law
-        assert [one for one in check_law(mixed) if one.key.startswith("draws")] == []
 
 
 def test_check_notices_draws_of_another_law(t5: Law, t5_with_draws: Law) -> None:

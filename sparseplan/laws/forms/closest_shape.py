@@ -5,7 +5,8 @@ For a given b_S the best w is a line's slope, so only b_S is searched.
 
 import numpy as np
 
-from sparseplan.laws.forms.budget import Array
+from sparseplan.laws.forms.base import Form, Theta
+from sparseplan.laws.forms.budget import Array, Floats
 from sparseplan.laws.forms.search import lowest
 
 _EXPONENTS = (np.log(1e-2), np.log(30.0))
@@ -43,3 +44,9 @@ def closest_shape(S: Array, log_share: Array) -> tuple[Array, Array]:
     low, high = (np.full(np.shape(log_share)[:-1], end) for end in _EXPONENTS)
     x = lowest(squared_error, low, high)
     return share(x[..., None])[0][..., 0], np.exp(x)
+
+
+def shaped(form: Form, share: Array, exponent: Array) -> Theta:
+    """A law of a form with these letters whose f(S)/f(0) has this w and b_S; the rest of it says nothing yet."""
+    values: dict[str, Floats] = {one.name: 1.0 for one in form.coefficients}
+    return form.theta(**values | {"a_S": share, "b_S": exponent, "c_S": 1.0 - share})
