@@ -20,6 +20,7 @@ CODES = {
     "repetition-disagreement": "The published rates of repetition disagree on whether sparsity pays.",
     "repetition-undrawn": "The intervals take the rates of repetition as exactly known.",
     "shadowed": "A law of the user's answered that has the name of a built-in one.",
+    "sparsity-gap": "The sparsity lies in a wide gap between those that were run.",
     "sparsity-capped": "The best sparsity lies above the highest one allowed, by default that of the law's runs.",
     "transferred": "The sparsity term was borrowed from another law with `laws compose`.",
     # of hardware

@@ -11,13 +11,17 @@ import numpy as np
 from sparseplan.common.caveat import Caveat
 from sparseplan.fit.bootstrap import Bootstrap, method
 from sparseplan.fit.fitting import Fit
+from sparseplan.fit.levels import level_of
 from sparseplan.fit.repeats import Rates
+from sparseplan.laws.forms.fitting.coordinates import Array
 from sparseplan.laws.forms.fitting.prior import WORDS as PRIOR_WORDS
 from sparseplan.laws.forms.repeated import Rate
-from sparseplan.laws.law import Draws, Law, Range, coefficients, draw_table, law_block
+from sparseplan.laws.law import Draws, Law, Levels, Range, coefficients, draw_table, law_block
 from sparseplan.laws.repetition import BLOCK, RateInSparsity, Repetition
 from sparseplan.sparsity.schedule import Schedule
 from sparseplan.version import __version__
+
+_MOST_LEVELS = 30
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -49,6 +53,7 @@ def to_law(fit: Fit, drawn: Bootstrap | None, naming: LawMetadata, warnings: lis
             data_seen=_ends(runs.data_seen),
             **_repeat_ranges(fit),
         ),
+        "levels": _levels(runs.sparsity),
         "repetition": None if fit.rates is None else _repetition(fit.rates),
         "fit": fit_facts(fit, drawn, warnings),
         "provenance": _provenance(fit, naming),
@@ -65,6 +70,15 @@ def to_law(fit: Fit, drawn: Bootstrap | None, naming: LawMetadata, warnings: lis
         schedule=naming.schedule,
         draws=None if drawn is None else _draws(fit, drawn),
     )
+
+
+def _levels(sparsity: Array) -> Levels | None:
+    """The sparsities that were run; None where they are scattered, and every S has a run beside it."""
+    levels = level_of(-np.log1p(-sparsity))
+    count = int(levels.max()) + 1
+    if count > _MOST_LEVELS:
+        return None
+    return Levels(sparsity=tuple(float(f"{sparsity[levels == one].mean():.6g}") for one in range(count)))
 
 
 def _repeat_ranges(fit: Fit) -> dict[str, tuple[float, float]]:

@@ -110,6 +110,7 @@ def compose(dense: Law, sparse: Law, *, name: str, carry: Carried = "multiplier"
             unique_data=(dense if dense.repetition is not None else lender).range.unique_data,
             epochs=(dense if dense.repetition is not None else lender).range.epochs,
         ),
+        levels=lender.levels,
         fit={
             "status": "transferred",
             "carried": CARRIED_IN_WORDS[carry],

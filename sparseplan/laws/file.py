@@ -34,7 +34,18 @@ from sparseplan.sparsity.schedule import Schedule
 _TOKENS_PER_UNIT = "It is what one unit of data costs: 1 for tokens, 196 for ViT/16 images at 224 px."
 _KEY_ORDER = (
     *("format", "name", "description", "form", "loss", "data_unit", "tokens_per_unit", "counts_embeddings"),
-    *("coefficients", "sparsity", "schedule", "repetition", "range", "held_out", "fit", "draws", "provenance"),
+    *(
+        "coefficients",
+        "sparsity",
+        "schedule",
+        "repetition",
+        "range",
+        "levels",
+        "held_out",
+        "fit",
+        "draws",
+        "provenance",
+    ),
 )
 
 

@@ -5,6 +5,7 @@ A law has one dense base and, for each pattern family, one sparsity set; draws o
 
 import base64
 from collections.abc import Mapping
+from itertools import pairwise
 from typing import Annotated, Any, Literal
 
 import numpy as np
@@ -24,6 +25,7 @@ LONGEST_NAME = 100
 _FAMILY = r"^(unstructured|n:([2-9]|[1-5][0-9]|6[0-4]))$"
 
 _ENCODINGS: dict[str, np.dtype[Any]] = {"float32-base64": np.dtype("<f4"), "float64-base64": np.dtype("<f8")}
+_WIDE_GAP, _WIDE_DENSITY, _EDGE = 0.3, 3.0, 0.1
 _FLOAT32_HOLDS = (1e-35, 1e35)
 
 Positive = Annotated[float, Meta(gt=0)]
@@ -44,6 +46,31 @@ class Range(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
             bounds = getattr(self, axis)
             if bounds is not None and bounds[0] > bounds[1]:
                 raise ValueError(f"{axis}: expected [smallest, largest], found [{bounds[0]:g}, {bounds[1]:g}]")
+
+
+class Levels(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What was really run, so that a gap within the range is seen."""
+
+    sparsity: Annotated[
+        tuple[Annotated[float, Meta(ge=0, lt=1)], ...],
+        Meta(min_length=1, max_length=100, description="Every sparsity among the runs, ascending."),
+    ]
+
+    def __post_init__(self) -> None:
+        if any(low >= high for low, high in pairwise(self.sparsity)):
+            raise ValueError("levels.sparsity: expected every sparsity once, in ascending order, found another order")
+
+    def gap(self, S: float) -> tuple[float, float] | None:
+        """The neighbouring levels of a wide gap that S lies inside of, None where there is none.
+
+        A gap is wide over 0.3 of S or a factor of 3 in density; a tenth of it at either end still counts as run.
+        """
+        for low, high in pairwise(self.sparsity):
+            wide = high - low > _WIDE_GAP or (1.0 - low) / (1.0 - high) > _WIDE_DENSITY
+            edge = _EDGE * (high - low)
+            if wide and low + edge < S < high - edge:
+                return low, high
+        return None
 
 
 class Draws(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -118,6 +145,7 @@ class Head(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     repetition: Annotated[
         Repetition | None, Meta(description="How data seen more than once, and parameters beyond them, count.")
     ] = None
+    levels: Levels | None = None
     held_out: HeldOutError | None = None
     fit: Annotated[dict[str, Any], Meta(description="How the law was fitted: loss, objective, runs, status.")] = field(
         default_factory=dict

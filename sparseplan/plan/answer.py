@@ -20,6 +20,7 @@ from sparseplan.plan.brackets import Bracket, brackets
 from sparseplan.plan.caveats import (
     Distance,
     distances,
+    gap_caveats,
     law_caveats,
     plan_caveats,
     question_caveats,
@@ -167,6 +168,7 @@ def answer(
     hardware = None if device is None else _on_hardware(law, question, device, point)
     hours = hardware.use.device_hours if hardware and hardware.use else None
     spread = [] if unique is None else under_other_rates(law, family, question, unique, point)
+    ends = [] if family is None or question.only_dense else brackets(law, question, sides, draws, point, drawn)
     return Answer(
         law=law_name(law),
         cost=question.cost.name,
@@ -177,7 +179,7 @@ def answer(
         comparison=_comparison(sides, question, point, uncapped),
         intervals=intervals,
         extrapolation=[*outside, *(hardware.distances if hardware else ())],
-        brackets=[] if family is None or question.only_dense else brackets(law, question, sides, draws, point, drawn),
+        brackets=ends,
         device=hardware.use if hardware else None,
         verdict=hardware.verdict if hardware else None,
         repetition=None if unique is None else _repetition(sides, unique, point.best),
@@ -187,6 +189,7 @@ def answer(
             *(() if family is None or question.only_dense else schedule_caveats(law)),
             *question_caveats(question),
             *plan_caveats(outside, uncapped, question.cap, law),
+            *gap_caveats(law, [float(point.best.sparsity), *(one.sparsity for one in ends)]),
             *draw_caveats(intervals),
             *rates_caveats(law, unique, point, spread, drawn=intervals is not None),
             *(hardware.warnings if hardware else ()),

@@ -1,6 +1,7 @@
 """What a plan rests on: distances outside the law's range, and the warnings that follow."""
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 from msgspec import Struct
@@ -240,6 +241,19 @@ def plan_caveats(outside: list[Distance], uncapped: float | None, max_sparsity: 
             )
         )
     return found
+
+
+def gap_caveats(law: Law, sparsities: Sequence[float]) -> list[Caveat]:
+    """That one of an answer's sparsities lies where nothing was run, though the runs reach further on both sides."""
+    for S in sparsities:
+        gap = None if law.levels is None else law.levels.gap(S)
+        if gap is not None:
+            low, high = (format_sparsity(end) for end in gap)
+            message = (
+                f"no run has a sparsity between {low} and {high}: {format_sparsity(S)} is what the form says there"
+            )
+            return [Caveat(code="sparsity-gap", message=message)]
+    return []
 
 
 def sparsity_cap(law: Law) -> float:

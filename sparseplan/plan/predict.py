@@ -12,7 +12,15 @@ from sparseplan.laws.forms.base import Theta
 from sparseplan.laws.law import Law, coefficient_draws, coefficients, form_of, require_sparse
 from sparseplan.laws.unique_data import UniqueData, limited, published
 from sparseplan.plan.answer import LawName, law_name
-from sparseplan.plan.caveats import ROUNDING, Distance, distances, extrapolation_caveats, law_caveats, require_real
+from sparseplan.plan.caveats import (
+    ROUNDING,
+    Distance,
+    distances,
+    extrapolation_caveats,
+    gap_caveats,
+    law_caveats,
+    require_real,
+)
 from sparseplan.plan.repeats import Repetition, passes, repeat_caveats, repeat_distances, repetition
 from sparseplan.sparsity.pattern import UNSTRUCTURED, Pattern
 
@@ -128,6 +136,7 @@ def predict(
             *law_caveats(law, family),
             *(_repeat_caveats(law, unique, epochs, drawn=draws is not None)),
             *extrapolation_caveats(outside),
+            *gap_caveats(law, [S]),
         ],
     )
 

@@ -113,6 +113,8 @@ def print_law(law: Law) -> None:
         _print_multipliers(law)
     _print_repetition(law)
     _print_range(law)
+    if law.levels is not None:
+        say(console, f"sparsities run: {', '.join(map(format_sparsity, law.levels.sparsity))}")
     if law.counts_embeddings:
         say(console, "N counts embeddings too")
     if law.held_out is not None:

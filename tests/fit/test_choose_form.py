@@ -15,9 +15,11 @@ from sparseplan.fit.derivatives import evaluate
 from sparseplan.fit.fitting import fit_law
 from sparseplan.fit.objective import Objective
 from sparseplan.fit.penalties import Squared
+from sparseplan.laws.file import read_law
 from sparseplan.laws.forms import coupled
 from sparseplan.laws.forms.base import Theta
 from sparseplan.laws.forms.fitting.prior import CENTRES, FACTORS
+from sparseplan.laws.law import Levels
 from sparseplan.runs.columns import table_of
 from sparseplan.runs.published import t5_runs, vit_runs
 from sparseplan.runs.table import Runs, runs_from
@@ -130,6 +132,7 @@ def test_the_command_shows_what_every_form_predicted_and_writes_the_chosen_law(
     assert "Chosen: coupled" in out
     assert all(word in out for word in ("varying-exponents", "order, error", "pairs right"))
     assert "form: coupled" in law.read_text(encoding="utf-8")
+    assert read_law(law).levels == Levels(sparsity=(0.0, 0.5, 0.75, 0.875))
     assert run(["fit", str(table), *options, "--json"]) == 0
     answer = json.loads(capsys.readouterr().out)
     assert {one["form"] for one in answer["forms"]} == {"frantar2023", "coupled", "varying-exponents"}

@@ -268,3 +268,10 @@ def test_a_number_with_odd_underscores_is_no_number(value: str) -> None:
     message = refusal(MINIMAL.replace("tokens_per_unit: 1", f"tokens_per_unit: {value}"))
     assert f"law.yaml:6: tokens_per_unit: expected a number, found '{value}'" in message
     assert parse_law(MINIMAL.replace("tokens_per_unit: 1", "tokens_per_unit: 1_000"), source="law.yaml")
+
+
+def test_levels_out_of_order_are_refused_with_their_key() -> None:
+    text = law_text(load_law("frantar2023-t5-c4"))
+    assert "levels:" in text
+    with pytest.raises(LawError, match=r"levels\.sparsity: expected every sparsity once, in ascending order"):
+        parse_law(text.replace("0.75, 0.875]", "0.875, 0.75]"), source="team.yaml")

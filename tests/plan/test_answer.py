@@ -3,6 +3,7 @@
 import json
 from dataclasses import replace
 
+import msgspec
 import numpy as np
 import pytest
 
@@ -337,3 +338,18 @@ def test_json_has_the_keys_that_scripts_depend_on(t5_with_draws: Law) -> None:
     assert set(printed["dense"]) == set(printed["plan"])
     assert set(printed["intervals"]) >= {"level", "sparsity", "nonzero_params", "data_seen", "loss", "p_sparse_better"}
     assert all(set(warning) == {"code", "message"} for warning in printed["warnings"])
+
+
+def test_a_sparsity_inside_a_wide_gap_between_runs_is_named_wherever_it_stands() -> None:
+    law = load_law("frantar2023-t5-c4-refit")
+    assert law.levels is not None
+    assert law.levels.gap(0.146) == (0.0, 0.5)
+    assert law.levels.gap(0.04) is None  # a tenth of the gap from a level is near enough
+    assert law.levels.gap(0.494) is None
+    assert law.levels.gap(0.6) is None  # 50 to 75 % is a step of 2 in density
+    result = answer(law, question(law, 1e23))
+    assert "sparsity-gap" in codes(result)  # the plan is at 49.4 %, the bracket at full price at 14.6 %
+    gap = next(one for one in result.warnings if one.code == "sparsity-gap")
+    assert gap.message == "no run has a sparsity between 0% and 50%: 14.6% is what the form says there"
+    unknown = msgspec.structs.replace(law, levels=None)
+    assert "sparsity-gap" not in codes(answer(unknown, question(unknown, 1e23)))
