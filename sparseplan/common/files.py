@@ -59,7 +59,8 @@ def replacing(path: Path, *, durable: bool = False) -> Iterator[Path]:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         clear_partials(path.parent, f".{path.stem}.*.partial{path.suffix}")
-        partial, held = _begin(path)
+        partial = _partial(path)  # known before it is there: an interrupt in between leaves no file
+        held = _begin(partial, path)
         yield partial
         if durable:
             os.fsync(held)
@@ -69,9 +70,10 @@ def replacing(path: Path, *, durable: bool = False) -> Iterator[Path]:
     except OSError as problem:
         raise SparseplanError(f"{path}: can't write this file: {problem.strerror or problem}.") from None
     finally:
-        if partial is not None and held is not None:
+        if partial is not None:
             with suppress(OSError):
                 partial.unlink(missing_ok=True)
+        if held is not None:
             os.close(held)
 
 
@@ -85,14 +87,18 @@ def try_writing(path: Path) -> None:
     try:
         if path.is_dir():
             raise OSError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
-        partial, held = _begin(path)
+        partial = _partial(path)
+        held = _begin(partial, path)
         os.write(held, bytes(_TRIAL_BYTES))
+        partial.unlink(missing_ok=True)
     except (OSError, ValueError) as problem:
         why = getattr(problem, "strerror", None) or problem
         raise SparseplanError(f"{path}: can't write this file: {why}.") from None
     finally:
-        if partial is not None and held is not None:
-            partial.unlink(missing_ok=True)
+        if partial is not None:
+            with suppress(OSError, ValueError):
+                partial.unlink(missing_ok=True)
+        if held is not None:
             os.close(held)
 
 
@@ -144,10 +150,14 @@ def clear_partials(folder: Path, pattern: str) -> None:
             os.close(handle)
 
 
-def _begin(path: Path) -> tuple[Path, int]:
-    """An empty temporary file that nobody else made, and its open handle, locked."""
+def _partial(path: Path) -> Path:
+    """The name of a temporary file that nobody can foresee."""
+    return path.with_name(f".{path.stem}.{os.urandom(8).hex()}.partial{path.suffix}")
+
+
+def _begin(partial: Path, path: Path) -> int:
+    """Make an empty temporary file for a path; returns its open handle, locked."""
     while True:
-        partial = path.with_name(f".{path.stem}.{os.urandom(8).hex()}.partial{path.suffix}")
         held = os.open(partial, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666)  # less what the umask takes
         if sys.platform != "win32":
             with suppress(OSError):  # a file system without locks: nobody will clear there either
@@ -159,7 +169,7 @@ def _begin(path: Path) -> tuple[Path, int]:
             old = path.lstat().st_mode
             if stat.S_ISREG(old):
                 partial.chmod(stat.S_IMODE(old))
-        return partial, held
+        return held
 
 
 def _flush_folder(folder: Path) -> None:

@@ -5,12 +5,21 @@ import signal
 import stat
 import subprocess
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from sparseplan.common.child import python
-from sparseplan.common.files import open_regular, read_regular, replacing, set_aside, write_bytes, write_text
+from sparseplan.common.files import (
+    open_regular,
+    read_regular,
+    replacing,
+    set_aside,
+    try_writing,
+    write_bytes,
+    write_text,
+)
 from sparseplan.errors import SparseplanError
 
 WRITER = """
@@ -141,3 +150,16 @@ def test_a_broken_file_that_is_set_aside_is_still_there_under_another_name(tmp_p
     assert (tmp_path / "a.json.broken").read_text() == "half"
     with pytest.raises(SparseplanError, match=r"a\.json: can't set this broken file aside"):
         set_aside(tmp_path / "a.json")
+
+
+@pytest.mark.parametrize("use", [lambda path: write_text(path, "whole"), try_writing])
+def test_an_interrupt_right_after_the_temporary_file_is_made_leaves_none(
+    use: Callable[[Path], None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("sparseplan.common.files.fcntl.flock", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        use(tmp_path / "x.txt")
+    assert list(tmp_path.iterdir()) == []
