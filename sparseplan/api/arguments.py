@@ -69,6 +69,20 @@ def pattern(name: str, value: PatternLike) -> Pattern:
         raise PatternError(f"`{name}`: {problem}") from None
 
 
+def span(name: str, ends: tuple[Number, Number] | None) -> tuple[float, float] | None:
+    """A range of numbers above 0.
+
+    Raises:
+        PlanError: if it doesn't go from small to large; it names the argument.
+    """
+    if ends is None:
+        return None
+    low, high = (needed(name, end) for end in ends)
+    if low >= high:
+        raise PlanError(f"`{name}`: expected a range from small to large, found {low:g} .. {high:g}.")
+    return low, high
+
+
 def choice(name: str, value: str, known: Sequence[str]) -> None:
     """Refuse a word that is none of those known.
 

@@ -8,7 +8,6 @@ from sparseplan.api import arguments
 from sparseplan.api.arguments import Number
 from sparseplan.api.planning import CostLike, LawLike, cost_of, load_law, profile_of
 from sparseplan.common.units import format_count, format_scientific
-from sparseplan.errors import PlanError
 from sparseplan.laws import DEFAULT_LAW
 from sparseplan.laws.law import Law, main_family, require_sparse
 from sparseplan.plan import sparsity_map as maps
@@ -76,20 +75,11 @@ def sparsity_map(
         [_map_cost(one, chosen) for one in costs],
         family=family,
         points=points,
-        sizes=_span("params", params),
-        flops=_span("flops", flops),
+        sizes=arguments.span("params", params),
+        flops=arguments.span("flops", flops),
         spread=spread,
     )
     return [SparsityMap(**{field.name: getattr(chart, field.name) for field in fields(chart)}) for chart in found]
-
-
-def _span(name: str, ends: tuple[Number, Number] | None) -> tuple[float, float] | None:
-    if ends is None:
-        return None
-    low, high = (arguments.needed(name, end) for end in ends)
-    if low >= high:
-        raise PlanError(f"`{name}`: expected a range from small to large, found {low:g} .. {high:g}.")
-    return low, high
 
 
 def _map_cost(cost: CostLike, law: Law) -> maps.MapCost:

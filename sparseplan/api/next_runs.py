@@ -138,7 +138,10 @@ def next_runs(
     arguments.whole("most", most, least=1, most=MOST_RUNS)
     target = arguments.needed("flops", flops)
     limit = arguments.positive("budget", budget)
-    ranges = _span("sizes", sizes), _span("data", data)
+    ranges = [
+        None if ends is None else Span(low=ends[0], high=ends[1])
+        for ends in (arguments.span("sizes", sizes), arguments.span("data", data))
+    ]
     scatter = None if noise is None else arguments.share("noise", noise)
     if scatter == 0.0:
         raise PlanError("`noise`: expected a share above 0, such as 0.3%, found 0.")
@@ -181,12 +184,3 @@ def _fitted(
         )
     table = fitted.result.fit.runs
     return fitted.law, places(table.sparsity, table.nonzero_params, table.data_seen)
-
-
-def _span(name: str, ends: tuple[Number, Number] | None) -> Span | None:
-    if ends is None:
-        return None
-    low, high = (arguments.needed(name, end) for end in ends)
-    if low >= high:
-        raise PlanError(f"`{name}`: expected a range from small to large, found {low:g} .. {high:g}.")
-    return Span(low=low, high=high)

@@ -7,7 +7,7 @@ predicted difference in log loss is between two held-out runs of similar cost. E
 budget share, decide between forms whose order is about as good.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -112,7 +112,9 @@ def choose_form(runs: Runs, *, objective: Objective, saving: float, starts: int,
     names = SPARSE if np.any(runs.sparsity > 0) else DENSE
     options = _Options(objective=objective, starts=min(starts, _STARTS), seed=seed)
     cuts = [cut for held in _held(runs, cost) if (cut := _cut(runs, held, cost)) is not None]
-    cuts = [cut for cut in cuts if _determined(options.fit(names[0], False, cut.rest))]
+    plain = [options.fit(names[0], False, cut.rest) for cut in cuts]
+    judged = [one for one in zip(cuts, plain, strict=True) if _determined(one[1])]
+    cuts, plain = [cut for cut, _ in judged], [fit for _, fit in judged]
     if sum(len(cut.first) for cut in cuts) < _FEWEST_PAIRS:
         raise FitError(
             f"`form` auto: expected at least {_FEWEST_PAIRS} pairs of larger or longer runs of similar cost to judge "
@@ -124,7 +126,9 @@ def choose_form(runs: Runs, *, objective: Objective, saving: float, starts: int,
     for form in names:
         for prior in (False, True):
             try:
-                scores.append(_judge(form, prior, cuts, options))
+                known = plain if form == names[0] and not prior else None
+                fits = known or (options.fit(form, prior, cut.rest) for cut in cuts)
+                scores.append(_judge(form, prior, cuts, fits))
             except FitError as problem:
                 left_out[f"{form}{' with the prior' if prior else ''}"] = str(problem)
     if not scores:
@@ -165,15 +169,14 @@ def _determined(fit: Fit) -> bool:
     return fit.certificate.status in ("converged", "not converged")
 
 
-def _judge(form: str, prior: bool, cuts: list[_Cut], options: _Options) -> FormScore:
+def _judge(form: str, prior: bool, cuts: list[_Cut], fits: Iterable[Fit]) -> FormScore:
     """Every cut counts alike, however many runs it has.
 
     Raises:
         FitError: if the form can't be fitted to what a cut leaves, or the runs don't determine it there.
     """
     order, agree, level = [], [], []
-    for cut in cuts:
-        fit = options.fit(form, prior, cut.rest)
+    for cut, fit in zip(cuts, fits, strict=True):
         if not _determined(fit):
             raise FitError(f"{len(cut.rest)} of the runs do not determine it ({fit.certificate.status}).")
         predicted, measured = np.log(fit.predict(cut.held)), np.log(cut.held.loss)

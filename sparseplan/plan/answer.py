@@ -173,9 +173,9 @@ def answer(
         law=law_name(law),
         cost=question.cost.name,
         pattern=str(question.pattern),
-        given=_given(question, device_hours),
-        plan=_plan(point.best, law, question, hours),
-        dense=_plan(point.dense, law, question, hours),
+        given=given_of(question, device_hours),
+        plan=plan_of(point.best, law, question, hours),
+        dense=plan_of(point.dense, law, question, hours),
         comparison=_comparison(sides, question, point, uncapped),
         intervals=intervals,
         extrapolation=[*outside, *(hardware.distances if hardware else ())],
@@ -251,7 +251,8 @@ def answering_family(law: Law, pattern: Pattern) -> str | None:
     return None
 
 
-def _given(question: Question, device_hours: float | None) -> Given:
+def given_of(question: Question, device_hours: float | None = None) -> Given:
+    """What was given, as plain numbers."""
     return Given(
         train_flops=_number(question.train_flops),
         nonzero_params=_optional(question.nonzero_params),
@@ -320,7 +321,8 @@ def _on_hardware(law: Law, question: Question, device: "Device", point: Planned)
     )
 
 
-def _plan(plans: Plans, law: Law, question: Question, device_hours: float | None) -> Plan:
+def plan_of(plans: Plans, law: Law, question: Question, device_hours: float | None = None) -> Plan:
+    """One plan as plain numbers."""
     unique = question.unique_data
     return Plan(
         sparsity=float(plans.sparsity),

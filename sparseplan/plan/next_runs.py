@@ -13,7 +13,7 @@ from sparseplan.common.intervals import LEVEL
 from sparseplan.errors import PlanError
 from sparseplan.laws.forms.budget import Array
 from sparseplan.laws.law import Law, form_of
-from sparseplan.plan.answer import Given, LawName, Plan, answering_family
+from sparseplan.plan.answer import Given, LawName, Plan, answering_family, given_of, law_name, plan_of
 from sparseplan.plan.candidates import Candidates, Span, grid, spans
 from sparseplan.plan.caveats import law_caveats
 from sparseplan.plan.choose_runs import FormError, choose_runs
@@ -167,15 +167,11 @@ def next_runs(
         for i, (gain, loss) in enumerate(zip(choice.gain.tolist(), predicted[choice.index].tolist(), strict=True))
     ]
     return NextRuns(
-        law=LawName(name=law.name, form=law.form, loss=law.loss),
+        law=law_name(law),
         cost=question.cost.name,
         pattern=str(question.pattern),
-        given=Given(
-            train_flops=target,
-            nonzero_params=None if question.nonzero_params is None else float(question.nonzero_params),
-            dense_params=None if question.dense_params is None else float(question.dense_params),
-        ),
-        plan=_plan(point, law, target),
+        given=given_of(question),
+        plan=plan_of(point.best, law, question),
         against=decision.against,
         budget=allowed,
         cost_of_runs=float(chosen.train_flops.sum()),
@@ -282,20 +278,6 @@ def _run(question: Question, unit: str, chosen: Candidates, i: int, gain: float,
         train_flops=float(chosen.train_flops[i]),
         gain=gain,
         predicted=predicted,
-    )
-
-
-def _plan(point: Planned, law: Law, target: float) -> Plan:
-    best = point.best
-    return Plan(
-        sparsity=float(best.sparsity),
-        nonzero_params=float(best.nonzero_params),
-        dense_params=float(best.dense_params),
-        data_seen=float(best.data_seen),
-        data_unit=law.data_unit,
-        train_flops=target,
-        loss=float(best.loss),
-        device_hours=None,
     )
 
 

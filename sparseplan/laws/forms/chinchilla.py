@@ -17,8 +17,34 @@ from sparseplan.laws.forms.power_terms import PowerTerms
 from sparseplan.laws.forms.search import HIGHEST_SPARSITY
 
 
+class DenseLetters(PowerTerms):
+    """A form whose data term, exponents and floor are written E, B, alpha and beta, alike at every sparsity."""
+
+    E: Floats
+    B: Floats
+    alpha: Floats
+    beta: Floats
+
+    @property
+    def floor(self) -> Floats:
+        """E."""
+        return self.E
+
+    def size_exponent(self, S: Floats) -> Floats:  # noqa: ARG002 - the same at every sparsity
+        """Alpha."""
+        return self.alpha
+
+    def data_scale(self, S: Floats) -> Floats:  # noqa: ARG002 - likewise
+        """B^(1/beta), the data at which the data term is one nat."""
+        return np.asarray(self.B, dtype=np.float64) ** (1.0 / np.asarray(self.beta))
+
+    def data_exponent(self, S: Floats) -> Floats:  # noqa: ARG002 - likewise
+        """Beta."""
+        return self.beta
+
+
 @dataclass(frozen=True, eq=False)
-class Coefficients(PowerTerms):
+class Coefficients(DenseLetters):
     """The five coefficients in natural units. Asked of a sparse model they answer NaN: nothing is known.
 
     >>> hoffmann = Coefficients(E=1.69, A=406.4, B=410.7, alpha=0.34, beta=0.28)
@@ -32,26 +58,9 @@ class Coefficients(PowerTerms):
     alpha: Floats
     beta: Floats
 
-    @property
-    def floor(self) -> Floats:
-        """E."""
-        return self.E
-
     def numerator(self, S: Floats) -> Array:
         """A of a dense model, NaN of a sparse one."""
         return np.asarray(np.where(np.asarray(S) == 0.0, self.A, np.nan))
-
-    def size_exponent(self, S: Floats) -> Floats:  # noqa: ARG002 - there is one
-        """Alpha."""
-        return self.alpha
-
-    def data_scale(self, S: Floats) -> Floats:  # noqa: ARG002 - likewise
-        """B^(1/beta), the data at which the data term is one nat."""
-        return np.asarray(self.B, dtype=np.float64) ** (1.0 / np.asarray(self.beta))
-
-    def data_exponent(self, S: Floats) -> Floats:  # noqa: ARG002 - likewise
-        """Beta."""
-        return self.beta
 
     def on_base(self, dense: Theta) -> Self:
         """The other law itself, in these letters: there is no effect of sparsity to keep."""

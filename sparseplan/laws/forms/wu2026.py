@@ -19,12 +19,11 @@ import numpy as np
 
 from sparseplan.laws.forms.base import Coefficient, Form, Theta
 from sparseplan.laws.forms.budget import Array, Floats
-from sparseplan.laws.forms.chinchilla import COEFFICIENTS, letters
-from sparseplan.laws.forms.power_terms import PowerTerms
+from sparseplan.laws.forms.chinchilla import COEFFICIENTS, DenseLetters, letters
 
 
 @dataclass(frozen=True, eq=False)
-class Coefficients(PowerTerms):
+class Coefficients(DenseLetters):
     """The eight coefficients in natural units.
 
     >>> wu = Coefficients(eps=-0.00968, mu=0.84662, P=-0.27289, E=2.348, A=188.8, B=447.2, alpha=0.32682, beta=0.32682)
@@ -41,28 +40,11 @@ class Coefficients(PowerTerms):
     alpha: Floats
     beta: Floats
 
-    @property
-    def floor(self) -> Floats:
-        """E."""
-        return self.E
-
     def numerator(self, S: Floats) -> Array:
         """A g(S); NaN where g is not above 0, where a sparse model would be better than an infinite one."""
         S = np.asarray(S, dtype=np.float64)
         g = (1.0 - S) ** self.eps + self.P * S**self.mu
         return np.asarray(self.A * np.where(g > 0.0, g, np.nan))
-
-    def size_exponent(self, S: Floats) -> Floats:  # noqa: ARG002 - the same at every sparsity
-        """Alpha."""
-        return self.alpha
-
-    def data_scale(self, S: Floats) -> Floats:  # noqa: ARG002 - likewise
-        """B^(1/beta), the data at which the data term is one nat."""
-        return np.asarray(self.B, dtype=np.float64) ** (1.0 / np.asarray(self.beta))
-
-    def data_exponent(self, S: Floats) -> Floats:  # noqa: ARG002 - likewise
-        """Beta."""
-        return self.beta
 
     def on_base(self, dense: Theta) -> Self:
         """g(S) on the other law's dense base: g(0) is 1, so that A becomes its f(0)."""
