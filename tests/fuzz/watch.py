@@ -1,7 +1,6 @@
 """Run one command through the error boundary that users see, and hold it against what is claimed of every input."""
 
 import io
-import resource
 import signal
 import time
 import warnings
@@ -11,6 +10,7 @@ from pathlib import Path
 
 from sparseplan.cli import run
 from sparseplan.common.text import shown
+from tests.helpers.memory import forget_peak, megabytes
 
 MOST_SECONDS = 5.0
 MOST_MEGABYTES = 1000
@@ -25,6 +25,8 @@ def check_call(call: Callable[[], int], what: object, folder: Path, *, written: 
     """As `check`, for anything that returns an exit code: `what` names it where a claim fails."""
     before = {path for path in folder.rglob("*") if path != written}
     out, err = io.StringIO(), io.StringIO()
+    held = megabytes("VmRSS")  # by the tests before
+    forget_peak()
     started = time.process_time()
     with _no_longer_than(60), warnings.catch_warnings(), redirect_stdout(out), redirect_stderr(err):
         warnings.simplefilter("error")  # a warning would be noise on standard error
@@ -41,8 +43,8 @@ def check_call(call: Callable[[], int], what: object, folder: Path, *, written: 
         assert err.getvalue().strip(), said
     after = {path for path in folder.rglob("*") if path != written}
     assert after == before, f"left over: {sorted(map(str, after ^ before))}: {said}"
-    megabytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
-    assert megabytes < MOST_MEGABYTES, f"{megabytes} MB: {said}"
+    more = megabytes("VmHWM") - held
+    assert more < MOST_MEGABYTES, f"{more} MB: {said}"
     return status
 
 

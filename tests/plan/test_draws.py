@@ -13,12 +13,14 @@ from sparseplan.laws.law import Draws, Law
 from sparseplan.plan import sides
 from sparseplan.plan.question import Question
 from sparseplan.plan.sides import draw_sides, plan_draws, plan_sides
+from tests.helpers.memory import MEGABYTES
 
-PEAK = """
-import resource, sys
+PEAK = f"""
+import sys
+{MEGABYTES}
 from sparseplan.cli import run
 status = run(sys.argv[1:])
-print(status, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024, file=sys.stderr)
+print(status, megabytes("VmHWM"), file=sys.stderr)
 """
 
 

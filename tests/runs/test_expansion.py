@@ -11,17 +11,18 @@ import pytest
 
 from sparseplan.errors import RunsError
 from sparseplan.runs.table import read_runs
+from tests.helpers.memory import MEGABYTES
 
-PEAK = """
-import resource, sys
-from pathlib import Path
+PEAK = f"""
+import sys
+{MEGABYTES}
 from sparseplan.errors import RunsError
 from sparseplan.runs.table import read_runs
 try:
     print(len(read_runs(Path(sys.argv[1]))))
 except RunsError as problem:
     print(problem)
-print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
+print(megabytes("VmHWM"))
 """
 RUNS: dict[str, Any] = {
     "sparsity": [0.0, 0.5],
