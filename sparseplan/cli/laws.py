@@ -30,7 +30,7 @@ def list_laws(json: o.JsonOption = False) -> None:
 
     Looked for in ./calibration/*/law.yaml, then in $SPARSEPLAN_LAWS (files and folders), then among the built-ins.
     """
-    from sparseplan.report.laws import law_rows, print_law_rows
+    from sparseplan.report.law_list import law_rows, print_law_rows
 
     rows = law_rows()
     if json:

@@ -72,6 +72,11 @@ def say(console: Console, line: str = "", *, style: str | None = None) -> None:
     console.print(shown(text), soft_wrap=True, markup=False, emoji=False, style=style)
 
 
+def text_width(console: Console) -> int:
+    """Columns of text: the terminal's up to 100, 80 where piped."""
+    return min(get_terminal_size().columns, _WIDEST) if console.is_terminal else _PIPED
+
+
 def say_wrapped(console: Console, text: str, *, style: str | None = None, indent: str = "") -> None:
     """Print a paragraph, broken at words: at the terminal's width up to 100 columns, at 80 where piped.
 
@@ -81,7 +86,7 @@ def say_wrapped(console: Console, text: str, *, style: str | None = None, indent
         style: As for `say`.
         indent: What further lines begin with.
     """
-    width = min(get_terminal_size().columns, _WIDEST) if console.is_terminal else _PIPED
+    width = text_width(console)
     words = console.words(text) if isinstance(console, WordConsole) else text
     for line in wrap(shown(words), width, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False):
         say(console, line, style=style)
