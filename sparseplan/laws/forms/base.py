@@ -15,6 +15,7 @@ import numpy as np
 from sparseplan.laws.forms import search
 from sparseplan.laws.forms.budget import Array, Budget, Floats
 from sparseplan.laws.forms.search import HIGHEST_SPARSITY
+from sparseplan.laws.forms.slip import Ends, Slip
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -138,6 +139,10 @@ class Theta(ABC):
 
         Only of laws that `Form.takes_base_of` allows; of others something would be lost.
         """
+
+    def slips(self, ends: Ends) -> list[Slip]:  # noqa: ARG002 - a form that knows some uses it
+        """What looks like a coefficient in another's place or meaning, which only the form's letters show."""
+        return []
 
     def best_size(self, S: Floats, budget: Budget) -> Array:
         """The N that reaches the lowest loss at sparsity S, of the shape in which coefficients, S and budget broadcast.
