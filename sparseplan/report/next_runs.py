@@ -58,7 +58,8 @@ def _state(answer: NextRuns) -> str:
 def _runs_table(console: Console, answer: NextRuns) -> Table:
     unit = f"{answer.runs[0].data_unit}s"
     patterns = any(run.pattern != "unstructured" for run in answer.runs)
-    headings = ["run", *(["pattern"] if patterns else []), "sparsity", "non-zero", "dense size", unit, "FLOPs", "gain"]
+    size = "dense size" if answer.runs[0].layers is None else "blocks x width"
+    headings = ["run", *(["pattern"] if patterns else []), "sparsity", "non-zero", size, unit, "FLOPs", "gain"]
     table = open_table(console, *headings)
     for number, run in enumerate(answer.runs, start=1):
         pattern = [run.pattern if run.pattern != "unstructured" else "-"] if patterns else []
@@ -67,7 +68,7 @@ def _runs_table(console: Console, answer: NextRuns) -> Table:
             *pattern,
             format_sparsity(run.sparsity),
             format_count(run.nonzero_params),
-            format_count(run.dense_params),
+            format_count(run.dense_params) if run.layers is None else f"{run.layers}x{run.width}",
             format_count(run.data_seen),
             format_scientific(run.train_flops),
             format_percent(run.gain),
