@@ -40,7 +40,7 @@ def mean_losses(law: Law, asked: Question, S: Any, N: Any) -> Any:
 @pytest.mark.parametrize("size", ["free", "nonzero_params", "dense_params"])
 def test_no_plan_of_a_fine_grid_has_a_lower_mean_loss(name: str, cost: str, size: str) -> None:
     law = load_law(name)
-    given = {} if size == "free" else {size: 3e10}
+    given: dict[str, Any] = {} if size == "free" else {size: 3e10}
     asked = question(law, 1e23, **given, cost=cost)
     result = answer(law, asked, objective="mean")
     S = SPARSITIES[::3][:, None] if size == "free" else SPARSITIES
