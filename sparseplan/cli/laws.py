@@ -52,9 +52,16 @@ def show(law: LawArgument, json: o.JsonOption = False) -> None:
         print_law(chosen)
 
 
-@app.command("check", epilog=_epilog("sparseplan laws check team.yaml", "sparseplan laws check team.yaml --strict"))
+@app.command(
+    "check", epilog=_epilog("sparseplan laws check team.yaml", "sparseplan laws check team.yaml --runs runs.csv")
+)
 def check(
     file: Annotated[str, typer.Argument(metavar="FILE", help="A law file, or a law's name.")],
+    runs: Annotated[
+        Path | None,
+        typer.Option("--runs", metavar="TABLE", help="Also hold the law against the runs table it was fitted to."),
+    ] = None,
+    column: o.ColumnOption = None,
     strict: Annotated[
         bool, typer.Option("--strict", help="Exit with 2 if anything is doubtful; a note is not.")
     ] = False,
@@ -62,19 +69,28 @@ def check(
 ) -> None:
     """Check a law file: its schema, and whether signs, exponents, ranges, units and draws are plausible.
 
-    A file that is not a valid law is an error (exit code 2). What is valid but doubtful is listed.
+    A file that is not a valid law is an error (exit code 2). What is valid but doubtful is listed. With --runs the
+    recorded hash of the table is compared, and the objective is computed again from its rows.
     """
+    from sparseplan.errors import LawError
     from sparseplan.laws.check import check_law
     from sparseplan.laws.file import load_law
     from sparseplan.report.law_check import check_facts, print_check
 
+    if column and runs is None:
+        raise LawError("--column says how to read a table, and there is none; give it with --runs.")
     chosen = load_law(file)
     findings = check_law(chosen)
+    against = None
+    if runs is not None:
+        from sparseplan.fit.against_runs import check_runs
+
+        against = check_runs(chosen, runs, columns=dict(column) if column else None)
     if json:
-        _print_json(check_facts(chosen, findings))
+        _print_json(check_facts(chosen, findings, against))
     else:
-        print_check(chosen, findings)
-    if strict and any(finding.doubtful for finding in findings):
+        print_check(chosen, findings, against)
+    if strict and (any(finding.doubtful for finding in findings) or (against is not None and against.differs)):
         raise typer.Exit(2)
 
 

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sparseplan.common.console import open_console, open_table, print_table, say
+from sparseplan.common.console import open_console, open_table, say
 from sparseplan.common.intervals import bounds
 from sparseplan.common.units import format_bounds, format_count, format_sparsity
 from sparseplan.laws.compose import CARRIED_IN_WORDS, SPREAD, Composed
@@ -53,7 +53,7 @@ def print_law(law: Law) -> None:
     table = open_table(console, "coefficient", "unit", "value", "90% of draws", text_columns=2)
     for name, value, unit in _coefficient_rows(law):
         table.add_row(name, unit, f"{value:.6g}", _spread(law, name))
-    print_table(console, table)
+    console.print(table)
     if law.sparsity:
         _print_multipliers(law)
     _print_repetition(law)
@@ -183,7 +183,7 @@ def print_diff(difference: LawDiff) -> None:
         if change.first is None and change.second is None:
             continue
         table.add_row(change.name, _value(change.first), _value(change.second), _change(change))
-    print_table(console, table)
+    console.print(table)
     if difference.loss_difference is None or difference.data_seen is None:
         say(console, "The two laws count different data: their losses can't be compared.")
         return
