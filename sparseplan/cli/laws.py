@@ -28,7 +28,8 @@ def _epilog(*examples: str) -> str:
 def list_laws(json: o.JsonOption = False) -> None:
     """List every law that --law finds by name, with what it covers and whether it carries draws.
 
-    Looked for in ./calibration/*/law.yaml, then in $SPARSEPLAN_LAWS (files and folders), then among the built-ins.
+    Looked for in ./calibration/*/law.yaml, in $SPARSEPLAN_LAWS (files and folders), in ~/.config/sparseplan/laws, and
+    among the built-ins, in this order.
     """
     from sparseplan.report.law_list import law_rows, print_law_rows
 

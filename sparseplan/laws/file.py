@@ -161,7 +161,7 @@ def law_schema() -> dict[str, Any]:
 
 
 def load_law(name: str) -> Law:
-    """Find a law by path or by name: ./calibration/*/law.yaml, then $SPARSEPLAN_LAWS, then the built-ins.
+    """Find a law by path or by name: ./calibration/*/law.yaml, $SPARSEPLAN_LAWS, the user's folder, the built-ins.
 
     Raises:
         LawError: if there is no such law, or its file is broken.
