@@ -68,12 +68,13 @@ def open_table(console: Console, *columns: str, text_columns: int = 1) -> Table:
     return table
 
 
-def print_table(console: Console, table: Table) -> None:
+def print_table(console: Console, table: Table, *, in_parts: bool = False) -> None:
     """Print a table; where the terminal is narrower, without rules, and then in parts that each begin with its names.
 
-    What is piped stays whole: whoever reads it knows no width.
+    What is piped stays whole, since whoever reads it knows no width; with `in_parts` it is kept to 80 columns too.
     """
-    width = get_terminal_size().columns if console.is_terminal else _WIDTH
+    piped = _PIPED if in_parts else _WIDTH
+    width = get_terminal_size().columns if console.is_terminal else piped
     if _width(console, table) > width:
         table = _of_columns(table, table.columns, plain=True)
     parts: list[list[Column]] = [table.columns[:1]]
