@@ -1,5 +1,7 @@
 """The answer of `optimal` for people: the verdict, the table, both ends of the cost, how sure it is, two warnings."""
 
+from collections.abc import Callable
+
 from rich.console import Console
 from rich.table import Table
 
@@ -146,10 +148,13 @@ def _plan_table(console: Console, answer: Answer) -> Table:
     if intervals is not None:
         columns.append(f"{100 * intervals.level:.0f}% interval")
     table = open_table(console, *columns, *([] if alone else ["dense plan"]))
-    for key, noun, write in (
+    sizes: tuple[tuple[str, str, Callable[[float], str]], ...] = (
         ("sparsity", "sparsity", format_sparsity),
         ("nonzero_params", "non-zero parameters", format_count),
         ("dense_params", "dense parameters", format_count),
+    )
+    for key, noun, write in (
+        *((("nonzero_params", "parameters", format_count),) if is_dense_only(answer) else sizes),
         ("data_seen", f"data ({plan.data_unit}s)", format_count),
         ("loss", "loss (nats)", format_loss),
     ):
@@ -188,7 +193,7 @@ def _givens(answer: Answer) -> str:
     given = answer.given
     size = "size free"
     if given.nonzero_params is not None:
-        size = f"{format_count(given.nonzero_params)} non-zero"
+        size = f"{format_count(given.nonzero_params)} {'parameters' if is_dense_only(answer) else 'non-zero'}"
     elif given.dense_params is not None:
         size = f"{format_count(given.dense_params)} dense"
     return size if answer.pattern == "unstructured" else f"{size}, {answer.pattern}"
