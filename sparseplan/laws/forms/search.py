@@ -4,12 +4,13 @@ A grid may have several local minima in it, which costs by width make; looking a
 Every search ends after a fixed number of rounds, whatever the values are: NaN and infinity lose against any number.
 """
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sparseplan.laws.forms.budget import Array, Budget, Floats, flops_budget
+from sparseplan.laws.forms.budget import Array, Budget, Floats
 from sparseplan.laws.forms.roots import rising_root
 
 if TYPE_CHECKING:
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
 
 LOWEST_DENSITY = 1e-9
 """Beyond this density a law means nothing; it only keeps logarithms finite where an optimum runs away to S = 1."""
+LOWEST_SEARCHED = 1e-6
+"""The lowest density that a search tries."""
 ANY_SIZE = (0.0, np.log(1e30))
 """Ends of ln N where nothing narrower is known."""
 _POINTS = 257
@@ -26,12 +29,11 @@ _PRECISION = 1e-8
 _ROUNDS = 12
 _STEP = 1e-3
 _SLOPE_STEP = 1e-6
-_SEARCHED_DENSITY = 1e-6
 HIGHEST_SPARSITY = 1.0 - LOWEST_DENSITY
 
 
-def best_size(theta: "Theta", S: Floats, budget: Budget, low: Floats, high: Floats) -> Array:
-    """The N of the lowest loss at sparsity S, between the ends `low` and `high` of ln N.
+def best_size(theta: "Theta", S: Floats, budget: Budget, low: Floats, high: Floats, *, points: int = _POINTS) -> Array:
+    """The N of the lowest loss at sparsity S, between the ends `low` and `high` of ln N, by rounds of `points`.
 
     Returns:
         N to about eight digits, of the shape in which coefficients, S, budget and ends broadcast.
@@ -46,7 +48,7 @@ def best_size(theta: "Theta", S: Floats, budget: Budget, low: Floats, high: Floa
         N = np.exp(x)
         return wide.reducible(S_, N, money.data(S_, N))
 
-    return np.exp(lowest(losses, np.broadcast_to(low, shape), np.broadcast_to(high, shape)))
+    return np.exp(lowest(losses, np.broadcast_to(low, shape), np.broadcast_to(high, shape), points))
 
 
 def best_sparsity(
@@ -77,7 +79,7 @@ def best_sparsity(
             size = wide.best_size(S, money)
         return wide.reducible(S, size, money.data(S, size))
 
-    low = np.full(shape, np.log(max(1.0 - highest, _SEARCHED_DENSITY)))
+    low = np.full(shape, np.log(max(1.0 - highest, LOWEST_SEARCHED)))
     x = lowest(losses, low, np.zeros(shape), points)
     ends = np.stack([x, np.zeros(shape)], axis=-1)
     at = losses(ends)
@@ -111,12 +113,14 @@ def with_slope(function: "Function") -> "Callable[[Array], tuple[Array, Array]]"
     def both(x: Array) -> tuple[Array, Array]:
         value = function(x)
         with np.errstate(invalid="ignore"):
-            return value, np.asarray((function(x + _SLOPE_STEP) - value) / _SLOPE_STEP)
+            slope = np.asarray((function(x + _SLOPE_STEP) - value) / _SLOPE_STEP)
+        # A step into infinity tells nothing: with an infinite slope Newton's method would stand still and look settled.
+        return value, np.where(np.isfinite(slope), slope, np.nan)
 
     return both
 
 
-def tokens_for_sparsity(theta: "Theta", S: float, N: Floats, saving: float) -> Array:
+def tokens_for_sparsity(theta: "Theta", S: float, N: Floats, budget: Budget) -> Array:
     """The token budget at which `best_sparsity` of N reaches S, by bisection of its logarithm; infinite where none."""
     N = np.asarray(N, dtype=np.float64)
     start = np.log(theta.optimal_tokens(N))
@@ -124,7 +128,7 @@ def tokens_for_sparsity(theta: "Theta", S: float, N: Floats, saving: float) -> A
     low, high = start - 40.0, start + 60.0
 
     def reached(x: Array) -> NDArray[np.bool_]:
-        best = theta.best_sparsity(flops_budget(np.exp(x), saving), N=N)
+        best = theta.best_sparsity(replace(budget, tokens=np.exp(x)), N=N)
         # Below the threshold the best S is exactly 0, so "begins to pay" is the first budget above it.
         return np.asarray(best > S if S == 0.0 else best >= S)
 
@@ -164,3 +168,4 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     Function = Callable[[Array], Array]
+    PairFunction = Callable[[Array, Array], Array]
