@@ -81,6 +81,8 @@ def verdict(answer: Answer) -> str:
     cost = _COSTS.get(answer.cost, f"at its cost on {answer.cost}")
     if is_dense_only(answer):
         return f"{budget}: {format_count(plan.nonzero_params)} parameters on {run} ({source}, a dense law)."
+    if is_only_dense(answer):
+        return f"{budget}: dense, as asked: {format_count(plan.nonzero_params)} parameters on {run} ({source})."
     if plan.sparsity == 0:
         what = f"{budget}: stay dense{_but_draws(answer)}, {format_count(plan.nonzero_params)} parameters on {run}"
         return f"{what}, {cost} ({source}).{_undecided(answer)}"
@@ -155,6 +157,11 @@ def is_dense_only(answer: Answer) -> bool:
     return any(caveat.code == "dense-only" for caveat in answer.warnings)
 
 
+def is_only_dense(answer: Answer) -> bool:
+    """Whether the question allows no sparsity above 0, so that nothing was compared."""
+    return any(caveat.code == "only-dense" for caveat in answer.warnings)
+
+
 def _plan_table(console: Console, answer: Answer) -> Table:
     plan, dense, intervals = answer.plan, answer.dense, answer.intervals
     alone = is_dense_only(answer) or plan.sparsity == 0
@@ -219,7 +226,7 @@ def _against_dense(answer: Answer) -> list[str]:
     lines: list[str] = []
     if is_dense_only(answer):
         lines.append(f"The law {answer.law.name} knows nothing of sparsity: this is its dense plan.")
-    elif any(caveat.code == "only-dense" for caveat in answer.warnings):
+    elif is_only_dense(answer):
         lines.append("Only dense models are allowed here.")
     elif plan.sparsity == 0:
         lines.append("No allowed sparsity reaches a lower loss than the dense plan.")
