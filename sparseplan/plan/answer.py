@@ -207,7 +207,7 @@ def answer(
         warnings=[
             *law_caveats(law, family),
             *(() if family is None or question.only_dense else schedule_caveats(law)),
-            *question_caveats(question),
+            *question_caveats(question, law),
             *plan_caveats(outside, uncapped, question.cap, law),
             *gap_caveats(law, [float(point.best.sparsity), *(one.sparsity for one in ends)]),
             *draw_caveats(intervals),

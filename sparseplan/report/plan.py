@@ -1,5 +1,7 @@
 """The answer of `optimal` for people: the verdict, the table, both ends of the cost, how sure it is, two warnings."""
 
+from collections.abc import Callable
+
 from rich.console import Console
 from rich.table import Table
 
@@ -80,6 +82,8 @@ def verdict(answer: Answer) -> str:
     cost = _COSTS.get(answer.cost, f"at its cost on {answer.cost}")
     if is_dense_only(answer):
         return f"{budget}: {format_count(plan.nonzero_params)} parameters on {run} ({source}, a dense law)."
+    if is_only_dense(answer):
+        return f"{budget}: dense, as asked: {format_count(plan.nonzero_params)} parameters on {run} ({source})."
     if plan.sparsity == 0:
         what = f"{budget}: stay dense{_but_draws(answer)}, {format_count(plan.nonzero_params)} parameters on {run}"
         return f"{what}, {cost} ({source}).{_undecided(answer)}"
@@ -154,6 +158,11 @@ def is_dense_only(answer: Answer) -> bool:
     return any(caveat.code == "dense-only" for caveat in answer.warnings)
 
 
+def is_only_dense(answer: Answer) -> bool:
+    """Whether the question allows no sparsity above 0, so that nothing was compared."""
+    return any(caveat.code == "only-dense" for caveat in answer.warnings)
+
+
 def _plan_table(console: Console, answer: Answer) -> Table:
     plan, dense, intervals = answer.plan, answer.dense, answer.intervals
     alone = is_dense_only(answer) or plan.sparsity == 0
@@ -161,10 +170,13 @@ def _plan_table(console: Console, answer: Answer) -> Table:
     if intervals is not None:
         columns.append(f"{100 * intervals.level:.0f}% interval")
     table = open_table(console, *columns, *([] if alone else ["dense plan"]))
-    for key, noun, write in (
+    sizes: tuple[tuple[str, str, Callable[[float], str]], ...] = (
         ("sparsity", "sparsity", format_sparsity),
         ("nonzero_params", "non-zero parameters", format_count),
         ("dense_params", "dense parameters", format_count),
+    )
+    for key, noun, write in (
+        *((("nonzero_params", "parameters", format_count),) if is_dense_only(answer) else sizes),
         ("data_seen", f"data ({plan.data_unit}s)", format_count),
         ("loss", f"{loss_word(answer)} (nats)", format_loss),
     ):
@@ -203,7 +215,7 @@ def _givens(answer: Answer) -> str:
     given = answer.given
     size = "size free"
     if given.nonzero_params is not None:
-        size = f"{format_count(given.nonzero_params)} non-zero"
+        size = f"{format_count(given.nonzero_params)} {'parameters' if is_dense_only(answer) else 'non-zero'}"
     elif given.dense_params is not None:
         size = f"{format_count(given.dense_params)} dense"
     return size if answer.pattern == "unstructured" else f"{size}, {answer.pattern}"
@@ -215,7 +227,7 @@ def _against_dense(answer: Answer) -> list[str]:
     lines: list[str] = []
     if is_dense_only(answer):
         lines.append(f"The law {answer.law.name} knows nothing of sparsity: this is its dense plan.")
-    elif any(caveat.code == "only-dense" for caveat in answer.warnings):
+    elif is_only_dense(answer):
         lines.append("Only dense models are allowed here.")
     elif plan.sparsity == 0:
         lines.append("No allowed sparsity reaches a lower loss than the dense plan.")

@@ -244,6 +244,21 @@ def test_a_mistake_is_one_message_on_stderr_and_exit_code_2(
     assert list(tmp_path.iterdir()) == []
 
 
+def test_on_a_terminal_an_error_breaks_at_words_and_elsewhere_it_is_one_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = ["optimal", "--flops", "1e23", "--law", "frantar2023-t5"]
+    assert run(command) == 2
+    whole = capsys.readouterr().err
+    assert whole.count("\n") == 1
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    monkeypatch.setenv("COLUMNS", "60")
+    assert run(command) == 2
+    broken = capsys.readouterr().err
+    assert max(map(len, broken.splitlines())) <= 60
+    assert broken.split() == whole.split()
+
+
 @pytest.mark.parametrize(
     "command",
     [
