@@ -2,8 +2,7 @@
 
 c_mul compares a sparse model with a dense one of the same non-zero size. With the ramp's mean density
 rho(S) = 1 - kappa S, zeros that cost nothing ("sparse FLOPs") give c_mul = rho(S) / (1 - S), zeros that cost like
-weights ("dense FLOPs") give 1 / (1 - S); both are kappa + (1 - kappa) / (1 - S), the second with kappa = 0. A geometric
-ramp's rho(S) is not linear in S: what is best under it is searched.
+weights ("dense FLOPs") give 1 / (1 - S); both are kappa + (1 - kappa) / (1 - S), the second with kappa = 0.
 
 Source: Frantar et al. 2023, arXiv:2309.08520, section 3.2; 6 N D: Kaplan et al. 2020, arXiv:2001.08361.
 """
@@ -27,16 +26,13 @@ class Cost:
 
     Attributes:
         name: What the user called it.
-        saving: kappa, the share of a dense model's cost that full sparsity would save over the whole run, [0, 1]; None
-            for a ramp whose mean density is not linear in S.
+        saving: kappa, the share of a dense model's cost that full sparsity would save over the whole run, [0, 1].
         tokens_per_unit: Tokens that the model processes per unit of data.
-        ramp: That ramp; None where `saving` says all.
     """
 
     name: str
-    saving: float | None
+    saving: float
     tokens_per_unit: float = 1.0
-    ramp: Schedule | None = None
 
     @property
     def depends_on_size(self) -> bool:
@@ -50,9 +46,6 @@ class Cost:
         1.375
         """
         density = 1.0 - np.asarray(S, dtype=np.float64)
-        if self.saving is None:
-            assert self.ramp is not None, "a cost is its saving or its ramp"
-            return np.asarray(self.ramp.mean_density(S) / density)
         return np.asarray(self.saving + (1.0 - self.saving) / density)
 
     def budget(self, train_flops: Floats) -> Budget:
@@ -88,4 +81,4 @@ def flops_cost(name: str, schedule: Schedule, *, tokens_per_unit: float = 1.0) -
     """The paper's two costs: "sparse" FLOPs, where zeros are free, and "dense" FLOPs, where they cost like weights."""
     assert name in FLOPS_COSTS
     saving = schedule.saving if name == "sparse" else 0.0
-    return Cost(name=name, saving=saving, tokens_per_unit=tokens_per_unit, ramp=schedule if saving is None else None)
+    return Cost(name=name, saving=saving, tokens_per_unit=tokens_per_unit)

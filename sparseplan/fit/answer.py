@@ -29,7 +29,6 @@ from sparseplan.fit.law_from_fit import LawMetadata
 from sparseplan.fit.rates_answer import FittedRepetition, fitted_repetition, rates_caveats
 from sparseplan.fit.read_back import ReadBack, read_back
 from sparseplan.laws.forms import FORMS
-from sparseplan.laws.forms.budget import ramp_budget
 from sparseplan.runs.table import LeftOut
 from sparseplan.sparsity.schedule import Schedule
 
@@ -211,11 +210,10 @@ def _free_size(fit: Fit, drawn: Bootstrap | None, schedule: Schedule) -> tuple[f
         return None, None
     highest = float(fit.runs.sparsity.max())
     family = fit.design.families[0]
-    budget = ramp_budget(1e20, schedule)
-    best = fit.coefficients(family).free_size_sparsity(budget)
+    best = fit.coefficients(family).free_size_sparsity(schedule.saving)
     if best is None or drawn is None:
         return None if best is None else min(float(best), highest), None
-    of_draws = fit.coefficients(family, drawn.theta).free_size_sparsity(budget)
+    of_draws = fit.coefficients(family, drawn.theta).free_size_sparsity(schedule.saving)
     return min(float(best), highest), None if of_draws is None else bounds(np.minimum(of_draws, highest))
 
 

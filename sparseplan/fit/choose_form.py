@@ -18,7 +18,6 @@ from sparseplan.errors import FitError
 from sparseplan.fit.fitting import Fit, fit_law
 from sparseplan.fit.levels import level_of
 from sparseplan.fit.objective import Objective
-from sparseplan.laws.forms.budget import Budget
 from sparseplan.laws.forms.fitting import DENSE, SPARSE
 from sparseplan.laws.forms.fitting.coordinates import Array
 from sparseplan.runs.table import Runs
@@ -93,7 +92,7 @@ class _Cut:
     second: NDArray[np.intp]
 
 
-def choose_form(runs: Runs, *, objective: Objective, budget: Budget, starts: int, seed: int) -> Choice:
+def choose_form(runs: Runs, *, objective: Objective, saving: float, starts: int, seed: int) -> Choice:
     """Judge every form, with and without the weak prior.
 
     Among forms whose `order` is within a tenth of the lowest, and among these those whose `level` is within a twentieth
@@ -102,14 +101,14 @@ def choose_form(runs: Runs, *, objective: Objective, budget: Budget, starts: int
     Args:
         runs: finished runs.
         objective: what is minimised.
-        budget: one of any amount, for what it says of the runs' cost.
+        saving: kappa of the runs' cost, see `laws.forms.budget`.
         starts: random starting points; at most 24 are used here.
         seed: of the starting points.
 
     Raises:
         FitError: if too few runs cost about the same to judge an order.
     """
-    cost = runs.data_seen / budget.data(runs.sparsity, runs.nonzero_params)
+    cost = runs.nonzero_params * runs.data_seen * (saving + (1.0 - saving) / (1.0 - runs.sparsity))
     names = SPARSE if np.any(runs.sparsity > 0) else DENSE
     options = _Options(objective=objective, starts=min(starts, _STARTS), seed=seed)
     cuts = [cut for held in _held(runs, cost) if (cut := _cut(runs, held, cost)) is not None]

@@ -20,7 +20,6 @@ from sparseplan.fit.law_from_fit import LawMetadata, to_law
 from sparseplan.fit.objective import Objective, Residual
 from sparseplan.fit.penalties import PENALTIES
 from sparseplan.laws.file import load_law
-from sparseplan.laws.forms.budget import ramp_budget
 from sparseplan.laws.law import LAW_NAME, LONGEST_NAME, Law
 from sparseplan.runs.table import Runs, read_runs
 from sparseplan.sparsity.schedule import Schedule
@@ -94,8 +93,8 @@ def fit_runs(runs: Runs, job: FitJob) -> FitResult:
     if form == AUTO:
         if base is not None:
             raise FitError("`form` auto: a frozen dense base fixes what forms are told apart by. Name a `form`.")
-        budget = ramp_budget(1.0, naming.schedule)
-        choice = choose_form(runs, objective=objective, budget=budget, starts=job.starts, seed=job.seed)
+        saving = naming.schedule.saving
+        choice = choose_form(runs, objective=objective, saving=saving, starts=job.starts, seed=job.seed)
         form, prior = choice.form, choice.prior
     fit = fit_law(runs, form=form, objective=objective, base=base, prior=prior, starts=job.starts, seed=job.seed)
     drawn = None

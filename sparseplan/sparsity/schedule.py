@@ -3,16 +3,13 @@
 With the ramp from t0 to t1 and S(p) = S (1 - (1 - p)^k), the mean density over training is
 rho(S) = t0 + (t1 - t0) (1 - S k/(k+1)) + (1 - t1) (1 - S) = 1 - saving * S,
 saving = (t1 - t0) k/(k+1) + (1 - t1). For the paper's cubic ramp, 25 % to 75 %, that is 1 - 0.625 S.
-A geometric ramp prunes the same share of what is left in every step, density (1 - S)^p: its mean density,
-rho(S) = t0 + (t1 - t0) S / (-ln(1 - S)) + (1 - t1) (1 - S), is not linear in S, and it has no such saving.
 t0 = t1 prunes in one shot at that moment; t0 = t1 = 0 trains sparse from the start.
 
 A straight-through mask is in force from t0 = t1 on, but every weight keeps its gradient. Of the three equal products of
 a training step, the output and the input's gradient use the masked weights, the weights' gradient is dense: zeros save
 two thirds of what they save elsewhere, saving = 2/3 (1 - t1).
 
-Source: Zhu & Gupta 2017, arXiv:1710.01878 (the cubic ramp); Frantar et al. 2023, arXiv:2309.08520; Jin et al. 2025,
-arXiv:2501.12486 (the geometric ramp).
+Source: Zhu & Gupta 2017, arXiv:1710.01878 (the cubic ramp); Frantar et al. 2023, arXiv:2309.08520.
 """
 
 import re
@@ -27,9 +24,6 @@ from sparseplan.errors import QuantityError
 
 Floats = NDArray[np.float64] | float
 _EXPONENTS = {"cubic": 3, "linear": 1, "straight-through": 1}
-_GEOMETRIC = "geometric"
-KINDS = (*_EXPONENTS, _GEOMETRIC)
-_NEARLY_DENSE = 1e-4  # below it the mean density of a geometric ramp is its series: no digit is lost
 _STRAIGHT_THROUGH_SHARE = 2.0 / 3.0
 _ONE_SHOT = 1e-9  # a ramp this short, as a fraction of training, lies within one step of any run
 
@@ -37,15 +31,15 @@ _ONE_SHOT = 1e-9  # a ramp this short, as a fraction of training, lies within on
 class Schedule(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A pruning ramp; `start` and `end` are fractions of training, 0 <= start <= end <= 1.
 
-    >>> Schedule().saving, round(float(Schedule().mean_density(0.5)), 6)
+    >>> round(Schedule().saving, 6), round(float(Schedule().mean_density(0.5)), 6)
     (0.625, 0.6875)
     """
 
     kind: Annotated[
-        Literal["cubic", "linear", "straight-through", "geometric"],
+        Literal["cubic", "linear", "straight-through"],
         Meta(
-            description="How sparsity approaches its final value on the ramp; geometric: the same share of what is "
-            "left in every step; straight-through: at once, in all products but the gradient of the weights."
+            description="How sparsity approaches its final value on the ramp; straight-through: at once, in all "
+            "products but the gradient of the weights."
         ),
     ] = "cubic"
     start: Annotated[
@@ -71,14 +65,9 @@ class Schedule(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         return _STRAIGHT_THROUGH_SHARE if self.kind == "straight-through" else 1.0
 
     @property
-    def saving(self) -> float | None:
-        """The kappa of rho(S) = 1 - kappa S: the share of training, in dense terms, that full sparsity would save.
-
-        None for a geometric ramp, whose rho is not of this kind.
-        """
-        if self.kind == _GEOMETRIC and self.end - self.start > _ONE_SHOT:
-            return None
-        exponent = _EXPONENTS.get(self.kind, 1)
+    def saving(self) -> float:
+        """The kappa of rho(S) = 1 - kappa S: the share of training, in dense terms, that full sparsity would save."""
+        exponent = _EXPONENTS[self.kind]
         return self.zeros_save * ((self.end - self.start) * exponent / (exponent + 1) + (1.0 - self.end))
 
     def describe(self) -> str:
@@ -98,18 +87,11 @@ class Schedule(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         t = np.asarray(progress, dtype=np.float64)
         width = self.end - self.start
         p = np.clip((t - self.start) / width, 0.0, 1.0) if width > _ONE_SHOT else (t >= self.start).astype(np.float64)
-        if self.kind == _GEOMETRIC:
-            return np.asarray(1.0 - (1.0 - np.asarray(final, dtype=np.float64)) ** p)
         return np.asarray(final * (1.0 - (1.0 - p) ** _EXPONENTS[self.kind]))
 
     def mean_density(self, final: Floats) -> NDArray[np.float64]:
         """Density averaged over training, rho(S), for a final sparsity `final`; FLOPs per dense FLOP."""
-        S = np.asarray(final, dtype=np.float64)
-        if self.saving is not None:
-            return 1.0 - self.saving * S
-        small = np.maximum(S, _NEARLY_DENSE)
-        on_ramp = np.where(S > _NEARLY_DENSE, small / -np.log1p(-small), 1.0 - S / 2.0 - S**2 / 12.0)
-        return np.asarray(self.start + (self.end - self.start) * on_ramp + (1.0 - self.end) * (1.0 - S))
+        return 1.0 - self.saving * np.asarray(final, dtype=np.float64)
 
 
 def parse_schedule(text: str) -> Schedule:
@@ -126,13 +108,13 @@ def parse_schedule(text: str) -> Schedule:
     kind, _, ends = text.strip().partition(":")
     written = re.split(r"\.\.(?!\.)", ends) if ends else ["0.25", "0.75"]
     try:
-        if kind not in KINDS or len(written) > 2 or (kind == "straight-through" and not ends):
+        if kind not in _EXPONENTS or len(written) > 2 or (kind == "straight-through" and not ends):
             raise ValueError
         start, end = _share(written[0]), _share(written[-1])
         return Schedule(kind=kind, start=start, end=end)  # type: ignore[arg-type]
     except ValueError:
         raise QuantityError(
-            f"expected {', '.join(KINDS)} with the ends of the ramp, as in cubic:25%..75% or straight-through:0, "
+            f"expected {', '.join(_EXPONENTS)} with the ends of the ramp, as in cubic:25%..75% or straight-through:0, "
             f"found {text!r}."
         ) from None
 

@@ -16,7 +16,6 @@ from sparseplan.cli import run
 from sparseplan.fit.fitting import fit_law
 from sparseplan.fit.objective import Objective
 from sparseplan.fit.penalties import PENALTIES
-from sparseplan.laws.forms.budget import ramp_budget
 from sparseplan.runs.spec import RunSpec
 from sparseplan.runs.table import Runs
 from sparseplan.sweep.machine import probe_machine
@@ -112,7 +111,7 @@ def test_the_promised_intervals_hold_nine_of_ten_fits_to_losses_that_share_their
         )
         fit = fit_law(table, objective=objective, starts=16)
         found = fit.coefficients("unstructured")
-        best = found.free_size_sparsity(ramp_budget(1.0, cpu_runs[0].pruning.strategy.schedule))
+        best = found.free_size_sparsity(cpu_runs[0].pruning.strategy.schedule.saving)
         assert best is not None
         values = {"b_N": found.as_dict()["b_N"], "b_D": found.as_dict()["b_D"], "free_size_sparsity": best}
         for name, (low, high) in promise.intervals.items():

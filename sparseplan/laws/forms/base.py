@@ -135,7 +135,7 @@ class Theta(ABC):
         """The N whose compute-optimal data at sparsity S is D: where the `balance` is 0."""
         return search.size_for_data(self, S, D)
 
-    def free_size_sparsity(self, budget: Budget) -> Array | None:  # noqa: ARG002 - a form that has one uses it
+    def free_size_sparsity(self, saving: float) -> Array | None:  # noqa: ARG002 - a form that has one uses it
         """The best unstructured S with the size free, where no budget moves it; None where one does, or S is 0."""
         return None
 
@@ -162,15 +162,15 @@ class Theta(ABC):
         """
         return search.best_sparsity(self, budget, N=N, M=M, highest=highest)
 
-    def tokens_for_sparsity(self, S: float, N: Floats, budget: Budget) -> Array:
+    def tokens_for_sparsity(self, S: float, N: Floats, saving: float) -> Array:
         """The `Budget.tokens` at which N wants the sparsity S; at S = 0, where sparsity begins to pay. May be infinite.
 
         Args:
             S: The sparsity.
             N: Non-zero parameters, any shape.
-            budget: One of any amount, for what it says of the cost.
+            saving: kappa of the cost, see `budget.Budget`.
         """
-        return search.tokens_for_sparsity(self, S, N, budget)
+        return search.tokens_for_sparsity(self, S, N, saving)
 
 
 PLAIN_DENSE = "chinchilla"

@@ -12,8 +12,6 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from sparseplan.sparsity.schedule import Schedule
-
 Array = NDArray[np.float64]
 Floats = Array | float
 Multiplier = Callable[[Floats, Floats], Array]
@@ -43,17 +41,6 @@ class Budget:
     def expanded(self) -> "Budget":
         """The same budget with a trailing axis, to broadcast over points."""
         return replace(self, tokens=np.asarray(self.tokens, dtype=np.float64)[..., None])
-
-
-def ramp_budget(tokens: Floats, schedule: Schedule) -> Budget:
-    """A budget of training FLOPs of runs on a pruning ramp, whose zeros are free: c_mul = rho(S) / (1 - S)."""
-    if schedule.saving is not None:
-        return flops_budget(tokens, schedule.saving)
-
-    def multiplier(S: Floats, _: Floats) -> Array:
-        return np.asarray(schedule.mean_density(S) / (1.0 - np.asarray(S, dtype=np.float64)))
-
-    return Budget(tokens=tokens, multiplier=multiplier)
 
 
 def flops_budget(tokens: Floats, saving: float) -> Budget:

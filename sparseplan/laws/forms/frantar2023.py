@@ -78,15 +78,13 @@ class Coefficients(PowerTerms):
             root = optimum.sparsity_at_free_size(self, budget.saving)
         return np.minimum(root, highest)  # the loss falls and then rises in S, once
 
-    def free_size_sparsity(self, budget: Budget) -> Array | None:
+    def free_size_sparsity(self, saving: float) -> Array | None:
         """It depends on the sparsity term, b_N and the cost alone."""
-        return self.best_sparsity(budget)
+        return optimum.sparsity_at_free_size(self, saving)
 
-    def tokens_for_sparsity(self, S: float, N: Floats, budget: Budget) -> Array:
-        """`frantar2023_optimum.sparsity_at_size` inverted, where the cost is of the kind that has one."""
-        if budget.saving is None:
-            return super().tokens_for_sparsity(S, N, budget)
-        return optimum.budget_where_sparsity_is(self, budget.saving, S, N)
+    def tokens_for_sparsity(self, S: float, N: Floats, saving: float) -> Array:
+        """`frantar2023_optimum.sparsity_at_size` inverted."""
+        return optimum.budget_where_sparsity_is(self, saving, S, N)
 
 
 def shape(theta: Coefficients, S: Floats) -> Array:

@@ -127,10 +127,10 @@ def test_exponents_that_fall_with_sparsity_make_the_best_sparsity_depend_on_the_
 
 
 def test_the_budget_for_a_sparsity_is_found_by_search_as_in_closed_form() -> None:
-    N, prices = np.array([1e7, 1e9]), flops_budget(1.0, 0.625)
+    N = np.array([1e7, 1e9])
     for S in (0.0, 0.5):
-        closed = T5.tokens_for_sparsity(S, N, prices)
-        np.testing.assert_allclose(search.tokens_for_sparsity(STRAIGHT, S, N, prices), closed, rtol=2e-2)
+        closed = T5.tokens_for_sparsity(S, N, 0.625)
+        np.testing.assert_allclose(search.tokens_for_sparsity(STRAIGHT, S, N, 0.625), closed, rtol=2e-2)
 
 
 def test_a_search_ends_whatever_the_numbers_are() -> None:
@@ -163,7 +163,7 @@ def test_a_law_of_any_form_survives_the_way_through_its_file(theta: Theta) -> No
 def test_a_dense_law_knows_nothing_of_sparse_models() -> None:
     assert np.isnan(HOFFMANN.loss(0.5, 1e9, 1e10))
     assert float(HOFFMANN.best_sparsity(flops_budget(1e20, 0.625), N=1e9)) == 0.0
-    assert np.isinf(HOFFMANN.tokens_for_sparsity(0.0, 1e9, flops_budget(1.0, 0.625)))
+    assert np.isinf(HOFFMANN.tokens_for_sparsity(0.0, 1e9, 0.625))
 
 
 @settings(max_examples=30)
