@@ -18,6 +18,7 @@ FLAGS = {
     # options that are not simply their field with dashes
     "columns": "--column",
     "draws": "--bootstrap",
+    "save": "--out",
 }
 _OPTIONS = (
     *("flops", "params", "dense_params", "data", "sparsity", "pattern", "law", "cost", "max_sparsity", "unique_data"),

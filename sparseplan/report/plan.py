@@ -4,7 +4,7 @@ from rich.console import Console
 from rich.table import Table
 
 from sparseplan.common.caveat import Caveat
-from sparseplan.common.console import open_table, say, say_wrapped
+from sparseplan.common.console import open_table, print_table, say, say_wrapped
 from sparseplan.common.intervals import Bounds
 from sparseplan.common.units import (
     format_bounds,
@@ -13,6 +13,7 @@ from sparseplan.common.units import (
     format_loss,
     format_percent,
     format_ratio,
+    format_regret,
     format_scientific,
     format_sparsity,
 )
@@ -36,7 +37,7 @@ def print_answer(console: Console, answer: Answer, *, explain: bool = False) -> 
     else:
         say_wrapped(console, f"Nothing to plan with: {poor.message}.")
     say(console)
-    console.print(_plan_table(console, answer))
+    print_table(console, _plan_table(console, answer))
     say(console)
     for line in (
         ()
@@ -54,7 +55,7 @@ def print_answer(console: Console, answer: Answer, *, explain: bool = False) -> 
         from sparseplan.report import hardware as hardware_report  # noqa: PLC0415  only where a device is named
 
         if answer.device is not None:
-            hardware_report.print_device(console, answer.device, sparse=answer.plan.sparsity > 0)
+            hardware_report.print_device(console, answer.device, sparse=answer.plan.sparsity > 0 and not poor)
         if answer.verdict is not None and poor is None:
             say(console)
             hardware_report.print_verdict(console, answer.cost, answer.verdict, plan_loss=answer.plan.loss)
@@ -299,10 +300,11 @@ def _how_sure(answer: Answer) -> list[str]:
         share = format_percent(intervals.p_sparse_better)
         return [f"In {share} of the law's {intervals.draws} draws some allowed sparsity would beat the dense plan."]
     regret = intervals.regret
+    loses = f"{format_regret(regret.median)} nats"
     return [
         f"Over the law's {intervals.draws} draws this plan beats each draw's best dense model in "
-        f"{format_percent(intervals.p_beats_best_dense)}, and loses {regret.median:.3f} nats against each draw's own "
-        f"optimum (95%: {regret.p95:.3f})."
+        f"{format_percent(intervals.p_beats_best_dense)}, and loses {loses} against each draw's own optimum "
+        f"(95%: {format_regret(regret.p95)})."
     ]
 
 
@@ -353,6 +355,7 @@ def print_caveats(console: Console, caveats: list[Caveat], *, most: int | None =
 
 
 _GRAVEST = (
+    "status",
     "shadowed",
     "poor-fit",
     "trend",

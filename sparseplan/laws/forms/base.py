@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from sparseplan.laws.forms import search
 from sparseplan.laws.forms.budget import Array, Budget, Floats
 from sparseplan.laws.forms.search import HIGHEST_SPARSITY
+from sparseplan.laws.forms.slip import Ends, Slip
 
 Rows: TypeAlias = slice | NDArray[np.intp] | NDArray[np.bool_]
 
@@ -135,8 +136,11 @@ class Theta(ABC):
         """The N whose compute-optimal data at sparsity S is D: where the `balance` is 0."""
         return search.size_for_data(self, S, D)
 
-    def free_size_sparsity(self, saving: float) -> Array | None:  # noqa: ARG002 - a form that has one uses it
-        """The best unstructured S with the size free, where no budget moves it; None where one does, or S is 0."""
+    def free_size_sparsity(self, budget: Budget) -> Array | None:  # noqa: ARG002 - a form that has one uses it
+        """The best unstructured S with the size free, where no budget moves it; None where one does, or S is 0.
+
+        Of `budget` only c_mul counts.
+        """
         return None
 
     @abstractmethod
@@ -145,6 +149,10 @@ class Theta(ABC):
 
         Only of laws that `Form.takes_base_of` allows; of others something would be lost.
         """
+
+    def slips(self, ends: Ends) -> list[Slip]:  # noqa: ARG002 - a form that knows some uses it
+        """What looks like a coefficient in another's place or meaning, which only the form's letters show."""
+        return []
 
     def best_size(self, S: Floats, budget: Budget) -> Array:
         """The N that reaches the lowest loss at sparsity S, of the shape in which coefficients, S and budget broadcast.
@@ -162,15 +170,15 @@ class Theta(ABC):
         """
         return search.best_sparsity(self, budget, N=N, M=M, highest=highest)
 
-    def tokens_for_sparsity(self, S: float, N: Floats, saving: float) -> Array:
+    def tokens_for_sparsity(self, S: float, N: Floats, budget: Budget) -> Array:
         """The `Budget.tokens` at which N wants the sparsity S; at S = 0, where sparsity begins to pay. May be infinite.
 
         Args:
             S: The sparsity.
             N: Non-zero parameters, any shape.
-            saving: kappa of the cost, see `budget.Budget`.
+            budget: Any budget under the cost; its c_mul counts, its tokens do not.
         """
-        return search.tokens_for_sparsity(self, S, N, saving)
+        return search.tokens_for_sparsity(self, S, N, budget)
 
 
 PLAIN_DENSE = "chinchilla"

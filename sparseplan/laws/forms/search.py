@@ -4,12 +4,13 @@ A grid may have several local minima in it, which costs by width make; looking a
 Every search ends after a fixed number of rounds, whatever the values are: NaN and infinity lose against any number.
 """
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sparseplan.laws.forms.budget import Array, Budget, Floats, flops_budget
+from sparseplan.laws.forms.budget import Array, Budget, Floats
 from sparseplan.laws.forms.roots import rising_root
 
 if TYPE_CHECKING:
@@ -119,7 +120,7 @@ def with_slope(function: "Function") -> "Callable[[Array], tuple[Array, Array]]"
     return both
 
 
-def tokens_for_sparsity(theta: "Theta", S: float, N: Floats, saving: float) -> Array:
+def tokens_for_sparsity(theta: "Theta", S: float, N: Floats, budget: Budget) -> Array:
     """The token budget at which `best_sparsity` of N reaches S, by bisection of its logarithm; infinite where none."""
     N = np.asarray(N, dtype=np.float64)
     start = np.log(theta.optimal_tokens(N))
@@ -127,7 +128,7 @@ def tokens_for_sparsity(theta: "Theta", S: float, N: Floats, saving: float) -> A
     low, high = start - 40.0, start + 60.0
 
     def reached(x: Array) -> NDArray[np.bool_]:
-        best = theta.best_sparsity(flops_budget(np.exp(x), saving), N=N)
+        best = theta.best_sparsity(replace(budget, tokens=np.exp(x)), N=N)
         # Below the threshold the best S is exactly 0, so "begins to pay" is the first budget above it.
         return np.asarray(best > S if S == 0.0 else best >= S)
 
