@@ -11,7 +11,7 @@ import sparseplan as sp
 from sparseplan.laws.file import load_law
 from sparseplan.laws.forms import search
 from sparseplan.laws.forms.average_parameters import AverageParameters
-from sparseplan.laws.forms.budget import ramp_budget
+from sparseplan.laws.forms.budget import schedule_budget
 from sparseplan.laws.law import Law, coefficients
 from sparseplan.plan.across_laws import JIN, AcrossLaws
 from sparseplan.plan.answer import answer
@@ -104,7 +104,7 @@ def replace_range(law: Law) -> object:
 @pytest.mark.parametrize("ramp", [Schedule(), Schedule(start=0, end=0), Schedule(kind="geometric")])
 def test_by_average_parameters_equal_compute_is_equal_loss_at_every_sparsity(ramp: Schedule) -> None:
     dense = coefficients(load_law("besiroglu2024-chinchilla"))
-    rule, budget = AverageParameters(dense, ramp), ramp_budget(1e20, ramp)
+    rule, budget = AverageParameters(dense, ramp), schedule_budget(1e20, ramp)
     S = np.array([0.0, 0.3, 0.6, 0.9])
     N = rule.best_size(S, budget)
     np.testing.assert_allclose(N, search.best_size(rule, S, budget, *search.ANY_SIZE), rtol=1e-6)
