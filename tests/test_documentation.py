@@ -40,7 +40,12 @@ def test_every_console_example_prints_what_the_page_shows(
         assert words[0] == "sparseplan", command
         assert run(words[1:]) == 0, command
         printed = capsys.readouterr().out
-        assert printed.rstrip() == expected.rstrip(), command
+        assert _steady(printed) == _steady(expected), command
+
+
+def _steady(printed: str) -> str:
+    """Output without the hashes of laws that the page made itself: their last digits differ between processors."""
+    return re.sub(r"(?<=^Law: mixed )[0-9a-f]{8}", "~", printed.rstrip(), flags=re.MULTILINE)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from sparseplan.common.caveat import Caveat
 from sparseplan.errors import PlanError
 from sparseplan.laws.forms.search import HIGHEST_SPARSITY
+from sparseplan.laws.identity import law_date, law_hash
 from sparseplan.laws.law import HeldOutError, Law, form_of, require_sparse
 from sparseplan.laws.unique_data import UniqueData
 from sparseplan.plan.across_laws import AcrossLaws, across_laws
@@ -42,10 +43,15 @@ if TYPE_CHECKING:
 
 
 class LawName(Struct, frozen=True, kw_only=True):
-    """Which law answered, what its loss is, whether its N counts embeddings, its published error where it has one."""
+    """Which law answered, what its loss is, whether its N counts embeddings, its published error where it has one.
+
+    `hash` is of everything that its file says, `date` of when it was made, where the file says that.
+    """
 
     name: str
     form: str
+    hash: str
+    date: str | None = None
     loss: str = ""
     counts_embeddings: bool = False
     held_out: HeldOutError | None = None
@@ -56,6 +62,8 @@ def law_name(law: Law) -> LawName:
     return LawName(
         name=law.name,
         form=law.form,
+        hash=law_hash(law),
+        date=law_date(law),
         loss=law.loss,
         counts_embeddings=law.counts_embeddings,
         held_out=law.held_out,

@@ -64,11 +64,12 @@ def print_answer(console: Console, answer: Answer, *, explain: bool = False) -> 
 
 
 def print_law_facts(console: Console, law: LawName) -> None:
-    """What the law's loss is, and what its N counts where that is more than prunable weights."""
+    """What the law's loss is, what its N counts if more than prunable weights, and its name, hash and date."""
     if law.loss:
         say_wrapped(console, f"Loss: {law.loss}.")
     if law.counts_embeddings:
         say_wrapped(console, "Parameters are counted with embeddings.")
+    say_wrapped(console, f"Law: {law.name} {law.hash}{'' if law.date is None else f', {law.date}'}.")
 
 
 def verdict(answer: Answer) -> str:
