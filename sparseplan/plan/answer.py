@@ -17,6 +17,7 @@ from sparseplan.laws.forms.search import HIGHEST_SPARSITY
 from sparseplan.laws.identity import law_date, law_hash
 from sparseplan.laws.law import HeldOutError, Law, form_of, require_sparse
 from sparseplan.laws.unique_data import UniqueData
+from sparseplan.plan.across_laws import AcrossLaws, across_laws
 from sparseplan.plan.brackets import Bracket, brackets
 from sparseplan.plan.caveats import (
     Distance,
@@ -127,7 +128,7 @@ class Answer(Struct, frozen=True, kw_only=True):
     With the `objective` mean every loss, and what follows from losses, is of the mean over the law's draws, and
     `by_values` is the plan that the law's values make best. `device` where one is named, `verdict` where its profile is
     the cost; `repetition` of the plan and, under the other published rates, `repetition_spread` where unique data are
-    limited.
+    limited. `across_laws` is None for questions about dense models alone, or with limited unique data.
     """
 
     format: Literal["sparseplan-plan/1"] = "sparseplan-plan/1"
@@ -143,6 +144,7 @@ class Answer(Struct, frozen=True, kw_only=True):
     by_values: OtherPlan | None = None
     extrapolation: list[Distance]
     brackets: list[Bracket]
+    across_laws: AcrossLaws | None = None
     device: DeviceUse | None
     verdict: list[FamilyVerdict] | None
     repetition: Repetition | None = None
@@ -200,6 +202,7 @@ def answer(
         by_values=None if objective == "point" else by_values(law, family, question, chosen),
         extrapolation=[*outside, *(hardware.distances if hardware else ())],
         brackets=ends,
+        across_laws=across_laws(law, question, point) if ends and unique is None else None,
         device=hardware.use if hardware else None,
         verdict=hardware.verdict if hardware else None,
         repetition=None if unique is None else _repetition(law_sides(law, family, unique), unique, point.best),
