@@ -2,7 +2,8 @@
 
 c_mul compares a sparse model with a dense one of the same non-zero size. With the ramp's mean density
 rho(S) = 1 - kappa S, zeros that cost nothing ("sparse FLOPs") give c_mul = rho(S) / (1 - S), zeros that cost like
-weights ("dense FLOPs") give 1 / (1 - S); both are kappa + (1 - kappa) / (1 - S), the second with kappa = 0.
+weights ("dense FLOPs") give 1 / (1 - S); both are kappa + (1 - kappa) / (1 - S), the second with kappa = 0. Where rho
+is not linear in S, as on a geometric ramp, there is no kappa.
 
 Source: Frantar et al. 2023, arXiv:2309.08520, section 3.2; 6 N D: Kaplan et al. 2020, arXiv:2001.08361.
 """
@@ -26,12 +27,13 @@ class Cost:
 
     Attributes:
         name: What the user called it.
-        saving: kappa, the share of a dense model's cost that full sparsity would save over the whole run, [0, 1].
+        saving: kappa, the share of a dense model's cost that full sparsity would save over the whole run, [0, 1]; None
+            where the multiplier is of another kind.
         tokens_per_unit: Tokens that the model processes per unit of data.
     """
 
     name: str
-    saving: float
+    saving: float | None
     tokens_per_unit: float = 1.0
 
     @property
@@ -45,6 +47,7 @@ class Cost:
         >>> round(float(Cost(name="sparse", saving=0.625).multiplier(0.5)), 6)
         1.375
         """
+        assert self.saving is not None
         density = 1.0 - np.asarray(S, dtype=np.float64)
         return np.asarray(self.saving + (1.0 - self.saving) / density)
 
@@ -75,8 +78,25 @@ class Cost:
         return np.asarray(per_token * self.tokens_per_unit * D)
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ScheduleCost(Cost):
+    """Sparse FLOPs under a schedule whose mean density rho(S) is not linear in S.
+
+    Attributes:
+        schedule: That schedule.
+    """
+
+    schedule: Schedule
+
+    def multiplier(self, S: Floats, N: Floats | None = None) -> Array:  # noqa: ARG002 - the same at every size
+        """c_mul(S) = rho(S) / (1 - S)."""
+        return np.asarray(self.schedule.mean_density(S) / (1.0 - np.asarray(S, dtype=np.float64)))
+
+
 def flops_cost(name: str, schedule: Schedule, *, tokens_per_unit: float = 1.0) -> Cost:
     """The paper's two costs: "sparse" FLOPs, where zeros are free, and "dense" FLOPs, where they cost like weights."""
     assert name in FLOPS_COSTS
     saving = schedule.saving if name == "sparse" else 0.0
+    if saving is None:
+        return ScheduleCost(name=name, saving=None, schedule=schedule, tokens_per_unit=tokens_per_unit)
     return Cost(name=name, saving=saving, tokens_per_unit=tokens_per_unit)

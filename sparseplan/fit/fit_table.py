@@ -93,8 +93,7 @@ def fit_runs(runs: Runs, job: FitJob) -> FitResult:
     if form == AUTO:
         if base is not None:
             raise FitError("`form` auto: a frozen dense base fixes what forms are told apart by. Name a `form`.")
-        saving = naming.schedule.saving
-        choice = choose_form(runs, objective=objective, saving=saving, starts=job.starts, seed=job.seed)
+        choice = choose_form(runs, objective=objective, schedule=naming.schedule, starts=job.starts, seed=job.seed)
         form, prior = choice.form, choice.prior
     fit = fit_law(runs, form=form, objective=objective, base=base, prior=prior, starts=job.starts, seed=job.seed)
     drawn = None

@@ -15,7 +15,14 @@ class Regret(Struct, frozen=True, kw_only=True):
     """What the plan as it stands loses, in nats, against each draw's own optimum under the same givens."""
 
     median: float
+    mean: float
     p95: float
+
+    @classmethod
+    def of(cls, lost: Array) -> "Regret":
+        """From what is lost in each draw, shape (K,)."""
+        median, p95 = quantiles(lost, [0.5, 0.95])
+        return cls(median=median, mean=float(np.mean(lost)), p95=p95)
 
 
 class Intervals(Struct, frozen=True, kw_only=True):
@@ -96,14 +103,14 @@ def plan_intervals(
         return None
     kept = {name: column[real] for name, column in zip(columns, table, strict=True)}
     better = np.broadcast_to(sparse_is_better(draws, judged, at_budget), count)[real]
-    median, p95 = quantiles(kept["plan_loss"] - np.broadcast_to(at_budget.best.loss, count)[real], [0.5, 0.95])
+    lost = kept["plan_loss"] - np.broadcast_to(at_budget.best.loss, count)[real]
     beats = kept["plan_loss"] < np.broadcast_to(at_budget.any_dense.loss, count)[real]
     asked_for_loss = question.loss is not None
     return Intervals(
         level=LEVEL,
         draws=count,
         left_out=int(count - np.count_nonzero(real | ~reached)),
-        regret=Regret(median=median, p95=p95),
+        regret=Regret.of(lost),
         p_sparse_better=float(np.mean(better)),
         p_beats_best_dense=float(np.mean(beats)) if plan.sparsity > 0 else None,
         train_flops=_cost_bounds(np.broadcast_to(best.train_flops, count)[real | ~reached]) if asked_for_loss else None,
@@ -117,6 +124,13 @@ def _cost_bounds(flops: Array) -> Bounds:
     ranked = np.sort(flops)
     low, high = (ranked[round(share * (len(ranked) - 1))] for share in ((1 - LEVEL) / 2, (1 + LEVEL) / 2))
     return float(low), float(high)
+
+
+def regret_of(draws: Sides, plan: Plans, drawn: Planned) -> Regret | None:
+    """What a plan loses against each draw's own best; None where hardly a draw stays within floating point."""
+    lost = np.ravel(draws.loss(plan) - drawn.best.loss)
+    real = np.isfinite(lost)
+    return Regret.of(lost[real]) if np.count_nonzero(real) > 1 else None
 
 
 def sparse_is_better(draws: Sides, point: Planned, drawn: Planned) -> NDArray[np.bool_]:

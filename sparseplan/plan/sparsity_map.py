@@ -121,14 +121,14 @@ def sparsity_maps(
     maps = []
     for cost in costs:
         S, wins = _Contest(theta, theta_24, cost).winners(N, C[:, None])
-        saving = cost.unstructured.saving
-        begins = theta.tokens_for_sparsity(0.0, N, saving) * per_unit
+        budget = cost.unstructured.budget(per_unit)
+        begins = theta.tokens_for_sparsity(0.0, N, budget) * per_unit
         low_high: tuple[Array, Array] | None = None
         half: Array | None = None
         if spread and draws is not None and draws_24 is not None:
             low_high = _percentiles(_Contest(draws.expanded(), draws_24.expanded(), cost), N, C)
         if draws is not None and cost.two_to_four is None:
-            at_half = draws.expanded().tokens_for_sparsity(HALF, N, saving) * per_unit
+            at_half = draws.expanded().tokens_for_sparsity(HALF, N, budget) * per_unit
             half = np.quantile(at_half, _ENDS, axis=0)
         maps.append(
             SparsityMap(

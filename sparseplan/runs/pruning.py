@@ -45,7 +45,7 @@ class GradualMagnitude(
 
     def __post_init__(self) -> None:
         if self.schedule.kind == "straight-through":
-            raise ValueError("expected a cubic or linear schedule for gradual pruning, found straight-through")
+            raise ValueError("expected a cubic, linear or geometric schedule, found straight-through")
 
     def ramp(self, sparsity: float, steps: int) -> Ramp:
         """Piece k of K ends at S(k / K), and the masks that it ends with come in force at its end.

@@ -5,11 +5,15 @@ rho(S) = t0 + (t1 - t0) (1 - S k/(k+1)) + (1 - t1) (1 - S) = 1 - saving * S,
 saving = (t1 - t0) k/(k+1) + (1 - t1). For the paper's cubic ramp, 25 % to 75 %, that is 1 - 0.625 S.
 t0 = t1 prunes in one shot at that moment; t0 = t1 = 0 trains sparse from the start.
 
+A geometric ramp takes the same share of what is left at every cut: the density is (1 - S)^p, and its mean,
+rho(S) = t0 + (t1 - t0) S / -ln(1 - S) + (1 - t1) (1 - S), is not linear in S: there is no kappa.
+
 A straight-through mask is in force from t0 = t1 on, but every weight keeps its gradient. Of the three equal products of
 a training step, the output and the input's gradient use the masked weights, the weights' gradient is dense: zeros save
 two thirds of what they save elsewhere, saving = 2/3 (1 - t1).
 
-Source: Zhu & Gupta 2017, arXiv:1710.01878 (the cubic ramp); Frantar et al. 2023, arXiv:2309.08520.
+Source: Zhu & Gupta 2017, arXiv:1710.01878 (the cubic ramp); Frantar et al. 2023, arXiv:2309.08520; Jin et al. 2025,
+arXiv:2501.12486 (the geometric ramp).
 """
 
 import re
@@ -23,6 +27,7 @@ from sparseplan.common.units import format_sparsity, parse_share
 from sparseplan.errors import QuantityError
 
 Floats = NDArray[np.float64] | float
+_KINDS = ("cubic", "linear", "geometric", "straight-through")
 _EXPONENTS = {"cubic": 3, "linear": 1, "straight-through": 1}
 _STRAIGHT_THROUGH_SHARE = 2.0 / 3.0
 _ONE_SHOT = 1e-9  # a ramp this short, as a fraction of training, lies within one step of any run
@@ -36,10 +41,10 @@ class Schedule(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """
 
     kind: Annotated[
-        Literal["cubic", "linear", "straight-through"],
+        Literal["cubic", "linear", "geometric", "straight-through"],
         Meta(
-            description="How sparsity approaches its final value on the ramp; straight-through: at once, in all "
-            "products but the gradient of the weights."
+            description="How sparsity approaches its final value on the ramp; geometric: the density falls by the same "
+            "factor at every cut; straight-through: at once, in all products but the gradient of the weights."
         ),
     ] = "cubic"
     start: Annotated[
@@ -65,9 +70,14 @@ class Schedule(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         return _STRAIGHT_THROUGH_SHARE if self.kind == "straight-through" else 1.0
 
     @property
-    def saving(self) -> float:
-        """The kappa of rho(S) = 1 - kappa S: the share of training, in dense terms, that full sparsity would save."""
-        exponent = _EXPONENTS[self.kind]
+    def saving(self) -> float | None:
+        """The kappa of rho(S) = 1 - kappa S: the share of training, in dense terms, that full sparsity would save.
+
+        None where rho is not of that kind, as on a geometric ramp.
+        """
+        if self.kind == "geometric" and not self._one_cut:
+            return None
+        exponent = _EXPONENTS.get(self.kind, 1)
         return self.zeros_save * ((self.end - self.start) * exponent / (exponent + 1) + (1.0 - self.end))
 
     def describe(self) -> str:
@@ -85,13 +95,30 @@ class Schedule(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     def sparsity(self, final: Floats, progress: Floats) -> NDArray[np.float64]:
         """Sparsity after the fraction `progress` of training, for a final sparsity `final`; they broadcast."""
         t = np.asarray(progress, dtype=np.float64)
-        width = self.end - self.start
-        p = np.clip((t - self.start) / width, 0.0, 1.0) if width > _ONE_SHOT else (t >= self.start).astype(np.float64)
+        if self._one_cut:
+            p = (t >= self.start).astype(np.float64)
+        else:
+            p = np.clip((t - self.start) / (self.end - self.start), 0.0, 1.0)
+        if self.kind == "geometric":
+            return np.asarray(-np.expm1(p * np.log1p(-np.asarray(final, dtype=np.float64))))
         return np.asarray(final * (1.0 - (1.0 - p) ** _EXPONENTS[self.kind]))
 
     def mean_density(self, final: Floats) -> NDArray[np.float64]:
-        """Density averaged over training, rho(S), for a final sparsity `final`; FLOPs per dense FLOP."""
-        return 1.0 - self.saving * np.asarray(final, dtype=np.float64)
+        """Density averaged over training, rho(S), for a final sparsity `final` in [0, 1); FLOPs per dense FLOP.
+
+        >>> round(float(Schedule(kind="geometric", start=0, end=1).mean_density(0.5)), 6)
+        0.721348
+        """
+        S = np.asarray(final, dtype=np.float64)
+        if self.saving is not None:
+            return 1.0 - self.saving * S
+        nonzero = np.where(S > 0.0, S, 0.5)  # the mean density of the ramp alone tends to 1 as S does to 0
+        on_ramp = np.where(S > 0.0, nonzero / -np.log1p(-nonzero), 1.0)
+        return np.asarray(self.start + (self.end - self.start) * on_ramp + (1.0 - self.end) * (1.0 - S))
+
+    @property
+    def _one_cut(self) -> bool:
+        return self.end - self.start <= _ONE_SHOT
 
 
 def parse_schedule(text: str) -> Schedule:
@@ -108,13 +135,13 @@ def parse_schedule(text: str) -> Schedule:
     kind, _, ends = text.strip().partition(":")
     written = re.split(r"\.\.(?!\.)", ends) if ends else ["0.25", "0.75"]
     try:
-        if kind not in _EXPONENTS or len(written) > 2 or (kind == "straight-through" and not ends):
+        if kind not in _KINDS or len(written) > 2 or (kind == "straight-through" and not ends):
             raise ValueError
         start, end = _share(written[0]), _share(written[-1])
         return Schedule(kind=kind, start=start, end=end)  # type: ignore[arg-type]
     except ValueError:
         raise QuantityError(
-            f"expected {', '.join(_EXPONENTS)} with the ends of the ramp, as in cubic:25%..75% or straight-through:0, "
+            f"expected {', '.join(_KINDS)} with the ends of the ramp, as in cubic:25%..75% or straight-through:0, "
             f"found {text!r}."
         ) from None
 

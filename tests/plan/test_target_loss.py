@@ -67,6 +67,20 @@ def test_the_budget_found_under_limited_unique_data_gives_the_loss_back() -> Non
     there_and_back(2.80, law=WU, unique_data="4B", params="500M", cost="dense")
 
 
+def test_the_budget_found_for_a_mean_loss_gives_it_back() -> None:
+    there_and_back(1.7, law=T5, objective="mean", params="300M")
+
+
+@pytest.mark.slow
+def test_the_budget_found_for_a_mean_loss_gives_it_back_with_the_size_free() -> None:
+    found = sp.optimal(loss=1.7, law=T5, objective="mean")
+    back = sp.optimal(found.plan.train_flops, law=T5, objective="mean")
+    assert back.plan.loss == pytest.approx(1.7, abs=1e-9)
+    assert found.by_values is not None
+    assert back.by_values is not None
+    assert found.by_values.regret.mean == pytest.approx(back.by_values.regret.mean, rel=1e-4)
+
+
 @pytest.mark.parametrize("size", [{}, {"params": 3e8}, {"dense_params": 1e9}], ids=["free", "N", "M"])
 def test_no_run_of_a_fine_grid_reaches_the_loss_for_less(size: dict[str, Any]) -> None:
     theta = coefficients(load_law(WU))

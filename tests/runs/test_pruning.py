@@ -87,5 +87,5 @@ def test_sr_ste_wants_groups_and_leaves_dense_runs_alone() -> None:
 
 
 def test_a_gradual_ramp_has_no_straight_through_kind() -> None:
-    with pytest.raises(ValueError, match="expected a cubic or linear schedule"):
+    with pytest.raises(ValueError, match="expected a cubic, linear or geometric schedule"):
         GradualMagnitude(schedule=Schedule(kind="straight-through", start=0, end=0))

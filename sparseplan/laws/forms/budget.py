@@ -5,7 +5,8 @@
 `tokens` is C / (6 tokens_per_unit), the product of parameters and data units that a dense run can pay for. `idle` is
 what else a run must pay for, in units of data at its own price: a model that serves many tokens pays for them as if it
 had trained on so many more, and learns nothing from them. Where c_mul = kappa + (1 - kappa) / (1 - S), the FLOP costs
-of the paper, forms have closed solutions; `saving` is that kappa.
+of the paper, forms have closed solutions; `saving` is that kappa. A geometric ramp has none: c_mul is rho(S) / (1 - S)
+with a mean density rho that is not linear in S.
 """
 
 from collections.abc import Callable
@@ -13,6 +14,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
+
+from sparseplan.sparsity.schedule import Schedule
 
 Array = NDArray[np.float64]
 Floats = Array | float
@@ -91,3 +94,18 @@ def flops_budget(tokens: Floats, saving: float) -> Budget:
         return np.asarray(saving + (1.0 - saving) / (1.0 - np.asarray(S, dtype=np.float64)))
 
     return Budget(tokens=tokens, multiplier=multiplier, saving=saving)
+
+
+def schedule_budget(tokens: Floats, schedule: Schedule) -> Budget:
+    """A budget of training FLOPs under a pruning schedule, where zeros are free: c_mul = rho(S) / (1 - S).
+
+    >>> float(schedule_budget(6.0, Schedule()).data(0.5, 2.0)) == float(flops_budget(6.0, 0.625).data(0.5, 2.0))
+    True
+    """
+
+    def multiplier(S: Floats, _: Floats) -> Array:
+        return np.asarray(schedule.mean_density(S) / (1.0 - np.asarray(S, dtype=np.float64)))
+
+    if schedule.saving is not None:
+        return flops_budget(tokens, schedule.saving)
+    return Budget(tokens=tokens, multiplier=multiplier)

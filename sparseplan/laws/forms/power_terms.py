@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sparseplan.laws.forms import search
+from sparseplan.laws.forms import balanced, search
 from sparseplan.laws.forms.base import Theta
 from sparseplan.laws.forms.budget import Array, Budget, Floats
 
@@ -78,7 +78,7 @@ class PowerTerms(Theta):
         """Closed without idle data: q / (p + q) of the reducible loss is the size term's."""
         p, q = np.asarray(self.size_exponent(S)), np.asarray(self.data_exponent(S))
         N = np.asarray((self.numerator(S) / (q / (p + q) * self.summed(reducible))) ** (1.0 / p))
-        return N if np.all(np.asarray(idle) == 0.0) else search.cheapest_size(self, S, reducible, idle, np.log(N))
+        return N if np.all(np.asarray(idle) == 0.0) else balanced.cheapest_size(self, S, reducible, idle, np.log(N))
 
     def cheapest_tokens(self, reducible: Floats, S: Floats = 0.0) -> Array:
         """N D at that size; p / (p + q) of the reducible loss is the data term's."""
@@ -124,7 +124,7 @@ class PowerTerms(Theta):
             if budget.depends_on_size:
                 return search.best_size(self, S, budget, *search.ANY_SIZE)
             start = np.log(self._size(S, np.asarray(budget.tokens / budget.multiplier(S, 1.0))))
-            return search.balanced_size(self, S, budget, start)
+            return balanced.best_size(self, S, budget, start)
         # k at c_mul = 1 / (1 - S), zeros at full price; `_size` grows with k, so the two ends enclose the optimum.
         plain = budget.tokens * (1.0 - np.asarray(S, dtype=np.float64))
         low, high = (np.log(self._size(S, plain * share)) for share in (0.25, 4.0))

@@ -21,10 +21,9 @@ from typing import Self
 
 import numpy as np
 
-from sparseplan.laws.forms import search
-from sparseplan.laws.forms.base import Theta
+from sparseplan.laws.forms import balanced
+from sparseplan.laws.forms.base import Rows, Theta
 from sparseplan.laws.forms.budget import Array, Budget, Floats
-from sparseplan.laws.forms.roots import rising_root
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,6 +51,10 @@ class Rate:
         """With a trailing axis, as `Theta.expanded`."""
         return Rate(*(np.asarray(value, dtype=np.float64)[..., None] for value in self))
 
+    def rows(self, chosen: Rows) -> "Rate":
+        """Some of the draws, as `Theta.rows`."""
+        return Rate(*(np.asarray(value)[chosen] if np.ndim(value) else value for value in self))
+
 
 @dataclass(frozen=True, eq=False)
 class Repeated(Theta):
@@ -76,6 +79,13 @@ class Repeated(Theta):
         """As `Theta.expanded`."""
         U = np.asarray(self.unique_data, dtype=np.float64)[..., None]
         return type(self)(self.theta.expanded(), self.R_N.expanded(), self.R_D.expanded(), U)
+
+    def rows(self, chosen: Rows) -> Self:
+        """As `Theta.rows`."""
+        U = np.asarray(self.unique_data)
+        return type(self)(
+            self.theta.rows(chosen), self.R_N.rows(chosen), self.R_D.rows(chosen), U[chosen] if U.ndim else U
+        )
 
     @property
     def floor(self) -> Floats:
@@ -123,11 +133,12 @@ class Repeated(Theta):
         """Where the balance is that of the budget; searched on a grid where the cost depends on the size."""
         if budget.depends_on_size:
             return super().best_size(S, budget)
-        return search.balanced_size(self, S, budget, np.log(self.theta.best_size(S, budget)))
+        start = np.broadcast_to(np.log(self.theta.best_size(S, budget)), self._shape(S, budget.tokens))
+        return balanced.best_size(self, S, budget, start)
 
     def cheapest_size(self, S: Floats, reducible: Floats, idle: Floats = 0.0) -> Array:
-        """Searched along the runs that reach the loss, from the size that the unique data are enough for."""
-        return search.cheapest_size(self, S, reducible, idle, np.log(self.unique_size(S)))
+        """Where the balance is that of the runs that reach the loss; the unique data's size is near it."""
+        return balanced.cheapest_size(self, S, reducible, idle, np.log(self.unique_size(S)))
 
     def cheapest_tokens(self, reducible: Floats, S: Floats = 0.0) -> Array:
         """N D of that run; infinite where none reaches the loss."""
@@ -138,12 +149,7 @@ class Repeated(Theta):
         """N D where the balance of a dense model of this size is 0."""
         N = np.asarray(N, dtype=np.float64)
         start = np.broadcast_to(np.log(self.theta.optimal_tokens(N) / N), self._shape(N))
-
-        def condition(y: Array) -> Array:
-            return self.balance(0.0, N, np.exp(y))
-
-        root = rising_root(search.with_slope(condition), np.array(start), *search.ANY_SIZE)
-        return np.asarray(N * np.exp(root))
+        return balanced.optimal_tokens(self, N, start)
 
     def on_base(self, dense: Theta) -> Self:
         """The law on another base, repeats counting as before."""

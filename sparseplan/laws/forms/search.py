@@ -4,12 +4,13 @@ A grid may have several local minima in it, which costs by width make; looking a
 Every search ends after a fixed number of rounds, whatever the values are: NaN and infinity lose against any number.
 """
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sparseplan.laws.forms.budget import Array, Budget, Floats, flops_budget
+from sparseplan.laws.forms.budget import Array, Budget, Floats
 from sparseplan.laws.forms.minima import smooth_minimum
 from sparseplan.laws.forms.roots import rising_root
 
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
 
 LOWEST_DENSITY = 1e-9
 """Beyond this density a law means nothing; it only keeps logarithms finite where an optimum runs away to S = 1."""
+LOWEST_SEARCHED = 1e-6
+"""The lowest density that a search tries."""
 ANY_SIZE = (0.0, np.log(1e30))
 """Ends of ln N where nothing narrower is known."""
 _POINTS = 257
@@ -27,14 +30,13 @@ _PRECISION = 1e-8
 _ROUNDS = 12
 _STEP = 1e-3
 _SLOPE_STEP = 1e-6
-_SEARCHED_DENSITY = 1e-6
 _DENSITY_STEP = 0.25
 _FEWEST_POINTS = 9
 HIGHEST_SPARSITY = 1.0 - LOWEST_DENSITY
 
 
-def best_size(theta: "Theta", S: Floats, budget: Budget, low: Floats, high: Floats) -> Array:
-    """The N of the lowest loss at sparsity S, between the ends `low` and `high` of ln N.
+def best_size(theta: "Theta", S: Floats, budget: Budget, low: Floats, high: Floats, *, points: int = _POINTS) -> Array:
+    """The N of the lowest loss at sparsity S, between the ends `low` and `high` of ln N, by rounds of `points`.
 
     Returns:
         N to about eight digits, of the shape in which coefficients, S, budget and ends broadcast.
@@ -49,7 +51,7 @@ def best_size(theta: "Theta", S: Floats, budget: Budget, low: Floats, high: Floa
         N = np.exp(x)
         return wide.reducible(S_, N, money.data(S_, N))
 
-    return np.exp(lowest(losses, np.broadcast_to(low, shape), np.broadcast_to(high, shape)))
+    return np.exp(lowest(losses, np.broadcast_to(low, shape), np.broadcast_to(high, shape), points))
 
 
 def best_sparsity(
@@ -85,7 +87,7 @@ def best_sparsity(
 
 def densities(highest: float, shape: tuple[int, ...]) -> tuple[Array, Array, int]:
     """Ends of ln(1 - S) for sparsities up to the highest, and the points of a grid that sees every minimum of a law."""
-    low = float(np.log(max(1.0 - highest, _SEARCHED_DENSITY)))
+    low = float(np.log(max(1.0 - highest, LOWEST_SEARCHED)))
     return np.full(shape, low), np.zeros(shape), max(_FEWEST_POINTS, int(np.ceil(-low / _DENSITY_STEP)) + 1)
 
 
@@ -107,41 +109,6 @@ def size_for_data(theta: "Theta", S: Floats, D: Floats) -> Array:
         return np.asarray(-theta.balance(S, np.exp(x), D))
 
     return np.exp(rising_root(with_slope(excess), np.full(shape, np.log(1e9)), *ANY_SIZE))
-
-
-def balanced_size(theta: "Theta", S: Floats, budget: Budget, start: Floats) -> Array:
-    """The N of the lowest loss at sparsity S: where the balance is ln(1 + idle / D) along the budget.
-
-    Along it a percent more size costs (1 + idle / D) percent of the data. The left side falls with N, the right one
-    rises: there is one such N. The cost must not depend on the size; `start` is a guess of ln N.
-    """
-    idle = np.zeros(()) if budget.idle is None else budget.idle(S, 1.0)
-    bought = np.asarray(budget.tokens / budget.multiplier(S, 1.0))
-    shape = _shape(theta, S, bought, idle)
-    # Beyond bought / idle parameters nothing is left for training.
-    with np.errstate(divide="ignore"):
-        start = np.minimum(start, np.log(0.5 * bought / idle))
-
-    def condition(x: Array) -> Array:
-        N = np.exp(x)
-        D = bought / N - idle
-        with np.errstate(all="ignore"):
-            return np.asarray(np.where(D > 0.0, np.log1p(idle / D) - theta.balance(S, N, D), np.inf))
-
-    return np.exp(rising_root(with_slope(condition), np.array(np.broadcast_to(start, shape)), *ANY_SIZE))
-
-
-def cheapest_size(theta: "Theta", S: Floats, reducible: Floats, idle: Floats, start: Floats) -> Array:
-    """`Theta.cheapest_size` by Newton's method inside `ANY_SIZE`; `start` is a guess of ln N."""
-    shape = _shape(theta, S, reducible, idle)
-
-    def condition(x: Array) -> Array:
-        N = np.exp(x)
-        D = theta.data_for(S, N, reducible)
-        with np.errstate(all="ignore"):  # too small a model: no data is enough, so size is all that counts
-            return np.asarray(np.where(np.isfinite(D), np.log1p(idle / D) - theta.balance(S, N, D), -np.inf))
-
-    return np.exp(rising_root(with_slope(condition), np.array(np.broadcast_to(start, shape)), *ANY_SIZE))
 
 
 def cheapest_size_by_grid(
@@ -183,12 +150,14 @@ def with_slope(function: "Function") -> "Callable[[Array], tuple[Array, Array]]"
     def both(x: Array) -> tuple[Array, Array]:
         value = function(x)
         with np.errstate(invalid="ignore"):
-            return value, np.asarray((function(x + _SLOPE_STEP) - value) / _SLOPE_STEP)
+            slope = np.asarray((function(x + _SLOPE_STEP) - value) / _SLOPE_STEP)
+        # A step into infinity tells nothing: with an infinite slope Newton's method would stand still and look settled.
+        return value, np.where(np.isfinite(slope), slope, np.nan)
 
     return both
 
 
-def tokens_for_sparsity(theta: "Theta", S: float, N: Floats, saving: float) -> Array:
+def tokens_for_sparsity(theta: "Theta", S: float, N: Floats, budget: Budget) -> Array:
     """The token budget at which `best_sparsity` of N reaches S, by bisection of its logarithm; infinite where none."""
     N = np.asarray(N, dtype=np.float64)
     start = np.log(theta.optimal_tokens(N))
@@ -196,7 +165,7 @@ def tokens_for_sparsity(theta: "Theta", S: float, N: Floats, saving: float) -> A
     low, high = start - 40.0, start + 60.0
 
     def reached(x: Array) -> NDArray[np.bool_]:
-        best = theta.best_sparsity(flops_budget(np.exp(x), saving), N=N)
+        best = theta.best_sparsity(replace(budget, tokens=np.exp(x)), N=N)
         # Below the threshold the best S is exactly 0, so "begins to pay" is the first budget above it.
         return np.asarray(best > S if S == 0.0 else best >= S)
 
@@ -236,3 +205,4 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     Function = Callable[[Array], Array]
+    PairFunction = Callable[[Array, Array], Array]
