@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from sparseplan.cost.flops import Cost
+from sparseplan.cost.inference import Inference
 from sparseplan.hardware.profile import Curve, Profile, speedup
 from sparseplan.laws.forms.budget import Array, Floats
 from sparseplan.shapes.base import typical_width
@@ -69,6 +70,38 @@ def device_cost(profile: Profile, pattern: Pattern, schedule: Schedule, *, token
         after_ramp=1.0 - schedule.end,
         speedup=curve,
     )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DeviceInference(Inference):
+    """Inference in which some sparsities run faster than dense weights, by a factor that depends on the width.
+
+    Attributes:
+        accelerated: Those sparsities.
+        curve: Speed-up of 2:4 by width of the model before pruning.
+    """
+
+    accelerated: tuple[float, ...]
+    curve: Curve
+
+    @property
+    def depends_on_size(self) -> bool:
+        """Whether the speed-up was measured at several widths."""
+        return self.curve.widths is not None
+
+    def speedup(self, S: Floats, N: Floats) -> Array:
+        """That of 2:4 where the device runs a sparsity as 2:4, else 1."""
+        S = np.asarray(S, dtype=np.float64)
+        faster = self.curve.at(typical_width(np.asarray(N, dtype=np.float64) / (1.0 - S)))
+        return np.asarray(np.where(np.isin(S, self.accelerated), faster, 1.0))
+
+
+def device_inference(profile: Profile, pattern: Pattern, tokens: Floats) -> Inference:
+    """Inference of a pattern's sparsities on a device, on many tokens at once: multiplying bounds the speed."""
+    curve, accelerated = speedup(profile, "inference", "large"), accelerated_sparsities(pattern)
+    if curve is None or not accelerated:
+        return Inference(name=profile.name, tokens=tokens)
+    return DeviceInference(name=profile.name, tokens=tokens, accelerated=accelerated, curve=curve)
 
 
 def accelerated_sparsities(pattern: Pattern) -> tuple[float, ...]:

@@ -51,6 +51,10 @@ class Cost:
         density = 1.0 - np.asarray(S, dtype=np.float64)
         return np.asarray(self.saving + (1.0 - self.saving) / density)
 
+    def idle(self, S: Floats, N: Floats) -> Array:  # noqa: ARG002 - costs with inference read both
+        """Units of data, beyond D, that a run pays for: none."""
+        return np.zeros(())
+
     def budget(self, train_flops: Floats) -> Budget:
         """What a number of training FLOPs buys."""
         return Budget(

@@ -118,7 +118,7 @@ def break_even_speedup(theta: Theta, question: Question, plan: Plans, dense: Pla
         needed = float(theta.cheapest_tokens(dense.reducible, S))
     else:
         needed = N * float(theta.data_for(S, N, dense.reducible))
-    time = float(question.budget.tokens) / needed * (1.0 - S) - ramp_end
+    time = float(dense.nonzero_params * dense.data_seen) / needed * (1.0 - S) - ramp_end
     return (1.0 - ramp_end) / time if time > 0.0 and ramp_end < 1.0 else None
 
 
