@@ -25,7 +25,7 @@ from sparseplan.laws.law import Law, form_of
 from sparseplan.plan.answer import answer
 from sparseplan.plan.question import Question
 from sparseplan.runs.job import RunRecord
-from sparseplan.runs.pruning import describe_strategy, strategy_name
+from sparseplan.runs.strategies import describe_strategy, strategy_name
 from sparseplan.sweep.folder import Folder
 
 

@@ -10,7 +10,8 @@ rho(S) = t0 + (t1 - t0) S / -ln(1 - S) + (1 - t1) (1 - S), is not linear in S: t
 
 A straight-through mask is in force from t0 = t1 on, but every weight keeps its gradient. Of the three equal products of
 a training step, the output and the input's gradient use the masked weights, the weights' gradient is dense: zeros save
-two thirds of what they save elsewhere, saving = 2/3 (1 - t1).
+two thirds of what they save elsewhere, saving = 2/3 (1 - t1). Where only a share g of the sparse updates forms the
+gradient of all weights, as RigL does, they save 1 - g/3.
 
 Source: Zhu & Gupta 2017, arXiv:1710.01878 (the cubic ramp); Frantar et al. 2023, arXiv:2309.08520; Jin et al. 2025,
 arXiv:2501.12486 (the geometric ramp).
@@ -20,7 +21,7 @@ import re
 from typing import Annotated, Literal
 
 import numpy as np
-from msgspec import Meta, Struct
+from msgspec import UNSET, Meta, Struct, UnsetType
 from numpy.typing import NDArray
 
 from sparseplan.common.units import format_sparsity, parse_share
@@ -29,7 +30,6 @@ from sparseplan.errors import QuantityError
 Floats = NDArray[np.float64] | float
 _KINDS = ("cubic", "linear", "geometric", "straight-through")
 _EXPONENTS = {"cubic": 3, "linear": 1, "straight-through": 1}
-_STRAIGHT_THROUGH_SHARE = 2.0 / 3.0
 _ONE_SHOT = 1e-9  # a ramp this short, as a fraction of training, lies within one step of any run
 
 
@@ -54,10 +54,22 @@ class Schedule(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         float, Meta(ge=0, le=1, description="Fraction of training at which the final sparsity is reached.")
     ] = 0.75
 
+    dense_gradients: (
+        Annotated[
+            float,
+            Meta(
+                ge=0,
+                le=1,
+                description="Share of the sparse updates that form the gradient of pruned weights too, as RigL's do "
+                "where it grows; 0 where not given, and 1 for straight-through masks.",
+            ),
+        ]
+        | UnsetType
+    ) = UNSET
+
     def __post_init__(self) -> None:
         if self.start > self.end:
             raise ValueError(f"expected start <= end, found start {self.start:g} and end {self.end:g}")
-
         if self.kind == "straight-through" and self.start != self.end:
             raise ValueError(
                 "expected start = end for straight-through masks, which have no ramp, "
@@ -66,8 +78,11 @@ class Schedule(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     @property
     def zeros_save(self) -> float:
-        """The share of a training step's FLOPs per weight that a zero in force saves: all, or two of three products."""
-        return _STRAIGHT_THROUGH_SHARE if self.kind == "straight-through" else 1.0
+        """The share of a training step's FLOPs per weight that a zero in force saves: all, or two of three products,
+        or what lies between where some updates form the gradient of all weights.
+        """
+        dense = 1.0 if self.kind == "straight-through" else self.dense_gradients or 0.0
+        return 1.0 - dense / 3.0
 
     @property
     def saving(self) -> float | None:
@@ -89,7 +104,10 @@ class Schedule(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         if self.kind == "straight-through":
             return f"straight-through masks from {format_sparsity(self.start)} of training on"
         if self.end == 0.0:
-            return "sparse from the first step"
+            words = "sparse from the first step"
+            if self.dense_gradients:
+                words += f", gradients of all weights at {format_sparsity(self.dense_gradients)} of them"
+            return words
         return f"{self.kind} ramp from {format_sparsity(self.start)} to {format_sparsity(self.end)} of training"
 
     def sparsity(self, final: Floats, progress: Floats) -> NDArray[np.float64]:
@@ -114,7 +132,8 @@ class Schedule(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
             return 1.0 - self.saving * S
         nonzero = np.where(S > 0.0, S, 0.5)  # the mean density of the ramp alone tends to 1 as S does to 0
         on_ramp = np.where(S > 0.0, nonzero / -np.log1p(-nonzero), 1.0)
-        return np.asarray(self.start + (self.end - self.start) * on_ramp + (1.0 - self.end) * (1.0 - S))
+        mean = self.start + (self.end - self.start) * on_ramp + (1.0 - self.end) * (1.0 - S)
+        return np.asarray(1.0 - self.zeros_save * (1.0 - mean))
 
     @property
     def _one_cut(self) -> bool:

@@ -8,6 +8,7 @@ import math
 import threading
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -91,8 +92,9 @@ class Training:
             masked = step >= dense_until
             if runner is None or runner.masked != masked:
                 runner = self._runner(masked=masked)
-            set_rates(optimizer, run.learning_rate.factor(step, run.steps))
-            batch = self._task.batch(step)
+            place = run.pruning.place(step, run.steps)
+            set_rates(optimizer, run.learning_rate.factor(place, run.steps))
+            batch = self._task.batch(place)
             if self._semi is None and step >= settled_from and run.pruning.parsed.group is not None:
                 runner, self._semi = final_runner(
                     self._state,
@@ -103,7 +105,8 @@ class Training:
                     compressed=lambda: self._runner(masked=True, compressed=True),
                     batch=batch,
                 )
-            loss = runner(batch)
+            look = partial(pruner.at_gradient, step, optimizer) if pruner.looks_at(step) else None
+            loss = runner(batch, look=look)
             step += 1
             if step % CHECK_STEPS == 0 or pruner.acts_at(step) or step == segment.to_step:
                 reason = self._divergence(float(loss))

@@ -67,10 +67,13 @@ class Runner:
         self._captures = execution == "graphs"
         self._replay: Callable[[Batch], Tensor] | None = None
 
-    def __call__(self, batch: Batch) -> Tensor:
-        """Make one update; returns the batch's mean loss, a tensor that the next update may overwrite."""
-        if not self._captures:
-            return self._update(batch)
+    def __call__(self, batch: Batch, *, look: Callable[[], None] | None = None) -> Tensor:
+        """Make one update; returns the batch's mean loss, a tensor that the next update may overwrite.
+
+        `look` is called where the gradients of all weights are there; a captured update has no room for it.
+        """
+        if look is not None or not self._captures:
+            return self._update(batch, look)
         if self._replay is None:
             self._replay = self._captured(batch)
         return self._replay(batch)
@@ -95,7 +98,7 @@ class Runner:
         with torch.autocast(self._device.type, dtype=torch.bfloat16, enabled=self._run.dtype == "bfloat16"):
             return self._loss(batch)
 
-    def _update(self, batch: Batch) -> Tensor:
+    def _update(self, batch: Batch, look: Callable[[], None] | None = None) -> Tensor:
         total: Tensor | None = None
         for parameter in self._parameters:
             parameter.grad = None
@@ -106,6 +109,8 @@ class Runner:
             (loss / self._accumulate if self._accumulate > 1 else loss).backward()  # type: ignore[no-untyped-call]
             total = loss.detach() if total is None else total + loss.detach()
         assert total is not None
+        if look is not None:
+            look()
         if self.masked:
             self._state.pruner.after_backward()
         if self._run.clip_norm:

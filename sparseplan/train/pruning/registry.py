@@ -1,18 +1,27 @@
-"""The pruner of each strategy: to add one, write its struct in `runs.pruning` and its file here, and add a line."""
+"""The pruner of each strategy: to add one, write its struct in `runs.strategies` and its file here, and add a line."""
 
 from typing import Any
 
-from sparseplan.runs.pruning import GradualMagnitude, SrSte, Static
 from sparseplan.runs.spec import RunSpec
+from sparseplan.runs.strategies import GradualMagnitude, OneShot, RigL, SparseEvolution, SrSte, SSte, Static, Ste
 from sparseplan.train.pruning.base import Pruner, Weights
-from sparseplan.train.pruning.gradual import GradualMagnitudePruner
+from sparseplan.train.pruning.magnitude import MagnitudePruner
+from sparseplan.train.pruning.rigl import RigLPruner
+from sparseplan.train.pruning.s_ste import SStePruner
+from sparseplan.train.pruning.sparse_evolution import SparseEvolutionPruner
 from sparseplan.train.pruning.sr_ste import SrStePruner
 from sparseplan.train.pruning.static import StaticPruner
+from sparseplan.train.pruning.ste import StePruner
 
 PRUNERS: dict[type[Any], type[Pruner]] = {
-    GradualMagnitude: GradualMagnitudePruner,
+    GradualMagnitude: MagnitudePruner,
+    OneShot: MagnitudePruner,
     Static: StaticPruner,
+    SparseEvolution: SparseEvolutionPruner,
+    RigL: RigLPruner,
+    Ste: StePruner,
     SrSte: SrStePruner,
+    SSte: SStePruner,
 }
 
 
