@@ -19,6 +19,7 @@ from sparseplan.laws.unique_data import limited
 from sparseplan.plan import answer as plans
 from sparseplan.plan import predict as predictions
 from sparseplan.plan.caveats import shadow_caveats, sparsity_cap
+from sparseplan.plan.objective import OBJECTIVES, Objective
 from sparseplan.plan.question import Question
 from sparseplan.sparsity.pattern import UNSTRUCTURED, Pattern
 
@@ -91,6 +92,7 @@ def optimal(
     cost: "CostLike" = "sparse",
     max_sparsity: Number | None = None,
     unique_data: Number | None = None,
+    objective: Objective = "point",
     device_hours: Number | None = None,
     days: Number | None = None,
     peak: Number | None = None,
@@ -111,6 +113,8 @@ def optimal(
         max_sparsity: Highest sparsity to consider, 0.875 or "87.5%"; by default the highest among the law's runs.
         unique_data: Unique data to draw on, in the law's unit; beyond it data is repeated, which counts as the law's
             `repetition` says. By default all data are unique.
+        objective: What is made lowest: the loss by the law's values ("point"), or its mean over the law's draws
+            ("mean"), which is also the least mean regret. With "mean" every loss of the answer is such a mean.
         device_hours: A budget in hours of the device that `cost` or `peak` describes.
         days: A budget in days of all `devices`, of one where their number is not given.
         peak: Peak dense FLOP/s of one device, where the profile does not say it or there is none.
@@ -128,6 +132,7 @@ def optimal(
     >>> round(answer.plan.sparsity, 2), answer.law.name
     (0.49, 'frantar2023-t5-c4-refit')
     """
+    arguments.choice("objective", objective, OBJECTIVES)
     flops, device_hours = arguments.positive("flops", flops), arguments.positive("device_hours", device_hours)
     days, devices = arguments.positive("days", days), arguments.positive("devices", devices)
     given = [f"`{name}`" for name, one in (("flops", flops), ("device_hours", device_hours), ("days", days)) if one]
@@ -167,7 +172,7 @@ def optimal(
         device_hours = days * _HOURS_PER_DAY * (devices or 1.0)
     if flops is None:
         flops = _flops_for(device_hours, device, chosen, made, ask)
-    result = plans.answer(chosen, ask(train_flops=flops), device=device, device_hours=device_hours)
+    result = plans.answer(chosen, ask(train_flops=flops), objective=objective, device=device, device_hours=device_hours)
     return Answer(**_facts(result) | {"warnings": _with_shadow(law, result.warnings)})
 
 

@@ -175,6 +175,6 @@ def fit(
     else:
         from sparseplan.report.fit import print_fit
 
-        print_fit(o.open_console(), result.answer, written=out if failure is None else None)
+        print_fit(o.open_console(), result.result, written=out if failure is None else None)
     if failure is not None:
         raise failure

@@ -64,24 +64,16 @@ def check(
 
     A file that is not a valid law is an error (exit code 2). What is valid but doubtful is listed.
     """
-    from sparseplan.common.console import open_console, say
     from sparseplan.laws.check import check_law
     from sparseplan.laws.file import load_law
+    from sparseplan.report.law_check import check_facts, print_check
 
     chosen = load_law(file)
     findings = check_law(chosen)
     if json:
-        _print_json(
-            {
-                "law": chosen.name,
-                "findings": [{"key": f.key, "message": f.message, "doubtful": f.doubtful} for f in findings],
-            }
-        )
+        _print_json(check_facts(chosen, findings))
     else:
-        console = open_console()
-        say(console, f"{chosen.name}: a valid law" + (", with something to look at:" if findings else "."))
-        for finding in findings:
-            say(console, f"{'!' if finding.doubtful else '-'} {finding.key}: {finding.message}")
+        print_check(chosen, findings)
     if strict and any(finding.doubtful for finding in findings):
         raise typer.Exit(2)
 

@@ -6,6 +6,7 @@ from sparseplan.laws import DEFAULT_LAW
 EPILOG = """Examples:
 
 - `sparseplan optimal --flops 1e23`
+- `sparseplan optimal --flops 1e23 --objective mean`
 - `sparseplan optimal --flops 5e22 --params 7B --pattern n:4 --cost dense --json`
 - `sparseplan optimal --device-hours 20k --cost h100 --devices 256 --price 2.50`"""
 
@@ -19,6 +20,7 @@ def optimal(
     cost: o.CostOption = "sparse",
     max_sparsity: o.MaxSparsityOption = None,
     unique_data: o.UniqueDataOption = None,
+    objective: o.ObjectiveOption = "point",
     device_hours: o.DeviceHoursOption = None,
     days: o.DaysOption = None,
     peak: o.PeakOption = None,
@@ -47,6 +49,7 @@ def optimal(
         cost=cost,
         max_sparsity=max_sparsity,
         unique_data=unique_data,
+        objective=objective,
         device_hours=device_hours,
         days=days,
         peak=peak,

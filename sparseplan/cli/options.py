@@ -1,7 +1,7 @@
 """Options that several commands share, and how their words are read."""
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
 import typer
 
@@ -197,6 +197,14 @@ UniqueDataOption = Annotated[
         parser=read_positive,
         metavar="U",
         help="Unique data in the law's unit, as in 1.3B; beyond it data is repeated. Default: all data are unique.",
+    ),
+]
+ObjectiveOption = Annotated[
+    Literal["point", "mean"],
+    typer.Option(
+        "--objective",
+        help="What is made lowest: the loss by the law's values (point), or its mean over the law's draws (mean), "
+        "which loses least on average if another draw is true.",
     ),
 ]
 ExplainOption = Annotated[bool, typer.Option("--explain", help="Print every warning, not only the two gravest.")]

@@ -1,13 +1,15 @@
 """Where text goes: framed and coloured on a terminal, plain where piped."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from shutil import get_terminal_size
 from textwrap import wrap
 from typing import Any
 
 from rich import box
 from rich.console import Console
-from rich.table import Table
+from rich.measure import Measurement
+from rich.table import Column, Table
 from rich.text import Text
 
 from sparseplan.common.text import shown
@@ -64,6 +66,37 @@ def open_table(console: Console, *columns: str, text_columns: int = 1) -> Table:
     for index, column in enumerate(columns):
         table.add_column(column, justify="left" if index < text_columns else "right", no_wrap=True)
     return table
+
+
+def print_table(console: Console, table: Table) -> None:
+    """Print a table; where the terminal is narrower, without rules, and then in parts that each begin with its names.
+
+    What is piped stays whole: whoever reads it knows no width.
+    """
+    width = get_terminal_size().columns if console.is_terminal else _WIDTH
+    if _width(console, table) > width:
+        table = _of_columns(table, table.columns, plain=True)
+    parts: list[list[Column]] = [table.columns[:1]]
+    for column in table.columns[1:]:
+        if len(parts[-1]) > 1 and _width(console, _of_columns(table, [*parts[-1], column])) > width:
+            parts.append(table.columns[:1])
+        parts[-1].append(column)
+    for index, part in enumerate(parts):
+        if index:
+            say(console)
+        console.print(_of_columns(table, part))
+
+
+def _width(console: Console, table: Table) -> int:
+    return Measurement.get(console, console.options, table).maximum
+
+
+def _of_columns(table: Table, columns: list[Column], *, plain: bool = False) -> Table:
+    """The same table with some of its columns only."""
+    part = Table(box=None if plain else table.box, pad_edge=table.pad_edge, header_style=table.header_style)
+    part.columns = [replace(column, _index=index) for index, column in enumerate(columns)]
+    part.rows = table.rows
+    return part
 
 
 def say(console: Console, line: str = "", *, style: str | None = None) -> None:

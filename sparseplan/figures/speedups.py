@@ -13,8 +13,8 @@ if TYPE_CHECKING:
 _SERIES: tuple[tuple[Phase, Batch, str, str, str], ...] = (
     ("forward", "large", "forward pass", "o", "-"),
     ("training", "large", "forward and backward", "s", "--"),
-    ("inference", "large", "inference, many tokens", "^", ":"),
-    ("inference", "small", "inference, few tokens", "v", "-."),
+    ("inference", "large", "inference, prefill", "^", ":"),
+    ("inference", "small", "inference, decoding", "v", "-."),
 )
 _PANELS: tuple[tuple[Part, str], ...] = (("linear", "one layer"), ("block", "a whole block"))
 _SHIFT = 0.012  # of the width, between series, so that their spreads don't cover each other

@@ -23,6 +23,7 @@ from sparseplan.fit.influence import (
     level_errors,
     notable_runs,
     outliers,
+    typical_error,
     without_each_run,
 )
 from sparseplan.fit.law_from_fit import LawMetadata
@@ -43,6 +44,7 @@ class FitAnswer(Struct, frozen=True, kw_only=True):
     Attributes:
         read: the ends of every column, as they were understood.
         objective: mean penalty over the runs; for squared error half the mean square.
+        typical_error: median relative error of the runs, widened for the coefficients that were fitted to them.
         form: the functional form, as in law files.
         coefficients: the form's, in natural units, of the first family.
         groups: number of groups of runs that share a trunk or seed, by the column `grouped_by`; null where all runs
@@ -74,6 +76,7 @@ class FitAnswer(Struct, frozen=True, kw_only=True):
     residual: str
     huber_delta: float | None
     objective: float
+    typical_error: float
     coefficients: dict[str, float]
     families: dict[str, dict[str, float]]
     intervals: dict[str, Bounds] | None
@@ -135,6 +138,7 @@ def diagnose(
         residual=fit.objective.residual,
         huber_delta=fit.objective.penalty.delta,
         objective=fit.value,
+        typical_error=typical_error(fit),
         coefficients=_values(fit, next(iter(fit.design.families), None)),
         families={
             family: {one.name: _values(fit, family)[one.name] for one in fit.form.per_family}

@@ -29,10 +29,11 @@ from sparseplan.plan.caveats import (
 )
 from sparseplan.plan.hardware_answer import DeviceUse, FamilyVerdict
 from sparseplan.plan.intervals import Intervals, draw_caveats, plan_intervals
+from sparseplan.plan.objective import Objective, OtherPlan, by_values, choose
 from sparseplan.plan.other_rates import PlanUnderRates, rates_caveats, under_other_rates
 from sparseplan.plan.question import Plans, Question, best_sparsity, dense_plan
 from sparseplan.plan.repeats import Repetition, passes, repeat_distances, repetition
-from sparseplan.plan.sides import Planned, Sides, draw_sides, law_sides, plan_draws, plan_sides
+from sparseplan.plan.sides import Planned, Sides, law_sides, plan_sides
 from sparseplan.sparsity.pattern import TWO_OF_FOUR, Pattern
 
 if TYPE_CHECKING:
@@ -115,19 +116,23 @@ class Comparison(Struct, frozen=True, kw_only=True):
 class Answer(Struct, frozen=True, kw_only=True):
     """Everything `optimal` says.
 
-    `device` where one is named, `verdict` where its profile is the cost; `repetition` of the plan and, under the other
-    published rates, `repetition_spread` where unique data are limited.
+    With the `objective` mean every loss, and what follows from losses, is of the mean over the law's draws, and
+    `by_values` is the plan that the law's values make best. `device` where one is named, `verdict` where its profile is
+    the cost; `repetition` of the plan and, under the other published rates, `repetition_spread` where unique data are
+    limited.
     """
 
     format: Literal["sparseplan-plan/1"] = "sparseplan-plan/1"
     law: LawName
     cost: str
     pattern: str
+    objective: Objective = "point"
     given: Given
     plan: Plan
     dense: Plan
     comparison: Comparison
     intervals: Intervals | None
+    by_values: OtherPlan | None = None
     extrapolation: list[Distance]
     brackets: list[Bracket]
     device: DeviceUse | None
@@ -139,13 +144,19 @@ class Answer(Struct, frozen=True, kw_only=True):
 
 @np.errstate(all="ignore")  # what overflows is refused or counted, by name
 def answer(
-    law: Law, question: Question, *, device: "Device | None" = None, device_hours: float | None = None
+    law: Law,
+    question: Question,
+    *,
+    objective: Objective = "point",
+    device: "Device | None" = None,
+    device_hours: float | None = None,
 ) -> Answer:
     """Plan for scalar givens with everything the law knows of its own uncertainty.
 
     Args:
         law: The law.
         question: What is asked.
+        objective: What is made lowest: the loss by the law's values, or its mean over the law's draws.
         device: What training runs on, for hours, money and, where it has a profile, the verdict.
         device_hours: The budget in hours of that device, where it was given so; the question has it in FLOPs.
 
@@ -157,32 +168,33 @@ def answer(
         raise PlanError("expected `params` or `dense_params`, found both; one follows from the other and the sparsity.")
     family = answering_family(law, question.pattern)
     unique = question.unique_data
-    sides, draws = law_sides(law, family, unique), draw_sides(law, family, unique)
-    point = plan_sides(sides, question)
+    chosen = choose(law, family, question, objective)
+    sides, draws, point, drawn = chosen
     for plan in (point.best, point.dense, point.any_dense):
         require_real(N=plan.nonzero_params, D=plan.data_seen, loss=plan.loss)
-    drawn = None if draws is None else plan_draws(draws, question)
     intervals = None if draws is None or drawn is None else plan_intervals(draws, question, point, drawn)
     uncapped = None if family is None else _uncapped(sides, question)
     outside = _distances(law, question, sides, point)
-    hardware = None if device is None else _on_hardware(law, question, device, point)
+    hardware = None if device is None else _on_hardware(law, question, objective, device, point)
     hours = hardware.use.device_hours if hardware and hardware.use else None
-    spread = [] if unique is None else under_other_rates(law, family, question, unique, point)
+    spread = [] if unique is None else under_other_rates(law, family, question, objective, point)
     ends = [] if family is None or question.only_dense else brackets(law, question, sides, draws, point, drawn)
     return Answer(
         law=law_name(law),
         cost=question.cost.name,
         pattern=str(question.pattern),
+        objective=objective,
         given=given_of(question, device_hours),
         plan=plan_of(point.best, law, question, hours),
         dense=plan_of(point.dense, law, question, hours),
         comparison=_comparison(sides, question, point, uncapped),
         intervals=intervals,
+        by_values=None if objective == "point" else by_values(law, family, question, chosen),
         extrapolation=[*outside, *(hardware.distances if hardware else ())],
         brackets=ends,
         device=hardware.use if hardware else None,
         verdict=hardware.verdict if hardware else None,
-        repetition=None if unique is None else _repetition(sides, unique, point.best),
+        repetition=None if unique is None else _repetition(law_sides(law, family, unique), unique, point.best),
         repetition_spread=spread,
         warnings=[
             *law_caveats(law, family),
@@ -282,7 +294,7 @@ class _OnHardware(NamedTuple):
     warnings: list[Caveat]
 
 
-def _on_hardware(law: Law, question: Question, device: "Device", point: Planned) -> _OnHardware:
+def _on_hardware(law: Law, question: Question, objective: Objective, device: "Device", point: Planned) -> _OnHardware:
     """What the answer says of the device; nothing of it is loaded where no device is named."""
     from sparseplan.hardware.profile import training_rate  # noqa: PLC0415
     from sparseplan.plan.device_hours import device_use  # noqa: PLC0415
@@ -300,7 +312,7 @@ def _on_hardware(law: Law, question: Question, device: "Device", point: Planned)
     from sparseplan.plan.verdict import hardware_caveats, verdicts, width_distances  # noqa: PLC0415
 
     knows = form_of(law).knows_sparsity
-    verdict = verdicts(law, question, device.profile) if knows else None
+    verdict = verdicts(law, question, device.profile, objective) if knows else None
     models = {
         "dense plan's model": float(point.dense.dense_params),
         "plan's model": float(point.best.dense_params),

@@ -6,7 +6,8 @@ from numpy.typing import NDArray
 
 from sparseplan.common.caveat import Caveat
 from sparseplan.common.intervals import LEVEL, Bounds, bounds, quantiles
-from sparseplan.plan.question import Question
+from sparseplan.laws.forms.budget import Array
+from sparseplan.plan.question import Plans, Question
 from sparseplan.plan.sides import Planned, Sides
 
 
@@ -14,7 +15,14 @@ class Regret(Struct, frozen=True, kw_only=True):
     """What the plan as it stands loses, in nats, against each draw's own optimum under the same givens."""
 
     median: float
+    mean: float
     p95: float
+
+    @classmethod
+    def of(cls, lost: Array) -> "Regret":
+        """From what is lost in each draw, shape (K,)."""
+        median, p95 = quantiles(lost, [0.5, 0.95])
+        return cls(median=median, mean=float(np.mean(lost)), p95=p95)
 
 
 class Intervals(Struct, frozen=True, kw_only=True):
@@ -83,17 +91,23 @@ def plan_intervals(draws: Sides, question: Question, point: Planned, drawn: Plan
         return None
     kept = {name: column[real] for name, column in zip(columns, table, strict=True)}
     better = np.broadcast_to(sparse_is_better(draws, point, drawn), count)[real]
-    median, p95 = quantiles(kept["plan_loss"] - kept["loss"], [0.5, 0.95])
     beats = kept["plan_loss"] < np.broadcast_to(drawn.any_dense.loss, count)[real]
     return Intervals(
         level=LEVEL,
         draws=count,
         left_out=int(count - np.count_nonzero(real)),
-        regret=Regret(median=median, p95=p95),
+        regret=Regret.of(kept["plan_loss"] - kept["loss"]),
         p_sparse_better=float(np.mean(better)),
         p_beats_best_dense=float(np.mean(beats)) if point.best.sparsity > 0 else None,
         **{name: bounds(column) for name, column in kept.items()},
     )
+
+
+def regret_of(draws: Sides, plan: Plans, drawn: Planned) -> Regret | None:
+    """What a plan loses against each draw's own best; None where hardly a draw stays within floating point."""
+    lost = np.ravel(draws.loss(plan) - drawn.best.loss)
+    real = np.isfinite(lost)
+    return Regret.of(lost[real]) if np.count_nonzero(real) > 1 else None
 
 
 def sparse_is_better(draws: Sides, point: Planned, drawn: Planned) -> NDArray[np.bool_]:

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from sparseplan.laws.forms.base import Theta
+from sparseplan.laws.forms.base import Rows, Theta
 from sparseplan.laws.forms.budget import Array
 from sparseplan.laws.law import Law, coefficient_draws, coefficients
 from sparseplan.laws.unique_data import UniqueData
@@ -27,6 +27,10 @@ class Sides(NamedTuple):
 
     sparse: Theta
     dense: Theta
+
+    def rows(self, chosen: Rows) -> "Sides":
+        """Some of the draws."""
+        return Sides(self.sparse.rows(chosen), self.dense.rows(chosen))
 
     def loss(self, plan: Plans) -> Array:
         """The loss that a plan reaches, as it stands."""
@@ -72,16 +76,14 @@ def draw_sides(law: Law, family: str | None, unique: UniqueData | None = None) -
 
 def plan_sides(sides: Sides, question: Question) -> Planned:
     """Plan a question for values or draws."""
-    free = replace(question, nonzero_params=None, dense_params=None)
     dense = dense_plan(sides.dense, question)
     best = _best(sides, question, dense)
-    return Planned(
-        best=best,
-        dense=dense,
-        any_dense=dense_plan(sides.dense, free),
-        equal=dense_flops_for(sides.dense, question, best.reducible),
-        any_equal=dense_flops_for(sides.dense, free, best.reducible),
-    )
+    equal = dense_flops_for(sides.dense, question, best.reducible)
+    if question.size_is_free:
+        return Planned(best=best, dense=dense, any_dense=dense, equal=equal, any_equal=equal)
+    free = replace(question, nonzero_params=None, dense_params=None)
+    any_equal = dense_flops_for(sides.dense, free, best.reducible)
+    return Planned(best=best, dense=dense, any_dense=dense_plan(sides.dense, free), equal=equal, any_equal=any_equal)
 
 
 def plan_draws(draws: Sides, question: Question) -> Planned:
@@ -91,7 +93,7 @@ def plan_draws(draws: Sides, question: Question) -> Planned:
         return plan_sides(draws, question)
     count = counts[0]
     parts = [
-        plan_sides(Sides(*(_rows(theta, start) for theta in draws)), question) for start in range(0, count, _AT_A_TIME)
+        plan_sides(draws.rows(slice(start, start + _AT_A_TIME)), question) for start in range(0, count, _AT_A_TIME)
     ]
     lengths = [min(_AT_A_TIME, count - start) for start in range(0, count, _AT_A_TIME)]
 
@@ -108,17 +110,6 @@ def plan_draws(draws: Sides, question: Question) -> Planned:
         any_dense=plans([part.any_dense for part in parts]),
         equal=joined([part.equal for part in parts]),
         any_equal=joined([part.any_equal for part in parts]),
-    )
-
-
-def _rows(theta: Theta, start: int) -> Theta:
-    """Some draws of all."""
-    if theta.count is None:
-        return theta
-    columns = {name: np.asarray(value) for name, value in theta.as_dict().items()}
-    return replace(
-        theta,
-        **{name: value[start : start + _AT_A_TIME] if value.ndim else value for name, value in columns.items()},
     )
 
 

@@ -4,7 +4,7 @@ from rich.console import Console
 from rich.table import Table
 
 from sparseplan.common.caveat import Caveat
-from sparseplan.common.console import open_table, say, say_wrapped
+from sparseplan.common.console import open_table, print_table, say, say_wrapped
 from sparseplan.common.intervals import Bounds
 from sparseplan.common.units import (
     format_bounds,
@@ -13,6 +13,7 @@ from sparseplan.common.units import (
     format_loss,
     format_percent,
     format_ratio,
+    format_regret,
     format_scientific,
     format_sparsity,
 )
@@ -36,15 +37,24 @@ def print_answer(console: Console, answer: Answer, *, explain: bool = False) -> 
     else:
         say_wrapped(console, f"Nothing to plan with: {poor.message}.")
     say(console)
-    console.print(_plan_table(console, answer))
+    print_table(console, _plan_table(console, answer))
     say(console)
-    for line in () if poor else (*_against_dense(answer), *_repeats(answer), *_how_sure(answer)):
+    for line in (
+        ()
+        if poor
+        else (
+            *_against_dense(answer),
+            *_repeats(answer),
+            *_how_sure(answer),
+            *_in_the_mean(answer),
+        )
+    ):
         say_wrapped(console, line)
     if answer.device is not None or answer.verdict is not None:
         from sparseplan.report import hardware as hardware_report  # noqa: PLC0415  only where a device is named
 
         if answer.device is not None:
-            hardware_report.print_device(console, answer.device, sparse=answer.plan.sparsity > 0)
+            hardware_report.print_device(console, answer.device, sparse=answer.plan.sparsity > 0 and not poor)
         if answer.verdict is not None and poor is None:
             say(console)
             hardware_report.print_verdict(console, answer.cost, answer.verdict, plan_loss=answer.plan.loss)
@@ -64,7 +74,7 @@ def verdict(answer: Answer) -> str:
     """The answer in a sentence or two, true as they stand."""
     plan = answer.plan
     budget = f"{format_scientific(plan.train_flops)} FLOPs"
-    run = f"{format_count(plan.data_seen)} {plan.data_unit}s, loss {plan.loss:.3f}"
+    run = f"{format_count(plan.data_seen)} {plan.data_unit}s, {loss_word(answer)} {plan.loss:.3f}"
     source = f"law {answer.law.name}{_reach(answer)}"
     cost = _COSTS.get(answer.cost, f"at its cost on {answer.cost}")
     if is_dense_only(answer):
@@ -78,6 +88,11 @@ def verdict(answer: Answer) -> str:
     model = f"{format_count(plan.nonzero_params)} non-zero of {format_count(plan.dense_params)} weights"
     needs = f"{_dense_needs(answer)}, {cost} ({source}).{_undecided(answer)}"
     return f"{budget}: sparsity {sparsity}, {model} on {run}. {needs}"
+
+
+def loss_word(answer: Answer) -> str:
+    """What the losses of an answer are."""
+    return "mean loss" if answer.objective == "mean" else "loss"
 
 
 def _undecided(answer: Answer) -> str:
@@ -150,7 +165,7 @@ def _plan_table(console: Console, answer: Answer) -> Table:
         ("nonzero_params", "non-zero parameters", format_count),
         ("dense_params", "dense parameters", format_count),
         ("data_seen", f"data ({plan.data_unit}s)", format_count),
-        ("loss", "loss (nats)", format_loss),
+        ("loss", f"{loss_word(answer)} (nats)", format_loss),
     ):
         cells = [write(getattr(plan, key))]
         if intervals is not None:
@@ -284,10 +299,28 @@ def _how_sure(answer: Answer) -> list[str]:
         share = format_percent(intervals.p_sparse_better)
         return [f"In {share} of the law's {intervals.draws} draws some allowed sparsity would beat the dense plan."]
     regret = intervals.regret
+    loses = f"{format_regret(regret.median)} nats"
     return [
         f"Over the law's {intervals.draws} draws this plan beats each draw's best dense model in "
-        f"{format_percent(intervals.p_beats_best_dense)}, and loses {regret.median:.3f} nats against each draw's own "
-        f"optimum (95%: {regret.p95:.3f})."
+        f"{format_percent(intervals.p_beats_best_dense)}, and loses {loses} against each draw's own optimum "
+        f"(95%: {format_regret(regret.p95)})."
+    ]
+
+
+def _in_the_mean(answer: Answer) -> list[str]:
+    """What the least mean loss buys, against the plan by the law's values."""
+    other, intervals = answer.by_values, answer.intervals
+    if other is None or intervals is None:
+        return []
+    theirs, ours = other.regret, intervals.regret
+    if is_dense_only(answer) or other.sparsity == 0:
+        model = f"a dense model of {format_count(other.nonzero_params)}"
+    else:
+        model = f"{format_sparsity(other.sparsity)} sparse with {format_count(other.nonzero_params)} non-zero weights"
+    return [
+        f"Losses are means over the draws. By the law's values the plan would be {model}: against each draw's own "
+        f"optimum it loses {theirs.mean:.4f} nats on average (95%: {theirs.p95:.3f}), this one {ours.mean:.4f} (95%: "
+        f"{ours.p95:.3f})."
     ]
 
 
@@ -302,6 +335,7 @@ def print_caveats(console: Console, caveats: list[Caveat], *, most: int | None =
 
 
 _GRAVEST = (
+    "status",
     "shadowed",
     "poor-fit",
     "trend",

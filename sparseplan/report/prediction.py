@@ -14,7 +14,9 @@ def print_prediction(console: Console, prediction: Prediction) -> None:
     given = prediction.given
     interval = ""
     if prediction.interval is not None:
-        interval = f" ({100 * prediction.level:.0f}% interval {format_bounds(prediction.interval, format_loss)})"
+        interval = (
+            f" ({100 * prediction.level:.0f}% of the law's draws: {format_bounds(prediction.interval, format_loss)})"
+        )
     sure = None if any(caveat.code == "poor-fit" for caveat in prediction.warnings) else "bold"
     say(console, f"loss {format_loss(prediction.loss)} nats{interval}", style=sure)
     size = f"{format_count(given.nonzero_params)} non-zero of {format_count(given.dense_params)} parameters"

@@ -55,7 +55,7 @@ def test_predict_answers_as_the_command_does(capsys: pytest.CaptureFixture[str])
     prediction = sp.predict(params="85M", data="65B", sparsity="75%")
     assert run(["predict", "--params", "85M", "--data", "65B", "--sparsity", "75%", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["loss"] == pytest.approx(prediction.loss, rel=1e-9)
-    assert str(prediction).startswith("loss 1.6329 nats (90% interval 1.6178 .. 1.6455)")
+    assert str(prediction).startswith("loss 1.6329 nats (90% of the law's draws: 1.6178 .. 1.6455)")
 
 
 def test_a_size_before_pruning_and_a_pattern_say_what_predict_needs(capsys: pytest.CaptureFixture[str]) -> None:

@@ -110,7 +110,10 @@ def test_a_terminal_shows_every_figure_whole_at_any_width(name: str, width: int)
     printed = on_a_terminal(width, *commands[name])
     golden = (GOLDEN / f"{name}.txt").read_text(encoding="utf-8")
     assert "\x1b[" in printed
-    assert "─" in printed
+    assert "─" in printed or width < 80  # rules go where they take the room of figures
+    if name == "optimal":
+        lines = (re.sub(r"\x1b\[[0-9;]*m", "", line) for line in printed.splitlines())
+        assert max(len(line.rstrip()) for line in lines) <= width
     # Paragraphs break where the terminal ends; every word and figure is there, none of them cut.
     assert " ".join(plain(printed)).split() == " ".join(plain(golden)).split()
 

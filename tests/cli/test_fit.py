@@ -1,6 +1,7 @@
 """What a user of `sparseplan fit` sees."""
 
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -70,9 +71,8 @@ def test_the_written_law_plans_with_intervals(table: Path, tmp_path: Path, capsy
     law = tmp_path / "team.yaml"
     assert run(["fit", str(table), "--out", str(law), "--bootstrap", "120"]) == 0
     out = capsys.readouterr().out
-    assert "converged" in out
     assert "1 row was left out" in out
-    assert f"written to {law}" in out
+    assert re.search(r"typical error 0\.\d+%, 36 runs.* Written to", " ".join(out.split()))
     written = read_law(law)
     assert written.name == "team"
     assert written.data_unit == "byte"
@@ -169,7 +169,7 @@ def test_a_table_that_cannot_decide_says_which_coefficients_and_gives_no_interva
     assert run(["fit", str(table), "--out", str(law)]) == 0
     out = capsys.readouterr().out
     assert "too few levels" in out
-    assert "2 levels of S (at least 3 are needed)" in out
+    assert "only two sparsities" in out
     assert read_law(law).draws is None
     assert read_law(law).fit["status"] == "too few levels"
     assert run(["optimal", "--flops", "1e19", "--law", str(law), "--json"]) == 0
@@ -219,7 +219,7 @@ def test_a_law_that_did_not_converge_gives_numbers_and_no_sentence_that_rests_on
     seven = simulated().take(np.array([0, 7, 14, 23, 31, 42, 58]))
     law = tmp_path / "seven.yaml"
     assert run(["fit", str(write(seven, tmp_path / "runs.csv")), "--out", str(law)]) == 0
-    assert "too few levels: there are 7 runs for 7 coefficients" in capsys.readouterr().out
+    assert "(too few levels): there are 7 runs for 7 coefficients" in " ".join(capsys.readouterr().out.split())
     assert run(["optimal", "--flops", "1e19", "--law", str(law), "--cost", cost]) == 0
     out = " ".join(capsys.readouterr().out.split())
     assert out.startswith("Nothing to plan with: this law's fit ended with 'too few levels': there are 7 runs")

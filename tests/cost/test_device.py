@@ -1,5 +1,7 @@
 """Claims about planning at a measured cost: against the closed forms, and what hardware makes of sparsity."""
 
+from typing import Any
+
 import msgspec
 import numpy as np
 import pytest
@@ -64,7 +66,7 @@ def ask(
     return Question(train_flops=flops, nonzero_params=N, dense_params=M, pattern=pattern, cost=cost, max_sparsity=0.875)
 
 
-def answer_on(profile: Profile, question: Question, **options: float) -> Answer:
+def answer_on(profile: Profile, question: Question, **options: Any) -> Answer:
     return answer(LAW, question, device=Device(name=profile.name, profile=profile), **options)
 
 

@@ -88,3 +88,17 @@ def test_nothing_is_named_where_the_plan_is_the_best_row_to_the_digits_shown(mar
 def test_a_dense_row_below_a_pattern_is_called_dense() -> None:
     first = msgspec.structs.replace(rows()[0], sparsity=0.0, loss=1.2)
     assert lowest(shown([first], plan_loss=1.3)) == "Lowest loss here: dense (1.2000 nats)."
+
+
+def with_speed(needed: float | None, here: float | None) -> str:
+    """What is said of 2:4 where it would have to be so fast, and is so fast."""
+    speed = None if here is None else SpeedupRange(median=here, low=here, high=here)
+    row = msgspec.structs.replace(rows()[1], break_even_speedup=needed, training_speedup=speed)
+    return " ".join(shown([row], plan_loss=9.0).split())
+
+
+def test_what_a_pattern_needs_to_pay_stands_beside_what_it_has() -> None:
+    assert "2:4 pays even at 0.20x dense speed in training." in with_speed(0.2, 1.2)
+    assert "2:4 needs 5.72x dense speed in training to pay; here it has 1.20x." in with_speed(5.72, 1.2)
+    assert "needs 1.40x dense speed in training to pay; nothing here speeds it up." in with_speed(1.4, None)
+    assert "2:4 pays at no speed here: its ramp alone costs too much." in with_speed(None, 1.2)

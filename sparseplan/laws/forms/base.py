@@ -8,13 +8,17 @@ package asks `Theta` and loops over `Form.coefficients`; nothing else knows a co
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass, fields
-from typing import ClassVar, Self
+from typing import ClassVar, Self, TypeAlias
 
 import numpy as np
+from numpy.typing import NDArray
 
 from sparseplan.laws.forms import search
 from sparseplan.laws.forms.budget import Array, Budget, Floats
 from sparseplan.laws.forms.search import HIGHEST_SPARSITY
+from sparseplan.laws.forms.slip import Ends, Slip
+
+Rows: TypeAlias = slice | NDArray[np.intp] | NDArray[np.bool_]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -77,6 +81,10 @@ class Theta(ABC):
     def expanded(self) -> Self:
         """The same coefficients with a trailing axis: draws of shape (K,) become (K, 1) and broadcast over points."""
         return type(self)(*(np.asarray(value, dtype=np.float64)[..., None] for value in self))
+
+    def rows(self, chosen: Rows) -> Self:
+        """Some of the draws; a coefficient that was not drawn is the same in all."""
+        return type(self)(*(np.asarray(value)[chosen] if np.ndim(value) else value for value in self))
 
     @property
     def count(self) -> int | None:
@@ -141,6 +149,10 @@ class Theta(ABC):
 
         Only of laws that `Form.takes_base_of` allows; of others something would be lost.
         """
+
+    def slips(self, ends: Ends) -> list[Slip]:  # noqa: ARG002 - a form that knows some uses it
+        """What looks like a coefficient in another's place or meaning, which only the form's letters show."""
+        return []
 
     def best_size(self, S: Floats, budget: Budget) -> Array:
         """The N that reaches the lowest loss at sparsity S, of the shape in which coefficients, S and budget broadcast.

@@ -16,8 +16,10 @@ import numpy as np
 from sparseplan.laws.forms import frantar2023_optimum as optimum
 from sparseplan.laws.forms.base import Coefficient, Form, Theta
 from sparseplan.laws.forms.budget import Array, Budget, Floats
+from sparseplan.laws.forms.frantar2023_slips import slips
 from sparseplan.laws.forms.power_terms import PowerTerms
 from sparseplan.laws.forms.search import HIGHEST_SPARSITY
+from sparseplan.laws.forms.slip import Ends, Slip
 
 WORSE_SIZE = "A negative exponent would predict that larger models are worse."
 WORSE_DATA = "A negative exponent would predict that more data is worse."
@@ -59,6 +61,10 @@ class Coefficients(PowerTerms):
     def data_exponent(self, S: Floats) -> Floats:  # noqa: ARG002 - likewise
         """b_D."""
         return self.b_D
+
+    def slips(self, ends: Ends) -> list[Slip]:
+        """Those of a_S, c_S and a_D."""
+        return slips(self, ends)
 
     def on_base(self, dense: Theta) -> Self:
         """f(S) scaled to the other law's f(0); its exponents, data scale and floor."""

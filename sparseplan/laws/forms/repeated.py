@@ -21,10 +21,9 @@ from typing import Self
 
 import numpy as np
 
-from sparseplan.laws.forms import search
-from sparseplan.laws.forms.base import Theta
+from sparseplan.laws.forms import balanced, search
+from sparseplan.laws.forms.base import Rows, Theta
 from sparseplan.laws.forms.budget import Array, Budget, Floats
-from sparseplan.laws.forms.roots import rising_root
 from sparseplan.laws.forms.search import HIGHEST_SPARSITY
 
 _POINTS = 65  # of a search of S, whose every point is a search of N
@@ -55,6 +54,10 @@ class Rate:
         """With a trailing axis, as `Theta.expanded`."""
         return Rate(*(np.asarray(value, dtype=np.float64)[..., None] for value in self))
 
+    def rows(self, chosen: Rows) -> "Rate":
+        """Some of the draws, as `Theta.rows`."""
+        return Rate(*(np.asarray(value)[chosen] if np.ndim(value) else value for value in self))
+
 
 @dataclass(frozen=True, eq=False)
 class Repeated(Theta):
@@ -79,6 +82,13 @@ class Repeated(Theta):
         """As `Theta.expanded`."""
         U = np.asarray(self.unique_data, dtype=np.float64)[..., None]
         return type(self)(self.theta.expanded(), self.R_N.expanded(), self.R_D.expanded(), U)
+
+    def rows(self, chosen: Rows) -> Self:
+        """As `Theta.rows`."""
+        U = np.asarray(self.unique_data)
+        return type(self)(
+            self.theta.rows(chosen), self.R_N.rows(chosen), self.R_D.rows(chosen), U[chosen] if U.ndim else U
+        )
 
     @property
     def floor(self) -> Floats:
@@ -125,37 +135,19 @@ class Repeated(Theta):
         """Where the balance is 0 along the budget; searched on a grid where the cost depends on the size."""
         if budget.depends_on_size:
             return super().best_size(S, budget)
-        k = np.asarray(budget.data(S, 1.0))
-        start = np.broadcast_to(np.log(self.theta.best_size(S, budget)), self._shape(S, k))
-
-        def condition(x: Array) -> Array:
-            N = np.exp(x)
-            return -self.balance(S, N, k / N)
-
-        return np.exp(_root(condition, start))
+        start = np.broadcast_to(np.log(self.theta.best_size(S, budget)), self._shape(S, budget.tokens))
+        return balanced.best_size(self, S, budget, start)
 
     def cheapest_tokens(self, reducible: Floats, S: Floats = 0.0) -> Array:
         """N D where the balance is 0 along the runs that reach the loss; infinite where none does."""
         start = np.broadcast_to(np.log(self.unique_size(S)), self._shape(S, reducible))
-
-        def condition(x: Array) -> Array:
-            N = np.exp(x)
-            D = self.data_for(S, N, reducible)
-            with np.errstate(all="ignore"):  # too small a model: no data is enough, so size is all that counts
-                return np.asarray(np.where(np.isfinite(D), -self.balance(S, N, D), -np.inf))
-
-        N = np.exp(_root(condition, start))
-        return np.asarray(N * self.data_for(S, N, reducible))
+        return balanced.cheapest_tokens(self, reducible, S, start)
 
     def optimal_tokens(self, N: Floats) -> Array:
         """N D where the balance of a dense model of this size is 0."""
         N = np.asarray(N, dtype=np.float64)
         start = np.broadcast_to(np.log(self.theta.optimal_tokens(N) / N), self._shape(N))
-
-        def condition(y: Array) -> Array:
-            return self.balance(0.0, N, np.exp(y))
-
-        return np.asarray(N * np.exp(_root(condition, start)))
+        return balanced.optimal_tokens(self, N, start)
 
     def best_sparsity(
         self, budget: Budget, *, N: Floats | None = None, M: Floats | None = None, highest: float = HIGHEST_SPARSITY
@@ -196,7 +188,3 @@ def _log_elasticity(value: Floats, effective: Array, unique: Floats, R: Array) -
     with np.errstate(all="ignore"):
         beyond = np.log(value / effective) - (value / unique - 1.0) / R
     return np.asarray(np.where(value <= unique, 0.0, beyond))
-
-
-def _root(condition: "search.Function", start: Array) -> Array:
-    return rising_root(search.with_slope(condition), np.array(start), *search.ANY_SIZE)

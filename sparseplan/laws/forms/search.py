@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 LOWEST_DENSITY = 1e-9
 """Beyond this density a law means nothing; it only keeps logarithms finite where an optimum runs away to S = 1."""
+LOWEST_SEARCHED = 1e-6
+"""The lowest density that a search tries."""
 ANY_SIZE = (0.0, np.log(1e30))
 """Ends of ln N where nothing narrower is known."""
 _POINTS = 257
@@ -27,12 +29,11 @@ _PRECISION = 1e-8
 _ROUNDS = 12
 _STEP = 1e-3
 _SLOPE_STEP = 1e-6
-_SEARCHED_DENSITY = 1e-6
 HIGHEST_SPARSITY = 1.0 - LOWEST_DENSITY
 
 
-def best_size(theta: "Theta", S: Floats, budget: Budget, low: Floats, high: Floats) -> Array:
-    """The N of the lowest loss at sparsity S, between the ends `low` and `high` of ln N.
+def best_size(theta: "Theta", S: Floats, budget: Budget, low: Floats, high: Floats, *, points: int = _POINTS) -> Array:
+    """The N of the lowest loss at sparsity S, between the ends `low` and `high` of ln N, by rounds of `points`.
 
     Returns:
         N to about eight digits, of the shape in which coefficients, S, budget and ends broadcast.
@@ -47,7 +48,7 @@ def best_size(theta: "Theta", S: Floats, budget: Budget, low: Floats, high: Floa
         N = np.exp(x)
         return wide.reducible(S_, N, money.data(S_, N))
 
-    return np.exp(lowest(losses, np.broadcast_to(low, shape), np.broadcast_to(high, shape)))
+    return np.exp(lowest(losses, np.broadcast_to(low, shape), np.broadcast_to(high, shape), points))
 
 
 def best_sparsity(
@@ -78,7 +79,7 @@ def best_sparsity(
             size = wide.best_size(S, money)
         return wide.reducible(S, size, money.data(S, size))
 
-    low = np.full(shape, np.log(max(1.0 - highest, _SEARCHED_DENSITY)))
+    low = np.full(shape, np.log(max(1.0 - highest, LOWEST_SEARCHED)))
     x = lowest(losses, low, np.zeros(shape), points)
     ends = np.stack([x, np.zeros(shape)], axis=-1)
     at = losses(ends)
@@ -112,7 +113,9 @@ def with_slope(function: "Function") -> "Callable[[Array], tuple[Array, Array]]"
     def both(x: Array) -> tuple[Array, Array]:
         value = function(x)
         with np.errstate(invalid="ignore"):
-            return value, np.asarray((function(x + _SLOPE_STEP) - value) / _SLOPE_STEP)
+            slope = np.asarray((function(x + _SLOPE_STEP) - value) / _SLOPE_STEP)
+        # A step into infinity tells nothing: with an infinite slope Newton's method would stand still and look settled.
+        return value, np.where(np.isfinite(slope), slope, np.nan)
 
     return both
 
@@ -165,3 +168,4 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     Function = Callable[[Array], Array]
+    PairFunction = Callable[[Array, Array], Array]
