@@ -7,7 +7,7 @@ made anew for each. The CPU always runs eagerly; what only a GPU does is in `_ca
 import shutil
 import time
 from collections.abc import Callable
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -17,6 +17,7 @@ from sparseplan.runs.job import Placement
 from sparseplan.runs.spec import RunSpec
 from sparseplan.train.checkpoint import State
 from sparseplan.train.models.base import Model
+from sparseplan.train.saved import Saved
 from sparseplan.train.tasks.base import Batch, Task
 
 Execution = Literal["eager", "compile", "graphs"]
@@ -80,7 +81,7 @@ class Runner:
 
     def seconds(self, batch: Batch, *, repeats: int = 10) -> float:
         """Time of one update, on a training that is left as it was."""
-        saved = _Saved(self._state)
+        saved = Saved(self._state.optimizer)
         try:
             for _ in range(_WARM_UP):
                 self(batch)
@@ -120,7 +121,7 @@ class Runner:
 
     def _captured(self, batch: Batch) -> Callable[[Batch], Tensor]:
         """Capture an update as a CUDA graph; warming up and capturing leave the training as it was. GPU only."""
-        saved = _Saved(self._state)
+        saved = Saved(self._state.optimizer)
         held = tuple(part.clone() for part in batch)
         side = torch.cuda.Stream(self._device)  # type: ignore[no-untyped-call]
         side.wait_stream(torch.cuda.current_stream(self._device))
@@ -152,34 +153,6 @@ class TaskLoss(nn.Module):
     def forward(self, batch: Batch) -> Tensor:
         """The mean loss of a batch."""
         return self._task.loss(self._model, batch)
-
-
-class _Saved:
-    """A copy of weights and optimizer state that can be put back in place, so that captured addresses stay valid."""
-
-    def __init__(self, state: State) -> None:
-        self._state = state
-        self._weights = [parameter.detach().clone() for parameter in state.model.parameters()]
-        self._moments = {key: tensor.clone() for key, tensor in self._tensors().items()}
-
-    def _tensors(self) -> dict[tuple[Any, str], Tensor]:
-        return {
-            (parameter, name): value
-            for parameter, entries in self._state.optimizer.state.items()
-            for name, value in entries.items()
-            if isinstance(value, Tensor)
-        }
-
-    @torch.no_grad()
-    def restore(self) -> None:
-        """Put everything back; state that didn't exist yet goes to zero, where every optimizer here starts."""
-        for parameter, weight in zip(self._state.model.parameters(), self._weights, strict=True):
-            parameter.copy_(weight)
-        for key, tensor in self._tensors().items():
-            if key in self._moments:
-                tensor.copy_(self._moments[key])
-            else:
-                tensor.zero_()
 
 
 def _wait(device: torch.device) -> None:

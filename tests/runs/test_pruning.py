@@ -2,6 +2,7 @@
 
 from itertools import pairwise
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -11,6 +12,7 @@ from sparseplan.runs.pruning import Pruning
 from sparseplan.runs.strategies import (
     GradualMagnitude,
     OneShot,
+    Rewinding,
     RigL,
     SparseEvolution,
     SrSte,
@@ -80,6 +82,8 @@ EVERY_STRATEGY: tuple[Strategy, ...] = (
     Ste(),
     SrSte(),
     SSte(),
+    Rewinding(),
+    Rewinding(share=0.5, to=0.0),
 )
 
 
@@ -116,6 +120,25 @@ def test_rigl_pays_for_the_gradient_of_all_weights_at_its_rewirings_only() -> No
     # in the law at most 75 of 1,000 updates: kappa = 1 - 0.075 / 3, c_mul = (1 - 0.975 x 0.75) / 0.25
     assert float(flops_cost("sparse", RigL(every=10).schedule).multiplier(0.75)) == pytest.approx(1.075)
     assert float(flops_cost("sparse", RigL().schedule).multiplier(0.75)) == pytest.approx(1.0075)
+
+
+def test_rewinding_pays_for_all_its_rounds() -> None:
+    # 1:4 by halves: 100 dense updates, 90 at a half, 90 at a quarter
+    pruning = Pruning(sparsity=0.75, pattern="1:4", strategy=Rewinding(share=0.5, to=0.1))
+    run = pruned_run(pruning)
+    assert [at for at, _ in pruning.ramp(100)] == [100, 190]
+    assert [sparsity for _, sparsity in pruning.ramp(100)] == pytest.approx([0.5, 0.75])
+    assert run.updates == 280
+    assert [pruning.place(update, 100) for update in (0, 99, 100, 189, 190, 279)] == [0, 99, 10, 99, 10, 99]
+    assert run.data_seen == pruned_run(Pruning()).data_seen
+    assert run.train_flops == pytest.approx(6 * SHAPE.dense_params * run.tokens_per_step * (100 + 90 / 2 + 90 / 4))
+    # against a dense model of a quarter of the weights: (1 + 0.9 x 0.75) / 0.25
+    schedule = pruning.strategy.schedule
+    assert float(flops_cost("sparse", schedule).multiplier(0.75)) == pytest.approx(6.7)
+    # zeros that cost like weights: 2.8 dense trainings
+    assert float(flops_cost("dense", schedule).multiplier(0.75)) == pytest.approx(2.8 / 0.25)
+    assert flops_cost("sparse", schedule).multiplier(np.array([0.0, 0.5])).tolist() == pytest.approx([1.0, 2.9])
+    assert pruning.shared_until(100) == 10
 
 
 def test_a_strategy_that_knows_no_groups_refuses_a_pattern() -> None:

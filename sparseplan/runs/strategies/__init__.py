@@ -8,6 +8,7 @@ from typing import get_args
 
 from sparseplan.runs.strategies.magnitude import DEFAULT_STRATEGY, GradualMagnitude, OneShot
 from sparseplan.runs.strategies.random_masks import RigL, SparseEvolution, Static
+from sparseplan.runs.strategies.rewinding import Rewinding
 from sparseplan.runs.strategies.straight_through import SrSte, SSte, Ste
 from sparseplan.sparsity.schedule import Schedule
 
@@ -15,6 +16,7 @@ __all__ = [
     "DEFAULT_STRATEGY",
     "GradualMagnitude",
     "OneShot",
+    "Rewinding",
     "RigL",
     "SSte",
     "SparseEvolution",
@@ -27,7 +29,7 @@ __all__ = [
     "strategy_name",
 ]
 
-Strategy = GradualMagnitude | OneShot | Static | SparseEvolution | RigL | Ste | SrSte | SSte
+Strategy = GradualMagnitude | OneShot | Static | SparseEvolution | RigL | Ste | SrSte | SSte | Rewinding
 """The strategies, told apart by the key `strategy`."""
 
 

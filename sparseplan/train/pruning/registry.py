@@ -3,9 +3,20 @@
 from typing import Any
 
 from sparseplan.runs.spec import RunSpec
-from sparseplan.runs.strategies import GradualMagnitude, OneShot, RigL, SparseEvolution, SrSte, SSte, Static, Ste
+from sparseplan.runs.strategies import (
+    GradualMagnitude,
+    OneShot,
+    Rewinding,
+    RigL,
+    SparseEvolution,
+    SrSte,
+    SSte,
+    Static,
+    Ste,
+)
 from sparseplan.train.pruning.base import Pruner, Weights
 from sparseplan.train.pruning.magnitude import MagnitudePruner
+from sparseplan.train.pruning.rewinding import RewindingPruner
 from sparseplan.train.pruning.rigl import RigLPruner
 from sparseplan.train.pruning.s_ste import SStePruner
 from sparseplan.train.pruning.sparse_evolution import SparseEvolutionPruner
@@ -22,6 +33,7 @@ PRUNERS: dict[type[Any], type[Pruner]] = {
     Ste: StePruner,
     SrSte: SrStePruner,
     SSte: SStePruner,
+    Rewinding: RewindingPruner,
 }
 
 

@@ -15,6 +15,7 @@ from sparseplan.runs.spec import DataSpec, RunSpec
 from sparseplan.runs.strategies import (
     GradualMagnitude,
     OneShot,
+    Rewinding,
     RigL,
     SparseEvolution,
     SrSte,
@@ -49,11 +50,13 @@ PRUNINGS = {
     "sr-ste": Pruning(sparsity=0.5, pattern="2:4", strategy=SrSte()),
     "sr-ste-1:8": Pruning(sparsity=0.875, pattern="1:8", strategy=SrSte()),
     "s-ste": Pruning(sparsity=0.5, pattern="2:4", strategy=SSte()),
+    "rewinding": Pruning(sparsity=0.75, strategy=Rewinding(share=0.5)),
 }
 BRANCH_STEPS = {
     "global-geometric": [2, 4],  # the ramp's beginning, at a tenth
     "one-shot": [10, 20],
     "set": [15, 30],  # the last rewiring, at three quarters
+    "rewinding": [2, 4],  # what its rounds go back to
     "rigl": [5, 5],  # the first rewiring, whose share depends on the length
 }
 """Where runs of 20 and 40 steps leave their trunk; at their cooldowns where nothing is said."""
@@ -112,8 +115,19 @@ def test_lengths_that_share_a_trunk_end_where_they_would_alone(
         assert branched[run.run_id].loss == alone(run).loss
 
 
+@pytest.mark.parametrize("updates", [60, 100])
+def test_a_run_stopped_in_a_later_round_resumes_to_the_same_loss(
+    data: DataSpec, tmp_path: Path, alone: Alone, updates: int
+) -> None:
+    segment = plan_segments([run_of(data, "rewinding")]).segments[0]
+    assert segment.to_step == 40 + 36 + 36
+    with pytest.raises(StoppedError):
+        train_segment(segment, tmp_path, stop=StopAfter(updates))
+    assert train_segment(segment, tmp_path).loss == alone(segment.run).loss  # type: ignore[union-attr]
+
+
 def test_strategies_that_begin_dense_share_one_trunk(data: DataSpec, tmp_path: Path, alone: Alone) -> None:
-    runs = [run_of(data, name) for name in ("global-geometric", "one-shot")]
+    runs = [run_of(data, name) for name in ("global-geometric", "one-shot", "rewinding")]
     plan = plan_segments([*runs, tiny_run(data)])
     assert sum(not segment.finish for segment in plan.segments) == 1
     branched = train_all([*runs, tiny_run(data)], tmp_path)
