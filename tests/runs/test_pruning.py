@@ -15,11 +15,13 @@ from sparseplan.runs.strategies import (
     Rewinding,
     RigL,
     SparseEvolution,
+    SparseGpt,
     SrSte,
     SSte,
     Static,
     Ste,
     Strategy,
+    Wanda,
     schedule_of,
 )
 from sparseplan.sparsity.schedule import Schedule
@@ -83,6 +85,8 @@ EVERY_STRATEGY: tuple[Strategy, ...] = (
     SrSte(),
     SSte(),
     Rewinding(),
+    Wanda(),
+    SparseGpt(at=0.25),
     Rewinding(share=0.5, to=0.0),
 )
 

@@ -6,6 +6,7 @@ optimizer updates.
 
 from typing import get_args
 
+from sparseplan.runs.strategies.calibrated import SparseGpt, Wanda
 from sparseplan.runs.strategies.magnitude import DEFAULT_STRATEGY, GradualMagnitude, OneShot
 from sparseplan.runs.strategies.random_masks import RigL, SparseEvolution, Static
 from sparseplan.runs.strategies.rewinding import Rewinding
@@ -20,16 +21,20 @@ __all__ = [
     "RigL",
     "SSte",
     "SparseEvolution",
+    "SparseGpt",
     "SrSte",
     "Static",
     "Ste",
     "Strategy",
+    "Wanda",
     "describe_strategy",
     "schedule_of",
     "strategy_name",
 ]
 
-Strategy = GradualMagnitude | OneShot | Static | SparseEvolution | RigL | Ste | SrSte | SSte | Rewinding
+Strategy = (
+    GradualMagnitude | OneShot | Static | SparseEvolution | RigL | Ste | SrSte | SSte | Rewinding | Wanda | SparseGpt
+)
 """The strategies, told apart by the key `strategy`."""
 
 
@@ -55,8 +60,8 @@ def schedule_of(name: str) -> Schedule | None:
     Raises:
         ValueError: for a strategy that cuts at a moment of its own choosing, which its name does not tell.
 
-    >>> schedule_of("static"), schedule_of("gradual-magnitude")
-    (Schedule(kind='cubic', start=0.0, end=0.0, dense_gradients=UNSET), None)
+    >>> schedule_of("static").describe(), schedule_of("gradual-magnitude")
+    ('sparse from the first step', None)
     """
     found = next((one() for one in get_args(Strategy) if strategy_name(one()) == name), None)
     if found is None or isinstance(found, GradualMagnitude):

@@ -18,10 +18,12 @@ from sparseplan.runs.strategies import (
     Rewinding,
     RigL,
     SparseEvolution,
+    SparseGpt,
     SrSte,
     SSte,
     Static,
     Ste,
+    Wanda,
 )
 from sparseplan.runs.trunks import plan_segments
 from sparseplan.sparsity.schedule import Schedule
@@ -51,10 +53,14 @@ PRUNINGS = {
     "sr-ste-1:8": Pruning(sparsity=0.875, pattern="1:8", strategy=SrSte()),
     "s-ste": Pruning(sparsity=0.5, pattern="2:4", strategy=SSte()),
     "rewinding": Pruning(sparsity=0.75, strategy=Rewinding(share=0.5)),
+    "wanda": Pruning(sparsity=0.75, strategy=Wanda()),
+    "sparsegpt": Pruning(sparsity=0.5, pattern="2:4", strategy=SparseGpt()),
 }
 BRANCH_STEPS = {
     "global-geometric": [2, 4],  # the ramp's beginning, at a tenth
     "one-shot": [10, 20],
+    "wanda": [10, 20],
+    "sparsegpt": [10, 20],
     "set": [15, 30],  # the last rewiring, at three quarters
     "rewinding": [2, 4],  # what its rounds go back to
     "rigl": [5, 5],  # the first rewiring, whose share depends on the length
@@ -127,7 +133,7 @@ def test_a_run_stopped_in_a_later_round_resumes_to_the_same_loss(
 
 
 def test_strategies_that_begin_dense_share_one_trunk(data: DataSpec, tmp_path: Path, alone: Alone) -> None:
-    runs = [run_of(data, name) for name in ("global-geometric", "one-shot", "rewinding")]
+    runs = [run_of(data, name) for name in ("global-geometric", "one-shot", "rewinding", "sparsegpt")]
     plan = plan_segments([*runs, tiny_run(data)])
     assert sum(not segment.finish for segment in plan.segments) == 1
     branched = train_all([*runs, tiny_run(data)], tmp_path)
