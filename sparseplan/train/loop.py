@@ -22,8 +22,8 @@ from sparseplan.train.families import build_model, open_task
 from sparseplan.train.final_phase import final_runner
 from sparseplan.train.optimizers import build_optimizer, set_rates
 from sparseplan.train.progress import Reporter
-from sparseplan.train.pruning.inputs import Inputs
 from sparseplan.train.pruning.registry import build_pruner
+from sparseplan.train.pruning.view import ModelView
 from sparseplan.train.records import Course, run_record, trunk_record
 from sparseplan.train.runner import Runner, resolve_execution
 
@@ -64,7 +64,7 @@ class Training:
         model = build_model(self._run.shape, seed=self._run.seed).to(self._device)
         optimizer = build_optimizer(model, self._run.optimizer)
         self._state = State(
-            model, optimizer, build_pruner(model.prunable(), self._run, Inputs(model, self._task, self._run))
+            model, optimizer, build_pruner(model.prunable(), self._run, ModelView(model, self._task, self._run))
         )
         self._reporter = Reporter(job.progress, self._segment, every_seconds=placement.progress_seconds)
         self._execution = resolve_execution(placement, self._run)

@@ -21,6 +21,7 @@ from sparseplan.runs.strategies import (
     Static,
     Ste,
     Strategy,
+    Structured,
     Wanda,
     schedule_of,
 )
@@ -85,6 +86,7 @@ EVERY_STRATEGY: tuple[Strategy, ...] = (
     SrSte(),
     SSte(),
     Rewinding(),
+    Structured(schedule=GEOMETRIC, updates=100),
     Wanda(),
     SparseGpt(at=0.25),
     Rewinding(share=0.5, to=0.0),

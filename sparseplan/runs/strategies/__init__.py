@@ -11,6 +11,7 @@ from sparseplan.runs.strategies.magnitude import DEFAULT_STRATEGY, GradualMagnit
 from sparseplan.runs.strategies.random_masks import RigL, SparseEvolution, Static
 from sparseplan.runs.strategies.rewinding import Rewinding
 from sparseplan.runs.strategies.straight_through import SrSte, SSte, Ste
+from sparseplan.runs.strategies.structured import Structured
 from sparseplan.sparsity.schedule import Schedule
 
 __all__ = [
@@ -26,15 +27,16 @@ __all__ = [
     "Static",
     "Ste",
     "Strategy",
+    "Structured",
     "Wanda",
     "describe_strategy",
     "schedule_of",
     "strategy_name",
 ]
 
-Strategy = (
-    GradualMagnitude | OneShot | Static | SparseEvolution | RigL | Ste | SrSte | SSte | Rewinding | Wanda | SparseGpt
-)
+_OneCut = OneShot | Wanda | SparseGpt
+_FromStart = Static | SparseEvolution | RigL | Ste | SrSte | SSte
+Strategy = GradualMagnitude | Structured | Rewinding | _OneCut | _FromStart
 """The strategies, told apart by the key `strategy`."""
 
 

@@ -1,5 +1,6 @@
 """The pruner of each strategy: to add one, write its struct in `runs.strategies` and its file here, and add a line."""
 
+from collections.abc import Callable
 from typing import Any
 
 from sparseplan.runs.spec import RunSpec
@@ -14,11 +15,10 @@ from sparseplan.runs.strategies import (
     SSte,
     Static,
     Ste,
+    Structured,
     Wanda,
 )
 from sparseplan.train.pruning.base import Pruner, Weights
-from sparseplan.train.pruning.calibrated import CalibratedMasks
-from sparseplan.train.pruning.inputs import Inputs
 from sparseplan.train.pruning.magnitude import MagnitudePruner
 from sparseplan.train.pruning.rewinding import RewindingPruner
 from sparseplan.train.pruning.rigl import RigLPruner
@@ -28,6 +28,8 @@ from sparseplan.train.pruning.sparsegpt import SparseGptPruner
 from sparseplan.train.pruning.sr_ste import SrStePruner
 from sparseplan.train.pruning.static import StaticPruner
 from sparseplan.train.pruning.ste import StePruner
+from sparseplan.train.pruning.structured import StructuredPruner
+from sparseplan.train.pruning.view import ModelView
 from sparseplan.train.pruning.wanda import WandaPruner
 
 PRUNERS: dict[type[Any], type[Pruner]] = {
@@ -41,11 +43,15 @@ PRUNERS: dict[type[Any], type[Pruner]] = {
     SSte: SStePruner,
     Rewinding: RewindingPruner,
 }
-CALIBRATED: dict[type[Any], type[CalibratedMasks]] = {Wanda: WandaPruner, SparseGpt: SparseGptPruner}
-"""Those that look at the inputs of the matrices as well."""
+VIEWERS: dict[type[Any], Callable[[Weights, RunSpec, ModelView | None], Pruner]] = {
+    Wanda: WandaPruner,
+    SparseGpt: SparseGptPruner,
+    Structured: StructuredPruner,
+}
+"""Those that look at the model as well."""
 
 
-def build_pruner(weights: Weights, run: RunSpec, inputs: Inputs | None = None) -> Pruner:
-    """The pruner of a run's strategy, for the prunable weights of its model and what goes into them."""
+def build_pruner(weights: Weights, run: RunSpec, view: ModelView | None = None) -> Pruner:
+    """The pruner of a run's strategy, for the prunable weights of its model, which some look at more closely."""
     kind = type(run.pruning.strategy)
-    return CALIBRATED[kind](weights, run, inputs) if kind in CALIBRATED else PRUNERS[kind](weights, run)
+    return VIEWERS[kind](weights, run, view) if kind in VIEWERS else PRUNERS[kind](weights, run)

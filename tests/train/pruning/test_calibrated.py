@@ -12,15 +12,15 @@ from sparseplan.runs.spec import DataSpec
 from sparseplan.runs.strategies import SparseGpt, Wanda
 from sparseplan.shapes.base import pruned_weights
 from sparseplan.train.families import build_model, open_task
-from sparseplan.train.pruning.inputs import Inputs
 from sparseplan.train.pruning.masks import pruned_mask
 from sparseplan.train.pruning.registry import build_pruner
 from sparseplan.train.pruning.sparsegpt import reconstructed
+from sparseplan.train.pruning.view import ModelView
 from sparseplan.train.pruning.wanda import rowwise
 from tests.helpers.training import tiny_run
 
 
-class Fixed(Inputs):
+class Fixed(ModelView):
     """Inputs of one matrix, given."""
 
     def __init__(self, x: Tensor) -> None:
@@ -87,7 +87,7 @@ def test_sparsegpt_is_exact_in_number_and_errs_less_than_magnitude(
 def test_inputs_are_those_of_the_matrices_and_leave_the_model_alone(data: DataSpec) -> None:
     run = tiny_run(data)
     model, task = build_model(run.shape, seed=0), open_task(run, torch.device("cpu"))
-    inputs = Inputs(model, task, run)
+    inputs = ModelView(model, task, run)
     products, squares = inputs.products(range(2)), inputs.squares(range(2))
     assert products.keys() == model.prunable().keys()
     for name, weight in model.prunable().items():

@@ -23,6 +23,7 @@ from sparseplan.runs.strategies import (
     SSte,
     Static,
     Ste,
+    Structured,
     Wanda,
 )
 from sparseplan.runs.trunks import plan_segments
@@ -53,12 +54,14 @@ PRUNINGS = {
     "sr-ste-1:8": Pruning(sparsity=0.875, pattern="1:8", strategy=SrSte()),
     "s-ste": Pruning(sparsity=0.5, pattern="2:4", strategy=SSte()),
     "rewinding": Pruning(sparsity=0.75, strategy=Rewinding(share=0.5)),
+    "structured": Pruning(sparsity=0.75, strategy=Structured(updates=4)),
     "wanda": Pruning(sparsity=0.75, strategy=Wanda()),
     "sparsegpt": Pruning(sparsity=0.5, pattern="2:4", strategy=SparseGpt()),
 }
 BRANCH_STEPS = {
     "global-geometric": [2, 4],  # the ramp's beginning, at a tenth
     "one-shot": [10, 20],
+    "structured": [5, 10],
     "wanda": [10, 20],
     "sparsegpt": [10, 20],
     "set": [15, 30],  # the last rewiring, at three quarters

@@ -1,7 +1,8 @@
-"""What goes into the prunable matrices, measured on batches of the training data.
+"""What pruners may ask of a model beside its weights: what goes into its matrices, and its heads and neurons.
 
-The model is run as it stands, all its matrices at once: in contrast to the published codes, later blocks see what the
-earlier ones give before they are pruned. Training goes on afterwards, which makes up for the difference.
+Inputs are measured on batches of the training data. The model is run as it stands, all its matrices at once: in
+contrast to the published codes, later blocks see what the earlier ones give before they are pruned. Training goes on
+afterwards, which makes up for the difference.
 """
 
 from collections.abc import Callable, Iterable
@@ -10,15 +11,19 @@ import torch
 from torch import Tensor, nn
 
 from sparseplan.runs.spec import RunSpec
-from sparseplan.train.models.base import Model
+from sparseplan.train.models.base import Blocks, Model
 from sparseplan.train.tasks.base import Task
 
 
-class Inputs:
+class ModelView:
     """A model with its task, to be looked at."""
 
     def __init__(self, model: Model, task: Task, run: RunSpec) -> None:
         self._model, self._task, self._run = model, task, run
+
+    def units(self) -> Blocks:
+        """The heads and neurons of every block."""
+        return self._model.units()
 
     def squares(self, steps: Iterable[int]) -> dict[str, Tensor]:
         """For every prunable weight the sum of squares of each of its inputs, `(inputs,)` in float64."""
