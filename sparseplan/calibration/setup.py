@@ -21,6 +21,7 @@ class Setup:
     loaded: LoadedRecipe
     data: DataSpec
     data_description: str
+    vocab: int
     runs: tuple[RunSpec, ...]
     plan: SegmentPlan
 
@@ -99,6 +100,7 @@ def set_up(loaded: LoadedRecipe, corpus_folder: Path) -> Setup:
         loaded=loaded,
         data=data,
         data_description=description,
+        vocab=vocab,
         runs=tuple(runs),
         plan=plan_segments(runs, share=recipe.share_trunks),
     )

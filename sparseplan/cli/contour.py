@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from sparseplan.cli import options as o
-from sparseplan.cli.fit import parse_mapping
 from sparseplan.cli.flags import in_flags
 from sparseplan.common.units import parse_positive
 from sparseplan.errors import PlanError, QuantityError
@@ -90,7 +89,10 @@ def contour(
     column: Annotated[
         list[Any] | None,
         typer.Option(
-            "--column", parser=o.reader(parse_mapping), metavar="OURS=THEIRS", help="Column of --runs by another name."
+            "--column",
+            parser=o.reader(o.parse_mapping),
+            metavar="OURS=THEIRS",
+            help="Column of --runs by another name.",
         ),
     ] = None,
     out: Annotated[

@@ -18,9 +18,11 @@ FLAGS = {
     # options that are not simply their field with dashes
     "columns": "--column",
     "draws": "--bootstrap",
+    "save": "--out",
 }
 _OPTIONS = (
     *("flops", "params", "dense_params", "data", "sparsity", "pattern", "law", "cost", "max_sparsity", "unique_data"),
+    "objective",
     *("device_hours", "days", "peak", "utilization", "devices", "price", "points", "out", "force", "device"),
     *(
         "group",

@@ -19,9 +19,8 @@ from sparseplan.figures.map_runs import runs_on_map
 from sparseplan.figures.sparsity_map import fill_sparsity_map, label_sparsity_map
 from sparseplan.figures.ticks import log_axis
 from sparseplan.fit.fit_table import FitResult
-from sparseplan.fit.influence import typical_error
 from sparseplan.fit.levels import MOST_LEVELS, binned, by_level
-from sparseplan.fit.verdict import verdict
+from sparseplan.fit.verdict import said_against, verdict
 from sparseplan.laws.law import main_family
 from sparseplan.plan.sparsity_map import MapCost, SparsityMap, sparsity_maps
 from sparseplan.sparsity.pattern import UNSTRUCTURED, parse_pattern
@@ -75,7 +74,7 @@ def fit_page(result: FitResult) -> "Figure":
     panels = _panels(result, kinds)
     chart = _map(result)
     title = wrapped(law.description or law.name, room, TITLE, most=2, weight="bold")
-    words = wrapped(verdict(result.answer, typical_error(result.fit)), room, TEXT, most=3)
+    words = wrapped(_verdict(result), room, TEXT, most=3)
     facts = wrapped(_facts(result, chart), room, SMALL, most=8)
     above = 2 * _EDGE + height_of(title, TITLE) + height_of(words, TEXT) + 0.2
 
@@ -148,6 +147,13 @@ def _arrange(figure: "Figure", axes: _Axes, above: float, below: float) -> float
             panel.set_position((left / width, (height - top - high) / height, wide / width, high / height))
         top += high + _UNDER + (_HEADING if panels is axes.top else 0.0)
     return height
+
+
+def _verdict(result: FitResult) -> str:
+    """The verdict, with the gravest warning where there is one against the fit."""
+    against = said_against(result.answer) if result.answer.status == "converged" else []
+    message = against[0].replace("`", "") if against else ""
+    return verdict(result.answer) + (f" Warning: {message.rstrip('.')}." if message else "")
 
 
 def _facts(result: FitResult, chart: SparsityMap | None) -> str:

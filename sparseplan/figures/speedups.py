@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 _SERIES: tuple[tuple[Phase, Batch, str], ...] = (
     ("forward", "large", "forward pass"),
     ("training", "large", "forward and backward"),
-    ("inference", "large", "inference, many tokens"),
-    ("inference", "small", "inference, few tokens"),
+    ("inference", "large", "inference, prefill"),
+    ("inference", "small", "inference, decoding"),
 )
 _PANELS: tuple[tuple[Part, str], ...] = (("linear", "one layer"), ("block", "a whole block"))
 _SHIFT = 0.012  # of the width, between series, so that their spreads don't cover each other

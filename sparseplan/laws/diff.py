@@ -8,7 +8,7 @@ from msgspec import Struct
 from numpy.typing import NDArray
 
 from sparseplan.laws.forms.base import Coefficient, Form, Theta
-from sparseplan.laws.forms.budget import flops_budget
+from sparseplan.laws.forms.budget import flops_budget, schedule_budget
 from sparseplan.laws.law import Law, coefficients, form_of
 from sparseplan.laws.repetition import NAMES, Repetition
 
@@ -150,7 +150,7 @@ def _sparsity_difference(
 ) -> tuple[float, float, float]:
     """Over the budgets of dense runs in the region; a budget is N D in parameters times units."""
     found = [
-        theta.best_sparsity(flops_budget(N * D, law.schedule.saving), N=N)
+        theta.best_sparsity(schedule_budget(N * D, law.schedule), N=N)
         for law, theta in zip((first, second), thetas, strict=True)
     ]
     return _summary(found[1] - found[0])
@@ -169,7 +169,7 @@ def _plans(laws: tuple[Law, Law], thetas: tuple[Theta, Theta], size: float, toke
         return row(f"size multiplier at {100 * S:g}%", lambda _, theta: float(theta.size_multiplier(S, size)))
 
     def best(law: Law, theta: Theta) -> float:
-        return float(theta.best_sparsity(flops_budget(tokens, law.schedule.saving)))
+        return float(theta.best_sparsity(schedule_budget(tokens, law.schedule)))
 
     def best_if_zeros_cost(_: Law, theta: Theta) -> float:
         return float(theta.best_sparsity(flops_budget(tokens, 0.0)))

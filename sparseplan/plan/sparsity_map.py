@@ -215,7 +215,7 @@ def sparsity_maps(
     for cost, plan, finished in zip(costs, plans or none, runs or none, strict=True):
         contest = _Contest(pattern, cap, cost, sides, sides_24)
         found, wins = contest.winners(N, C[:, None])
-        S, saving = found.sparsity, cost.pattern.saving
+        S, budget = found.sparsity, cost.pattern.budget(per_unit)
         low_high: tuple[Array, Array] | None = None
         half: Array | None = None
         if spread and draws is not None and draws_24 is not None:
@@ -223,12 +223,12 @@ def sparsity_maps(
             low_high = _percentiles(_Contest(pattern, cap, cost, wide, wide_24), N, C)
         plain = pattern == UNSTRUCTURED and cost.two_to_four is None
         if draws is not None and plain and cap >= HALF:
-            half = np.quantile(draws.sparse.expanded().tokens_for_sparsity(HALF, N, saving) * per_unit, _ENDS, axis=0)
+            half = np.quantile(draws.sparse.expanded().tokens_for_sparsity(HALF, N, budget) * per_unit, _ENDS, axis=0)
         held = np.full(N.shape, np.inf)
         if pattern == UNSTRUCTURED and cap > 0.0:
-            held = sides.sparse.tokens_for_sparsity(cap, N, saving) * per_unit
+            held = sides.sparse.tokens_for_sparsity(cap, N, budget) * per_unit
         if plain and cap > 0.0:
-            begins = sides.sparse.tokens_for_sparsity(0.0, N, saving) * per_unit
+            begins = sides.sparse.tokens_for_sparsity(0.0, N, budget) * per_unit
         else:
             begins = _first_sparse(contest, N, C[-1])
         maps.append(

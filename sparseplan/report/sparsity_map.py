@@ -4,7 +4,7 @@ import numpy as np
 from rich.console import Console
 from rich.text import Text
 
-from sparseplan.common.console import open_table, say, say_wrapped
+from sparseplan.common.console import open_table, print_table, say, say_wrapped
 from sparseplan.common.units import format_count, format_scientific, format_sparsity
 from sparseplan.figures import map_words
 from sparseplan.figures.palette import faded, ink_on, sparsity_color
@@ -32,7 +32,7 @@ def print_map(console: Console, chart: SparsityMap) -> None:
             for word, S, out in zip(words[i], chart.sparsity[i], beyond[i], strict=True)
         ]
         table.add_row(format_scientific(chart.train_flops[i]), *cells)
-    console.print(table)
+    print_table(console, table)
     if chart.plan is not None:
         plan = f"Plan for {format_scientific(chart.plan.train_flops)} FLOPs: {map_words.plan_words(chart.plan)}."
         say_wrapped(console, plan)

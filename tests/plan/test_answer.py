@@ -11,12 +11,14 @@ from sparseplan.cost.flops import flops_cost
 from sparseplan.errors import LawError, PlanError
 from sparseplan.laws.diff import diff_laws
 from sparseplan.laws.file import load_law
+from sparseplan.laws.forms.budget import schedule_budget
 from sparseplan.laws.forms.frantar2023 import Coefficients
 from sparseplan.laws.law import Draws, Law, coefficient_draws, coefficients
 from sparseplan.plan.answer import answer, to_json
 from sparseplan.plan.predict import predict
 from sparseplan.plan.question import Question, best_plan
 from sparseplan.plan.sparsity_map import MapCost, sparsity_maps
+from sparseplan.report.plan import verdict
 from sparseplan.sparsity.pattern import parse_pattern
 from sparseplan.sparsity.schedule import Schedule
 from tests.helpers.questions import codes, question
@@ -147,7 +149,7 @@ def test_a_family_stops_at_the_sparsest_run_as_unstructured_sparsity_does(t5: La
 def test_just_above_the_threshold_the_plan_is_called_dense(t5: Law, above: float) -> None:
     dense = coefficients(t5)
     N = 1e8
-    threshold = float(6 * dense.tokens_for_sparsity(0.0, N, t5.schedule.saving))
+    threshold = float(6 * dense.tokens_for_sparsity(0.0, N, schedule_budget(1.0, t5.schedule)))
     result = answer(t5, question(t5, threshold * above, nonzero_params=N))
     assert result.plan == result.dense
     assert result.comparison.loss_gain == 0
@@ -202,6 +204,7 @@ def test_a_pattern_that_prunes_nothing_says_nothing_of_sparsity(t5: Law) -> None
     result = answer(t5, question(t5, 1e22, pattern="4:4"))
     assert result.brackets == []
     assert "only-dense" in codes(result)
+    assert verdict(result).startswith("1e22 FLOPs: dense, as asked: ")
     narrow = question(t5, 1e22, pattern="n:4")
     assert "only-dense" in codes(answer(t5, replace(narrow, max_sparsity=0.1)))
 
