@@ -13,15 +13,17 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, cast
 
 import msgspec
-from msgspec import Meta, Struct
+from msgspec import Meta, Struct, to_builtins
 
 from sparseplan.calibration.corpus import Corpus, TextCorpus
+from sparseplan.calibration.images import ImageCorpus
 from sparseplan.common.json_schema import json_schema
 from sparseplan.common.yaml_document import Document, Key, parse_document, read_yaml_text, reads_as_text
 from sparseplan.common.yaml_struct import convert
 from sparseplan.errors import RecipeError, SparseplanError, nearest
 from sparseplan.runs.pruning import DEFAULT_STRATEGY, GradualMagnitude, Pruning, Strategy
-from sparseplan.runs.spec import AdamW, DataSpec, LearningRate, Optimizer, RunSpec, TooManyEpochsError
+from sparseplan.runs.spec import AdamW, DataSpec, LearningRate, Optimizer, RunSpec, TooManyEpochsError, ZLoss
+from sparseplan.shapes.base import Images, Inputs
 from sparseplan.shapes.families import DEFAULT_MODEL, Model, Shape, tag_of
 from sparseplan.sparsity.pattern import UNSTRUCTURED, parse_pattern
 from sparseplan.sweep.executors import DEFAULT, EXECUTORS, Settings
@@ -41,9 +43,11 @@ class Lengths(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How long to train, in exactly one way."""
 
     steps: Annotated[tuple[Count, ...], Meta(description="Optimizer updates.")] = ()
-    tokens: Annotated[tuple[Positive, ...], Meta(description="Tokens (bytes), rounded to whole updates.")] = ()
+    tokens: Annotated[
+        tuple[Positive, ...], Meta(description="Tokens, bytes or images seen, rounded to whole updates.")
+    ] = ()
     tokens_per_dense_param: Annotated[
-        tuple[Positive, ...], Meta(description="Tokens per prunable parameter before pruning.")
+        tuple[Positive, ...], Meta(description="The same per prunable parameter before pruning.")
     ] = ()
 
     def __post_init__(self) -> None:
@@ -60,7 +64,7 @@ class Lengths(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         Raises:
             ValueError: if one is beyond `MAX_STEPS`.
         """
-        per_step = batch * shape.tokens_per_sequence
+        per_step = batch * shape.data_per_sequence
         tokens = list(self.tokens) or [ratio * shape.dense_params for ratio in self.tokens_per_dense_param]
         longest = max(tokens, default=0.0) / per_step
         if longest > MAX_STEPS:
@@ -71,6 +75,13 @@ class Lengths(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 class Fitting(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How the law is fitted to the finished runs."""
 
+    form: (
+        Annotated[
+            Literal["auto", "frantar2023", "varying-exponents", "coupled"],
+            Meta(description="Functional form; auto takes the one that predicts larger and longer runs best."),
+        ]
+        | None
+    ) = None
     residual: Literal["log", "plain"] = "log"
     loss: Literal["huber", "squared"] = "huber"
     huber_delta: Positive = 1e-3
@@ -90,9 +101,9 @@ class Recipe(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     ]
     lengths: Lengths
     batch: Annotated[int, Meta(ge=1, le=MAX_STEPS, description="Sequences of a step.")]
-    data: Annotated[Corpus, Meta(description="Text or token files; paths are relative to where the command runs.")] = (
-        TextCorpus()
-    )
+    data: Annotated[
+        Corpus, Meta(description="Text, tokens or images; paths are relative to where the command runs.")
+    ] = TextCorpus()
     max_epochs: Annotated[Positive, Meta(description="How often a run may see the data; more is refused.")] = 1.0
     optimizer: Optimizer = AdamW()
     learning_rate: LearningRate = LearningRate()
@@ -101,6 +112,7 @@ class Recipe(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     dtype: Literal["float32", "bfloat16"] = "float32"
     seeds: Annotated[tuple[Annotated[int, Meta(ge=0, lt=2**32)], ...], Meta(min_length=1)] = (0,)
     evaluation_sequences: Count = 256
+    z_loss: ZLoss = 0.0
     share_trunks: Annotated[bool, Meta(description="Train what runs have in common once.")] = True
     retry_diverged: (
         Annotated[
@@ -191,6 +203,13 @@ def _checked(document: Document, text: str) -> LoadedRecipe:
     if not reads_as_text(recipe.name):
         what = "expected a name that YAML reads as text, since law and profile files carry it"
         raise loaded.refuse(("name",), f"{what}, found {recipe.name!r}; add a letter or a dash")
+    images = isinstance(recipe.data, ImageCorpus)
+    if images != (recipe.model.reads is Images):
+        wanted = "data of kind images" if recipe.model.reads is Images else "text or tokens"
+        found = to_builtins(recipe.data)["kind"]
+        raise loaded.refuse(
+            ("data",), f"expected {wanted}, which the family {tag_of(type(recipe.model))} reads, found {found}"
+        )
     seen: set[Pruning] = set()
     for index in range(len(recipe.sparsities)):
         entry = _pruning(loaded, index)
@@ -215,13 +234,13 @@ def with_strategy(recipe: Any) -> Any:
     return recipe | {"pruning": {"strategy": DEFAULT_STRATEGY} | recipe["pruning"]}
 
 
-def expand(loaded: LoadedRecipe, data: DataSpec, vocab: int) -> list[RunSpec]:
+def expand(loaded: LoadedRecipe, data: DataSpec, inputs: Inputs) -> list[RunSpec]:
     """The runs of a recipe's grid, in the order sizes, sparsities, lengths, seeds; equal ones once.
 
     Args:
         loaded: The recipe.
         data: Its prepared data.
-        vocab: Size of the data's vocabulary.
+        inputs: Size of the data's vocabulary, or what its images are.
 
     Raises:
         RecipeError: with the recipe's line, for a grid that can't be trained.
@@ -233,7 +252,7 @@ def expand(loaded: LoadedRecipe, data: DataSpec, vocab: int) -> list[RunSpec]:
         for index in range(len(recipe.sparsities)):
             pruning = _pruning(loaded, index)
             try:
-                shape = model.shape(place, pruning.sparsity, vocab)
+                shape = model.shape(place, pruning.sparsity, inputs)
             except ValueError as problem:
                 raise loaded.refuse(size_key, str(problem)) from None
             try:
@@ -267,6 +286,7 @@ def _run(recipe: Recipe, shape: Shape, data: DataSpec, pruning: Pruning, steps: 
         dtype=recipe.dtype,
         seed=seed,
         evaluation_sequences=recipe.evaluation_sequences,
+        z_loss=recipe.z_loss,
     )
 
 

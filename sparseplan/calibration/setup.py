@@ -93,8 +93,8 @@ def set_up(loaded: LoadedRecipe, corpus_folder: Path) -> Setup:
         RecipeError: if the grid can't be trained.
     """
     recipe = loaded.recipe
-    data, vocab, description = prepare(recipe.data, corpus_folder, max_epochs=recipe.max_epochs)
-    runs = expand(loaded, data, vocab)
+    data, inputs, description = prepare(recipe.data, corpus_folder, max_epochs=recipe.max_epochs)
+    runs = expand(loaded, data, inputs)
     return Setup(
         loaded=loaded,
         data=data,
