@@ -41,7 +41,7 @@ def test_every_console_example_prints_what_the_page_shows(
     page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    tolerance = 0.0
+    tolerance, made = 0.0, list[str]()
     for command, expected in examples(page):
         words = shlex.split(command)
         if words[0] != "sparseplan":  # a shell command that makes a file of one, the first from the repository
@@ -51,7 +51,16 @@ def test_every_console_example_prints_what_the_page_shows(
         assert run(words[1:]) == 0, command
         if words[1] == "fit":  # another BLAS ends a fit at other last digits, and so do plans with its law
             tolerance = 0.02
-        assert_shown(capsys.readouterr().out, expected, command, tolerance)
+        made += [Path(word).stem for word in words if word.endswith(".yaml")]
+        printed = capsys.readouterr().out
+        assert_shown(without_hashes(printed, made), without_hashes(expected, made), command, tolerance)
+
+
+def without_hashes(printed: str, laws: list[str]) -> str:
+    """Output without the hashes of laws that the page made itself: their last digits differ between processors."""
+    for law in laws:
+        printed = re.sub(rf"(?<=\b{re.escape(law)} )[0-9a-f]{{8}}\b", "~", printed)
+    return printed
 
 
 def assert_shown(printed: str, expected: str, command: str, tolerance: float) -> None:

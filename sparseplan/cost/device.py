@@ -10,7 +10,7 @@ as fast: 1:4, and 1:8 and 2:8 too, of which no four consecutive weights keep mor
 all other n:m cost 1 / (1 - S): no kernel that these devices have makes use of their zeros in training.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -42,6 +42,10 @@ class DeviceCost(Cost):
     def depends_on_size(self) -> bool:
         """Whether the multiplier depends on N."""
         return self.speedup.widths is not None
+
+    def on_ramp(self, schedule: Schedule, tokens_per_unit: float) -> Cost:
+        """The same device, with a mask that is final from another moment on."""
+        return replace(self, after_ramp=1.0 - schedule.end, tokens_per_unit=tokens_per_unit)
 
     def multiplier(self, S: Floats, N: Floats | None = None) -> Array:
         """c_mul(S, N) for N non-zero parameters."""

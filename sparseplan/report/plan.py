@@ -49,9 +49,10 @@ def print_answer(console: Console, answer: Answer, *, explain: bool = False) -> 
             *_repeats(answer),
             *_how_sure(answer),
             *_in_the_mean(answer),
+            *_across_laws(answer, explain=explain),
         )
     ):
-        say_wrapped(console, line)
+        say_wrapped(console, line, indent="  " if line.startswith("- ") else "")
     if answer.device is not None or answer.verdict is not None:
         from sparseplan.report import hardware as hardware_report  # noqa: PLC0415  only where a device is named
 
@@ -65,11 +66,12 @@ def print_answer(console: Console, answer: Answer, *, explain: bool = False) -> 
 
 
 def print_law_facts(console: Console, law: LawName) -> None:
-    """What the law's loss is, and what its N counts where that is more than prunable weights."""
+    """What the law's loss is, what its N counts if more than prunable weights, and its name, hash and date."""
     if law.loss:
         say_wrapped(console, f"Loss: {law.loss}.")
     if law.counts_embeddings:
         say_wrapped(console, "Parameters are counted with embeddings.")
+    say_wrapped(console, f"Law: {law.name} {law.hash}{'' if law.date is None else f', {law.date}'}.")
 
 
 def verdict(answer: Answer) -> str:
@@ -334,6 +336,25 @@ def _in_the_mean(answer: Answer) -> list[str]:
         f"optimum it loses {theirs.mean:.4f} nats on average (95%: {theirs.p95:.3f}), this one {ours.mean:.4f} (95%: "
         f"{ours.p95:.3f})."
     ]
+
+
+def _across_laws(answer: Answer, *, explain: bool) -> list[str]:
+    """Between which ends the laws put the best sparsity and its worth; with `explain` each of them."""
+    found = answer.across_laws
+    if found is None:
+        return []
+    sets = [one.runs for one in found.laws]
+    same = max(sets.count(one) for one in sets)
+    of_which = f" ({same} of them fits of the same runs)" if same > 1 else ""
+    lines = [
+        f"Over {len(sets)} laws{of_which}, each with its own runs' ramp: best sparsity "
+        f"{format_bounds(found.sparsity, format_sparsity)}, for {format_bounds(found.compute_ratio, format_ratio)} the "
+        "compute that the best dense model needs for the same loss."
+    ]
+    for one in found.laws if explain else ():
+        best = "every sparsity does as well" if one.sparsity is None else f"{format_sparsity(one.sparsity)} sparse"
+        lines.append(f"- {one.law}: {best}, {format_ratio(one.compute_ratio)} ({one.ramp})")
+    return lines
 
 
 def print_caveats(console: Console, caveats: list[Caveat], *, most: int | None = None) -> None:
