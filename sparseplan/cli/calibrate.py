@@ -119,11 +119,9 @@ def calibrate(
     from sparseplan.sweep.executors import DEFAULT, EXECUTORS
 
     if schema:
-        import msgspec
-
         from sparseplan.calibration.recipe import recipe_schema
 
-        o.print_json(msgspec.json.format(msgspec.json.encode(recipe_schema()), indent=2).decode())
+        o.print_schema(recipe_schema())
         return
     console, progress = open_console(), open_progress()
     if recipe is None and EXECUTORS[executor or DEFAULT].can_probe:

@@ -20,7 +20,6 @@ from sparseplan.calibration.recipe import (
     parse_recipe,
     recipe_schema,
 )
-from sparseplan.cli import run
 from sparseplan.errors import RecipeError
 from sparseplan.runs.pruning import GradualMagnitude
 from sparseplan.runs.spec import Adafactor, AdamW, DataSpec, RunSpec, Split
@@ -253,11 +252,6 @@ def test_a_recipe_without_a_family_fits_the_schema() -> None:
     jsonschema.validate(yaml.safe_load(PLAIN), recipe_schema())
     with pytest.raises(jsonschema.ValidationError):
         jsonschema.validate(yaml.safe_load(replaced("context: 32", "family: brt\n  context: 32")), recipe_schema())
-
-
-def test_the_command_prints_the_schema_of_recipes(capsys: pytest.CaptureFixture[str]) -> None:
-    assert run(["calibrate", "--schema"]) == 0
-    assert json.loads(capsys.readouterr().out) == json.loads(json.dumps(recipe_schema()))
 
 
 def test_the_shipped_schema_is_that_of_the_code() -> None:
