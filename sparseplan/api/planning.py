@@ -15,7 +15,7 @@ from sparseplan.cost.flops import FLOPS_COSTS, Cost, flops_cost
 from sparseplan.errors import HardwareError, PlanError
 from sparseplan.laws import DEFAULT_LAW
 from sparseplan.laws import file as law_files
-from sparseplan.laws.law import Law, coefficients, require_sparse
+from sparseplan.laws.law import Law, coefficients, form_of, require_sparse
 from sparseplan.laws.unique_data import limited
 from sparseplan.plan import answer as plans
 from sparseplan.plan import predict as predictions
@@ -209,7 +209,8 @@ def predict(
         data: Data seen D in the law's unit, repeats counted.
         params: Non-zero prunable parameters N, 7e9 or "7B"; or else `dense_params`.
         dense_params: Prunable parameters before pruning, N / (1 - S).
-        sparsity: Final sparsity S in [0, 1), 0.75 or "75%"; a single pattern such as "2:4" says it too.
+        sparsity: Final sparsity S in [0, 1), 0.75 or "75%"; a single pattern such as "2:4" says it too,
+            and under a law of dense models it is 0.
         pattern: The pattern that makes it.
         law: By name, path or object.
         unique_data: Unique data that the run draws on; beyond it data is repeated. By default all data are unique.
@@ -227,6 +228,9 @@ def predict(
     S = arguments.sparsity("sparsity", sparsity)
     if S is None:
         S = made.sparsity
+    chosen = load_law(law)
+    if S is None and not form_of(chosen).knows_sparsity:
+        S = 0.0
     if S is None:
         raise PlanError("`sparsity`: expected the fraction of weights that are zero, or one `pattern` such as 2:4.")
     N, M = arguments.positive("params", params), arguments.positive("dense_params", dense_params)
@@ -234,7 +238,7 @@ def predict(
         found = "neither" if N is None else "both"
         raise PlanError(f"expected one size, `params` or `dense_params`; found {found}.")
     result = predictions.predict(
-        load_law(law),
+        chosen,
         N=N,
         M=M,
         D=arguments.needed("data", data),

@@ -24,8 +24,8 @@ from sparseplan.laws.forms.budget import schedule_budget
 from sparseplan.laws.forms.chinchilla import dense_through
 from sparseplan.laws.law import coefficients
 from sparseplan.runs.facts import RunFacts
-from sparseplan.runs.pruning import describe_strategy
 from sparseplan.runs.spec import RunSpec
+from sparseplan.runs.strategies import describe_strategy
 from sparseplan.runs.table import Runs
 from sparseplan.sparsity.pattern import UNSTRUCTURED
 from sparseplan.sweep.estimate import expected_seconds

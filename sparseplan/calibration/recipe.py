@@ -22,8 +22,9 @@ from sparseplan.common.json_schema import json_schema
 from sparseplan.common.yaml_document import Document, Key, parse_document, read_yaml_text, reads_as_text
 from sparseplan.common.yaml_struct import convert
 from sparseplan.errors import RecipeError, SparseplanError, nearest
-from sparseplan.runs.pruning import DEFAULT_STRATEGY, GradualMagnitude, Pruning, Strategy
+from sparseplan.runs.pruning import Pruning
 from sparseplan.runs.spec import AdamW, DataSpec, LearningRate, Optimizer, RunSpec, TooManyEpochsError
+from sparseplan.runs.strategies import DEFAULT_STRATEGY, GradualMagnitude, Strategy
 from sparseplan.shapes.families import DEFAULT_MODEL, Model, Shape, tag_of
 from sparseplan.shapes.sizes import ShapeGrid, Size
 from sparseplan.sparsity.pattern import UNSTRUCTURED, parse_pattern

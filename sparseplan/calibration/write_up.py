@@ -23,7 +23,7 @@ from sparseplan.laws.forms.base import Form
 from sparseplan.laws.law import Law, form_of
 from sparseplan.plan.first_plan import first_question
 from sparseplan.runs.job import RunRecord
-from sparseplan.runs.pruning import describe_strategy, strategy_name
+from sparseplan.runs.strategies import describe_strategy, strategy_name
 from sparseplan.sweep.folder import Folder
 
 

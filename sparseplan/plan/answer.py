@@ -15,8 +15,10 @@ from sparseplan.common.caveat import Caveat
 from sparseplan.errors import PlanError
 from sparseplan.laws.forms.budget import Floats
 from sparseplan.laws.forms.search import HIGHEST_SPARSITY
+from sparseplan.laws.identity import law_date, law_hash
 from sparseplan.laws.law import HeldOutError, Law, form_of, require_sparse
 from sparseplan.laws.unique_data import UniqueData
+from sparseplan.plan.across_laws import AcrossLaws, across_laws
 from sparseplan.plan.brackets import Bracket, brackets
 from sparseplan.plan.caveats import (
     Distance,
@@ -43,10 +45,15 @@ if TYPE_CHECKING:
 
 
 class LawName(Struct, frozen=True, kw_only=True):
-    """Which law answered, what its loss is, whether its N counts embeddings, its published error where it has one."""
+    """Which law answered, what its loss is, whether its N counts embeddings, its published error where it has one.
+
+    `hash` is of everything that its file says, `date` of when it was made, where the file says that.
+    """
 
     name: str
     form: str
+    hash: str
+    date: str | None = None
     loss: str = ""
     counts_embeddings: bool = False
     held_out: HeldOutError | None = None
@@ -57,6 +64,8 @@ def law_name(law: Law) -> LawName:
     return LawName(
         name=law.name,
         form=law.form,
+        hash=law_hash(law),
+        date=law_date(law),
         loss=law.loss,
         counts_embeddings=law.counts_embeddings,
         held_out=law.held_out,
@@ -135,7 +144,7 @@ class Answer(Struct, frozen=True, kw_only=True):
     With the `objective` mean every loss, and what follows from losses, is of the mean over the law's draws, and
     `by_values` is the plan that the law's values make best. `device` where one is named, `verdict` where its profile is
     the cost; `repetition` of the plan and, under the other published rates, `repetition_spread` where unique data are
-    limited.
+    limited. `across_laws` is None for questions about dense models alone, or with limited unique data.
     """
 
     format: Literal["sparseplan-plan/1"] = "sparseplan-plan/1"
@@ -151,6 +160,7 @@ class Answer(Struct, frozen=True, kw_only=True):
     by_values: OtherPlan | None = None
     extrapolation: list[Distance]
     brackets: list[Bracket]
+    across_laws: AcrossLaws | None = None
     device: DeviceUse | None
     verdict: list[FamilyVerdict] | None
     repetition: Repetition | None = None
@@ -216,6 +226,7 @@ def answer(
         by_values=None if objective == "point" else by_values(law, family, at_budget, judged),
         extrapolation=[*outside, *(hardware.distances if hardware else ())],
         brackets=ends,
+        across_laws=across_laws(law, question, point) if ends and unique is None else None,
         device=hardware.use if hardware else None,
         verdict=hardware.verdict if hardware else None,
         repetition=None if unique is None else _repetition(law_sides(law, family, unique), unique, point.best),
@@ -223,7 +234,7 @@ def answer(
         warnings=[
             *law_caveats(law, family),
             *(() if family is None or question.only_dense else schedule_caveats(law)),
-            *question_caveats(question),
+            *question_caveats(question, law),
             *plan_caveats(outside, uncapped, question.cap, law),
             *gap_caveats(law, [float(point.best.sparsity), *(one.sparsity for one in ends)]),
             *draw_caveats(intervals),

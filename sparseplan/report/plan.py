@@ -50,9 +50,10 @@ def print_answer(console: Console, answer: Answer, *, explain: bool = False) -> 
             *_repeats(answer),
             *_how_sure(answer),
             *_in_the_mean(answer),
+            *_across_laws(answer, explain=explain),
         )
     ):
-        say_wrapped(console, line)
+        say_wrapped(console, line, indent="  " if line.startswith("- ") else "")
     if answer.device is not None or answer.verdict is not None:
         from sparseplan.report import hardware as hardware_report  # noqa: PLC0415  only where a device is named
 
@@ -66,11 +67,12 @@ def print_answer(console: Console, answer: Answer, *, explain: bool = False) -> 
 
 
 def print_law_facts(console: Console, law: LawName) -> None:
-    """What the law's loss is, and what its N counts where that is more than prunable weights."""
+    """What the law's loss is, what its N counts if more than prunable weights, and its name, hash and date."""
     if law.loss:
         say_wrapped(console, f"Loss: {law.loss}.")
     if law.counts_embeddings:
         say_wrapped(console, "Parameters are counted with embeddings.")
+    say_wrapped(console, f"Law: {law.name} {law.hash}{'' if law.date is None else f', {law.date}'}.")
 
 
 def verdict(answer: Answer) -> str:
@@ -84,6 +86,8 @@ def verdict(answer: Answer) -> str:
     cost = _COSTS.get(answer.cost, f"at its cost on {answer.cost}")
     if is_dense_only(answer):
         return f"{budget}: {format_count(plan.nonzero_params)} parameters on {run} ({source}, a dense law)."
+    if is_only_dense(answer):
+        return f"{budget}: dense, as asked: {format_count(plan.nonzero_params)} parameters on {run} ({source})."
     if plan.sparsity == 0:
         what = f"{budget}: stay dense{_but_draws(answer)}, {format_count(plan.nonzero_params)} parameters on {run}"
         return f"{what}, {cost} ({source}).{_undecided(answer)}"
@@ -201,6 +205,11 @@ def is_dense_only(answer: Answer) -> bool:
     return any(caveat.code == "dense-only" for caveat in answer.warnings)
 
 
+def is_only_dense(answer: Answer) -> bool:
+    """Whether the question allows no sparsity above 0, so that nothing was compared."""
+    return any(caveat.code == "only-dense" for caveat in answer.warnings)
+
+
 def _plan_table(console: Console, answer: Answer) -> Table:
     plan, dense, intervals = answer.plan, answer.dense, answer.intervals
     alone = is_dense_only(answer) or plan.sparsity == 0
@@ -208,10 +217,13 @@ def _plan_table(console: Console, answer: Answer) -> Table:
     if intervals is not None:
         columns.append(f"{100 * intervals.level:.0f}% interval")
     table = open_table(console, *columns, *([] if alone else ["dense plan"]))
-    for key, noun, write in (
+    sizes: tuple[tuple[str, str, Callable[[float], str]], ...] = (
         ("sparsity", "sparsity", format_sparsity),
         ("nonzero_params", "non-zero parameters", format_count),
         ("dense_params", "dense parameters", format_count),
+    )
+    for key, noun, write in (
+        *((("nonzero_params", "parameters", format_count),) if is_dense_only(answer) else sizes),
         ("data_seen", f"data ({plan.data_unit}s)", format_count),
         ("loss", f"{loss_word(answer)} (nats)", format_loss),
         ("train_flops", "training FLOPs", format_scientific),
@@ -265,7 +277,7 @@ def _givens(answer: Answer) -> str:
     elif given.tokens_per_param is not None:
         size = f"{given.tokens_per_param:g} per parameter"
     if given.nonzero_params is not None:
-        size = f"{format_count(given.nonzero_params)} non-zero"
+        size = f"{format_count(given.nonzero_params)} {'parameters' if is_dense_only(answer) else 'non-zero'}"
     elif given.dense_params is not None:
         size = f"{format_count(given.dense_params)} dense"
     if given.max_data is not None:
@@ -279,7 +291,7 @@ def _against_dense(answer: Answer) -> list[str]:
     lines: list[str] = []
     if is_dense_only(answer):
         lines.append(f"The law {answer.law.name} knows nothing of sparsity: this is its dense plan.")
-    elif any(caveat.code == "only-dense" for caveat in answer.warnings):
+    elif is_only_dense(answer):
         lines.append("Only dense models are allowed here.")
     elif plan.sparsity == 0:
         better = "reaches a lower loss" if answer.given.loss is None else "reaches this loss for less"
@@ -401,6 +413,25 @@ def _in_the_mean(answer: Answer) -> list[str]:
         f"optimum it loses {theirs.mean:.4f} nats on average (95%: {theirs.p95:.3f}), this one {ours.mean:.4f} (95%: "
         f"{ours.p95:.3f})."
     ]
+
+
+def _across_laws(answer: Answer, *, explain: bool) -> list[str]:
+    """Between which ends the laws put the best sparsity and its worth; with `explain` each of them."""
+    found = answer.across_laws
+    if found is None:
+        return []
+    sets = [one.runs for one in found.laws]
+    same = max(sets.count(one) for one in sets)
+    of_which = f" ({same} of them fits of the same runs)" if same > 1 else ""
+    lines = [
+        f"Over {len(sets)} laws{of_which}, each with its own runs' ramp: best sparsity "
+        f"{format_bounds(found.sparsity, format_sparsity)}, for {format_bounds(found.compute_ratio, format_ratio)} the "
+        "compute that the best dense model needs for the same loss."
+    ]
+    for one in found.laws if explain else ():
+        best = "every sparsity does as well" if one.sparsity is None else f"{format_sparsity(one.sparsity)} sparse"
+        lines.append(f"- {one.law}: {best}, {format_ratio(one.compute_ratio)} ({one.ramp})")
+    return lines
 
 
 def print_caveats(console: Console, caveats: list[Caveat], *, most: int | None = None) -> None:

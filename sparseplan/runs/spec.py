@@ -160,6 +160,11 @@ class RunSpec(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
             )
 
     @property
+    def updates(self) -> int:
+        """Updates of the whole training: `steps`, or more where a strategy trains in rounds that go back."""
+        return self.pruning.total_updates(self.steps)
+
+    @property
     def tokens_per_step(self) -> int:
         """Tokens that one update sees."""
         return self.batch * self.shape.tokens_per_sequence
@@ -181,21 +186,24 @@ class RunSpec(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     @property
     def train_flops(self) -> float:
-        """6 x the weights in force x tokens, summed over training: the law's C with sparse FLOPs.
+        """6 x the weights in force x tokens, summed over all updates: the law's C with sparse FLOPs.
 
         The weights in force at a step are a third of the operands of its three products: where the gradient of all
         weights is formed, as by straight-through masks, a pruned weight counts for a third.
         """
-        return 6.0 * self.tokens_per_step * self.weight_steps(0, self.steps)
+        return 6.0 * self.tokens_per_step * self.weight_steps(0, self.updates)
 
     def weight_steps(self, from_step: int, to_step: int) -> float:
         """Weights in force, summed over the updates from `from_step` to `to_step`."""
         numels = [matrix.numel for matrix in self.shape.matrices]
-        zeros_save = self.pruning.strategy.schedule.zeros_save
         total = 0.0
         for at, until, sparsity in self.pruning.phases(self.steps):
-            updates = max(0, min(until, to_step) - max(at, from_step))
-            total += updates * sum(numel - zeros_save * pruned_weights(numel, sparsity) for numel in numels)
+            first, last = max(at, from_step), min(until, to_step)
+            if first >= last:
+                continue
+            pruned = sum(pruned_weights(numel, sparsity) for numel in numels)
+            dense = self.pruning.strategy.dense_gradients(first, last, self.steps) if pruned else 0
+            total += (last - first) * (sum(numels) - pruned) + dense * pruned / 3.0
         return total
 
     def facts(self) -> RunFacts:
@@ -228,9 +236,9 @@ class RunSpec(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     def trunk_id(self) -> str:
         """Identity of the shared prefix: runs with one trunk id train alike until each one's `branch_step`.
 
-        A prefix is dense, or, where the run is pruned alike at all its steps, pruned like this.
+        A prefix is dense, or, where the run is pruned from the start, pruned like this.
         """
-        return self._prefix_id(pruned=self.pruning.constant)
+        return self._prefix_id(pruned=self.pruning.from_start)
 
     @property
     def origin_id(self) -> str:

@@ -21,8 +21,8 @@ from sparseplan.calibration.recipe import (
     recipe_schema,
 )
 from sparseplan.errors import RecipeError
-from sparseplan.runs.pruning import GradualMagnitude
 from sparseplan.runs.spec import Adafactor, AdamW, DataSpec, RunSpec, Split
+from sparseplan.runs.strategies import GradualMagnitude
 from sparseplan.runs.trunks import plan_segments
 from sparseplan.shapes.bert import BertShape
 from sparseplan.shapes.gpt import GptShape

@@ -5,8 +5,8 @@
 `tokens` is C / (6 tokens_per_unit), the product of parameters and data units that a dense run can pay for. `idle` is
 what else a run must pay for, in units of data at its own price: a model that serves many tokens pays for them as if it
 had trained on so many more, and learns nothing from them. Where c_mul = kappa + (1 - kappa) / (1 - S), the FLOP costs
-of the paper, forms have closed solutions; `saving` is that kappa. A geometric ramp has none: c_mul is rho(S) / (1 - S)
-with a mean density rho that is not linear in S.
+of the paper, forms have closed solutions; `saving` is that kappa. Geometric ramps and rewinding have none: c_mul is
+rho(S) / (1 - S), with a rho that is not linear in S.
 """
 
 from collections.abc import Callable

@@ -15,7 +15,7 @@ from torch.nn import functional
 
 from sparseplan.shapes.base import MLP_RATIO
 from sparseplan.shapes.families import Shape
-from sparseplan.train.models.base import Model, ParameterGroup, PrunableLinear
+from sparseplan.train.models.base import Blocks, Model, ParameterGroup, PrunableLinear, Units
 
 EMBEDDING_STD = 1.0
 ROTARY_BASE = 10_000.0
@@ -54,6 +54,21 @@ class Block(nn.Module):
         streamed: Tensor = x_BTW + self.down(hidden * hidden)
         return streamed
 
+    def head_units(self, name: str) -> Units:
+        """The heads: rows of `qkv`, in its order, and columns of `out`."""
+        W, half = self.out.in_features, self.out.in_features // self.heads // 2
+        heads = torch.arange(self.heads)[:, None]
+        halves = heads * half + torch.arange(half)
+        own = heads * 2 * half + torch.arange(2 * half)
+        rotated = [start + halves for start in (0, W // 2, W, W + W // 2)]
+        rows = torch.cat([*rotated, 2 * W + own], dim=1)
+        return Units(((f"{name}.qkv.weight", 0, rows), (f"{name}.out.weight", 1, own)))
+
+    def neuron_units(self, name: str) -> Units:
+        """The neurons: rows of `up` and columns of `down`."""
+        neurons = torch.arange(self.up.out_features)[:, None]
+        return Units(((f"{name}.up.weight", 0, neurons), (f"{name}.down.weight", 1, neurons)))
+
 
 class Transformer(Model):
     """Embedding, blocks, a last norm and an untied head.
@@ -91,6 +106,11 @@ class Transformer(Model):
             scale = residual if name.endswith(("out.weight", "down.weight")) else 1.0
             weight.normal_(0.0, scale / math.sqrt(weight.shape[1]), generator=generator)
         self.head.weight.normal_(0.0, 1.0 / self.shape.width, generator=generator)
+
+    def units(self) -> Blocks:
+        """The heads and the neurons of every block."""
+        blocks = [(f"blocks.{index}", block) for index, block in enumerate(self.blocks) if isinstance(block, Block)]
+        return tuple((block.head_units(name), block.neuron_units(name)) for name, block in blocks)
 
     def parameter_groups(self) -> tuple[ParameterGroup, ...]:
         """Matrices of blocks and head follow the width and decay; embedding and norms do neither."""
