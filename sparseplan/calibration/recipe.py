@@ -114,6 +114,13 @@ class Recipe(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     pruning: Strategy = GradualMagnitude()
     clip_norm: Annotated[float, Meta(ge=0)] = 1.0
     dtype: Literal["float32", "bfloat16"] = "float32"
+    scale_by_density: Annotated[
+        bool,
+        Meta(
+            description="Start prunable weights larger by 1 / sqrt(density) and train them 1 / density as fast, where "
+            "runs are sparse from their first step; adamw only."
+        ),
+    ] = False
     seeds: Annotated[tuple[Annotated[int, Meta(ge=0, lt=2**32)], ...], Meta(min_length=1)] = (0,)
     evaluation_sequences: Count = 256
     share_trunks: Annotated[bool, Meta(description="Train what runs have in common once.")] = True
@@ -206,6 +213,9 @@ def _checked(document: Document, text: str) -> LoadedRecipe:
     if not reads_as_text(recipe.name):
         what = "expected a name that YAML reads as text, since law and profile files carry it"
         raise loaded.refuse(("name",), f"{what}, found {recipe.name!r}; add a letter or a dash")
+    if recipe.scale_by_density and not isinstance(recipe.optimizer, AdamW):
+        what = "expected the optimizer adamw, whose rate does not follow the size of the weights already"
+        raise loaded.refuse(("scale_by_density",), f"{what}, found another; leave it out")
     seen: set[Pruning] = set()
     for index in range(len(recipe.sparsities)):
         entry = _pruning(loaded, ("sparsities", index), recipe.sparsities[index])
@@ -313,6 +323,7 @@ def _run(recipe: Recipe, wanted: _Wanted, data: DataSpec, seed: int) -> RunSpec:
         pruning=wanted.pruning,
         clip_norm=recipe.clip_norm,
         dtype=recipe.dtype,
+        scale_by_density=recipe.scale_by_density,
         seed=seed,
         evaluation_sequences=recipe.evaluation_sequences,
     )
