@@ -8,7 +8,6 @@ import typer
 from sparseplan.cli import options as o
 from sparseplan.cli.calibrate import recipe_names
 from sparseplan.cli.contour import parse_span
-from sparseplan.cli.fit import parse_mapping
 from sparseplan.cli.flags import in_flags
 from sparseplan.common.units import parse_share
 
@@ -98,12 +97,7 @@ def next_runs(
             help="Scatter of a run's loss about the law, as in 0.3%. Default: from the law's fit.",
         ),
     ] = None,
-    column: Annotated[
-        list[Any] | None,
-        typer.Option(
-            "--column", parser=o.reader(parse_mapping), metavar="OURS=THEIRS", help="Column of --runs by another name."
-        ),
-    ] = None,
+    column: o.ColumnOption = None,
     group: Annotated[
         str | None,
         typer.Option("--group", metavar="COLUMN", help="Column of what runs share, a trunk or seed. Default: trunk."),

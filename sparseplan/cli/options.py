@@ -8,7 +8,7 @@ import typer
 from sparseplan.cli.flags import in_flags
 from sparseplan.common.text import shown, shown_json
 from sparseplan.common.units import parse_money, parse_positive, parse_share, parse_sparsity
-from sparseplan.errors import SparseplanError
+from sparseplan.errors import FitError, SparseplanError
 from sparseplan.sparsity.pattern import parse_pattern
 
 if TYPE_CHECKING:
@@ -91,11 +91,32 @@ def cost_names() -> list[str]:
     return ["sparse", "dense", *profile_names()]
 
 
+def parse_mapping(text: str) -> tuple[str, str]:
+    """Read our column name and the file's.
+
+    >>> parse_mapping("nonzero_params=config.N")
+    ('nonzero_params', 'config.N')
+    """
+    ours, found, theirs = text.partition("=")
+    if not found or not ours.strip() or not theirs.strip():
+        raise FitError(f"expected our column and the file's, as in nonzero_params=N, found {text!r}.")
+    return ours.strip(), theirs.strip()
+
+
 read_positive = reader(parse_positive)
 
 OptionalFlopsOption = Annotated[
     float | None,
     typer.Option("--flops", parser=read_positive, metavar="C", help="Training budget in FLOPs, as in 1e23."),
+]
+LossOption = Annotated[
+    float | None,
+    typer.Option(
+        "--loss",
+        parser=read_positive,
+        metavar="L",
+        help="Loss to reach with the least compute, in nats, as in 2.1; instead of a budget.",
+    ),
 ]
 DeviceHoursOption = Annotated[
     float | None,
@@ -188,6 +209,10 @@ MaxSparsityOption = Annotated[
         metavar="S",
         help="Highest sparsity to consider. Default: the highest among the law's runs.",
     ),
+]
+ColumnOption = Annotated[
+    list[Any] | None,
+    typer.Option("--column", parser=reader(parse_mapping), metavar="OURS=THEIRS", help="Column under another name."),
 ]
 ForceOption = Annotated[bool, typer.Option("--force", help="Replace files that are there.")]
 UniqueDataOption = Annotated[

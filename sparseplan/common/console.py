@@ -68,12 +68,13 @@ def open_table(console: Console, *columns: str, text_columns: int = 1) -> Table:
     return table
 
 
-def print_table(console: Console, table: Table) -> None:
+def print_table(console: Console, table: Table, *, in_parts: bool = False) -> None:
     """Print a table; where the terminal is narrower, without rules, and then in parts that each begin with its names.
 
-    What is piped stays whole: whoever reads it knows no width.
+    What is piped stays whole, since whoever reads it knows no width; with `in_parts` it is kept to 80 columns too.
     """
-    width = get_terminal_size().columns if console.is_terminal else _WIDTH
+    piped = _PIPED if in_parts else _WIDTH
+    width = get_terminal_size().columns if console.is_terminal else piped
     if _width(console, table) > width:
         table = _of_columns(table, table.columns, plain=True)
     parts: list[list[Column]] = [table.columns[:1]]
@@ -105,6 +106,11 @@ def say(console: Console, line: str = "", *, style: str | None = None) -> None:
     console.print(shown(text), soft_wrap=True, markup=False, emoji=False, style=style)
 
 
+def text_width(console: Console) -> int:
+    """Columns of text: the terminal's up to 100, 80 where piped."""
+    return min(get_terminal_size().columns, _WIDEST) if console.is_terminal else _PIPED
+
+
 def say_wrapped(console: Console, text: str, *, style: str | None = None, indent: str = "") -> None:
     """Print a paragraph, broken at words: at the terminal's width up to 100 columns, at 80 where piped.
 
@@ -114,7 +120,7 @@ def say_wrapped(console: Console, text: str, *, style: str | None = None, indent
         style: As for `say`.
         indent: What further lines begin with.
     """
-    width = min(get_terminal_size().columns, _WIDEST) if console.is_terminal else _PIPED
+    width = text_width(console)
     words = console.words(text) if isinstance(console, WordConsole) else text
     for line in wrap(shown(words), width, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False):
         say(console, line, style=style)

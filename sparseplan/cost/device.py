@@ -11,11 +11,12 @@ as fast: 1:4, and 1:8 and 2:8 too, of which no four consecutive weights keep mor
 all other n:m cost 1 / (1 - S): no kernel that these devices have makes use of their zeros in training.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from sparseplan.cost.flops import Cost, schedule_cost
+from sparseplan.cost.inference import Inference
 from sparseplan.hardware.profile import Curve, Profile, speedup
 from sparseplan.laws.forms.budget import Array, Floats
 from sparseplan.shapes.base import typical_width
@@ -44,6 +45,10 @@ class DeviceCost(Cost):
         """Whether the multiplier depends on N."""
         return self.speedup.widths is not None
 
+    def on_ramp(self, schedule: Schedule, tokens_per_unit: float) -> Cost:
+        """The same device, with a mask that is final from another moment on."""
+        return replace(self, after_ramp=1.0 - schedule.end, tokens_per_unit=tokens_per_unit)
+
     def multiplier(self, S: Floats, N: Floats | None = None) -> Array:
         """c_mul(S, N) for N non-zero parameters."""
         S = np.asarray(S, dtype=np.float64)
@@ -67,6 +72,38 @@ def device_cost(profile: Profile, pattern: Pattern, schedule: Schedule, *, token
         schedule=schedule,
         speedup=curve,
     )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DeviceInference(Inference):
+    """Inference in which some sparsities run faster than dense weights, by a factor that depends on the width.
+
+    Attributes:
+        accelerated: Those sparsities.
+        curve: Speed-up of 2:4 by width of the model before pruning.
+    """
+
+    accelerated: tuple[float, ...]
+    curve: Curve
+
+    @property
+    def depends_on_size(self) -> bool:
+        """Whether the speed-up was measured at several widths."""
+        return self.curve.widths is not None
+
+    def speedup(self, S: Floats, N: Floats) -> Array:
+        """That of 2:4 where the device runs a sparsity as 2:4, else 1."""
+        S = np.asarray(S, dtype=np.float64)
+        faster = self.curve.at(typical_width(np.asarray(N, dtype=np.float64) / (1.0 - S)))
+        return np.asarray(np.where(np.isin(S, self.accelerated), faster, 1.0))
+
+
+def device_inference(profile: Profile, pattern: Pattern, tokens: Floats) -> Inference:
+    """Inference of a pattern's sparsities on a device, on many tokens at once: multiplying bounds the speed."""
+    curve, accelerated = speedup(profile, "inference", "large"), accelerated_sparsities(pattern)
+    if curve is None or not accelerated:
+        return Inference(name=profile.name, tokens=tokens)
+    return DeviceInference(name=profile.name, tokens=tokens, accelerated=accelerated, curve=curve)
 
 
 def accelerated_sparsities(pattern: Pattern) -> tuple[float, ...]:

@@ -8,7 +8,7 @@ is not linear in S, as on a geometric ramp, there is no kappa.
 Source: Frantar et al. 2023, arXiv:2309.08520, section 3.2; 6 N D: Kaplan et al. 2020, arXiv:2001.08361.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -51,6 +51,10 @@ class Cost:
         density = 1.0 - np.asarray(S, dtype=np.float64)
         return np.asarray(self.saving + (1.0 - self.saving) / density)
 
+    def idle(self, S: Floats, N: Floats) -> Array:  # noqa: ARG002 - costs with inference read both
+        """Units of data, beyond D, that a run pays for: none."""
+        return np.zeros(())
+
     def budget(self, train_flops: Floats) -> Budget:
         """What a number of training FLOPs buys."""
         return Budget(
@@ -59,6 +63,12 @@ class Cost:
             saving=None if self.depends_on_size else self.saving,
             depends_on_size=self.depends_on_size,
         )
+
+    def on_ramp(self, schedule: Schedule, tokens_per_unit: float) -> "Cost":
+        """The same cost for runs of another ramp and data unit; zeros that cost as much as weights know no ramp."""
+        if self.name == FLOPS_COSTS[0]:
+            return flops_cost(self.name, schedule, tokens_per_unit=tokens_per_unit)
+        return replace(self, tokens_per_unit=tokens_per_unit)
 
     def data_for(self, train_flops: Floats, S: Floats, N: Floats) -> Array:
         """The data D that a budget buys for a run with sparsity S and N non-zero parameters; all broadcast.

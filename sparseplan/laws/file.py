@@ -19,6 +19,7 @@ from sparseplan.errors import LawError, nearest
 from sparseplan.laws.forms import FORMS
 from sparseplan.laws.forms.base import Coefficient, Form, Theta
 from sparseplan.laws.forms.budget import Array
+from sparseplan.laws.identity import written
 from sparseplan.laws.law import (
     Family,
     Head,
@@ -32,21 +33,6 @@ from sparseplan.laws.law import (
 from sparseplan.sparsity.schedule import Schedule
 
 _TOKENS_PER_UNIT = "It is what one unit of data costs: 1 for tokens, 196 for ViT/16 images at 224 px."
-_KEY_ORDER = (
-    *("format", "name", "description", "form", "loss", "data_unit", "tokens_per_unit", "counts_embeddings"),
-    *(
-        "coefficients",
-        "sparsity",
-        "schedule",
-        "repetition",
-        "range",
-        "levels",
-        "held_out",
-        "fit",
-        "draws",
-        "provenance",
-    ),
-)
 
 
 def read_law(path: Path) -> Law:
@@ -163,22 +149,10 @@ def write_law(law: Law, path: Path) -> None:
     write_text(path, text)
 
 
-def law_data(law: Law) -> dict[str, Any]:
-    """The law as plain data, with the keys that files of its form have."""
-    data: dict[str, Any] = msgspec.to_builtins(law)
-    return data if form_of(law).knows_sparsity else {k: v for k, v in data.items() if k not in {"sparsity", "schedule"}}
-
-
 def law_text(law: Law) -> str:
     """The law as YAML, keys in the order of the format's description."""
-    data = law_data(law)
-    plain = {key: _pruned(data[key]) for key in _KEY_ORDER if data.get(key) not in (None, False, {}, "")}
-    text: str = yaml.safe_dump(plain, sort_keys=False, allow_unicode=True, width=110, default_flow_style=None)
+    text: str = yaml.safe_dump(written(law), sort_keys=False, allow_unicode=True, width=110, default_flow_style=None)
     return text
-
-
-def _pruned(value: Any) -> Any:
-    return {key: entry for key, entry in value.items() if entry is not None} if isinstance(value, dict) else value
 
 
 def law_schema() -> dict[str, Any]:
@@ -187,7 +161,7 @@ def law_schema() -> dict[str, Any]:
 
 
 def load_law(name: str) -> Law:
-    """Find a law by path or by name: ./calibration/*/law.yaml, then $SPARSEPLAN_LAWS, then the built-ins.
+    """Find a law by path or by name: ./calibration/*/law.yaml, $SPARSEPLAN_LAWS, the user's folder, the built-ins.
 
     Raises:
         LawError: if there is no such law, or its file is broken.

@@ -122,7 +122,8 @@ def break_even_speedup(
     else:
         needed = N * float(theta.data_for(S, N, dense.reducible))
     settled = float(schedule.settled(S))
-    time = float(question.budget.tokens) / needed * (1.0 - S) - (float(schedule.length(S)) - settled)
+    ramp = float(schedule.length(S)) - settled
+    time = float(dense.nonzero_params * dense.data_seen) / needed * (1.0 - S) - ramp
     return settled / time if time > 0.0 and settled > 0.0 else None
 
 

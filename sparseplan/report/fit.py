@@ -64,8 +64,8 @@ def _converged(answer: FitAnswer) -> bool:
 _GOOD = 0.01
 """A typical error that is called good: published laws miss half of their runs by 0.3 to 0.6 %."""
 _HARMLESS = (
-    *("left-out", "group-unused", "schedule-assumed", "no-dense-runs", "one-sparsity"),
-    *("draws", "base-draws", "few-groups", "wide"),  # of the intervals
+    *("left-out", "group-unused", "schedule-assumed", "one-sparsity"),
+    *("base-draws", "few-groups", "wide"),  # of the intervals
 )
 """Warnings that say nothing against the fit itself."""
 
@@ -73,7 +73,7 @@ _HARMLESS = (
 def _verdict(answer: FitAnswer, written: Path | None) -> str:
     """Whether this is a law to plan with; `Good fit` only where no warning says anything against it."""
     if not _converged(answer):
-        why = f"No law to plan with ({answer.status}): {answer.explanation.rstrip('.')}."
+        why = f"No law to plan with ({answer.status}): {answer.explanation}"
         return why if written is None else f"{why} Written to {written}: plans with it give numbers and no verdict."
     good = answer.typical_error <= _GOOD and all(one.code in _HARMLESS for one in answer.warnings)
     found = f"typical error {format_error(answer.typical_error)}, {answer.n_runs} runs"

@@ -224,7 +224,7 @@ def print_profile(console: Console, profile: Profile) -> None:
         if used is not None:
             cells.append("" if share is None else format_percent(share))
         table.add_row(*cells, *(_speedup_cell(curve, width) for _, curve in gains))
-    print_table(console, table)
+    print_table(console, table, in_parts=True)
     counted = "; of the peak: with those of attention" if used is not None else ""
     say_wrapped(console, f"FLOP/s: training dense blocks, 6 per prunable weight and token{counted}.")
     if gains:

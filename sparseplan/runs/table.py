@@ -22,6 +22,7 @@ from sparseplan.common.units import parse_positive, parse_sparsity
 from sparseplan.errors import PatternError, QuantityError, RunsError, nearest
 from sparseplan.runs.column_advice import advice
 from sparseplan.runs.reader import Row, Table, read_table
+from sparseplan.runs.run_states import is_unfinished, state_column, state_of
 from sparseplan.sparsity.pattern import Pattern, parse_pattern
 
 Array = NDArray[np.float64]
@@ -197,7 +198,11 @@ def runs_from(table: Table, *, columns: Mapping[str, str] | None = None, group: 
     parsed, left_out, bad = [], [], []
     seen: dict[tuple[str, ...], str] = {}
     by_id: dict[str, str] = {}
+    state = state_column(table, names.values())
     for row in table.rows:
+        if state is not None and is_unfinished(state_of(row, state)):
+            left_out.append(LeftOut(where=row.where, reason=f"{state} is {state_of(row, state)}"))
+            continue
         try:
             run = _parse_row(row, names)
         except (QuantityError, PatternError, RunsError) as problem:

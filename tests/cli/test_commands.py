@@ -15,6 +15,7 @@ import pytest
 
 from sparseplan.cli import run
 from sparseplan.laws.file import law_text, load_law
+from sparseplan.laws.identity import law_hash
 from sparseplan.version import __version__
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -243,6 +244,21 @@ def test_a_mistake_is_one_message_on_stderr_and_exit_code_2(
     assert list(tmp_path.iterdir()) == []
 
 
+def test_on_a_terminal_an_error_breaks_at_words_and_elsewhere_it_is_one_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = ["optimal", "--flops", "1e23", "--law", "frantar2023-t5"]
+    assert run(command) == 2
+    whole = capsys.readouterr().err
+    assert whole.count("\n") == 1
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    monkeypatch.setenv("COLUMNS", "60")
+    assert run(command) == 2
+    broken = capsys.readouterr().err
+    assert max(map(len, broken.splitlines())) <= 60
+    assert broken.split() == whole.split()
+
+
 @pytest.mark.parametrize(
     "command",
     [
@@ -367,3 +383,22 @@ def test_planning_imports_neither_torch_nor_scipy_nor_matplotlib() -> None:
 
 def test_the_version_is_printed() -> None:
     assert sparseplan("--version").stdout.strip() == f"sparseplan {__version__}"
+
+
+@pytest.mark.parametrize("width", [40, 80])
+def test_the_list_of_laws_shows_hash_date_status_and_source_at_any_width(
+    width: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lines = [line.rstrip() for line in on_a_terminal(width, "laws", "list").splitlines()]
+    assert max(map(len, lines)) <= width
+    assert run(["laws", "list", "--json"]) == 0
+    rows = json.loads(capsys.readouterr().out)
+    refit = next(row for row in rows if row["name"] == "frantar2023-t5-c4-refit")
+    assert refit["hash"] == law_hash(load_law("frantar2023-t5-c4-refit"))
+    words = " ".join(lines).replace(",", " ").split()
+    for row in rows:
+        facts = f"{row['name']} {row['hash']} {row['date'] or 'undated'} {row['source'] or ''}".replace(",", " ")
+        assert set(facts.split()) <= set(words)  # every word whole, none cut at the edge
+    first = next(line for line in lines if line.startswith("frantar2023-t5-c4-refit"))
+    assert ("converged" in first) == (width == 80)
+    assert words.count("converged") == sum(row["status"] == "converged" for row in rows)

@@ -18,6 +18,7 @@ from sparseplan.plan.answer import answer, to_json
 from sparseplan.plan.predict import predict
 from sparseplan.plan.question import Question, best_plan
 from sparseplan.plan.sparsity_map import sparsity_map
+from sparseplan.report.plan import verdict
 from sparseplan.sparsity.pattern import parse_pattern
 from sparseplan.sparsity.schedule import Schedule
 from tests.helpers.questions import codes, question
@@ -201,6 +202,7 @@ def test_a_pattern_that_prunes_nothing_says_nothing_of_sparsity(t5: Law) -> None
     result = answer(t5, question(t5, 1e22, pattern="4:4"))
     assert result.brackets == []
     assert "only-dense" in codes(result)
+    assert verdict(result).startswith("1e22 FLOPs: dense, as asked: ")
     narrow = question(t5, 1e22, pattern="n:4")
     assert "only-dense" in codes(answer(t5, replace(narrow, max_sparsity=0.1)))
 

@@ -14,6 +14,7 @@ from sparseplan.plan.hardware_answer import FamilyVerdict, SpeedupRange
 from sparseplan.plan.verdict import width_distances
 from sparseplan.report.hardware import print_profile, print_verdict
 from sparseplan.shapes.base import typical_width
+from tests.hardware.test_profile import MEASURED as MEASURED_PROFILE
 from tests.hardware.test_profile import measured
 
 MEASURED = SpeedupRange(median=1.234, low=1.101, high=1.302)
@@ -51,6 +52,26 @@ def test_a_profile_without_a_date_does_not_say_measured_and_nothing() -> None:
     print_profile(Console(file=written, width=10_000), measured())
     assert "Measured; the profile does not say when." in written.getvalue()
     assert "Measured ." not in written.getvalue()
+
+
+def test_a_measured_profile_fits_80_columns_where_piped() -> None:
+    everything = MEASURED_PROFILE + "".join(
+        f"- {{part: {part}, phase: {phase}, width: {width}, tokens: 8192, dense: {spread}, sparse: {spread}}}\n"
+        for part in ("linear", "block")
+        for phase in ("forward", "training", "inference")
+        for width in (2048, 16384)
+        for spread in ["{median: 2.345e-2, low: 2.1e-2, high: 2.7e-2}"]
+    )
+    written = StringIO()
+    print_profile(Console(file=written, width=10_000), measured(everything))
+    lines = written.getvalue().splitlines()
+    assert max(map(len, lines)) <= 80
+    headings = [
+        line.split()[0] for line in lines if "layer fwd" in line or "prefill  " in line or "prefill" in line.split()
+    ]
+    assert headings.count("width") == 2  # both parts begin with the width
+    for heading in ("FLOP/s", "of peak", "layer fwd", "layer train", "block train", "decoding", "prefill"):
+        assert any(heading in line for line in lines)
 
 
 def test_a_width_just_outside_is_told_by_its_own_ratio() -> None:
