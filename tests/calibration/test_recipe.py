@@ -367,7 +367,7 @@ def test_scaling_by_density_is_for_adamw() -> None:
     ],
 )
 def test_a_recipe_chooses_any_strategy_with_its_settings(pruning: str, strategy: object) -> None:
-    text = load_recipe("gpt-stdlib-cpu").text
+    text = load_recipe("gpt-stdlib-cpu").text.replace(', "2:4"]', "]")  # not all strategies know groups
     old = "pruning: {schedule: {kind: cubic, start: 0.25, end: 0.75}, updates: 32}"
     assert old in text
     found = parse_recipe(text.replace(old, f"pruning: {pruning}"), source="r.yaml").recipe.pruning
