@@ -46,8 +46,9 @@ class DeviceCost(Cost):
         return self.speedup.widths is not None
 
     def on_ramp(self, schedule: Schedule, tokens_per_unit: float) -> Cost:
-        """The same device, with a mask that is final from another moment on."""
-        return replace(self, after_ramp=1.0 - schedule.end, tokens_per_unit=tokens_per_unit)
+        """The same device, for runs of another ramp and data unit."""
+        saving = None if schedule.kind == "rewinding" else 0.0
+        return replace(self, saving=saving, schedule=schedule, tokens_per_unit=tokens_per_unit)
 
     def multiplier(self, S: Floats, N: Floats | None = None) -> Array:
         """c_mul(S, N) for N non-zero parameters."""

@@ -65,8 +65,8 @@ class Cost:
         )
 
     def on_ramp(self, schedule: Schedule, tokens_per_unit: float) -> "Cost":
-        """The same cost for runs of another ramp and data unit; zeros that cost as much as weights know no ramp."""
-        if self.name == FLOPS_COSTS[0]:
+        """The same cost for runs of another ramp and data unit."""
+        if self.name in FLOPS_COSTS:
             return flops_cost(self.name, schedule, tokens_per_unit=tokens_per_unit)
         return replace(self, tokens_per_unit=tokens_per_unit)
 

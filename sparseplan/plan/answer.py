@@ -221,7 +221,7 @@ def answer(
         by_values=None if objective == "point" else by_values(law, family, at_budget, judged),
         extrapolation=[*outside, *(hardware.distances if hardware else ())],
         brackets=ends,
-        across_laws=across_laws(law, question, point) if ends and unique is None else None,
+        across_laws=across_laws(law, question, point) if ends and unique is None and question.is_plain else None,
         device=hardware.use if hardware else None,
         verdict=hardware.verdict if hardware else None,
         repetition=None if unique is None else _repetition(law_sides(law, family, unique), unique, point.best),

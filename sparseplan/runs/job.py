@@ -130,8 +130,9 @@ class RunRecord(RunFacts, frozen=True, kw_only=True, tag_field="format", tag="sp
     """What a finished run reports: its facts, with `nonzero_params` as the trained weights were counted, and its loss.
 
     Attributes:
-        loss: Validation loss in nats per token that the model predicts; None when diverged.
+        loss: Validation loss in nats per token or image that the model predicts; None when diverged.
         bits_per_byte: The same in bits per byte of text; None when diverged or where it has none.
+        accuracy: Share of the validation data whose right answer the model takes for the likeliest; None likewise.
         diverged, reason: Whether training left the finite, and how.
         trunk: The trunk it branched from, and at which step; None and 0 when trained alone.
         segment_seconds: Wall time of this run's own segment, all attempts together; the trunk reports its own.
@@ -147,6 +148,7 @@ class RunRecord(RunFacts, frozen=True, kw_only=True, tag_field="format", tag="sp
     diverged: bool
     segment_seconds: float
     device: str
+    accuracy: float | None = None
     reason: str | None = None
     trunk: str | None = None
     trunk_step: int = 0

@@ -26,7 +26,10 @@ Dtype = Literal["uint8", "uint16", "uint32"]
 
 
 class Split(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A stretch of a token file, raw little-endian or `.npy`: `tokens` of them from `start` on."""
+    """A stretch of a data file: `tokens` entries from `start` on.
+
+    Entries are tokens, raw little-endian or `.npy`, or images, each a byte for its class and one for every value.
+    """
 
     path: Annotated[str, Meta(description="The file; it isn't part of a run's identity.")]
     sha256: Annotated[str, Meta(pattern="^[0-9a-f]{64}$", description="Hash of the whole file, checked at the start.")]
@@ -35,14 +38,14 @@ class Split(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class DataSpec(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The tokens that a run sees."""
+    """The tokens or images that a run sees."""
 
     train: Split
     valid: Split
     dtype: Dtype = "uint16"
-    unit: Annotated[Literal["byte", "token"], Meta(description="What one entry of the files is; D counts these.")] = (
-        "token"
-    )
+    unit: Annotated[
+        Literal["byte", "token", "image"], Meta(description="What one entry of the files is; D counts these.")
+    ] = "token"
     bytes_per_token: Annotated[
         Positive | None, Meta(description="Mean bytes of text behind a token of `valid`; None where unknown.")
     ] = None
@@ -121,6 +124,12 @@ class LearningRate(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
         return rate if step < start else rate * ((steps - step) / (steps - start))
 
 
+ZLoss = Annotated[
+    float,
+    Meta(ge=0, description="Times the mean squared log of the softmax's denominator, added to the loss in training."),
+]
+
+
 class TooManyEpochsError(ValueError):
     """A run that would see its data more often than `max_epochs` allows."""
 
@@ -150,6 +159,7 @@ class RunSpec(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     evaluation_sequences: Annotated[
         int, Meta(ge=1, description="Sequences of the validation loss, spread over `valid`; all where fewer.")
     ] = 256
+    z_loss: ZLoss = 0.0
 
     def __post_init__(self) -> None:
         group = self.pruning.parsed.group
@@ -182,18 +192,23 @@ class RunSpec(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     @property
     def tokens_per_step(self) -> int:
-        """Tokens that one update sees."""
+        """Tokens, or patches of images, that one update sees."""
         return self.batch * self.shape.tokens_per_sequence
 
     @property
     def data_seen(self) -> int:
-        """Tokens of the whole run, repeats counted: the law's D."""
-        return self.steps * self.tokens_per_step
+        """Data of the whole run in its unit, repeats counted: the law's D."""
+        return self.steps * self.batch * self.shape.data_per_sequence
+
+    @property
+    def unique_data(self) -> int:
+        """Data that a run can see once, in D's unit."""
+        return round(self.data.train.tokens * self.shape.data_per_sequence / self.shape.entries_per_sequence)
 
     @property
     def epochs(self) -> float:
         """Passes over the training data."""
-        return self.data_seen / self.data.train.tokens
+        return self.steps * self.batch * self.shape.entries_per_sequence / self.data.train.tokens
 
     @property
     def nonzero_params(self) -> int:
@@ -234,6 +249,7 @@ class RunSpec(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
             data_seen=self.data_seen,
             data_unit=self.data.unit,
             epochs=self.epochs,
+            unique_data=self.unique_data if self.epochs > 1 else None,
             train_flops=self.train_flops,
             seed=self.seed,
         )
@@ -287,6 +303,8 @@ class RunSpec(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
             del facts["scale_by_density"]
         if facts["optimizer"].get("factored"):  # as all were before there was a choice: their identities stay
             del facts["optimizer"]["factored"]
+        if not self.z_loss:  # likewise
+            del facts["z_loss"]
         return facts
 
 

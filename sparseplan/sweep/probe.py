@@ -60,7 +60,7 @@ def measure_speed(runs: Sequence[RunSpec], placements: Sequence[Placement], *, w
             spec.shape: math.fsum(_rate(task.jobs[index]) for task in tasks) / len(tasks)
             for index, spec in enumerate(specs)
         }
-    training = sum(spec.data_seen / rates[spec.shape] for spec in specs)
+    training = sum(spec.steps * spec.tokens_per_step / rates[spec.shape] for spec in specs)
     return Speed(tokens_per_second=rates, startup_seconds=max(0.0, elapsed - training))
 
 

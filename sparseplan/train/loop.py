@@ -175,12 +175,13 @@ class Training:
     def _record(self, step: int, reason: str | None, rate: float | None) -> Record:
         segment = self._segment
         loss: float | None = None
+        accuracy: float | None = None
         if segment.finish and reason is None:
-            evaluated = self._evaluate()
+            evaluated, hits = self._evaluate()
             reason = self._divergence(evaluated)
             if reason is None:
                 self._state.pruner.check()
-                loss = evaluated
+                loss, accuracy = evaluated, hits
         course = Course(
             step=step,
             reason=reason,
@@ -197,17 +198,20 @@ class Training:
             self._device,
             loss=loss,
             bits_per_byte=None if loss is None else self._task.bits_per_byte(loss),
+            accuracy=accuracy,
             zeros=None if loss is None else self._state.pruner.zeros(),
         )
 
     @torch.no_grad()
-    def _evaluate(self) -> float:
-        """Mean loss over the validation sequences, the same for every run, in float64."""
+    def _evaluate(self) -> tuple[float, float | None]:
+        """Means over the validation sequences, the same for every run: loss, in float64, and accuracy if it counts."""
         self._state.model.set_backend(None)
-        total, sequences = torch.zeros((), dtype=torch.float64, device=self._device), 0
+        total, hits, sequences = torch.zeros((), dtype=torch.float64, device=self._device), 0.0, 0
         for batch in self._task.validation():
             number = len(batch[0])
             with torch.autocast(self._device.type, dtype=torch.bfloat16, enabled=self._run.dtype == "bfloat16"):
-                total += self._task.loss(self._state.model, batch).double() * number
+                scores = self._task.scores(self._state.model, batch)
+            total += scores.loss.double() * number
+            hits += 0.0 if scores.accuracy is None else float(scores.accuracy) * number
             sequences += number
-        return float(total) / sequences
+        return float(total) / sequences, hits / sequences if self._task.counts_hits else None

@@ -7,6 +7,7 @@ from typing import NamedTuple
 from torch import Tensor, nn
 from torch.nn import functional
 
+from sparseplan.shapes.families import Shape
 from sparseplan.train.semi_structured import Backend, sparse_linear
 
 
@@ -75,6 +76,16 @@ class Model(nn.Module):
     def units(self) -> Blocks:
         """What structured pruning may take; empty where a family hasn't said."""
         return ()
+
+    def norms(self) -> list[nn.Parameter]:
+        """The scales of its norms."""
+        return [p for module in self.modules() if isinstance(module, nn.RMSNorm) for p in module.parameters()]
+
+    def check_counts(self, shape: Shape) -> None:
+        """Assert that it has the weights that its shape counts, under the same names."""
+        expected = {matrix.name: (matrix.outputs, matrix.inputs) for matrix in shape.matrices}
+        assert {name: tuple(weight.shape) for name, weight in self.prunable().items()} == expected
+        assert sum(p.numel() for p in self.parameters()) == shape.dense_params + shape.other_params
 
     @abstractmethod
     def parameter_groups(self) -> tuple[ParameterGroup, ...]:
