@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+import sparseplan as sparseplan_package
 from sparseplan.cli import run
 from sparseplan.laws.file import law_text, load_law
 from sparseplan.laws.identity import law_hash
@@ -250,6 +251,18 @@ def test_a_mistake_is_one_message_on_stderr_and_exit_code_2(
     assert expected in printed.err
     assert "Traceback" not in printed.err
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("command", "shipped"),
+    [(["laws", "schema"], "law"), (["hardware", "schema"], "hardware"), (["calibrate", "--schema"], "recipe")],
+)
+def test_a_schema_is_printed_word_for_word_as_it_ships(
+    command: list[str], shipped: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(command) == 0
+    path = Path(sparseplan_package.__file__).parent / "builtin" / "schemas" / f"{shipped}.schema.json"
+    assert json.loads(capsys.readouterr().out) == json.loads(path.read_text(encoding="utf-8"))
 
 
 def test_on_a_terminal_an_error_breaks_at_words_and_elsewhere_it_is_one_line(

@@ -171,6 +171,19 @@ def test_both_ends_of_the_cost_are_the_papers_numbers(t5: Law) -> None:
     assert full.compute_ratio_any_size == pytest.approx(1.0)
 
 
+def test_where_the_data_term_is_lost_beside_the_floor_an_equal_loss_still_has_its_budget() -> None:
+    law = load_law("frantar2023-vit-jft")
+    asked = replace(question(law, 1e36, pattern="2:4"), dense_params=1e6)
+    result = answer(law, asked)
+    base, own = law.coefficients, law.sparsity["unstructured"]
+    # 1M weights of which half are left lose more to their size than the dense 1M do: its data term may be as large.
+    sparse = (own["a_S"] * 0.5 ** own["b_S"] + own["c_S"]) * 5e5 ** -base["b_N"]
+    dense = (own["a_S"] + own["c_S"]) * 1e6 ** -base["b_N"]
+    data = base["a_D"] * (sparse - dense) ** (-1 / base["b_D"])
+    assert result.comparison.dense_flops_for_equal_loss == pytest.approx(6 * 1e6 * data, rel=1e-6)
+    assert result.comparison.compute_ratio == pytest.approx(1e36 / (6 * 1e6 * data), rel=1e-6)
+
+
 def test_a_patterns_worth_is_its_cost_over_its_size_multiplier(t5: Law) -> None:
     free, full = answer(t5, question(t5, 1e25, pattern="2:4")).brackets
     assert free.compute_ratio_any_size == pytest.approx(1.375 / 1.5874, rel=1e-4)  # c_mul(0.5) / m(0.5)
