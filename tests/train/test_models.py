@@ -17,13 +17,13 @@ from sparseplan.train.families import FAMILIES, build_model
 from sparseplan.train.models.bert import Bert
 from sparseplan.train.models.gpt import Gpt
 from sparseplan.train.models.transformer import Block, rotary_tables, rotate
-from tests.helpers.specs import VIT
+from tests.helpers.specs import T5, VIT
 from tests.helpers.training import BERT, SHAPE
 
 POOLED = msgspec.structs.replace(VIT, pooling="map")
 
 TEXT = pytest.mark.parametrize("shape", [SHAPE, BERT], ids=["gpt", "bert"])
-EVERY = pytest.mark.parametrize("shape", [SHAPE, BERT, VIT, POOLED], ids=["gpt", "bert", "vit", "vit-map"])
+EVERY = pytest.mark.parametrize("shape", [SHAPE, BERT, VIT, POOLED, T5], ids=["gpt", "bert", "vit", "vit-map", "t5"])
 PATTERNS = ("2:4", "1:4", "4:8", "2:8")
 
 
