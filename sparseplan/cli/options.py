@@ -109,6 +109,15 @@ OptionalFlopsOption = Annotated[
     float | None,
     typer.Option("--flops", parser=read_positive, metavar="C", help="Training budget in FLOPs, as in 1e23."),
 ]
+LossOption = Annotated[
+    float | None,
+    typer.Option(
+        "--loss",
+        parser=read_positive,
+        metavar="L",
+        help="Loss to reach with the least compute, in nats, as in 2.1; instead of a budget.",
+    ),
+]
 DeviceHoursOption = Annotated[
     float | None,
     typer.Option(
@@ -206,6 +215,28 @@ ColumnOption = Annotated[
     typer.Option("--column", parser=reader(parse_mapping), metavar="OURS=THEIRS", help="Column under another name."),
 ]
 ForceOption = Annotated[bool, typer.Option("--force", help="Replace files that are there.")]
+FixedDataOption = Annotated[
+    float | None,
+    typer.Option(
+        "--data",
+        parser=read_positive,
+        metavar="D",
+        help="Data seen in the law's unit, repeats counted, as in 300B; the size follows.",
+    ),
+]
+MaxDataOption = Annotated[
+    float | None,
+    typer.Option("--max-data", parser=read_positive, metavar="D", help="The most data that may be seen, as in 300B."),
+]
+TokensPerParamOption = Annotated[
+    float | None,
+    typer.Option(
+        "--tokens-per-param",
+        parser=read_positive,
+        metavar="R",
+        help="Data seen per non-zero parameter, as in 20; size and data follow.",
+    ),
+]
 UniqueDataOption = Annotated[
     float | None,
     typer.Option(
@@ -230,6 +261,13 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for machine
 def print_json(text: str) -> None:
     """Print an answer as JSON, which speaks of options and commands too."""
     print(shown_json(in_flags(text)))
+
+
+def print_schema(schema: dict[str, Any]) -> None:
+    """Print a JSON Schema as it is: its words are those of the files that it describes."""
+    import json
+
+    print(json.dumps(schema, indent=2))
 
 
 def note(text: str) -> None:

@@ -151,7 +151,7 @@ class Head(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     format: Annotated[Literal["sparseplan-law/1"], Meta(description="This file's format.")]
     name: Annotated[str, Meta(pattern=f"^{LAW_NAME}$", max_length=LONGEST_NAME)]
-    description: str
+    description: str = ""
     data_unit: Annotated[str, Meta(min_length=1, description="What D counts: token, image, byte, ...")]
     tokens_per_unit: Annotated[
         float,

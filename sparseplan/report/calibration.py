@@ -15,10 +15,11 @@ _WORDS = {"free_size_sparsity": "best sparsity with N free"}
 
 def print_dry_run(console: Console, result: DryRun) -> None:
     """Print a dry run for people."""
-    say(console, f"{result.recipe}: {len(result.runs)} runs on {result.data}", style="bold")
-    say(console, f"Pruning: {result.pruning}")
+    say_wrapped(console, f"{result.recipe}: {len(result.runs)} runs on {result.data}", style="bold")
+    say_wrapped(console, f"Pruning: {result.pruning}")
     say(console)
-    table = open_table(console, "pattern", "sparsity", "dense parameters", "non-zero", "data", "epochs", "FLOPs")
+    unit = f"{result.runs[0].data_unit}s"
+    table = open_table(console, "pattern", "sparsity", "dense size", "non-zero", unit, "epochs", "FLOPs")
     families: dict[tuple[int, float, str], list[RunFacts]] = {}
     for run in result.runs:
         families.setdefault((run.dense_params, run.sparsity, run.pattern), []).append(run)
@@ -30,7 +31,7 @@ def print_dry_run(console: Console, result: DryRun) -> None:
             format_sparsity(sparsity),
             format_count(dense_params),
             format_count(first.nonzero_params),
-            f"{', '.join(format_count(length) for length in lengths)} {first.data_unit}s",
+            ", ".join(format_count(length) for length in lengths),
             f"{longest.epochs:.3g}",
             format_scientific(sum(run.train_flops for run in runs)),
         )

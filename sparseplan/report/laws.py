@@ -69,7 +69,7 @@ def print_law(law: Law) -> None:
     """Print one law."""
     console = open_console()
     say(console, f"{law.name} {law_hash(law)}", style="bold")
-    say(console, law.description)
+    say(console, law.description or "no description")
     say(console)
     say(console, form_of(law).formula)
     _print_coefficients(law)

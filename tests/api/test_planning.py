@@ -71,6 +71,18 @@ def test_a_size_before_pruning_and_a_pattern_say_what_predict_needs(capsys: pyte
         sp.predict(data="40B", sparsity=0)
 
 
+def test_a_law_of_dense_models_needs_no_sparsity_and_speaks_of_none(capsys: pytest.CaptureFixture[str]) -> None:
+    law = "besiroglu2024-chinchilla"
+    prediction = sp.predict(params="1B", data="20B", law=law)
+    assert prediction == sp.predict(params="1B", data="20B", sparsity=0, law=law)
+    assert "\n1.00B parameters, 20.0B tokens; law" in str(prediction)
+    assert "\n85.0M parameters, dense, 65.0B tokens; law" in str(sp.predict(params="85M", data="65B", sparsity=0))
+    plan = sp.optimal(flops=1e21, law=law)
+    assert {"only-dense", "dense-only"} & {one.code for one in plan.warnings} == {"dense-only"}
+    assert "non-zero" not in str(plan)
+    assert str(plan).count("parameters  ") == 1
+
+
 def test_days_are_hours_of_every_device_and_money_may_have_its_sign() -> None:
     days = sp.optimal(days=30, devices="8*8", cost="H100", price="$2.50")
     hours = sp.optimal(device_hours=30 * 24 * 64, devices=64, cost="h100", price=2.5)
@@ -103,8 +115,7 @@ def test_a_map_is_the_best_sparsity_of_single_answers() -> None:
     (chart,) = sp.sparsity_map(params=("10M", "1B"), flops=("1e20", "1e22"), points=3)
     for i, C in enumerate(chart.train_flops):
         for j, N in enumerate(chart.nonzero_params):
-            single = sp.optimal(float(C), params=float(N)).comparison.uncapped_sparsity
-            assert single is not None
+            single = sp.optimal(float(C), params=float(N)).plan.sparsity
             np.testing.assert_allclose(chart.sparsity[i, j], single, atol=1e-9)
 
 

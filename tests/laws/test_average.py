@@ -42,7 +42,8 @@ def averaged(first: Law = PLAIN, second: Law = COUPLED, weight: float = 0.25) ->
         FormBlock(form=law.form, weight=share, coefficients=law.coefficients, sparsity=law.sparsity, draws=law.draws)
         for law, share in ((first, weight), (second, 1 - weight))
     )
-    own: dict[str, Any] = {"name": "both", "form": AVERAGE, "coefficients": {}, "sparsity": {"unstructured": {}}, "draws": None}
+    own: dict[str, Any] = {"name": "both", "form": AVERAGE, "coefficients": {}, "sparsity": {"unstructured": {}}}
+    own |= {"draws": None}
     return Law(**facts | own | {"forms": blocks})
 
 
