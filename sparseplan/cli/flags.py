@@ -41,6 +41,7 @@ _OPTIONS = (
     ),
     *("executor", "workers", "huber_delta", "tokens_per_unit", "report", "explain"),
     *("runs", "budget", "sizes", "most", "noise"),
+    *("plan_flops", "plan_params", "width"),
 )
 FLAGS |= {name: f"--{name.replace('_', '-')}" for name in _OPTIONS}
 

@@ -76,4 +76,4 @@ def schema() -> None:
     """Print the JSON Schema of hardware profiles, so that an editor completes and checks them."""
     from sparseplan.hardware.file import profile_schema
 
-    print(jsonlib.dumps(profile_schema(), indent=2, ensure_ascii=False))
+    o.print_schema(profile_schema())

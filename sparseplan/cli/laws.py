@@ -186,4 +186,4 @@ def schema() -> None:
     """Print the JSON Schema of law files, so that an editor completes and checks them."""
     from sparseplan.laws.file import law_schema
 
-    _print_json(law_schema())
+    o.print_schema(law_schema())

@@ -290,6 +290,13 @@ def print_json(text: str) -> None:
     print(shown_json(in_flags(text)))
 
 
+def print_schema(schema: dict[str, Any]) -> None:
+    """Print a JSON Schema as it is: its words are those of the files that it describes."""
+    import json
+
+    print(json.dumps(schema, indent=2))
+
+
 def note(text: str) -> None:
     """Say on standard error what was done beside the answer."""
     typer.echo(shown(text), err=True)

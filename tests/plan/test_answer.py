@@ -17,7 +17,7 @@ from sparseplan.laws.law import Draws, Law, coefficient_draws, coefficients
 from sparseplan.plan.answer import answer, to_json
 from sparseplan.plan.predict import predict
 from sparseplan.plan.question import Question, best_plan
-from sparseplan.plan.sparsity_map import sparsity_map
+from sparseplan.plan.sparsity_map import MapCost, sparsity_maps
 from sparseplan.report.plan import verdict
 from sparseplan.sparsity.pattern import parse_pattern
 from sparseplan.sparsity.schedule import Schedule
@@ -113,7 +113,9 @@ def test_draws_that_do_not_touch_the_question_are_no_draws(t5: Law, only_n4: Law
 
 
 def test_a_law_of_n4_alone_maps_and_compares(only_n4: Law, t5: Law) -> None:
-    chart = sparsity_map(only_n4, flops_cost("sparse", only_n4.schedule), family="n:4", points=5, spread=True)
+    cost = MapCost(flops_cost("sparse", only_n4.schedule))
+    (chart,) = sparsity_maps(only_n4, [cost], pattern=parse_pattern("n:4"), points=5, spread=True)
+    assert set(np.unique(chart.sparsity)) <= {0.0, 0.25, 0.5, 0.75}
     assert chart.low is not None
     assert chart.low.shape == chart.sparsity.shape == (5, 5)
     assert diff_laws(only_n4, t5).loss_difference is not None
@@ -167,6 +169,19 @@ def test_both_ends_of_the_cost_are_the_papers_numbers(t5: Law) -> None:
     assert free.compute_ratio_any_size == pytest.approx(0.866, abs=6e-4)
     assert full.sparsity == 0.0
     assert full.compute_ratio_any_size == pytest.approx(1.0)
+
+
+def test_where_the_data_term_is_lost_beside_the_floor_an_equal_loss_still_has_its_budget() -> None:
+    law = load_law("frantar2023-vit-jft")
+    asked = replace(question(law, 1e36, pattern="2:4"), dense_params=1e6)
+    result = answer(law, asked)
+    base, own = law.coefficients, law.sparsity["unstructured"]
+    # 1M weights of which half are left lose more to their size than the dense 1M do: its data term may be as large.
+    sparse = (own["a_S"] * 0.5 ** own["b_S"] + own["c_S"]) * 5e5 ** -base["b_N"]
+    dense = (own["a_S"] + own["c_S"]) * 1e6 ** -base["b_N"]
+    data = base["a_D"] * (sparse - dense) ** (-1 / base["b_D"])
+    assert result.comparison.dense_flops_for_equal_loss == pytest.approx(6 * 1e6 * data, rel=1e-6)
+    assert result.comparison.compute_ratio == pytest.approx(1e36 / (6 * 1e6 * data), rel=1e-6)
 
 
 def test_a_patterns_worth_is_its_cost_over_its_size_multiplier(t5: Law) -> None:
