@@ -21,11 +21,12 @@ from sparseplan.fit.objective import Objective
 from sparseplan.fit.penalties import PENALTIES
 from sparseplan.laws.file import load_law
 from sparseplan.laws.forms.base import Theta
+from sparseplan.laws.forms.budget import schedule_budget
 from sparseplan.laws.forms.chinchilla import dense_through
 from sparseplan.laws.law import coefficients
 from sparseplan.runs.facts import RunFacts
-from sparseplan.runs.pruning import describe_strategy
 from sparseplan.runs.spec import RunSpec
+from sparseplan.runs.strategies import describe_strategy
 from sparseplan.runs.table import Runs
 from sparseplan.sparsity.pattern import UNSTRUCTURED
 from sparseplan.sweep.estimate import expected_seconds
@@ -144,7 +145,7 @@ def identifiability(runs: Sequence[RunSpec], fitting: Fitting, noise: Noise = AS
     if aside:
         table = table.take(kept)
         fit = fit_law(table, form=form, objective=objective, starts=32)
-    saving = runs[0].pruning.strategy.schedule.saving
+    budget = schedule_budget(1.0, runs[0].pruning.strategy.schedule)
     intervals: dict[str, Bounds] = {}
     if fit.certificate.identified:
         strays = noise.draw(runs, _DRAWS, np.random.default_rng(0))[:, kept]
@@ -153,10 +154,10 @@ def identifiability(runs: Sequence[RunSpec], fitting: Fitting, noise: Noise = AS
         theta = refit(replace(fit.problem, measured=noisy), starts).theta
         drawn = fit.coefficients(next(iter(fit.design.families), None), theta)
         intervals = {one.name: bounds(np.asarray(drawn.as_dict()[one.name])) for one in fit.form.exponents}
-        if (best := drawn.free_size_sparsity(saving)) is not None:
+        if (best := drawn.free_size_sparsity(budget)) is not None:
             intervals["free_size_sparsity"] = bounds(best)
     true = {one.name: _EXPONENT for one in fit.form.exponents}
-    if (best := assumed.free_size_sparsity(saving)) is not None:
+    if (best := assumed.free_size_sparsity(budget)) is not None:
         true["free_size_sparsity"] = float(best)
     return GridForecast(
         status=fit.certificate.status if not fit.certificate.identified else "identified",

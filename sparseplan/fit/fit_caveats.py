@@ -20,7 +20,8 @@ from sparseplan.runs.table import LeftOut
 from sparseplan.sparsity.schedule import Schedule
 
 _WIDE = 3.0
-_SIGNIFICANT = 0.05
+SIGNIFICANT = 0.05
+"""A p-value below it is said to be one."""
 _SHOWN_ROWS = 3
 _GROSS = 0.03
 """Half of the runs missed by more: published laws miss half of theirs by 0.3 to 0.6 %."""
@@ -57,8 +58,8 @@ def fit_caveats(
         warn(
             "few-runs", f"{len(runs)} runs for {len(fit.free)} coefficients: intervals are rough below three runs each."
         )
-    if drawn is not None and (few := _few_groups(fit)):
-        warn("few-groups", few)
+    if drawn is not None:
+        found += _of_the_groups(fit, drawn)
     if drawn is not None and len(drawn.theta) < drawn.asked:
         warn(
             "draws",
@@ -74,10 +75,10 @@ def fit_caveats(
         listed = ", ".join(f"{name} {intervals[name][0]:.3g} .. {intervals[name][1]:.3g}" for name in wide if intervals)
         warn("wide", f"these runs don't pin down {listed}: trust plans with their intervals, not these coefficients.")
     for one in dependence:
-        if one.p_value < _SIGNIFICANT:
+        if one.p_value < SIGNIFICANT:
             change = f"from {one.at_zero:.3f} at S = 0 to {one.at_highest:.3f} at the highest S"
             warn("dependence", f"{one.exponent} seems to depend on sparsity ({change}, p = {one.p_value:.3f}).")
-    if rival is not None and rival.p_law_better < 1 - _SIGNIFICANT:
+    if rival is not None and rival.p_law_better < 1 - SIGNIFICANT:
         share = f"{100 * rival.p_law_better:.0f}%"
         warn("rival", f"the average-parameter law may do as well: the sparse law is better in {share} of the draws.")
     found += _base_caveats(fit, drawn)
@@ -160,6 +161,11 @@ def _left_out(rows: tuple[LeftOut, ...]) -> str:
     return f"{len(rows)} row{'s were' if len(rows) > 1 else ' was'} left out: {shown}{more}."
 
 
+def _of_the_groups(fit: Fit, drawn: Bootstrap) -> list[Caveat]:
+    sentences = {"few-groups": _few_groups(fit), "shared-errors": _shared_errors(drawn)}
+    return [Caveat(code=code, message=message) for code, message in sentences.items() if message]
+
+
 def _few_groups(fit: Fit) -> str:
     """What draws from few independent units can't know; empty where there are enough of them."""
     runs = fit.runs
@@ -171,11 +177,19 @@ def _few_groups(fit: Fit) -> str:
         return f"all runs are in one group{by}: an error that they share can't be seen and is not in the intervals."
     if runs.groups < FEWEST_GROUPS:
         return (
-            f"the runs share {runs.groups} groups{by}, too few to show how much groups differ: intervals also take "
-            "the runs as independent, and may still be too narrow."
+            f"the runs share {runs.groups} groups{by}, too few to show well how much groups differ: the intervals "
+            "also rest on what is plausible for such an error."
         )
-    few = f"the draws rest on {runs.groups} groups{by}; intervals may be too narrow."
-    return few if runs.groups < 2 * len(fit.free) else ""
+    return ""
+
+
+def _shared_errors(drawn: Bootstrap) -> str:
+    """By what errors turned out to be shared besides the groups that were given; empty where nothing shows it."""
+    seen = [one for one in drawn.errors.found if one.used and one.shared_by != drawn.errors.given]
+    if not seen:
+        return ""
+    words = "; ".join(f"of one {one.shared_by} (probability {format_percent(one.probability)})" for one in seen)
+    return f"errors seem to be alike among runs {words}: the intervals take them so."
 
 
 def _numerator(theta: Theta) -> NDArray[np.float64]:

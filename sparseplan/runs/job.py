@@ -66,9 +66,9 @@ class Segment(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     finish: bool = True
 
     def __post_init__(self) -> None:
-        if not self.from_step <= self.to_step <= self.run.steps:
+        if not self.from_step <= self.to_step <= self.run.updates:
             raise ValueError(
-                f"expected from_step <= to_step <= {self.run.steps}, found {self.from_step} and {self.to_step}"
+                f"expected from_step <= to_step <= {self.run.updates}, found {self.from_step} and {self.to_step}"
             )
         if (self.parent is None) != (self.from_step == 0):
             raise ValueError("expected a parent exactly where from_step is above 0")
@@ -76,7 +76,7 @@ class Segment(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
             raise ValueError(
                 f"expected to branch at step {self.run.branch_step} or before, found from_step {self.from_step}"
             )
-        if self.finish and (self.to_step != self.run.steps or self.id != self.run.run_id):
+        if self.finish and (self.to_step != self.run.updates or self.id != self.run.run_id):
             raise ValueError("expected a segment that finishes its run to end at its last step and bear its run id")
         if not self.finish and (self.to_step > self.run.branch_step or self.id != self.run.trunk_id):
             raise ValueError("expected a trunk to end at its run's branch step and bear its trunk id")

@@ -151,6 +151,13 @@ class RunSpec(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     dtype: Annotated[
         Literal["float32", "bfloat16"], Meta(description="Of the matrix products; weights stay float32.")
     ] = "float32"
+    scale_by_density: Annotated[
+        bool,
+        Meta(
+            description="Start prunable weights larger by 1 / sqrt(density) and train them 1 / density as fast, where "
+            "a run is sparse from its first step; adamw only."
+        ),
+    ] = False
     seed: Annotated[int, Meta(ge=0, lt=2**32)] = 0
     evaluation_sequences: Annotated[
         int, Meta(ge=1, description="Sequences of the validation loss, spread over `valid`; all where fewer.")
@@ -165,12 +172,26 @@ class RunSpec(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
                     f"expected a width that {group} divides, as the pattern {self.pruning.pattern} needs, "
                     f"found {matrix.inputs} inputs of {matrix.name}"
                 )
+        if self.scale_by_density and not isinstance(self.optimizer, AdamW):
+            raise ValueError(
+                "expected the optimizer adamw, whose rate scale_by_density knows how to scale, found another"
+            )
         if self.epochs > self.data.max_epochs:
             raise TooManyEpochsError(
                 f"expected at most {self.data.max_epochs:g} passes over the training data, found {self.epochs:.3g}: "
                 f"{self.data_seen} {self.data.unit}s seen of {self.unique_data}; "
                 "train shorter, bring more data, or raise max_epochs"
             )
+
+    @property
+    def scaled_by_density(self) -> bool:
+        """Whether `scale_by_density` changes anything: whether the run is sparse when it starts."""
+        return self.scale_by_density and self.pruning.from_start
+
+    @property
+    def updates(self) -> int:
+        """Updates of the whole training: `steps`, or more where a strategy trains in rounds that go back."""
+        return self.pruning.total_updates(self.steps)
 
     @property
     def tokens_per_step(self) -> int:
@@ -199,21 +220,24 @@ class RunSpec(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     @property
     def train_flops(self) -> float:
-        """6 x the weights in force x tokens, summed over training: the law's C with sparse FLOPs.
+        """6 x the weights in force x tokens, summed over all updates: the law's C with sparse FLOPs.
 
         The weights in force at a step are a third of the operands of its three products: where the gradient of all
         weights is formed, as by straight-through masks, a pruned weight counts for a third.
         """
-        return 6.0 * self.tokens_per_step * self.weight_steps(0, self.steps)
+        return 6.0 * self.tokens_per_step * self.weight_steps(0, self.updates)
 
     def weight_steps(self, from_step: int, to_step: int) -> float:
         """Weights in force, summed over the updates from `from_step` to `to_step`."""
         numels = [matrix.numel for matrix in self.shape.matrices]
-        zeros_save = self.pruning.strategy.schedule.zeros_save
         total = 0.0
         for at, until, sparsity in self.pruning.phases(self.steps):
-            updates = max(0, min(until, to_step) - max(at, from_step))
-            total += updates * sum(numel - zeros_save * pruned_weights(numel, sparsity) for numel in numels)
+            first, last = max(at, from_step), min(until, to_step)
+            if first >= last:
+                continue
+            pruned = sum(pruned_weights(numel, sparsity) for numel in numels)
+            dense = self.pruning.strategy.dense_gradients(first, last, self.steps) if pruned else 0
+            total += (last - first) * (sum(numels) - pruned) + dense * pruned / 3.0
         return total
 
     def facts(self) -> RunFacts:
@@ -247,9 +271,9 @@ class RunSpec(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     def trunk_id(self) -> str:
         """Identity of the shared prefix: runs with one trunk id train alike until each one's `branch_step`.
 
-        A prefix is dense, or, where the run is pruned alike at all its steps, pruned like this.
+        A prefix is dense, or, where the run is pruned from the start, pruned like this.
         """
-        return self._prefix_id(pruned=self.pruning.constant)
+        return self._prefix_id(pruned=self.pruning.from_start)
 
     @property
     def origin_id(self) -> str:
@@ -265,6 +289,7 @@ class RunSpec(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
             del facts[later]
         if not pruned:
             del facts["pruning"]
+            facts.pop("scale_by_density", None)  # the same luck, scaled
         del facts["learning_rate"]["cooldown"]
         del facts["data"]["valid"]
         return "trunk-" + _digest(facts)
@@ -277,6 +302,8 @@ class RunSpec(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         for aside in ("max_epochs", "bytes_per_token", "unit"):
             del facts["data"][aside]
         facts["pruning"] = self.pruning.determinants()
+        if not self.scaled_by_density:
+            del facts["scale_by_density"]
         if facts["optimizer"].get("factored"):  # as all were before there was a choice: their identities stay
             del facts["optimizer"]["factored"]
         if not self.z_loss:  # likewise

@@ -69,7 +69,7 @@ def _task(folder: Path, slot: int, specs: list[RunSpec], placement: Placement) -
     for index, spec in enumerate(specs):
         place = folder / f"{slot}-{index}"
         job = Job(
-            segment=Segment(id=spec.run_id, run=spec, from_step=0, to_step=spec.steps),
+            segment=Segment(id=spec.run_id, run=spec, from_step=0, to_step=spec.updates),
             checkpoints=str(place),
             result=str(place / "result.json"),
             progress=str(place.with_suffix(".jsonl")),

@@ -11,8 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sparseplan.runs.job import Job, Placement, Record, RunRecord, Segment, TrunkRecord
-from sparseplan.runs.pruning import GradualMagnitude, Pruning
+from sparseplan.runs.pruning import Pruning
 from sparseplan.runs.spec import AdamW, DataSpec, LearningRate, RunSpec, Split
+from sparseplan.runs.strategies import GradualMagnitude
 from sparseplan.runs.trunks import plan_segments
 from sparseplan.shapes.bert import BertShape
 from sparseplan.shapes.gpt import GptShape

@@ -25,6 +25,26 @@ class ParameterGroup(NamedTuple):
     decays: bool
 
 
+class Units(NamedTuple):
+    """Parts of a block that are alike and can go as a whole: its attention heads, or the neurons of its MLP.
+
+    Attributes:
+        parts: What a unit is made of: a prunable weight by name, the axis along which units lie, and their places on
+            it, `(units, places of one)`.
+    """
+
+    parts: tuple[tuple[str, int, Tensor], ...]
+
+    @property
+    def number(self) -> int:
+        """How many there are."""
+        return len(self.parts[0][2])
+
+
+Blocks = tuple[tuple[Units, ...], ...]
+"""The kinds of units of every block, the largest first."""
+
+
 class PrunableLinear(nn.Linear):
     """A linear layer without bias; with a `backend` its product runs on the compressed 2:4 weight."""
 
@@ -52,6 +72,10 @@ class Model(nn.Module):
         for module in self.modules():
             if isinstance(module, PrunableLinear):
                 module.backend = backend
+
+    def units(self) -> Blocks:
+        """What structured pruning may take; empty where a family hasn't said."""
+        return ()
 
     def norms(self) -> list[nn.Parameter]:
         """The scales of its norms."""

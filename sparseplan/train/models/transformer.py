@@ -16,7 +16,7 @@ from torch.nn import functional
 from sparseplan.shapes.bert import BertShape
 from sparseplan.shapes.gpt import GptShape
 from sparseplan.shapes.transformer import BlockStack
-from sparseplan.train.models.base import Model, ParameterGroup, PrunableLinear
+from sparseplan.train.models.base import Blocks, Model, ParameterGroup, PrunableLinear, Units
 
 EMBEDDING_STD = 1.0
 ROTARY_BASE = 10_000.0
@@ -69,6 +69,25 @@ class Block(nn.Module):
         streamed: Tensor = x_BTW + self.down(hidden)
         return streamed
 
+    def head_units(self, name: str) -> Units:
+        """The key heads, each with the query heads that it serves: rows of a rotary `qkv`, and columns of `out`."""
+        W, H, G = self.out.in_features, self.heads, self.key_heads
+        width, half, served = W // H, W // H // 2, H // G
+        key = torch.arange(G)[:, None]
+        query = key * served + torch.arange(served)  # (G, served)
+        turning = torch.cat([query, H + key], dim=1)  # places among the rotated heads
+        first = (turning[:, :, None] * half + torch.arange(half)).flatten(1)
+        value = (H + G) * width + key * width + torch.arange(width)
+        rows = torch.cat([first, (H + G) * half + first, value], dim=1)
+        columns = (query[:, :, None] * width + torch.arange(width)).flatten(1)
+        return Units(((f"{name}.qkv.weight", 0, rows), (f"{name}.out.weight", 1, columns)))
+
+    def neuron_units(self, name: str) -> Units:
+        """The neurons: rows of `up`, and of `gate` where there is one, and columns of `down`."""
+        neurons = torch.arange(self.up.out_features)[:, None]
+        rows = [f"{name}.{part}.weight" for part in ("up", *(() if self.gate is None else ("gate",)))]
+        return Units((*((row, 0, neurons) for row in rows), (f"{name}.down.weight", 1, neurons)))
+
 
 def initialise_blocks(model: Model, layers: int, generator: torch.Generator) -> None:
     """Draw the prunable weights: variance 1 / inputs, those that write to the residual stream smaller."""
@@ -110,6 +129,11 @@ class Transformer(Model):
         self.embedding.weight.normal_(0.0, EMBEDDING_STD, generator=generator)
         initialise_blocks(self, self.shape.layers, generator)
         self.head.weight.normal_(0.0, 1.0 / self.shape.width, generator=generator)
+
+    def units(self) -> Blocks:
+        """The heads and the neurons of every block."""
+        blocks = [(f"blocks.{index}", block) for index, block in enumerate(self.blocks) if isinstance(block, Block)]
+        return tuple((block.head_units(name), block.neuron_units(name)) for name, block in blocks)
 
     def parameter_groups(self) -> tuple[ParameterGroup, ...]:
         """Matrices of blocks and head follow the width and decay; embedding and norms do neither."""
