@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import sparseplan as sp
+from sparseplan.cost.flops import flops_cost
 from sparseplan.errors import LawError
 from sparseplan.laws.check import check_law
 from sparseplan.laws.compose import compose
@@ -14,7 +15,7 @@ from sparseplan.laws.file import law_text, load_law, parse_law
 from sparseplan.laws.forms.budget import flops_budget
 from sparseplan.laws.forms.mixture import Mixture
 from sparseplan.laws.law import AVERAGE, FormBlock, Law, coefficient_draws, coefficients, draw_count, members
-from sparseplan.plan.sparsity_map import sparsity_map
+from sparseplan.plan.sparsity_map import MapCost, sparsity_maps
 
 PLAIN, COUPLED = (load_law(f"frantar2023-t5-c4-{word}") for word in ("refit", "coupled"))
 TEXT = """\
@@ -141,12 +142,8 @@ def test_the_interval_reaches_over_both_forms() -> None:
 
 def test_a_map_has_the_best_sparsity_of_each_point() -> None:
     law = averaged()
-    from sparseplan.cost.flops import flops_cost
-
-    drawn = sparsity_map(law, flops_cost("sparse", law.schedule), family="unstructured", points=3)
-    answered = sp.optimal(
-        float(drawn.train_flops[1]), params=float(drawn.nonzero_params[1]), law=law, max_sparsity=0.99
-    )
+    (drawn,) = sparsity_maps(law, [MapCost(flops_cost("sparse", law.schedule))], points=3)
+    answered = sp.optimal(float(drawn.train_flops[1]), params=float(drawn.nonzero_params[1]), law=law)
     assert drawn.sparsity[1, 1] == pytest.approx(answered.plan.sparsity, abs=1e-3)
     assert drawn.half_flops is not None
 

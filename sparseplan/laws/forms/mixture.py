@@ -66,6 +66,10 @@ class Mixture(Theta):
         """The data that reach a loss."""
         return self._each(lambda part, take: part.data_for(take(S), take(N), take(reducible)))
 
+    def size_for(self, S: Floats, D: Floats, reducible: Floats) -> Array:
+        """The size that reaches it."""
+        return self._each(lambda part, take: part.size_for(take(S), take(D), take(reducible)))
+
     def cheapest_tokens(self, reducible: Floats, S: Floats = 0.0) -> Array:
         """N D of the cheapest run that reaches it."""
         return self._each(lambda part, take: part.cheapest_tokens(take(reducible), take(S)))
