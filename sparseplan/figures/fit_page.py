@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 MARKERS = "osD^vP*X<>"
 _MAX_PANELS = 4
+_NINETY = 1.645  # standard deviations to either side
 _MAP_POINTS = 80
 
 
@@ -66,12 +67,15 @@ def _measured_against_predicted(axes: "Axes", result: FitResult, colors: dict[fl
     measured, predicted = fit.runs.loss, fit.predicted
     for label, rows, color, marker in _by_sparsity(result, colors):
         axes.plot(measured[rows], predicted[rows], marker, color=color, markersize=5, alpha=0.85, label=label)
+    answer = result.answer
     ends = np.array([min(measured.min(), predicted.min()) / 1.01, max(measured.max(), predicted.max()) * 1.01])
     axes.plot(ends, ends, color="black", linewidth=0.9, zorder=0)
+    if answer.prediction is not None:
+        reach = np.exp(_NINETY * answer.prediction.deviation(0.0))
+        axes.fill_between(ends, ends / reach, ends * reach, color="0.9", zorder=-1, label="90% of runs like these")
     _log_axes(axes, "both")
     axes.set_xlabel("measured loss (nats)")
     axes.set_ylabel("predicted loss (nats)")
-    answer = result.answer
     axes.set_title(
         f"{result.law.name}: {answer.n_runs} runs, {answer.status}\n"
         f"objective {answer.objective:.4g}, {answer.starts_at_optimum} of {answer.starts} starts at the minimum"

@@ -19,6 +19,7 @@ from sparseplan.fit.holdout import Split, hold_out
 from sparseplan.fit.law_from_fit import LawMetadata, to_law
 from sparseplan.fit.objective import Objective, Residual
 from sparseplan.fit.penalties import PENALTIES
+from sparseplan.fit.run_error import run_error
 from sparseplan.laws.file import load_law
 from sparseplan.laws.law import LAW_NAME, LONGEST_NAME, Law
 from sparseplan.runs.table import Runs, read_runs
@@ -114,8 +115,9 @@ def fit_runs(runs: Runs, job: FitJob) -> FitResult:
             starts=job.starts,
             seed=job.seed,
         )
-    answer = diagnose(fit, drawn, naming=naming, holdout=held, choice=choice, seed=job.seed)
-    law = to_law(fit, drawn, naming, travelling(answer.warnings))
+    prediction = None if drawn is None else run_error(fit, drawn, seed=job.seed)
+    answer = diagnose(fit, drawn, naming=naming, holdout=held, choice=choice, prediction=prediction, seed=job.seed)
+    law = to_law(fit, drawn, naming, travelling(answer.warnings), prediction)
     return FitResult(fit=fit, drawn=drawn, law=law, answer=answer)
 
 

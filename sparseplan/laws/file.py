@@ -42,6 +42,7 @@ _KEY_ORDER = (
         "range",
         "levels",
         "held_out",
+        "prediction",
         "fit",
         "draws",
         "provenance",

@@ -13,6 +13,7 @@ from sparseplan.fit.rates_answer import FittedRepetition
 from sparseplan.fit.read_back import in_words
 from sparseplan.laws.forms import FORMS
 from sparseplan.report.plan import print_caveats
+from sparseplan.report.prediction import run_error_words
 
 
 def print_fit(console: Console, answer: FitAnswer, *, written: Path | None) -> None:
@@ -42,6 +43,9 @@ def print_fit(console: Console, answer: FitAnswer, *, written: Path | None) -> N
     if answer.dependence or answer.average_parameters:
         say(console)
         _print_tests(console, answer)
+    if answer.prediction is not None:
+        say(console)
+        say_wrapped(console, f"A measured run is {run_error_words(answer.prediction)}; standard deviations.")
     if answer.holdout is not None:
         say(console)
         _print_holdout(console, answer)
