@@ -1,5 +1,7 @@
 """Fixtures that several tests share."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from hypothesis import settings
@@ -12,11 +14,17 @@ settings.register_profile("steady", derandomize=True, deadline=None)
 settings.load_profile("steady")
 
 
+@pytest.fixture(scope="session")
+def _empty_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("config")
+
+
 @pytest.fixture(autouse=True)
-def _no_laws_of_the_user(monkeypatch: pytest.MonkeyPatch) -> None:
+def _no_laws_of_the_user(monkeypatch: pytest.MonkeyPatch, _empty_folder: Path) -> None:
     """What the person running the tests keeps in their environment must not change an answer."""
     monkeypatch.delenv("SPARSEPLAN_LAWS", raising=False)
     monkeypatch.delenv("SPARSEPLAN_HARDWARE", raising=False)
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(_empty_folder))
     monkeypatch.setenv("COLUMNS", "100")
 
 

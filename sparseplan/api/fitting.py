@@ -74,7 +74,7 @@ class Fit:
         from sparseplan.api.rendering import printed
         from sparseplan.report.fit import print_fit
 
-        return printed(lambda console: print_fit(console, self.answer, written=None))
+        return printed(lambda console: print_fit(console, self.result, written=None))
 
     def __repr__(self) -> str:
         return f"<Fit of {self.law.name} to {self.answer.n_runs} runs: {self.answer.status}>"

@@ -12,17 +12,20 @@ from sparseplan.laws import DEFAULT_LAW
 from sparseplan.laws.law import require_sparse
 from sparseplan.plan import next_runs as choosing
 from sparseplan.plan.answer import to_json
-from sparseplan.plan.candidates import Span
+from sparseplan.plan.candidates import Span, Trainable, spans, sparsities
 from sparseplan.plan.caveats import sparsity_cap
 from sparseplan.plan.form_error import places
 from sparseplan.plan.question import Question
 from sparseplan.sparsity.pattern import UNSTRUCTURED
 
 if TYPE_CHECKING:
+    from sparseplan.calibration.further_runs import Reach
+    from sparseplan.calibration.setup import Setup
     from sparseplan.laws.forms.budget import Array
     from sparseplan.laws.law import Law
 
 MOST_RUNS = 1000
+_RECIPE = {".yaml", ".yml"}
 
 
 class NextRuns(choosing.NextRuns, frozen=True, kw_only=True):
@@ -37,7 +40,7 @@ class NextRuns(choosing.NextRuns, frozen=True, kw_only=True):
         from sparseplan.runs.table import RunRow, write_runs
 
         target = Path(path)
-        require_csv(target)
+        require_name(target, None)
         rows = [
             RunRow(
                 run_id=f"next-{number}",
@@ -55,6 +58,25 @@ class NextRuns(choosing.NextRuns, frozen=True, kw_only=True):
         ]
         write_runs(rows, target)
 
+    def save_recipe(self, path: str | Path, recipe: str | Path) -> None:
+        """Write the recipe that these runs were chosen for, with them, whole or not at all.
+
+        `sparseplan calibrate` goes on in the folder of the runs so far, trains the new ones and fits the law to all.
+
+        Raises:
+            PlanError: for a name that doesn't end in .yaml, or runs that weren't chosen for a recipe.
+        """
+        from sparseplan.calibration.further_runs import with_runs
+        from sparseplan.calibration.recipe import load_recipe
+        from sparseplan.common.files import write_text
+
+        target = Path(path)
+        if target.suffix.lower() not in _RECIPE:
+            raise PlanError(f"`out`: expected a recipe's file, ending in .yaml, found {target}.")
+        if any(run.steps is None for run in self.runs):
+            raise PlanError("`recipe`: these runs were chosen without one: give it to `next_runs` as well.")
+        write_text(target, with_runs(load_recipe(str(recipe)), self.runs))
+
     def __str__(self) -> str:
         from sparseplan.api.rendering import printed
         from sparseplan.report.next_runs import print_next_runs
@@ -71,14 +93,20 @@ class NextRuns(choosing.NextRuns, frozen=True, kw_only=True):
         return to_json(self)
 
 
-def require_csv(path: Path) -> None:
-    """Refuse a file of runs that isn't named .csv.
+def require_name(path: Path, recipe: str | Path | None) -> None:
+    """Refuse a file that is neither a table of runs nor, where there is a recipe, a recipe.
 
     Raises:
         PlanError: naming it.
     """
-    if path.suffix.lower() != ".csv":
-        raise PlanError(f"`out`: expected a file ending in .csv, found {path}.")
+    suffix = path.suffix.lower()
+    if suffix == ".csv" or (recipe is not None and suffix in _RECIPE):
+        return
+    if suffix in _RECIPE:
+        raise PlanError(
+            f"`out`: {path} would be a recipe of the new runs; give the one of the runs so far as `recipe`."
+        )
+    raise PlanError(f"`out`: expected a file ending in .csv, or with `recipe` in .yaml, found {path}.")
 
 
 def next_runs(
@@ -99,6 +127,7 @@ def next_runs(
     data: tuple[Number, Number] | None = None,
     most: int = choosing.MOST_RUNS,
     noise: Number | None = None,
+    recipe: str | Path | None = None,
 ) -> NextRuns:
     """The runs that say most, for their cost, about the plan for a training budget.
 
@@ -118,6 +147,9 @@ def next_runs(
         sizes: Non-zero parameters that new runs may have, ("1M", "100M"); by default from the smallest of the law's
             runs to 16 times the largest.
         data: Data that new runs may see, likewise.
+        recipe: The calibration recipe of the runs so far, a path or a built-in one's name: new runs then have shapes
+            and lengths that it can train, and `save_recipe` writes it with them. Its law, by name, answers unless
+            `law` or `runs` are given.
         most: How many runs at most.
         noise: Relative scatter of a run's loss about the law, 0.003 or "0.3%"; by default from the law's fit.
 
@@ -145,9 +177,16 @@ def next_runs(
     scatter = None if noise is None else arguments.share("noise", noise)
     if scatter == 0.0:
         raise PlanError("`noise`: expected a share above 0, such as 0.3%, found 0.")
+    setup = None if recipe is None else _setup(recipe)
+    named = DEFAULT_LAW if setup is None else setup.loaded.recipe.name
     chosen, known = (
-        (load_law(DEFAULT_LAW if law is None else law), None) if runs is None else _fitted(runs, columns, group, form)
+        (load_law(named if law is None else law), None) if runs is None else _fitted(runs, columns, group, form)
     )
+    if setup is not None and setup.data.unit != chosen.data_unit:
+        raise PlanError(
+            f"`recipe`: {setup.loaded.document.source} counts {setup.data.unit}s, the law {chosen.name} "
+            f"{chosen.data_unit}s: give the law, or the runs, of the recipe."
+        )
     wanted = None if pattern is None else arguments.pattern("pattern", pattern)
     cap = arguments.sparsity("max_sparsity", max_sparsity)
     if wanted is not None or cap is not None:
@@ -164,10 +203,43 @@ def next_runs(
     )
     if question.nonzero_params is not None and question.dense_params is not None:
         raise PlanError("expected `params` or `dense_params`, found both.")
+    within = None if setup is None else _reach(setup, chosen, question, ranges)
     result = choosing.next_runs(
-        chosen, question, budget=limit, params=ranges[0], data=ranges[1], most=int(most), noise=scatter, known=known
+        chosen,
+        question,
+        budget=limit,
+        params=ranges[0],
+        data=ranges[1],
+        most=int(most),
+        noise=scatter,
+        known=known,
+        models=None if within is None else within[1],
     )
-    return NextRuns(**{name: getattr(result, name) for name in result.__struct_fields__})
+    facts = {name: getattr(result, name) for name in result.__struct_fields__}
+    if within is not None:
+        facts["runs"] = [within[0].shaped(run) for run in result.runs]
+    return NextRuns(**facts)
+
+
+def _setup(recipe: str | Path) -> "Setup":
+    """A recipe's runs and the facts of its data, which is prepared aside."""
+    from tempfile import TemporaryDirectory
+
+    from sparseplan.calibration.recipe import load_recipe
+    from sparseplan.calibration.setup import set_up
+
+    with TemporaryDirectory(prefix="sparseplan-corpus-") as corpus:
+        return set_up(load_recipe(str(recipe)), Path(corpus))
+
+
+def _reach(setup: "Setup", law: "Law", question: Question, ranges: list[Span | None]) -> "tuple[Reach, Trainable]":
+    """What a recipe could train within the ranges, at any of the sparsities that are considered."""
+    from sparseplan.calibration.further_runs import reach
+
+    sizes, data = spans(law, *ranges)
+    sparsest = max(sparsities(law, question.pattern, min(question.max_sparsity, question.pattern_cap)))
+    found = reach(setup, Span(low=sizes.low, high=sizes.high / (1.0 - sparsest)))
+    return found, found.trainable(data)
 
 
 def _fitted(

@@ -9,16 +9,18 @@ import msgspec
 
 from sparseplan.api import arguments
 from sparseplan.api.arguments import Number, PatternLike
+from sparseplan.api.givens import givens
 from sparseplan.common.caveat import Caveat
 from sparseplan.cost.flops import FLOPS_COSTS, Cost, flops_cost
 from sparseplan.errors import HardwareError, PlanError
 from sparseplan.laws import DEFAULT_LAW
 from sparseplan.laws import file as law_files
-from sparseplan.laws.law import Law, coefficients, require_sparse
+from sparseplan.laws.law import Law, coefficients, form_of, require_sparse
 from sparseplan.laws.unique_data import limited
 from sparseplan.plan import answer as plans
 from sparseplan.plan import predict as predictions
 from sparseplan.plan.caveats import shadow_caveats, sparsity_cap
+from sparseplan.plan.objective import OBJECTIVES, Objective
 from sparseplan.plan.question import Question
 from sparseplan.sparsity.pattern import UNSTRUCTURED, Pattern
 
@@ -84,13 +86,18 @@ def load_law(law: LawLike = DEFAULT_LAW) -> Law:
 def optimal(
     flops: Number | None = None,
     *,
+    loss: Number | None = None,
     params: Number | None = None,
     dense_params: Number | None = None,
+    data: Number | None = None,
+    max_data: Number | None = None,
+    tokens_per_param: Number | None = None,
+    unique_data: Number | None = None,
     pattern: PatternLike | None = None,
     law: LawLike = DEFAULT_LAW,
     cost: "CostLike" = "sparse",
     max_sparsity: Number | None = None,
-    unique_data: Number | None = None,
+    objective: Objective = "point",
     device_hours: Number | None = None,
     days: Number | None = None,
     peak: Number | None = None,
@@ -98,19 +105,25 @@ def optimal(
     devices: Number | None = None,
     price: Number | None = None,
 ) -> Answer:
-    """The sparsity, size and data that reach the lowest loss for a training budget.
+    """The sparsity, size and data that reach the lowest loss for a training budget, or a loss for the smallest one.
 
     Args:
-        flops: Training FLOPs C, 1e23 or "1e23"; or else `device_hours`.
+        flops: Training FLOPs C, 1e23 or "1e23"; or else `device_hours`, `days` or `loss`.
+        loss: A loss to reach with the least compute, nats, instead of a budget.
         params: Non-zero prunable parameters N at the end, where decided; with neither size the size is free.
         dense_params: Prunable parameters before pruning, N / (1 - S), where that is decided.
+        data: Data seen D in the law's unit, repeats counted, where that is decided; the size follows.
+        max_data: The most that D may be.
+        tokens_per_param: Data per non-zero parameter, D / N, where that is decided; size and data follow.
+        unique_data: Unique data to draw on, in the law's unit; beyond it data is repeated, which counts as the law's
+            `repetition` says. By default all data are unique.
         pattern: "unstructured" (the default), one n:m such as "2:4", or a family such as "n:4".
         law: By name, path or object.
         cost: What zeros cost in training: nothing ("sparse"), as much as weights ("dense"), or what a device makes of
             it, a hardware profile by name, path or object.
         max_sparsity: Highest sparsity to consider, 0.875 or "87.5%"; by default the highest among the law's runs.
-        unique_data: Unique data to draw on, in the law's unit; beyond it data is repeated, which counts as the law's
-            `repetition` says. By default all data are unique.
+        objective: What is made lowest: the loss by the law's values ("point"), or its mean over the law's draws
+            ("mean"), which is also the least mean regret. With "mean" every loss of the answer is such a mean.
         device_hours: A budget in hours of the device that `cost` or `peak` describes.
         days: A budget in days of all `devices`, of one where their number is not given.
         peak: Peak dense FLOP/s of one device, where the profile does not say it or there is none.
@@ -128,31 +141,38 @@ def optimal(
     >>> round(answer.plan.sparsity, 2), answer.law.name
     (0.49, 'frantar2023-t5-c4-refit')
     """
+    arguments.choice("objective", objective, OBJECTIVES)
     flops, device_hours = arguments.positive("flops", flops), arguments.positive("device_hours", device_hours)
     days, devices = arguments.positive("days", days), arguments.positive("devices", devices)
-    given = [f"`{name}`" for name, one in (("flops", flops), ("device_hours", device_hours), ("days", days)) if one]
-    if len(given) != 1:
-        raise PlanError(
-            "expected one budget, `flops`, or `device_hours` or `days` of a device; "
-            f"found {' and '.join(given) or 'none'}."
-        )
+    target = arguments.positive("loss", loss)
+    _require_one_of(flops=flops, device_hours=device_hours, days=days, loss=target)
     chosen = load_law(law)
     wanted = None if pattern is None else arguments.pattern("pattern", pattern)
     cap = arguments.sparsity("max_sparsity", max_sparsity)
     if wanted is not None or cap is not None:
         require_sparse(chosen)
     made = wanted or UNSTRUCTURED
-    unique = arguments.positive("unique_data", unique_data)
+    given = givens(
+        params=params,
+        dense_params=dense_params,
+        data=data,
+        max_data=max_data,
+        tokens_per_param=tokens_per_param,
+        unique_data=unique_data,
+    )
     profile = profile_of(cost)
     ask = partial(
         Question,
-        nonzero_params=arguments.count("params", params),
-        dense_params=arguments.count("dense_params", dense_params),
+        nonzero_params=given.params,
+        dense_params=given.dense_params,
+        data_seen=given.data,
+        max_data=given.max_data,
+        tokens_per_param=given.tokens_per_param,
         pattern=made,
         cost=cost_of(cost, profile, chosen, made),
         max_sparsity=sparsity_cap(chosen) if cap is None else cap,
         pattern_cap=1.0 if cap is None else cap,
-        unique_data=None if unique is None else limited(chosen, unique),
+        unique_data=None if given.unique_data is None else limited(chosen, given.unique_data),
     )
     device = _device(
         profile,
@@ -165,9 +185,11 @@ def optimal(
     )
     if days is not None:
         device_hours = days * _HOURS_PER_DAY * (devices or 1.0)
-    if flops is None:
-        flops = _flops_for(device_hours, device, chosen, made, ask)
-    result = plans.answer(chosen, ask(train_flops=flops), device=device, device_hours=device_hours)
+    if target is not None:
+        question = ask(loss=target)
+    else:
+        question = ask(train_flops=_flops_for(device_hours, device, chosen, made, ask) if flops is None else flops)
+    result = plans.answer(chosen, question, objective=objective, device=device, device_hours=device_hours)
     return Answer(**_facts(result) | {"warnings": _with_shadow(law, result.warnings)})
 
 
@@ -187,7 +209,8 @@ def predict(
         data: Data seen D in the law's unit, repeats counted.
         params: Non-zero prunable parameters N, 7e9 or "7B"; or else `dense_params`.
         dense_params: Prunable parameters before pruning, N / (1 - S).
-        sparsity: Final sparsity S in [0, 1), 0.75 or "75%"; a single pattern such as "2:4" says it too.
+        sparsity: Final sparsity S in [0, 1), 0.75 or "75%"; a single pattern such as "2:4" says it too,
+            and under a law of dense models it is 0.
         pattern: The pattern that makes it.
         law: By name, path or object.
         unique_data: Unique data that the run draws on; beyond it data is repeated. By default all data are unique.
@@ -205,6 +228,9 @@ def predict(
     S = arguments.sparsity("sparsity", sparsity)
     if S is None:
         S = made.sparsity
+    chosen = load_law(law)
+    if S is None and not form_of(chosen).knows_sparsity:
+        S = 0.0
     if S is None:
         raise PlanError("`sparsity`: expected the fraction of weights that are zero, or one `pattern` such as 2:4.")
     N, M = arguments.positive("params", params), arguments.positive("dense_params", dense_params)
@@ -212,7 +238,7 @@ def predict(
         found = "neither" if N is None else "both"
         raise PlanError(f"expected one size, `params` or `dense_params`; found {found}.")
     result = predictions.predict(
-        load_law(law),
+        chosen,
         N=N,
         M=M,
         D=arguments.needed("data", data),
@@ -221,6 +247,15 @@ def predict(
         unique_data=arguments.positive("unique_data", unique_data),
     )
     return Prediction(**_facts(result) | {"warnings": _with_shadow(law, result.warnings)})
+
+
+def _require_one_of(**goals: float | None) -> None:
+    given = [f"`{name}`" for name, one in goals.items() if one is not None]
+    if len(given) != 1:
+        raise PlanError(
+            "expected one budget, `flops`, or `device_hours` or `days` of a device, or a `loss` to reach instead; "
+            f"found {' and '.join(given) or 'none'}."
+        )
 
 
 def _with_shadow(law: LawLike, warnings: list[Caveat]) -> list[Caveat]:

@@ -15,16 +15,18 @@ from sparseplan.calibration.setup import Setup, kind_of
 from sparseplan.common.intervals import LEVEL, Bounds, bounds
 from sparseplan.errors import NoTorchError
 from sparseplan.fit.bootstrap import refit
+from sparseplan.fit.choose_form import AUTO
 from sparseplan.fit.fitting import Fit, fit_law
 from sparseplan.fit.objective import Objective
 from sparseplan.fit.penalties import PENALTIES
 from sparseplan.laws.file import load_law
 from sparseplan.laws.forms.base import Theta
+from sparseplan.laws.forms.budget import schedule_budget
 from sparseplan.laws.forms.chinchilla import dense_through
 from sparseplan.laws.law import coefficients
 from sparseplan.runs.facts import RunFacts
-from sparseplan.runs.pruning import describe_strategy
 from sparseplan.runs.spec import RunSpec
+from sparseplan.runs.strategies import describe_strategy
 from sparseplan.runs.table import Runs
 from sparseplan.sparsity.pattern import UNSTRUCTURED
 from sparseplan.sweep.estimate import expected_seconds
@@ -124,6 +126,7 @@ def dry_run(setup: Setup, executor: Executor) -> DryRun:
 def identifiability(runs: Sequence[RunSpec], fitting: Fitting, noise: Noise = ASSUMED) -> GridForecast:
     """What the grid could tell of a law: fits, as the recipe asks for them, to losses of a typical law with noise."""
     objective = Objective(residual=fitting.residual, penalty=PENALTIES[fitting.loss].with_delta(fitting.huber_delta))
+    form = None if fitting.form == AUTO else fitting.form  # auto decides by losses, and there are none yet
     S = np.array([run.pruning.sparsity for run in runs])
     N = np.array([float(run.nonzero_params) for run in runs])
     D = np.array([float(run.data_seen) for run in runs])
@@ -136,13 +139,13 @@ def identifiability(runs: Sequence[RunSpec], fitting: Fitting, noise: Noise = AS
         family=tuple(run.pruning.parsed.family for run in runs),
         run_id=tuple(run.run_id for run in runs),
     )
-    fit = fit_law(table, objective=objective, starts=32)
+    fit = fit_law(table, form=form, objective=objective, starts=32)
     aside = open_families(fit)
     kept = np.array([S == 0 or family not in aside for S, family in zip(table.sparsity, table.family, strict=True)])
     if aside:
         table = table.take(kept)
-        fit = fit_law(table, objective=objective, starts=32)
-    saving = runs[0].pruning.strategy.schedule.saving
+        fit = fit_law(table, form=form, objective=objective, starts=32)
+    budget = schedule_budget(1.0, runs[0].pruning.strategy.schedule)
     intervals: dict[str, Bounds] = {}
     if fit.certificate.identified:
         strays = noise.draw(runs, _DRAWS, np.random.default_rng(0))[:, kept]
@@ -151,10 +154,10 @@ def identifiability(runs: Sequence[RunSpec], fitting: Fitting, noise: Noise = AS
         theta = refit(replace(fit.problem, measured=noisy), starts).theta
         drawn = fit.coefficients(next(iter(fit.design.families), None), theta)
         intervals = {one.name: bounds(np.asarray(drawn.as_dict()[one.name])) for one in fit.form.exponents}
-        if (best := drawn.free_size_sparsity(saving)) is not None:
+        if (best := drawn.free_size_sparsity(budget)) is not None:
             intervals["free_size_sparsity"] = bounds(best)
     true = {one.name: _EXPONENT for one in fit.form.exponents}
-    if (best := assumed.free_size_sparsity(saving)) is not None:
+    if (best := assumed.free_size_sparsity(budget)) is not None:
         true["free_size_sparsity"] = float(best)
     return GridForecast(
         status=fit.certificate.status if not fit.certificate.identified else "identified",

@@ -1,4 +1,7 @@
-"""The manifest: what a folder is a sweep of. A folder with another recipe, data or training code is refused."""
+"""The manifest: what a folder is a sweep of. A folder with another recipe, data or training code is refused.
+
+A sweep may grow by single runs, a recipe's `also`: those that were there keep their records.
+"""
 
 from typing import Any, Literal
 
@@ -13,7 +16,7 @@ from sparseplan.runs.spec import TRAINING_VERSION, DataSpec
 from sparseplan.sweep.folder import Folder
 from sparseplan.version import __version__
 
-_FREE = ("description", "executor", "fit", "retry_diverged")
+_FREE = ("description", "executor", "fit", "retry_diverged", "also")
 """Parts of a recipe that may change between two starts: no run's identity depends on them."""
 _MAX_SHOWN = 12
 
@@ -109,14 +112,13 @@ def claim(folder: Folder, loaded: LoadedRecipe, facts: DataFacts, run_ids: tuple
     if found is None:
         manifest = Manifest(recipe=what_names_runs(loaded.recipe), data=facts, run_ids=run_ids)
         refuse_strangers(folder)
-        write_text(
-            folder.manifest, msgspec.json.format(msgspec.json.encode(manifest), indent=2).decode() + "\n", durable=True
-        )
+        _write(folder, manifest)
         write_text(folder.recipe, loaded.text)
         return
     changes = differences(found, loaded.recipe, facts)
-    if not changes and set(found.run_ids) != set(run_ids):
-        changes = [f"the training code: version {found.training_version} -> {TRAINING_VERSION}"]
+    gone = set(found.run_ids) - set(run_ids)
+    if not changes and gone:
+        changes = _why_gone(found, len(gone))
     if changes:
         more = f"\n  ... and {len(changes) - _MAX_SHOWN} more" if len(changes) > _MAX_SHOWN else ""
         raise SweepError(
@@ -125,8 +127,22 @@ def claim(folder: Folder, loaded: LoadedRecipe, facts: DataFacts, run_ids: tuple
             + more
             + "\nChoose another `out` for the new sweep, or go back to the old recipe and data."
         )
+    if len(run_ids) > len(found.run_ids):
+        _write(folder, msgspec.structs.replace(found, run_ids=run_ids))
     if not folder.recipe.exists() or read_regular(folder.recipe) != loaded.text.encode():
         write_text(folder.recipe, loaded.text)
+
+
+def _write(folder: Folder, manifest: Manifest) -> None:
+    text = msgspec.json.format(msgspec.json.encode(manifest), indent=2).decode() + "\n"
+    write_text(folder.manifest, text, durable=True)
+
+
+def _why_gone(manifest: Manifest, gone: int) -> list[str]:
+    """Why runs of a manifest are no longer a recipe's, though its grid is the same."""
+    if manifest.training_version != TRAINING_VERSION:
+        return [f"the training code: version {manifest.training_version} -> {TRAINING_VERSION}"]
+    return [f"also: {gone} of the folder's runs {'is' if gone == 1 else 'are'} no longer asked for; put them back"]
 
 
 def differences(manifest: Manifest, recipe: Recipe, facts: DataFacts) -> list[str]:

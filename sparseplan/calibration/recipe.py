@@ -2,27 +2,33 @@
 
 A recipe spans a grid: sizes x sparsities x lengths x seeds. Sizes are shapes written out, or parameter counts for
 which shapes are chosen, counted before pruning (`dense`) or after it (`nonzero`, as in Frantar et al. 2023,
-arXiv:2309.08520, where the sparser of two runs of one size is cut from a larger dense model).
+arXiv:2309.08520, where the sparser of two runs of one size is cut from a larger dense model). Beside the grid stand
+single runs (`also`), such as those that `sparseplan next` chooses; a sweep may grow by them.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cache, reduce
 from importlib import resources
 from operator import or_
 from pathlib import Path
-from typing import Annotated, Any, Literal, cast
+from typing import Annotated, Any, Literal, NamedTuple, cast
 
 import msgspec
-from msgspec import Meta, Struct
+from msgspec import Meta, Struct, to_builtins
 
 from sparseplan.calibration.corpus import Corpus, TextCorpus
+from sparseplan.calibration.images import ImageCorpus
 from sparseplan.common.json_schema import json_schema
 from sparseplan.common.yaml_document import Document, Key, parse_document, read_yaml_text, reads_as_text
 from sparseplan.common.yaml_struct import convert
 from sparseplan.errors import RecipeError, SparseplanError, nearest
-from sparseplan.runs.pruning import DEFAULT_STRATEGY, GradualMagnitude, Pruning, Strategy
-from sparseplan.runs.spec import AdamW, DataSpec, LearningRate, Optimizer, RunSpec, TooManyEpochsError
+from sparseplan.runs.pruning import Pruning
+from sparseplan.runs.spec import AdamW, DataSpec, LearningRate, Optimizer, RunSpec, TooManyEpochsError, ZLoss
+from sparseplan.runs.strategies import DEFAULT_STRATEGY, GradualMagnitude, Strategy
+from sparseplan.shapes.base import Images, Inputs
 from sparseplan.shapes.families import DEFAULT_MODEL, Model, Shape, tag_of
+from sparseplan.shapes.sizes import ShapeGrid, Size
 from sparseplan.sparsity.pattern import UNSTRUCTURED, parse_pattern
 from sparseplan.sweep.executors import DEFAULT, EXECUTORS, Settings
 from sparseplan.sweep.executors.local import Local
@@ -41,9 +47,11 @@ class Lengths(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How long to train, in exactly one way."""
 
     steps: Annotated[tuple[Count, ...], Meta(description="Optimizer updates.")] = ()
-    tokens: Annotated[tuple[Positive, ...], Meta(description="Tokens (bytes), rounded to whole updates.")] = ()
+    tokens: Annotated[
+        tuple[Positive, ...], Meta(description="Tokens, bytes or images seen, rounded to whole updates.")
+    ] = ()
     tokens_per_dense_param: Annotated[
-        tuple[Positive, ...], Meta(description="Tokens per prunable parameter before pruning.")
+        tuple[Positive, ...], Meta(description="The same per prunable parameter before pruning.")
     ] = ()
 
     def __post_init__(self) -> None:
@@ -60,7 +68,7 @@ class Lengths(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         Raises:
             ValueError: if one is beyond `MAX_STEPS`.
         """
-        per_step = batch * shape.tokens_per_sequence
+        per_step = batch * shape.data_per_sequence
         tokens = list(self.tokens) or [ratio * shape.dense_params for ratio in self.tokens_per_dense_param]
         longest = max(tokens, default=0.0) / per_step
         if longest > MAX_STEPS:
@@ -68,9 +76,23 @@ class Lengths(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         return list(self.steps) or [max(1, round(wanted / per_step)) for wanted in tokens]
 
 
+class SingleRun(Size, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A run beside the grid, for each of the recipe's seeds."""
+
+    sparsity: SparsityEntry
+    steps: Annotated[Count, Meta(description="Optimizer updates.")]
+
+
 class Fitting(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How the law is fitted to the finished runs."""
 
+    form: (
+        Annotated[
+            Literal["auto", "frantar2023", "varying-exponents", "coupled"],
+            Meta(description="Functional form; auto takes the one that predicts larger and longer runs best."),
+        ]
+        | None
+    ) = None
     residual: Literal["log", "plain"] = "log"
     loss: Literal["huber", "squared"] = "huber"
     huber_delta: Positive = 1e-3
@@ -89,18 +111,30 @@ class Recipe(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         Meta(min_length=1, description="A number is unstructured sparsity, 0 is dense; text is a pattern such as 2:4."),
     ]
     lengths: Lengths
+    also: Annotated[
+        tuple[SingleRun, ...],
+        Meta(description="Runs beside the grid. A calibration that is finished may grow by them."),
+    ] = ()
     batch: Annotated[int, Meta(ge=1, le=MAX_STEPS, description="Sequences of a step.")]
-    data: Annotated[Corpus, Meta(description="Text or token files; paths are relative to where the command runs.")] = (
-        TextCorpus()
-    )
+    data: Annotated[
+        Corpus, Meta(description="Text, tokens or images; paths are relative to where the command runs.")
+    ] = TextCorpus()
     max_epochs: Annotated[Positive, Meta(description="How often a run may see the data; more is refused.")] = 1.0
     optimizer: Optimizer = AdamW()
     learning_rate: LearningRate = LearningRate()
     pruning: Strategy = GradualMagnitude()
     clip_norm: Annotated[float, Meta(ge=0)] = 1.0
     dtype: Literal["float32", "bfloat16"] = "float32"
+    scale_by_density: Annotated[
+        bool,
+        Meta(
+            description="Start prunable weights larger by 1 / sqrt(density) and train them 1 / density as fast, where "
+            "runs are sparse from their first step; adamw only."
+        ),
+    ] = False
     seeds: Annotated[tuple[Annotated[int, Meta(ge=0, lt=2**32)], ...], Meta(min_length=1)] = (0,)
     evaluation_sequences: Count = 256
+    z_loss: ZLoss = 0.0
     share_trunks: Annotated[bool, Meta(description="Train what runs have in common once.")] = True
     retry_diverged: (
         Annotated[
@@ -191,9 +225,19 @@ def _checked(document: Document, text: str) -> LoadedRecipe:
     if not reads_as_text(recipe.name):
         what = "expected a name that YAML reads as text, since law and profile files carry it"
         raise loaded.refuse(("name",), f"{what}, found {recipe.name!r}; add a letter or a dash")
+    if recipe.scale_by_density and not isinstance(recipe.optimizer, AdamW):
+        what = "expected the optimizer adamw, whose rate does not follow the size of the weights already"
+        raise loaded.refuse(("scale_by_density",), f"{what}, found another; leave it out")
+    images = isinstance(recipe.data, ImageCorpus)
+    if images != (recipe.model.reads is Images):
+        wanted = "data of kind images" if recipe.model.reads is Images else "text or tokens"
+        found = to_builtins(recipe.data)["kind"]
+        raise loaded.refuse(
+            ("data",), f"expected {wanted}, which the family {tag_of(type(recipe.model))} reads, found {found}"
+        )
     seen: set[Pruning] = set()
     for index in range(len(recipe.sparsities)):
-        entry = _pruning(loaded, index)
+        entry = _pruning(loaded, ("sparsities", index), recipe.sparsities[index])
         if entry in seen:
             raise loaded.refuse(("sparsities", index), "expected each sparsity once, found it twice; remove one")
         seen.add(entry)
@@ -215,25 +259,50 @@ def with_strategy(recipe: Any) -> Any:
     return recipe | {"pruning": {"strategy": DEFAULT_STRATEGY} | recipe["pruning"]}
 
 
-def expand(loaded: LoadedRecipe, data: DataSpec, vocab: int) -> list[RunSpec]:
-    """The runs of a recipe's grid, in the order sizes, sparsities, lengths, seeds; equal ones once.
+def expand(loaded: LoadedRecipe, data: DataSpec, inputs: Inputs) -> list[RunSpec]:
+    """The runs of a recipe: its grid, in the order sizes, sparsities, lengths, seeds; those beside it; equal ones once.
 
     Args:
         loaded: The recipe.
         data: Its prepared data.
-        vocab: Size of the data's vocabulary.
+        inputs: Size of the data's vocabulary, or what its images are.
 
     Raises:
         RecipeError: with the recipe's line, for a grid that can't be trained.
     """
-    recipe, model = loaded.recipe, loaded.recipe.model
     runs: dict[str, RunSpec] = {}
+    for one in _wanted(loaded, inputs):
+        for seed in loaded.recipe.seeds:
+            try:
+                run = _run(loaded.recipe, one, data, seed)
+            except TooManyEpochsError as problem:
+                raise loaded.refuse(one.length_key, str(problem)) from None
+            except ValueError as problem:
+                raise loaded.refuse(one.size_key, str(problem)) from None
+            runs[run.run_id] = run
+            if len(runs) > _MAX_RUNS:
+                raise loaded.refuse((), f"expected at most {_MAX_RUNS} runs, found more")
+    return list(runs.values())
+
+
+class _Wanted(NamedTuple):
+    """A run of a recipe but for its seed, and where the recipe asks for its size and its length."""
+
+    shape: Shape
+    pruning: Pruning
+    steps: int
+    size_key: Key
+    length_key: Key
+
+
+def _wanted(loaded: LoadedRecipe, inputs: Inputs) -> Iterator[_Wanted]:
+    recipe, model = loaded.recipe, loaded.recipe.model
     for place, key in enumerate(model.sizes.keys):
         size_key: Key = ("model", "sizes", *key)
-        for index in range(len(recipe.sparsities)):
-            pruning = _pruning(loaded, index)
+        for index, entry in enumerate(recipe.sparsities):
+            pruning = _pruning(loaded, ("sparsities", index), entry)
             try:
-                shape = model.shape(place, pruning.sparsity, vocab)
+                shape = model.shape(place, pruning.sparsity, inputs)
             except ValueError as problem:
                 raise loaded.refuse(size_key, str(problem)) from None
             try:
@@ -241,56 +310,65 @@ def expand(loaded: LoadedRecipe, data: DataSpec, vocab: int) -> list[RunSpec]:
             except ValueError as problem:
                 raise loaded.refuse(("lengths",), str(problem)) from None
             for steps in lengths:
-                for seed in recipe.seeds:
-                    try:
-                        run = _run(recipe, shape, data, pruning, steps, seed)
-                    except TooManyEpochsError as problem:
-                        raise loaded.refuse(("lengths",), str(problem)) from None
-                    except ValueError as problem:
-                        raise loaded.refuse(size_key, str(problem)) from None
-                    runs[run.run_id] = run
-                    if len(runs) > _MAX_RUNS:
-                        raise loaded.refuse((), f"expected a grid of at most {_MAX_RUNS} runs, found more")
-    return list(runs.values())
+                yield _Wanted(shape, pruning, steps, size_key, ("lengths",))
+    for index, run in enumerate(recipe.also):
+        at: Key = ("also", index)
+        pruning = _pruning(loaded, (*at, "sparsity"), run.sparsity)
+        try:
+            shape = shape_of_size(model, run, inputs)
+        except ValueError as problem:
+            raise loaded.refuse((*at, "width"), str(problem)) from None
+        yield _Wanted(shape, pruning, run.steps, (*at, "width"), (*at, "steps"))
 
 
-def _run(recipe: Recipe, shape: Shape, data: DataSpec, pruning: Pruning, steps: int, seed: int) -> RunSpec:
+def shape_of_size(model: Model, size: Size, inputs: Inputs) -> Shape:
+    """The shape of a size that needn't be in a recipe's grid.
+
+    Raises:
+        ValueError: if there is none.
+    """
+    grid = ShapeGrid(shapes=(Size(layers=size.layers, width=size.width),))
+    return msgspec.structs.replace(model, sizes=grid).shape(0, 0.0, inputs)
+
+
+def _run(recipe: Recipe, wanted: _Wanted, data: DataSpec, seed: int) -> RunSpec:
     return RunSpec(
-        shape=shape,
+        shape=wanted.shape,
         data=data,
         batch=recipe.batch,
-        steps=steps,
+        steps=wanted.steps,
         optimizer=recipe.optimizer,
         learning_rate=recipe.learning_rate,
-        pruning=pruning,
+        pruning=wanted.pruning,
         clip_norm=recipe.clip_norm,
         dtype=recipe.dtype,
+        scale_by_density=recipe.scale_by_density,
         seed=seed,
         evaluation_sequences=recipe.evaluation_sequences,
+        z_loss=recipe.z_loss,
     )
 
 
-def _pruning(loaded: LoadedRecipe, index: int) -> Pruning:
-    """What an entry of `sparsities` prunes to, by the recipe's strategy."""
-    sparsity, pattern = _sparsity(loaded, index)
+def _pruning(loaded: LoadedRecipe, key: Key, entry: SparsityEntry) -> Pruning:
+    """What an entry of `sparsities`, or one like it at a key, prunes to, by the recipe's strategy."""
+    sparsity, pattern = _sparsity(loaded, key, entry)
     try:
         return Pruning(sparsity=sparsity, pattern=pattern, strategy=loaded.recipe.pruning)
     except ValueError as problem:
-        raise loaded.refuse(("sparsities", index), str(problem)) from None
+        raise loaded.refuse(key, str(problem)) from None
 
 
-def _sparsity(loaded: LoadedRecipe, index: int) -> tuple[float, str]:
+def _sparsity(loaded: LoadedRecipe, key: Key, entry: SparsityEntry) -> tuple[float, str]:
     """Sparsity and pattern of an entry; 2:2 and the like are dense."""
-    entry = loaded.recipe.sparsities[index]
     if not isinstance(entry, str):
         return float(entry), str(UNSTRUCTURED)
     try:
         pattern = parse_pattern(entry)
     except SparseplanError as problem:
-        raise loaded.refuse(("sparsities", index), str(problem).removesuffix(".")) from None
+        raise loaded.refuse(key, str(problem).removesuffix(".")) from None
     if pattern.sparsity is None:
         raise loaded.refuse(
-            ("sparsities", index),
+            key,
             f"expected a number for unstructured sparsity, or one pattern such as 2:4, found {entry!r}",
         )
     return (pattern.sparsity, str(pattern)) if pattern.sparsity else (0.0, str(UNSTRUCTURED))

@@ -13,8 +13,7 @@ from sparseplan.calibration.setup import Setup
 from sparseplan.calibration.train_runs import SweepResult
 from sparseplan.common.files import write_text
 from sparseplan.common.units import format_count, format_duration, format_percent, format_scientific, format_sparsity
-from sparseplan.cost.flops import flops_cost
-from sparseplan.errors import LawError, PlanError
+from sparseplan.errors import LawError
 from sparseplan.figures.fit_page import draw_fit_page
 from sparseplan.fit.answer import FitAnswer, coefficient_values
 from sparseplan.fit.fit_table import FitResult
@@ -22,10 +21,9 @@ from sparseplan.laws.file import read_law, write_law
 from sparseplan.laws.forms import FORMS
 from sparseplan.laws.forms.base import Form
 from sparseplan.laws.law import Law, form_of
-from sparseplan.plan.answer import answer
-from sparseplan.plan.question import Question
+from sparseplan.plan.first_plan import first_question
 from sparseplan.runs.job import RunRecord
-from sparseplan.runs.pruning import describe_strategy, strategy_name
+from sparseplan.runs.strategies import describe_strategy, strategy_name
 from sparseplan.sweep.folder import Folder
 
 
@@ -36,13 +34,13 @@ class Conclusion:
     Attributes:
         result: The fit.
         limits: What the grid can't tell, a sentence each.
-        next_command: What to do with the law.
+        next_command: A plan to ask the law for; None where its fit did not converge.
         written: Whether files were written; not where the law was fitted to these runs, by this recipe, already.
     """
 
     result: FitResult
     limits: list[str]
-    next_command: str
+    next_command: str | None
     written: bool
 
 
@@ -53,12 +51,14 @@ def write_up(setup: Setup, folder: Folder, trained: SweepResult) -> Conclusion:
         RunsError: if no run is left to fit.
         FitError: if there is nothing to fit.
     """
-    fitted = fit_calibration(setup.loaded.recipe, folder.runs_table)
+    shape = setup.runs[0].shape
+    tokens = shape.tokens_per_sequence / shape.data_per_sequence
+    fitted = fit_calibration(setup.loaded.recipe, folder.runs_table, tokens_per_unit=tokens)
     stale = not _is_fitted(folder)
     conclusion = Conclusion(
         result=fitted.result,
         limits=limits(setup, fitted),
-        next_command=_next_command(setup, folder, fitted.result.law),
+        next_command=_next_command(setup, folder, fitted.result),
         written=stale,
     )
     if stale:
@@ -120,6 +120,8 @@ def limits(setup: Setup, fitted: Fitted) -> list[str]:
     ]
     if unit == "byte":
         found.append(f"D counts bytes and L is in nats per {loss_per}: neither compares with laws in tokens.")
+    if unit == "image":
+        found.append("D counts images and L is in nats per image: neither compares with laws in tokens.")
     if loss_per != unit:
         found.append(
             f"L is a mean over {loss_per}s, with the text around them in sight, and D counts every {unit} read: "
@@ -134,7 +136,8 @@ def limits(setup: Setup, fitted: Fitted) -> list[str]:
             "vary together, so there are far fewer independent observations than runs."
         )
     if max(run.epochs for run in runs) > 1:
-        found.append("Some runs saw data more than once; the law counts repeats like fresh data.")
+        counted = "like fresh data" if fitted.result.law.repetition is None else "by the fitted rates"
+        found.append(f"Some runs saw data more than once; the law counts repeats {counted}.")
     errors = np.abs(np.expm1(np.log(fitted.result.fit.predicted / fitted.result.fit.runs.loss)))
     found.append(
         f"The runs stray from the law by {format_percent(float(np.sqrt(np.mean(errors**2))))} in the mean square, "
@@ -164,22 +167,18 @@ def _signed(value: float, unit: str) -> str:
     return f"{value:+.2g}{unit}"
 
 
-def _next_command(setup: Setup, folder: Folder, law: Law) -> str:
+def _next_command(setup: Setup, folder: Folder, result: FitResult) -> str | None:
     """A plan to look at: at the largest budget of the runs, and at their largest size where the law plans no other."""
+    if result.answer.status != "converged":
+        return None
     largest = max(setup.runs, key=lambda run: run.train_flops)
-    budget = largest.train_flops
-    question = Question(
-        train_flops=budget, cost=flops_cost("sparse", law.schedule, tokens_per_unit=law.tokens_per_unit)
-    )
-    try:
-        answer(law, question)
-        size = ""
-    except PlanError:  # trainings of seconds can make a law whose best size is less than one parameter
-        size = f" --params {format_count(largest.nonzero_params)}"
+    flops, params = largest.train_flops, largest.nonzero_params
+    budget, size = first_question(result.law, train_flops=flops, nonzero_params=params)
     found_by_name = folder.root.parent.resolve() == Path("calibration").resolve()
     own = found_by_name and folder.root.name == setup.loaded.recipe.name
     name = setup.loaded.recipe.name if own else folder.law
-    return f"sparseplan optimal --flops {format_scientific(budget)}{size} --law {name}"
+    given = "" if size is None else f" --params {format_count(size)}"
+    return f"sparseplan optimal --flops {format_scientific(budget)}{given} --law {name}"
 
 
 def coefficient_rows(answer: FitAnswer) -> list[tuple[str, str, str]]:
@@ -229,7 +228,11 @@ def _readme(setup: Setup, trained: SweepResult, conclusion: Conclusion, *, figur
             f"{format_sparsity(answer.free_size_sparsity)}{spread}.",
         ]
     lines += ["", "## What this can't tell", "", *(f"- {sentence}" for sentence in conclusion.limits)]
-    lines += ["", "## Next", "", "```sh", conclusion.next_command, "```", ""]
+    lines += ["", "## Next", ""]
+    if conclusion.next_command is None:
+        lines += [f"No law to plan with ({answer.status}): {answer.explanation}", ""]
+    else:
+        lines += ["```sh", conclusion.next_command, "```", ""]
     return "\n".join(lines)
 
 

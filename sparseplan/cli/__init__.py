@@ -5,6 +5,8 @@ Exit codes: 0 answered, 1 our fault, 2 bad input, 130 interrupted.
 
 import os
 import sys
+from shutil import get_terminal_size
+from textwrap import wrap
 
 import typer
 
@@ -118,5 +120,14 @@ def _no_output(problem: OSError) -> int:
 def _complain(message: str) -> int:
     text = shown(message, lines=True)
     text = text if len(text) <= MAX_MESSAGE else text[: MAX_MESSAGE - 3] + "..."
-    print(f"sparseplan: error: {text}", file=sys.stderr)
+    print(_to_width(f"sparseplan: error: {text}"), file=sys.stderr)
     return 2
+
+
+def _to_width(text: str) -> str:
+    """Lines broken at words where a terminal reads them, as they stand where a program does."""
+    if not sys.stderr.isatty():
+        return text
+    width = get_terminal_size().columns
+    lines = (wrap(line, width, break_long_words=False, break_on_hyphens=False) or [""] for line in text.split("\n"))
+    return "\n".join(part for line in lines for part in line)

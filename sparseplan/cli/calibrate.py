@@ -102,6 +102,10 @@ def calibrate(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Only say what would be trained, how long it takes, and what it can tell.")
     ] = False,
+    schema: Annotated[
+        bool,
+        typer.Option("--schema", help="Only print the JSON Schema of recipes, so that an editor completes them."),
+    ] = False,
     json: o.JsonOption = False,
 ) -> None:
     """Train a grid of small sparse models and fit the law of your own data and training.
@@ -114,6 +118,11 @@ def calibrate(
     from sparseplan.common.console import open_console, open_progress, say
     from sparseplan.sweep.executors import DEFAULT, EXECUTORS
 
+    if schema:
+        from sparseplan.calibration.recipe import recipe_schema
+
+        o.print_schema(recipe_schema())
+        return
     console, progress = open_console(), open_progress()
     if recipe is None and EXECUTORS[executor or DEFAULT].can_probe:
         say(progress, "looking for devices, to choose a recipe")

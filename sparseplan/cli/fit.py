@@ -7,25 +7,13 @@ import typer
 
 from sparseplan.cli import options as o
 from sparseplan.common.units import parse_positive
-from sparseplan.errors import FitError, SparseplanError
+from sparseplan.errors import SparseplanError
 from sparseplan.sparsity.schedule import parse_schedule
 
 EPILOG = """Examples:
 
 - `sparseplan fit runs.csv --out team.yaml`
 - `sparseplan fit wandb.csv --column nonzero_params=N --column data_seen=tokens --holdout largest-n --out team.yaml`"""
-
-
-def parse_mapping(text: str) -> tuple[str, str]:
-    """Read our column name and the file's.
-
-    >>> parse_mapping("nonzero_params=config.N")
-    ('nonzero_params', 'config.N')
-    """
-    ours, found, theirs = text.partition("=")
-    if not found or not ours.strip() or not theirs.strip():
-        raise FitError(f"expected our column and the file's, as in nonzero_params=N, found {text!r}.")
-    return ours.strip(), theirs.strip()
 
 
 def fit(
@@ -35,12 +23,7 @@ def fit(
     out: Annotated[
         Path | None, typer.Option("--out", metavar="LAW.yaml", help="Law file to write; without it only the report.")
     ] = None,
-    column: Annotated[
-        list[Any] | None,
-        typer.Option(
-            "--column", parser=o.reader(parse_mapping), metavar="OURS=THEIRS", help="Column under another name."
-        ),
-    ] = None,
+    column: o.ColumnOption = None,
     group: Annotated[
         str | None,
         typer.Option(
@@ -180,6 +163,6 @@ def fit(
     else:
         from sparseplan.report.fit import print_fit
 
-        print_fit(o.open_console(), result.answer, written=out if failure is None else None)
+        print_fit(o.open_console(), result.result, written=out if failure is None else None)
     if failure is not None:
         raise failure

@@ -20,8 +20,8 @@ app = OnceTyper(help="List and show hardware profiles: datasheets, and what was 
 def list_profiles(json: o.JsonOption = False) -> None:
     """List every profile that --cost finds by name.
 
-    Looked for in ./calibration/hardware/*.yaml, then in $SPARSEPLAN_HARDWARE (files and folders), then among the
-    built-in datasheets.
+    Looked for in ./calibration/hardware/*.yaml, in $SPARSEPLAN_HARDWARE (files and folders), in
+    ~/.config/sparseplan/hardware, and among the built-in datasheets, in this order.
     """
     from sparseplan.common.console import open_console
     from sparseplan.hardware.file import profile_rows
@@ -76,4 +76,4 @@ def schema() -> None:
     """Print the JSON Schema of hardware profiles, so that an editor completes and checks them."""
     from sparseplan.hardware.file import profile_schema
 
-    print(jsonlib.dumps(profile_schema(), indent=2, ensure_ascii=False))
+    o.print_schema(profile_schema())

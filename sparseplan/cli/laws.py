@@ -28,9 +28,10 @@ def _epilog(*examples: str) -> str:
 def list_laws(json: o.JsonOption = False) -> None:
     """List every law that --law finds by name, with what it covers and whether it carries draws.
 
-    Looked for in ./calibration/*/law.yaml, then in $SPARSEPLAN_LAWS (files and folders), then among the built-ins.
+    Looked for in ./calibration/*/law.yaml, in $SPARSEPLAN_LAWS (files and folders), in ~/.config/sparseplan/laws, and
+    among the built-ins, in this order.
     """
-    from sparseplan.report.laws import law_rows, print_law_rows
+    from sparseplan.report.law_list import law_rows, print_law_rows
 
     rows = law_rows()
     if json:
@@ -52,9 +53,16 @@ def show(law: LawArgument, json: o.JsonOption = False) -> None:
         print_law(chosen)
 
 
-@app.command("check", epilog=_epilog("sparseplan laws check team.yaml", "sparseplan laws check team.yaml --strict"))
+@app.command(
+    "check", epilog=_epilog("sparseplan laws check team.yaml", "sparseplan laws check team.yaml --runs runs.csv")
+)
 def check(
     file: Annotated[str, typer.Argument(metavar="FILE", help="A law file, or a law's name.")],
+    runs: Annotated[
+        Path | None,
+        typer.Option("--runs", metavar="TABLE", help="Also hold the law against the runs table it was fitted to."),
+    ] = None,
+    column: o.ColumnOption = None,
     strict: Annotated[
         bool, typer.Option("--strict", help="Exit with 2 if anything is doubtful; a note is not.")
     ] = False,
@@ -62,27 +70,28 @@ def check(
 ) -> None:
     """Check a law file: its schema, and whether signs, exponents, ranges, units and draws are plausible.
 
-    A file that is not a valid law is an error (exit code 2). What is valid but doubtful is listed.
+    A file that is not a valid law is an error (exit code 2). What is valid but doubtful is listed. With --runs the
+    recorded hash of the table is compared, and the objective is computed again from its rows.
     """
-    from sparseplan.common.console import open_console, say
+    from sparseplan.errors import LawError
     from sparseplan.laws.check import check_law
     from sparseplan.laws.file import load_law
+    from sparseplan.report.law_check import check_facts, print_check
 
+    if column and runs is None:
+        raise LawError("--column says how to read a table, and there is none; give it with --runs.")
     chosen = load_law(file)
     findings = check_law(chosen)
+    against = None
+    if runs is not None:
+        from sparseplan.fit.against_runs import check_runs
+
+        against = check_runs(chosen, runs, columns=dict(column) if column else None)
     if json:
-        _print_json(
-            {
-                "law": chosen.name,
-                "findings": [{"key": f.key, "message": f.message, "doubtful": f.doubtful} for f in findings],
-            }
-        )
+        _print_json(check_facts(chosen, findings, against))
     else:
-        console = open_console()
-        say(console, f"{chosen.name}: a valid law" + (", with something to look at:" if findings else "."))
-        for finding in findings:
-            say(console, f"{'!' if finding.doubtful else '-'} {finding.key}: {finding.message}")
-    if strict and any(finding.doubtful for finding in findings):
+        print_check(chosen, findings, against)
+    if strict and (any(finding.doubtful for finding in findings) or (against is not None and against.differs)):
         raise typer.Exit(2)
 
 
@@ -177,4 +186,4 @@ def schema() -> None:
     """Print the JSON Schema of law files, so that an editor completes and checks them."""
     from sparseplan.laws.file import law_schema
 
-    _print_json(law_schema())
+    o.print_schema(law_schema())

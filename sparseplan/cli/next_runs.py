@@ -6,15 +6,16 @@ from typing import Annotated, Any
 import typer
 
 from sparseplan.cli import options as o
+from sparseplan.cli.calibrate import recipe_names
 from sparseplan.cli.contour import parse_span
-from sparseplan.cli.fit import parse_mapping
 from sparseplan.cli.flags import in_flags
 from sparseplan.common.units import parse_share
 
 EPILOG = """Examples:
 
 - `sparseplan next --law team.yaml --flops 1e21`
-- `sparseplan next --runs runs.csv --flops 1e21 --budget 5e18 --sizes 1M..100M --out next.csv`"""
+- `sparseplan next --runs runs.csv --flops 1e21 --budget 5e18 --sizes 1M..100M --out next.csv`
+- `sparseplan next --recipe gpt-stdlib-cpu --flops 1e16 --budget 1e14 --out next.yaml`"""
 
 
 def next_runs(
@@ -51,7 +52,22 @@ def next_runs(
         ),
     ] = None,
     out: Annotated[
-        Path | None, typer.Option("--out", metavar="NEXT.csv", help="Runs table to write, its losses empty.")
+        Path | None,
+        typer.Option(
+            "--out",
+            metavar="FILE",
+            help="NEXT.csv: a runs table to write, its losses empty. NEXT.yaml: --recipe with the new runs.",
+        ),
+    ] = None,
+    recipe: Annotated[
+        str | None,
+        typer.Option(
+            "--recipe",
+            metavar="RECIPE",
+            autocompletion=recipe_names,
+            help="Recipe of the runs so far: new runs have shapes and lengths that it can train. Its law, by name, "
+            "answers unless --law or --runs is given.",
+        ),
     ] = None,
     most: Annotated[int, typer.Option("--most", min=1, max=1000, metavar="K", help="How many runs at most.")] = 24,
     sizes: Annotated[
@@ -81,12 +97,7 @@ def next_runs(
             help="Scatter of a run's loss about the law, as in 0.3%. Default: from the law's fit.",
         ),
     ] = None,
-    column: Annotated[
-        list[Any] | None,
-        typer.Option(
-            "--column", parser=o.reader(parse_mapping), metavar="OURS=THEIRS", help="Column of --runs by another name."
-        ),
-    ] = None,
+    column: o.ColumnOption = None,
     group: Annotated[
         str | None,
         typer.Option("--group", metavar="COLUMN", help="Column of what runs share, a trunk or seed. Default: trunk."),
@@ -102,10 +113,10 @@ def next_runs(
     those to be expected. Train them, fill in their losses and fit the law again.
     """
     from sparseplan.api.next_runs import next_runs as choose
-    from sparseplan.api.next_runs import require_csv
+    from sparseplan.api.next_runs import require_name
 
     if out is not None:
-        require_csv(out)
+        require_name(out, recipe)
         o.require_new("--out", out, force=force)
         o.require_place("--out", out)
     answer = choose(
@@ -125,9 +136,12 @@ def next_runs(
         data=data,
         most=most,
         noise=noise,
+        recipe=recipe,
     )
-    if out is not None:
+    if out is not None and out.suffix.lower() == ".csv":
         answer.save(out)
+    elif out is not None and recipe is not None:
+        answer.save_recipe(out, recipe)
     if json:
         o.print_json(in_flags(answer.to_json()))
     else:

@@ -1,4 +1,4 @@
-"""`sparseplan optimal`: the best sparsity, size and data for a budget."""
+"""`sparseplan optimal`: the best sparsity, size and data for a budget, or the least compute for a loss."""
 
 from sparseplan.cli import options as o
 from sparseplan.laws import DEFAULT_LAW
@@ -6,19 +6,27 @@ from sparseplan.laws import DEFAULT_LAW
 EPILOG = """Examples:
 
 - `sparseplan optimal --flops 1e23`
+- `sparseplan optimal --loss 1.8 --params 1B`
+- `sparseplan optimal --flops 1e23 --objective mean`
+- `sparseplan optimal --flops 1e23 --max-data 300B`
 - `sparseplan optimal --flops 5e22 --params 7B --pattern n:4 --cost dense --json`
 - `sparseplan optimal --device-hours 20k --cost h100 --devices 256 --price 2.50`"""
 
 
 def optimal(
     flops: o.OptionalFlopsOption = None,
+    loss: o.LossOption = None,
     params: o.ParamsOption = None,
     dense_params: o.DenseParamsOption = None,
+    data: o.FixedDataOption = None,
+    max_data: o.MaxDataOption = None,
+    tokens_per_param: o.TokensPerParamOption = None,
+    unique_data: o.UniqueDataOption = None,
     pattern: o.PatternOption = None,
     law: o.LawOption = DEFAULT_LAW,
     cost: o.CostOption = "sparse",
     max_sparsity: o.MaxSparsityOption = None,
-    unique_data: o.UniqueDataOption = None,
+    objective: o.ObjectiveOption = "point",
     device_hours: o.DeviceHoursOption = None,
     days: o.DaysOption = None,
     peak: o.PeakOption = None,
@@ -28,25 +36,32 @@ def optimal(
     explain: o.ExplainOption = False,
     json: o.JsonOption = False,
 ) -> None:
-    """Find the sparsity, size and data that reach the lowest loss for a training budget.
+    """Find the sparsity, size and data that reach the lowest loss for a training budget, or a loss for the least one.
 
-    With --flops alone the model size is chosen too; --params or --dense-params fixes it. The answer stands beside the
-    best dense plan for the same budget, with 90% intervals where the law carries draws, and says how far it lies
-    outside what the law's runs covered. With a hardware profile as --cost it also says, for unstructured sparsity, 2:4
-    and other n:m, whether it pays on that device and how fast 2:4 would have to be; the budget may then be in
-    --device-hours, or in --days of all --devices.
+    --loss asks for the least compute that reaches a loss, with an interval of that compute. With --flops or --loss
+    alone the model size is chosen too; --params, --dense-params, --data or --tokens-per-param fixes it, and --max-data
+    limits the data. The answer stands beside the best dense
+    plan for the same, with 90% intervals where the law carries draws, and says how far it lies outside what the law's
+    runs covered. With a hardware profile as --cost it also says, for unstructured sparsity, 2:4 and other n:m, whether
+    it pays on that device and how fast 2:4 would have to be; the budget may then be in --device-hours, or in --days of
+    all --devices.
     """
     from sparseplan.api.planning import optimal as plan
 
     answer = plan(
         flops,
+        loss=loss,
         params=params,
         dense_params=dense_params,
+        data=data,
+        max_data=max_data,
+        tokens_per_param=tokens_per_param,
+        unique_data=unique_data,
         pattern=pattern,
         law=law,
         cost=cost,
         max_sparsity=max_sparsity,
-        unique_data=unique_data,
+        objective=objective,
         device_hours=device_hours,
         days=days,
         peak=peak,

@@ -1,14 +1,14 @@
 """Options that several commands share, and how their words are read."""
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
 import typer
 
 from sparseplan.cli.flags import in_flags
 from sparseplan.common.text import shown, shown_json
 from sparseplan.common.units import parse_money, parse_positive, parse_share, parse_sparsity
-from sparseplan.errors import SparseplanError
+from sparseplan.errors import FitError, SparseplanError
 from sparseplan.sparsity.pattern import parse_pattern
 
 if TYPE_CHECKING:
@@ -91,11 +91,32 @@ def cost_names() -> list[str]:
     return ["sparse", "dense", *profile_names()]
 
 
+def parse_mapping(text: str) -> tuple[str, str]:
+    """Read our column name and the file's.
+
+    >>> parse_mapping("nonzero_params=config.N")
+    ('nonzero_params', 'config.N')
+    """
+    ours, found, theirs = text.partition("=")
+    if not found or not ours.strip() or not theirs.strip():
+        raise FitError(f"expected our column and the file's, as in nonzero_params=N, found {text!r}.")
+    return ours.strip(), theirs.strip()
+
+
 read_positive = reader(parse_positive)
 
 OptionalFlopsOption = Annotated[
     float | None,
     typer.Option("--flops", parser=read_positive, metavar="C", help="Training budget in FLOPs, as in 1e23."),
+]
+LossOption = Annotated[
+    float | None,
+    typer.Option(
+        "--loss",
+        parser=read_positive,
+        metavar="L",
+        help="Loss to reach with the least compute, in nats, as in 2.1; instead of a budget.",
+    ),
 ]
 DeviceHoursOption = Annotated[
     float | None,
@@ -189,7 +210,33 @@ MaxSparsityOption = Annotated[
         help="Highest sparsity to consider. Default: the highest among the law's runs.",
     ),
 ]
+ColumnOption = Annotated[
+    list[Any] | None,
+    typer.Option("--column", parser=reader(parse_mapping), metavar="OURS=THEIRS", help="Column under another name."),
+]
 ForceOption = Annotated[bool, typer.Option("--force", help="Replace files that are there.")]
+FixedDataOption = Annotated[
+    float | None,
+    typer.Option(
+        "--data",
+        parser=read_positive,
+        metavar="D",
+        help="Data seen in the law's unit, repeats counted, as in 300B; the size follows.",
+    ),
+]
+MaxDataOption = Annotated[
+    float | None,
+    typer.Option("--max-data", parser=read_positive, metavar="D", help="The most data that may be seen, as in 300B."),
+]
+TokensPerParamOption = Annotated[
+    float | None,
+    typer.Option(
+        "--tokens-per-param",
+        parser=read_positive,
+        metavar="R",
+        help="Data seen per non-zero parameter, as in 20; size and data follow.",
+    ),
+]
 UniqueDataOption = Annotated[
     float | None,
     typer.Option(
@@ -199,6 +246,14 @@ UniqueDataOption = Annotated[
         help="Unique data in the law's unit, as in 1.3B; beyond it data is repeated. Default: all data are unique.",
     ),
 ]
+ObjectiveOption = Annotated[
+    Literal["point", "mean"],
+    typer.Option(
+        "--objective",
+        help="What is made lowest: the loss by the law's values (point), or its mean over the law's draws (mean), "
+        "which loses least on average if another draw is true.",
+    ),
+]
 ExplainOption = Annotated[bool, typer.Option("--explain", help="Print every warning, not only the two gravest.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for machines instead.")]
 
@@ -206,6 +261,13 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for machine
 def print_json(text: str) -> None:
     """Print an answer as JSON, which speaks of options and commands too."""
     print(shown_json(in_flags(text)))
+
+
+def print_schema(schema: dict[str, Any]) -> None:
+    """Print a JSON Schema as it is: its words are those of the files that it describes."""
+    import json
+
+    print(json.dumps(schema, indent=2))
 
 
 def note(text: str) -> None:

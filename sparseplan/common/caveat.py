@@ -50,6 +50,19 @@ CODES = {
     "trend": "The losses do not fall with size or data.",
     "units": "Sizes, data or losses look as if they were in other units, or in each other's place.",
     "wide": "The runs do not pin down some coefficients.",
+    # of `laws check`, beside no-range and no-draws
+    "data-per-param": "Compute-optimal models would see far more or fewer tokens per parameter than any measured.",
+    "data-units": "Data look counted in thousands, millions or billions.",
+    "dense-mismatch": "Pattern families disagree about the dense model, which is one.",
+    "far-coefficient": "A coefficient is 0, or far from every one published.",
+    "free-pruning": "Pruning a dense model would make it better: what is left counts for more than the whole.",
+    "numerator": "A numerator seems to stand where the scale of the data term is expected.",
+    "odd-draws": "The draws do not surround the law's own predictions.",
+    "odd-losses": "The losses over the range are no cross-entropies, or hardly depend on size and data.",
+    "pattern-better": "A pattern family is better than unstructured sparsity, which contains it.",
+    "size-units": "Sizes look counted in thousands, millions or billions.",
+    "swapped-weights": "The two weights of the sparsity term look swapped.",
+    "tokens-per-unit": "The tokens per data unit do not fit the unit.",
 }
 """Every code and what it says; docs/warnings.md lists them."""
 

@@ -1,4 +1,4 @@
-"""Find a YAML file by its name: in the repository, then in a path list of the user's, then among the built-ins."""
+"""Find a YAML file by its name: in the repository, in a path list, in the user's folder, among the built-ins."""
 
 import os
 import re
@@ -23,15 +23,26 @@ def named_files(*, local: str, variable: str, builtin: str) -> Iterator[tuple[st
     Args:
         local: Pattern of files below the working folder.
         variable: Environment variable that holds a path list of files, and of folders with such files.
-        builtin: Folder below the package's `builtin`.
+        builtin: Folder below the package's `builtin`, and what the user's own one is called in `user_folder`.
     """
     for path in _regular(Path().glob(local)):
         yield _name_of(path), path
     for entry in os.environ.get(variable, "").split(os.pathsep):
         for path in _files_at(entry) if entry else ():
             yield _name_of(path), path
+    for path in _files_at(str(user_folder() / builtin)):
+        yield _name_of(path), path
     for path in sorted((BUILTIN / builtin).glob("*.yaml")):
         yield path.stem, path
+
+
+def user_folder() -> Path:
+    """What a user keeps for all their work: $XDG_CONFIG_HOME/sparseplan, by default ~/.config/sparseplan.
+
+    As the XDG Base Directory Specification has it, a relative path in the variable counts as none. `~` is not expanded.
+    """
+    configured = Path(os.environ.get("XDG_CONFIG_HOME", ""))
+    return (configured if configured.is_absolute() else Path("~/.config")) / "sparseplan"
 
 
 def find(name: str, files: list[tuple[str, Path]], *, kind: str, error: type[SparseplanError]) -> Path:

@@ -192,6 +192,17 @@ def format_difference(nats: float) -> str:
     return f"{nats:.4f}" if nats == 0 or abs(nats) >= 5e-5 else format_scientific(nats)
 
 
+def format_regret(nats: float) -> str:
+    """Write what a plan loses, to the thousandth of a nat that a law can be held to.
+
+    >>> format_regret(0.0048), format_regret(3.2e-6), format_regret(0.0)
+    ('0.005', 'under 0.0005', '0')
+    """
+    if nats == 0:
+        return "0"
+    return f"{nats:.3f}" if nats >= 5e-4 else "under 0.0005"
+
+
 def format_bounds(bounds: tuple[float, float], write: Callable[[float], str]) -> str:
     """Write an interval, or one value where both ends read the same."""
     low, high = (write(value) for value in bounds)

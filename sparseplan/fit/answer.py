@@ -23,6 +23,7 @@ from sparseplan.fit.influence import (
     level_errors,
     notable_runs,
     outliers,
+    typical_error,
     without_each_run,
 )
 from sparseplan.fit.law_from_fit import LawMetadata
@@ -30,6 +31,7 @@ from sparseplan.fit.rates_answer import FittedRepetition, fitted_repetition, rat
 from sparseplan.fit.read_back import ReadBack, read_back
 from sparseplan.fit.shared_errors import SharedError
 from sparseplan.laws.forms import FORMS
+from sparseplan.laws.forms.budget import schedule_budget
 from sparseplan.laws.run_error import RunError
 from sparseplan.runs.table import LeftOut
 from sparseplan.sparsity.schedule import Schedule
@@ -44,6 +46,7 @@ class FitAnswer(Struct, frozen=True, kw_only=True):
     Attributes:
         read: the ends of every column, as they were understood.
         objective: mean penalty over the runs; for squared error half the mean square.
+        typical_error: median relative error of the runs, widened for the coefficients that were fitted to them.
         form: the functional form, as in law files.
         coefficients: the form's, in natural units, of the first family.
         groups: number of groups of runs that share a trunk or seed, by the column `grouped_by`; null where all runs
@@ -79,6 +82,7 @@ class FitAnswer(Struct, frozen=True, kw_only=True):
     residual: str
     huber_delta: float | None
     objective: float
+    typical_error: float
     coefficients: dict[str, float]
     families: dict[str, dict[str, float]]
     intervals: dict[str, Bounds] | None
@@ -143,6 +147,7 @@ def diagnose(
         residual=fit.objective.residual,
         huber_delta=fit.objective.penalty.delta,
         objective=fit.value,
+        typical_error=typical_error(fit),
         coefficients=_values(fit, next(iter(fit.design.families), None)),
         families={
             family: {one.name: _values(fit, family)[one.name] for one in fit.form.per_family}
@@ -220,10 +225,11 @@ def _free_size(fit: Fit, drawn: Bootstrap | None, schedule: Schedule) -> tuple[f
         return None, None
     highest = float(fit.runs.sparsity.max())
     family = fit.design.families[0]
-    best = fit.coefficients(family).free_size_sparsity(schedule.saving)
+    budget = schedule_budget(1.0, schedule)
+    best = fit.coefficients(family).free_size_sparsity(budget)
     if best is None or drawn is None:
         return None if best is None else min(float(best), highest), None
-    of_draws = fit.coefficients(family, drawn.theta).free_size_sparsity(schedule.saving)
+    of_draws = fit.coefficients(family, drawn.theta).free_size_sparsity(budget)
     return min(float(best), highest), None if of_draws is None else bounds(np.minimum(of_draws, highest))
 
 

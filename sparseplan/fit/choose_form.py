@@ -21,6 +21,7 @@ from sparseplan.fit.objective import Objective
 from sparseplan.laws.forms.fitting import DENSE, SPARSE
 from sparseplan.laws.forms.fitting.coordinates import Array
 from sparseplan.runs.table import Runs
+from sparseplan.sparsity.schedule import Schedule
 
 AUTO = "auto"
 _DEAREST = (0.5, 0.4, 0.3, 0.2, 0.1)
@@ -92,7 +93,7 @@ class _Cut:
     second: NDArray[np.intp]
 
 
-def choose_form(runs: Runs, *, objective: Objective, saving: float, starts: int, seed: int) -> Choice:
+def choose_form(runs: Runs, *, objective: Objective, schedule: Schedule, starts: int, seed: int) -> Choice:
     """Judge every form, with and without the weak prior.
 
     Among forms whose `order` is within a tenth of the lowest, and among these those whose `level` is within a twentieth
@@ -101,14 +102,14 @@ def choose_form(runs: Runs, *, objective: Objective, saving: float, starts: int,
     Args:
         runs: finished runs.
         objective: what is minimised.
-        saving: kappa of the runs' cost, see `laws.forms.budget`.
+        schedule: how the runs were pruned, which says what they cost.
         starts: random starting points; at most 24 are used here.
         seed: of the starting points.
 
     Raises:
         FitError: if too few runs cost about the same to judge an order.
     """
-    cost = runs.nonzero_params * runs.data_seen * (saving + (1.0 - saving) / (1.0 - runs.sparsity))
+    cost = runs.nonzero_params * runs.data_seen * schedule.mean_density(runs.sparsity) / (1.0 - runs.sparsity)
     names = SPARSE if np.any(runs.sparsity > 0) else DENSE
     options = _Options(objective=objective, starts=min(starts, _STARTS), seed=seed)
     cuts = [cut for held in _held(runs, cost) if (cut := _cut(runs, held, cost)) is not None]

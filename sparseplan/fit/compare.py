@@ -32,7 +32,7 @@ class Dependence:
     """Whether an exponent depends on sparsity.
 
     Attributes:
-        exponent: b_N or b_D.
+        exponent: b_N or b_D, `of` size or data.
         at_zero, at_highest: the exponent at S = 0 and at the highest S among the runs, in the wider law.
         change: `at_highest - at_zero`, and its 90 % interval.
         objective_ratio: objective of the wider law over that of the law, at most 1.
@@ -40,6 +40,7 @@ class Dependence:
     """
 
     exponent: str
+    of: str
     at_zero: float
     at_highest: float
     change: float
@@ -106,6 +107,7 @@ def _test(fit: Fit, variation: Variation, draws: int, rng: np.random.Generator) 
     change = variation.ends(spread.theta, steepest)
     return Dependence(
         exponent=variation.exponent,
+        of=variation.of,
         at_zero=float(zero),
         at_highest=float(highest),
         change=float(highest - zero),

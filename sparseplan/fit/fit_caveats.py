@@ -20,7 +20,8 @@ from sparseplan.runs.table import LeftOut
 from sparseplan.sparsity.schedule import Schedule
 
 _WIDE = 3.0
-_SIGNIFICANT = 0.05
+SIGNIFICANT = 0.05
+"""A p-value below it is said to be one."""
 _SHOWN_ROWS = 3
 _GROSS = 0.03
 """Half of the runs missed by more: published laws miss half of theirs by 0.3 to 0.6 %."""
@@ -74,10 +75,10 @@ def fit_caveats(
         listed = ", ".join(f"{name} {intervals[name][0]:.3g} .. {intervals[name][1]:.3g}" for name in wide if intervals)
         warn("wide", f"these runs don't pin down {listed}: trust plans with their intervals, not these coefficients.")
     for one in dependence:
-        if one.p_value < _SIGNIFICANT:
+        if one.p_value < SIGNIFICANT:
             change = f"from {one.at_zero:.3f} at S = 0 to {one.at_highest:.3f} at the highest S"
             warn("dependence", f"{one.exponent} seems to depend on sparsity ({change}, p = {one.p_value:.3f}).")
-    if rival is not None and rival.p_law_better < 1 - _SIGNIFICANT:
+    if rival is not None and rival.p_law_better < 1 - SIGNIFICANT:
         share = f"{100 * rival.p_law_better:.0f}%"
         warn("rival", f"the average-parameter law may do as well: the sparse law is better in {share} of the draws.")
     found += _base_caveats(fit, drawn)

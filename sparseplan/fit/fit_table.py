@@ -21,7 +21,8 @@ from sparseplan.fit.objective import Objective, Residual
 from sparseplan.fit.penalties import PENALTIES
 from sparseplan.fit.run_error import run_error
 from sparseplan.laws.file import load_law
-from sparseplan.laws.law import LAW_NAME, LONGEST_NAME, Law
+from sparseplan.laws.law import LAW_NAME, LONGEST_NAME, Law, require_one_form
+from sparseplan.runs.strategies import schedule_of
 from sparseplan.runs.table import Runs, read_runs
 from sparseplan.sparsity.schedule import Schedule
 
@@ -87,15 +88,18 @@ def fit_runs(runs: Runs, job: FitJob) -> FitResult:
         raise FitError(f"`name` {job.name}: expected a name that YAML reads as text, found a number, date or the like.")
     if job.tie_dense and job.freeze_dense is None:
         raise FitError("`tie_dense`: there is no dense value to keep; give the base with `freeze_dense`.")
-    base = None if job.freeze_dense is None else DenseBase(law=load_law(job.freeze_dense), tied=job.tie_dense)
+    base = (
+        None
+        if job.freeze_dense is None
+        else DenseBase(law=require_one_form(load_law(job.freeze_dense), "`freeze_dense`"), tied=job.tie_dense)
+    )
     objective = Objective(residual=job.residual, penalty=PENALTIES[job.loss].with_delta(job.huber_delta))
     naming = _naming(job, runs, base)
     form, prior, choice = job.form, job.prior, None
     if form == AUTO:
         if base is not None:
             raise FitError("`form` auto: a frozen dense base fixes what forms are told apart by. Name a `form`.")
-        saving = naming.schedule.saving
-        choice = choose_form(runs, objective=objective, saving=saving, starts=job.starts, seed=job.seed)
+        choice = choose_form(runs, objective=objective, schedule=naming.schedule, starts=job.starts, seed=job.seed)
         form, prior = choice.form, choice.prior
     fit = fit_law(runs, form=form, objective=objective, base=base, prior=prior, starts=job.starts, seed=job.seed)
     drawn = None
@@ -127,7 +131,8 @@ def _naming(job: FitJob, runs: Runs, base: DenseBase | None) -> LawMetadata:
         raise FitError(f"`data_unit` {job.data_unit}: the table says {runs.data_unit}; leave one of them out.")
     unit = job.data_unit or runs.data_unit or (law.data_unit if law is not None else "token")
     known = law.schedule if law is not None and law.sparsity else None  # a dense base was never pruned
-    schedule = job.schedule or known or Schedule()
+    implied = None if job.schedule is not None else _by_strategy(runs)
+    schedule = job.schedule or implied or known or Schedule()
     tokens = job.tokens_per_unit or (law.tokens_per_unit if law is not None else 1.0)
     description = job.description or f"Fitted to {len(runs)} runs of {Path(runs.source).name or 'a table'}."
     return LawMetadata(
@@ -136,6 +141,14 @@ def _naming(job: FitJob, runs: Runs, base: DenseBase | None) -> LawMetadata:
         data_unit=unit,
         tokens_per_unit=tokens,
         schedule=schedule,
-        schedule_assumed=job.schedule is None and known is None,
+        schedule_assumed=job.schedule is None and implied is None and known is None,
         date=job.date or datetime.now(UTC).date().isoformat(),
     )
+
+
+def _by_strategy(runs: Runs) -> Schedule | None:
+    """The schedule that the runs' column `strategy` implies; None where it leaves it open."""
+    try:
+        return None if runs.strategy is None else schedule_of(runs.strategy)
+    except ValueError as problem:
+        raise FitError(f"`schedule`: {problem}; say when, as in cubic:50% for one cut halfway.") from None

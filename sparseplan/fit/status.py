@@ -9,6 +9,8 @@ Status = Literal["converged", "not converged", "flat direction", "too few levels
 _FINE = 1e-3
 """A Huber delta below this share of the typical residual makes the objective a sum of kinks."""
 _FEW_STARTS = 16
+_LEVELS = 3
+"""Distinct sizes, lengths or sparsities that it takes to fit a power law with its scale and floor."""
 _TIGHT = 1e5
 
 
@@ -62,19 +64,31 @@ def status_of(facts: Facts) -> tuple[Status, str]:
 
 
 def _too_few(facts: Facts) -> tuple[Status, str] | None:
-    few = [
-        f"{count} level{'s' if count > 1 else ''} of {axis} (at least 3 are needed)"
-        for axis, count in zip(("S", "N", "D"), facts.levels, strict=True)
-        if count < 3 and (axis != "S" or facts.sparse)
-    ]
+    few = {
+        word: count
+        for word, count in zip(("sparsity", "size", "length"), facts.levels, strict=True)
+        if count < _LEVELS and (word != "sparsity" or facts.sparse)
+    }
     opened = _open_words(facts.flat)
     if facts.flat and few:
-        return "too few levels", f"the runs have {' and '.join(few)}: {opened}. Train runs at further levels."
+        have = " and ".join(
+            f"all have the same {word}" if count == 1 else f"have only two {_plural(word)}"
+            for word, count in few.items()
+        )
+        more = " and ".join(
+            f"two more {_plural(word)}" if count == 1 else f"one more {word}" for word, count in few.items()
+        )
+        names = ", ".join(name for group in facts.flat for name in group)
+        return "too few levels", f"the runs {have}. Train {more}, and {names} can be fitted."
     if facts.runs <= facts.parameters:
         what = opened if facts.flat else "the law meets them exactly, and nothing is left to judge it by"
         counts = f"there are {facts.runs} runs for {facts.parameters} coefficients"
         return "too few levels", f"{counts}: {what}. Train more runs."
     return None
+
+
+def _plural(word: str) -> str:
+    return "sparsities" if word == "sparsity" else f"{word}s"
 
 
 def _on_a_line(facts: Facts) -> tuple[Status, str] | None:

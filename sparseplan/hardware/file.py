@@ -69,7 +69,7 @@ def profile_schema() -> dict[str, Any]:
 
 
 def load_profile(name: str) -> Profile:
-    """Find a profile by path or by name: ./calibration/hardware, then $SPARSEPLAN_HARDWARE, then the built-ins.
+    """Find a profile by path or name: ./calibration/hardware, $SPARSEPLAN_HARDWARE, the user's folder, the built-ins.
 
     Raises:
         HardwareError: if there is no such profile, or its file is broken.

@@ -1,38 +1,31 @@
 """Plausibility of a law: what a valid file may still get wrong."""
 
-from dataclasses import dataclass
+from dataclasses import replace
 
 import numpy as np
 
 from sparseplan.laws import repetition
-from sparseplan.laws.law import Law, axes, coefficient_draws, coefficients, draw_columns, form_of
+from sparseplan.laws.finding import Finding
+from sparseplan.laws.law import Law, axes, coefficient_draws, coefficients, draw_columns, form_of, members
+from sparseplan.laws.mistakes import find_mistakes
 
 _SENSIBLE_LOSS = (1e-3, 100.0)
 _TOKENS_PER_IMAGE = 16
 _ROUNDING = 1e-5  # draws are in single precision; those of a base that stands still are all alike
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Finding:
-    """One thing to look at: the key it concerns, and why; a note is no doubt about what is there."""
-
-    key: str
-    message: str
-    doubtful: bool = True
-
-
 @np.errstate(all="ignore")  # what overflows shows as a doubtful prediction
 def check_law(law: Law) -> list[Finding]:
-    """Find what is doubtful about a law whose file is valid; an empty list is a clean bill."""
-    return [
-        *_values(law),
-        *_range(law),
-        *_units(law),
-        *_predictions(law),
-        *_draws(law),
-        *_families(law),
-        *_repetition(law),
-    ]
+    """Find what is doubtful about a law whose file is valid; an empty list is a clean bill.
+
+    Of an averaged law every form's block is looked at as a law of its own.
+    """
+    found = [*_range(law), *_units(law), *_repetition(law)]
+    for index, one in enumerate(members(law)):
+        own = [*_values(one), *_predictions(one), *_draws(one), *_families(one), *find_mistakes(one)]
+        prefix = f"forms[{index}]." if law.forms else ""
+        found += [replace(finding, key=f"{prefix}{finding.key}") for finding in own]
+    return found
 
 
 def _values(law: Law) -> list[Finding]:
@@ -43,15 +36,21 @@ def _values(law: Law) -> list[Finding]:
         value = law.sparsity[family][name] if family else law.coefficients[name]
         key = f"sparsity.{column}" if family else f"coefficients.{name}"
         if value == 0 and one.at_zero:
-            found.append(Finding(key=key, message=f"0: {one.at_zero}"))
+            found.append(Finding(key=key, code="far-coefficient", message=f"0: {one.at_zero}"))
         elif one.published is not None and not one.published[0] <= value <= one.published[1]:
-            found.append(Finding(key=key, message=f"{value:g} is far from {one.published_words}"))
+            found.append(
+                Finding(key=key, code="far-coefficient", message=f"{value:g} is far from {one.published_words}")
+            )
     return found
 
 
 def _range(law: Law) -> list[Finding]:
     return [
-        Finding(key=f"range.{axis}", message="missing: plans can't say how far they extrapolate on this axis")
+        Finding(
+            key=f"range.{axis}",
+            code="no-range",
+            message="missing: plans can't say how far they extrapolate on this axis",
+        )
         for axis in axes(law)
         if getattr(law.range, axis) is None
     ]
@@ -62,11 +61,18 @@ def _units(law: Law) -> list[Finding]:
         return [
             Finding(
                 key="tokens_per_unit",
+                code="tokens-per-unit",
                 message=f"{law.tokens_per_unit:g} tokens per image is few; ViT/16 at 224 px makes 196",
             )
         ]
     if law.data_unit == "token" and law.tokens_per_unit != 1:
-        return [Finding(key="tokens_per_unit", message=f"{law.tokens_per_unit:g}, though the data unit is a token")]
+        return [
+            Finding(
+                key="tokens_per_unit",
+                code="tokens-per-unit",
+                message=f"{law.tokens_per_unit:g}, though the data unit is a token",
+            )
+        ]
     return []
 
 
@@ -80,10 +86,16 @@ def _predictions(law: Law) -> list[Finding]:
     found: list[Finding] = []
     if not _SENSIBLE_LOSS[0] <= low <= high <= _SENSIBLE_LOSS[1]:
         found.append(
-            Finding(key="coefficients", message=f"dense losses over the range run from {low:.3g} to {high:.3g} nats")
+            Finding(
+                key="coefficients",
+                code="odd-losses",
+                message=f"dense losses over the range run from {low:.3g} to {high:.3g} nats",
+            )
         )
     if float(dense.reducible(0.0, sizes[:, None], data).max()) < 0.01 * high:
-        found.append(Finding(key="coefficients", message="the loss hardly depends on N and D over the range"))
+        found.append(
+            Finding(key="coefficients", code="odd-losses", message="the loss hardly depends on N and D over the range")
+        )
     return found
 
 
@@ -94,6 +106,7 @@ def _families(law: Law) -> list[Finding]:
     return [
         Finding(
             key=f"sparsity.{family}",
+            code="dense-mismatch",
             message=f"{words} = {value:.4g} differs from {first}'s {reference:.4g}; at S = 0 they are one model",
         )
         for first, reference in list(dense.items())[:1]
@@ -114,14 +127,18 @@ def _repetition(law: Law) -> list[Finding]:
             value = float(rate.at(S))
             if not repetition.PUBLISHED[0] <= value <= repetition.PUBLISHED[1]:
                 message = f"{value:.4g} at S = {S:g} is far from every published one (4 to 26)"
-                found.append(Finding(key=f"repetition.{name}", message=message))
+                found.append(Finding(key=f"repetition.{name}", code="far-coefficient", message=message))
                 break
     return found
 
 
 def _draws(law: Law) -> list[Finding]:
     if law.draws is None:
-        return [Finding(key="draws", message="missing: answers from this law have no intervals", doubtful=False)]
+        return [
+            Finding(
+                key="draws", code="no-draws", message="missing: answers from this law have no intervals", doubtful=False
+            )
+        ]
     found: list[Finding] = []
     sizes, data = law.range.nonzero_params or (1e8, 1e8), law.range.data_seen or (1e10, 1e10)
     N, D = np.sqrt(sizes[0] * sizes[1]), np.sqrt(data[0] * data[1])
@@ -129,13 +146,18 @@ def _draws(law: Law) -> list[Finding]:
         name, S = (family, 0.5) if family is not None else ("dense", 0.0)
         draws = coefficient_draws(law, family)
         if draws is None:
-            found.append(Finding(key="draws.columns", message=f"none of them answers for {name}", doubtful=False))
+            found.append(
+                Finding(
+                    key="draws.columns", code="no-draws", message=f"none of them answers for {name}", doubtful=False
+                )
+            )
             continue
         low, high = np.quantile(draws.loss(S, N, D), [0.005, 0.995])
         if not low * (1 - _ROUNDING) <= float(coefficients(law, family).loss(S, N, D)) <= high * (1 + _ROUNDING):
             found.append(
                 Finding(
                     key="draws.data",
+                    code="odd-draws",
                     message=f"the {name} prediction mid-range lies outside 99 % of the draws; are they this law's?",
                 )
             )

@@ -29,6 +29,7 @@ from sparseplan.laws.law import (
     draw_table,
     form_of,
     law_block,
+    require_one_form,
     require_sparse,
 )
 from sparseplan.laws.repetition import Repetition, with_dense_value
@@ -86,6 +87,8 @@ def compose(dense: Law, sparse: Law, *, name: str, carry: Carried = "multiplier"
         LawError: if `sparse` has no sparsity term.
     """
     lender = require_sparse(sparse)
+    for law in (dense, lender):
+        require_one_form(law, "composing")
     form = _form_for(dense)
     transfer = _Transfer(form=form, lender=lender, carry=carry)
     base = coefficients(dense)
@@ -206,11 +209,11 @@ def _draws(dense: Law, transfer: _Transfer, random: np.random.Generator) -> Draw
     drawn = [law.draws.count for law in (dense, lender) if law.draws is not None]
     count = min(drawn, default=_DRAWS)
     order = random.permutation(lender.draws.count)[:count] if lender.draws is not None else slice(0, count)
-    base = _some(coefficient_draws(dense) or coefficients(dense), slice(0, count))
+    base = (coefficient_draws(dense) or coefficients(dense)).rows(slice(0, count))
     factor = np.exp(SPREAD[transfer.carry] * random.standard_normal(count))
     table: dict[str, Any] = {}
     for family in lender.sparsity:
-        lent = _some(coefficient_draws(lender, family) or coefficients(lender, family), order)
+        lent = (coefficient_draws(lender, family) or coefficients(lender, family)).rows(order)
         table |= draw_table(transfer.form, transfer.on_base(lent, base, factor), family)
     table |= _drawn_rates(dense, lender, order, count)
     # What stands still was not drawn: a column of it would say that it is known.
@@ -232,12 +235,3 @@ def _drawn_rates(
             drawn = dict(zip(law.draws.columns, law.draws.table().T, strict=True))
             found |= {name: drawn[name][chosen] for name, _ in block.columns() if name in drawn}
     return found
-
-
-def _some(theta: Theta, rows: slice | NDArray[np.int64]) -> Theta:
-    """Some of the draws; a coefficient that was not drawn is the same in all."""
-
-    def chosen(value: Floats) -> Floats:
-        return np.asarray(value)[rows] if np.ndim(value) else value
-
-    return type(theta)(*(chosen(value) for value in theta))

@@ -13,9 +13,12 @@ from numpy.typing import NDArray
 
 from sparseplan.common.caveat import Caveat
 from sparseplan.errors import PlanError
+from sparseplan.laws.forms.budget import Floats
 from sparseplan.laws.forms.search import HIGHEST_SPARSITY
+from sparseplan.laws.identity import law_date, law_hash
 from sparseplan.laws.law import HeldOutError, Law, form_of, require_sparse
 from sparseplan.laws.unique_data import UniqueData
+from sparseplan.plan.across_laws import AcrossLaws, across_laws
 from sparseplan.plan.brackets import Bracket, brackets
 from sparseplan.plan.caveats import (
     Distance,
@@ -27,12 +30,14 @@ from sparseplan.plan.caveats import (
     require_real,
     schedule_caveats,
 )
-from sparseplan.plan.hardware_answer import DeviceUse, FamilyVerdict
+from sparseplan.plan.hardware_answer import SECONDS_PER_HOUR, DeviceUse, FamilyVerdict
 from sparseplan.plan.intervals import Intervals, draw_caveats, plan_intervals
+from sparseplan.plan.objective import Objective, OtherPlan, by_values, choose
 from sparseplan.plan.other_rates import PlanUnderRates, rates_caveats, under_other_rates
-from sparseplan.plan.question import Plans, Question, best_sparsity, dense_plan
+from sparseplan.plan.question import Plans, Question, best_sparsity, dense_run_for
+from sparseplan.plan.reach import require_reached
 from sparseplan.plan.repeats import Repetition, passes, repeat_distances, repetition
-from sparseplan.plan.sides import Planned, Sides, draw_sides, law_sides, plan_draws, plan_sides
+from sparseplan.plan.sides import Planned, Sides, law_sides, plan_sides
 from sparseplan.sparsity.pattern import TWO_OF_FOUR, Pattern
 
 if TYPE_CHECKING:
@@ -40,10 +45,15 @@ if TYPE_CHECKING:
 
 
 class LawName(Struct, frozen=True, kw_only=True):
-    """Which law answered, what its loss is, whether its N counts embeddings, its published error where it has one."""
+    """Which law answered, what its loss is, whether its N counts embeddings, its published error where it has one.
+
+    `hash` is of everything that its file says, `date` of when it was made, where the file says that.
+    """
 
     name: str
     form: str
+    hash: str
+    date: str | None = None
     loss: str = ""
     counts_embeddings: bool = False
     held_out: HeldOutError | None = None
@@ -54,6 +64,8 @@ def law_name(law: Law) -> LawName:
     return LawName(
         name=law.name,
         form=law.form,
+        hash=law_hash(law),
+        date=law_date(law),
         loss=law.loss,
         counts_embeddings=law.counts_embeddings,
         held_out=law.held_out,
@@ -61,17 +73,28 @@ def law_name(law: Law) -> LawName:
 
 
 class Given(Struct, frozen=True, kw_only=True):
-    """What the user fixed."""
+    """What the user fixed; None for what was to be found.
 
-    train_flops: float
+    Attributes:
+        loss: The loss to reach with the least compute; then no budget is given.
+    """
+
+    train_flops: float | None
     nonzero_params: float | None
     dense_params: float | None
     device_hours: float | None = None
     unique_data: float | None = None
+    loss: float | None = None
+    data_seen: float | None = None
+    max_data: float | None = None
+    tokens_per_param: float | None = None
 
 
 class Plan(Struct, frozen=True, kw_only=True):
-    """One way to spend the budget; device_hours is None where no device is named.
+    """One way to spend the budget, or to reach the loss; device_hours is None where no device is named.
+
+    Where no dense run reaches the loss asked for, the dense plan's `train_flops` is infinite and its `loss` NaN: null
+    in JSON.
 
     Attributes:
         unique_data: How many of the data seen are unique; None where the question says nothing of them.
@@ -94,12 +117,14 @@ class Comparison(Struct, frozen=True, kw_only=True):
     """The plan against the dense plan.
 
     Attributes:
-        loss_gain: Dense loss minus the plan's loss, nats; 0 where the plan is dense.
+        loss_gain: Dense loss minus the plan's loss, nats; 0 where the plan is dense. Where a loss was asked for, at the
+            budget that was found.
         dense_flops_for_equal_loss: What a dense model under the same givens needs; None where no budget is enough.
         compute_ratio: The plan's FLOPs over those; None likewise.
         dense_flops_any_size: What a dense model needs whose size is free.
         compute_ratio_any_size: The plan's FLOPs over those.
         overtraining: How many times the budget at which the dense plan's size would be compute-optimal.
+        compute_optimal_flops: That budget.
         uncapped_sparsity: The optimum without the cap at the law's range; None for a single n:m pattern.
     """
 
@@ -109,27 +134,33 @@ class Comparison(Struct, frozen=True, kw_only=True):
     dense_flops_any_size: float
     compute_ratio_any_size: float
     overtraining: float
+    compute_optimal_flops: float
     uncapped_sparsity: float | None
 
 
 class Answer(Struct, frozen=True, kw_only=True):
     """Everything `optimal` says.
 
-    `device` where one is named, `verdict` where its profile is the cost; `repetition` of the plan and, under the other
-    published rates, `repetition_spread` where unique data are limited.
+    With the `objective` mean every loss, and what follows from losses, is of the mean over the law's draws, and
+    `by_values` is the plan that the law's values make best. `device` where one is named, `verdict` where its profile is
+    the cost; `repetition` of the plan and, under the other published rates, `repetition_spread` where unique data are
+    limited. `across_laws` is None for questions about dense models alone, or with limited unique data.
     """
 
     format: Literal["sparseplan-plan/1"] = "sparseplan-plan/1"
     law: LawName
     cost: str
     pattern: str
+    objective: Objective = "point"
     given: Given
     plan: Plan
     dense: Plan
     comparison: Comparison
     intervals: Intervals | None
+    by_values: OtherPlan | None = None
     extrapolation: list[Distance]
     brackets: list[Bracket]
+    across_laws: AcrossLaws | None = None
     device: DeviceUse | None
     verdict: list[FamilyVerdict] | None
     repetition: Repetition | None = None
@@ -139,13 +170,19 @@ class Answer(Struct, frozen=True, kw_only=True):
 
 @np.errstate(all="ignore")  # what overflows is refused or counted, by name
 def answer(
-    law: Law, question: Question, *, device: "Device | None" = None, device_hours: float | None = None
+    law: Law,
+    question: Question,
+    *,
+    objective: Objective = "point",
+    device: "Device | None" = None,
+    device_hours: float | None = None,
 ) -> Answer:
     """Plan for scalar givens with everything the law knows of its own uncertainty.
 
     Args:
         law: The law.
         question: What is asked.
+        objective: What is made lowest: the loss by the law's values, or its mean over the law's draws.
         device: What training runs on, for hours, money and, where it has a profile, the verdict.
         device_hours: The budget in hours of that device, where it was given so; the question has it in FLOPs.
 
@@ -157,37 +194,47 @@ def answer(
         raise PlanError("expected `params` or `dense_params`, found both; one follows from the other and the sparsity.")
     family = answering_family(law, question.pattern)
     unique = question.unique_data
-    sides, draws = law_sides(law, family, unique), draw_sides(law, family, unique)
-    point = plan_sides(sides, question)
+    chosen = choose(law, family, question, objective)
+    sides, draws, point, drawn = chosen
+    if question.loss is not None:
+        require_reached(law, sides, question, point)
     for plan in (point.best, point.dense, point.any_dense):
-        require_real(N=plan.nonzero_params, D=plan.data_seen, loss=plan.loss)
-    drawn = None if draws is None else plan_draws(draws, question)
-    intervals = None if draws is None or drawn is None else plan_intervals(draws, question, point, drawn)
+        if np.isfinite(plan.train_flops) or question.loss is None:
+            require_real(N=plan.nonzero_params, D=plan.data_seen, loss=plan.loss)
+    # A plan that reaches a loss is judged as the plan of the budget that it needs.
+    at_budget = question if question.loss is None else question.at_budget(float(point.best.total_flops))
+    judged = chosen if question.loss is None else choose(law, family, at_budget, objective)
+    intervals = None
+    if draws is not None and drawn is not None and judged.drawn is not None:
+        intervals = plan_intervals(draws, question, point.best, drawn, judged.planned, judged.drawn)
     uncapped = None if family is None else _uncapped(sides, question)
     outside = _distances(law, question, sides, point)
-    hardware = None if device is None else _on_hardware(law, question, device, point)
-    hours = hardware.use.device_hours if hardware and hardware.use else None
-    spread = [] if unique is None else under_other_rates(law, family, question, unique, point)
+    hardware = None if device is None else _on_hardware(law, at_budget, objective, device, point)
+    rate = hardware.use.flops_per_second if hardware and hardware.use else None
+    spread = [] if unique is None else under_other_rates(law, family, question, objective, point)
     ends = [] if family is None or question.only_dense else brackets(law, question, sides, draws, point, drawn)
     return Answer(
         law=law_name(law),
         cost=question.cost.name,
         pattern=str(question.pattern),
+        objective=objective,
         given=given_of(question, device_hours),
-        plan=plan_of(point.best, law, question, hours),
-        dense=plan_of(point.dense, law, question, hours),
-        comparison=_comparison(sides, question, point, uncapped),
+        plan=plan_of(point.best, law, question, rate),
+        dense=plan_of(point.dense, law, question, rate),
+        comparison=_comparison(sides, question, point, judged.planned, uncapped),
         intervals=intervals,
+        by_values=None if objective == "point" else by_values(law, family, at_budget, judged),
         extrapolation=[*outside, *(hardware.distances if hardware else ())],
         brackets=ends,
+        across_laws=across_laws(law, question, point) if ends and unique is None and question.is_plain else None,
         device=hardware.use if hardware else None,
         verdict=hardware.verdict if hardware else None,
-        repetition=None if unique is None else _repetition(sides, unique, point.best),
+        repetition=None if unique is None else _repetition(law_sides(law, family, unique), unique, point.best),
         repetition_spread=spread,
         warnings=[
             *law_caveats(law, family),
             *(() if family is None or question.only_dense else schedule_caveats(law)),
-            *question_caveats(question),
+            *question_caveats(question, law),
             *plan_caveats(outside, uncapped, question.cap, law),
             *gap_caveats(law, [float(point.best.sparsity), *(one.sparsity for one in ends)]),
             *draw_caveats(intervals),
@@ -195,6 +242,11 @@ def answer(
             *(hardware.warnings if hardware else ()),
         ],
     )
+
+
+def _rated_size(plan: Plans, dense: Plans) -> float:
+    """The size whose rate of training stands for the answer: the dense plan's, where there is one."""
+    return float(np.where(np.isfinite(dense.train_flops), dense.dense_params, plan.dense_params))
 
 
 def _uncapped(sides: Sides, question: Question) -> float | None:
@@ -209,26 +261,22 @@ def _uncapped(sides: Sides, question: Question) -> float | None:
 def _distances(law: Law, question: Question, sides: Sides, point: Planned) -> list[Distance]:
     """How far the plan, the dense plan beside it, and the dense run of equal loss lie outside the law's runs."""
     best, dense = point.best, point.dense
-    found = _outside(law, question, best, "plan")
+    found = _outside(law, question, *best[:3], "plan")
     if best.sparsity > 0:
-        found += _outside(law, question, dense, "dense plan")
+        if question.loss is None:
+            found += _outside(law, question, *dense[:3], "dense plan")
         if np.isfinite(point.equal) and point.equal > 0:
-            equal = dense_plan(sides.dense, replace(question, train_flops=float(point.equal)))
-            found += _outside(law, question, equal, "dense run of equal loss")
+            run = dense_run_for(sides.dense, question, best.reducible)
+            found += _outside(law, question, 0.0, *run, "dense run of equal loss")
     return found
 
 
-def _outside(law: Law, question: Question, plan: Plans, of: str) -> list[Distance]:
+def _outside(law: Law, question: Question, S: Floats, N: Floats, D: Floats, of: str) -> list[Distance]:
+    seen = float(D)
     found = distances(
-        law.range,
-        sparsity=float(plan.sparsity),
-        nonzero_params=float(plan.nonzero_params),
-        data_seen=float(plan.data_seen),
-        data_unit=law.data_unit,
-        of=of,
+        law.range, sparsity=float(S), nonzero_params=float(N), data_seen=seen, data_unit=law.data_unit, of=of
     )
     if question.unique_data is not None:
-        seen = float(plan.data_seen)
         found += repeat_distances(question.unique_data, data_seen=seen, data_unit=law.data_unit, of=of)
     return found
 
@@ -254,23 +302,32 @@ def answering_family(law: Law, pattern: Pattern) -> str | None:
 def given_of(question: Question, device_hours: float | None = None) -> Given:
     """What was given, as plain numbers."""
     return Given(
-        train_flops=_number(question.train_flops),
+        train_flops=_optional(question.train_flops),
         nonzero_params=_optional(question.nonzero_params),
         dense_params=_optional(question.dense_params),
         device_hours=device_hours,
         unique_data=None if question.unique_data is None else question.unique_data.amount,
+        loss=_optional(question.loss),
+        data_seen=_optional(question.data_seen),
+        max_data=_optional(question.max_data),
+        tokens_per_param=_optional(question.tokens_per_param),
     )
 
 
-def _comparison(sides: Sides, question: Question, point: Planned, uncapped: float | None) -> Comparison:
-    budget, finite = _number(question.train_flops), bool(np.isfinite(point.equal))
+def _comparison(
+    sides: Sides, question: Question, point: Planned, judged: Planned, uncapped: float | None
+) -> Comparison:
+    budget, finite = _number(point.best.total_flops), bool(np.isfinite(point.equal))
+    dense = judged.dense
+    optimal = sides.dense.optimal_tokens(dense.nonzero_params)
     return Comparison(
-        loss_gain=float(point.dense.loss - point.best.loss),
+        loss_gain=float(dense.loss - judged.best.loss),
         dense_flops_for_equal_loss=float(point.equal) if finite else None,
         compute_ratio=budget / float(point.equal) if finite else None,
         dense_flops_any_size=float(point.any_equal),
         compute_ratio_any_size=budget / float(point.any_equal),
-        overtraining=float(question.budget.tokens / sides.dense.optimal_tokens(point.dense.nonzero_params)),
+        overtraining=float(dense.nonzero_params * dense.data_seen / optimal),
+        compute_optimal_flops=float(question.cost.flops_for(optimal, 0.0, 1.0)),
         uncapped_sparsity=uncapped,
     )
 
@@ -282,7 +339,7 @@ class _OnHardware(NamedTuple):
     warnings: list[Caveat]
 
 
-def _on_hardware(law: Law, question: Question, device: "Device", point: Planned) -> _OnHardware:
+def _on_hardware(law: Law, question: Question, objective: Objective, device: "Device", point: Planned) -> _OnHardware:
     """What the answer says of the device; nothing of it is loaded where no device is named."""
     from sparseplan.hardware.profile import training_rate  # noqa: PLC0415
     from sparseplan.plan.device_hours import device_use  # noqa: PLC0415
@@ -291,8 +348,8 @@ def _on_hardware(law: Law, question: Question, device: "Device", point: Planned)
     if device.asked_for or device.profile is None or training_rate(device.profile) is not None:
         use = device_use(
             device,
-            train_flops=_number(question.train_flops),
-            dense_params=float(point.dense.dense_params),
+            train_flops=_number(point.best.train_flops),
+            dense_params=_rated_size(point.best, point.dense),
             dense_flops_for_equal_loss=float(point.equal),
         )
     if device.profile is None:
@@ -300,7 +357,7 @@ def _on_hardware(law: Law, question: Question, device: "Device", point: Planned)
     from sparseplan.plan.verdict import hardware_caveats, verdicts, width_distances  # noqa: PLC0415
 
     knows = form_of(law).knows_sparsity
-    verdict = verdicts(law, question, device.profile) if knows else None
+    verdict = verdicts(law, question, device.profile, objective) if knows else None
     models = {
         "dense plan's model": float(point.dense.dense_params),
         "plan's model": float(point.best.dense_params),
@@ -321,18 +378,19 @@ def _on_hardware(law: Law, question: Question, device: "Device", point: Planned)
     )
 
 
-def plan_of(plans: Plans, law: Law, question: Question, device_hours: float | None = None) -> Plan:
-    """One plan as plain numbers."""
+def plan_of(plans: Plans, law: Law, question: Question, flops_per_second: float | None = None) -> Plan:
+    """One plan as plain numbers; hours at a rate of training."""
     unique = question.unique_data
+    train_flops = _number(plans.train_flops)
     return Plan(
         sparsity=float(plans.sparsity),
         nonzero_params=float(plans.nonzero_params),
         dense_params=float(plans.dense_params),
         data_seen=float(plans.data_seen),
         data_unit=law.data_unit,
-        train_flops=_number(question.train_flops),
+        train_flops=train_flops,
         loss=float(plans.loss),
-        device_hours=device_hours,
+        device_hours=None if flops_per_second is None else train_flops / flops_per_second / SECONDS_PER_HOUR,
         unique_data=None if unique is None else min(unique.amount, float(plans.data_seen)),
         epochs=None if unique is None else passes(float(plans.data_seen), unique.amount),
     )

@@ -26,6 +26,20 @@ class Span(Struct, frozen=True, kw_only=True):
     high: float
 
 
+class Trainable(Struct, frozen=True, kw_only=True, eq=False):
+    """What models there are to train.
+
+    Attributes:
+        dense_params: Parameters before pruning, shape (M,).
+        data_seen: What a run may see, shape (L,).
+        trained: Runs that there are already, rows of (S, dense parameters, D), shape (R, 3).
+    """
+
+    dense_params: Array
+    data_seen: Array
+    trained: Array
+
+
 class Candidates(Struct, frozen=True, kw_only=True, eq=False):
     """Runs that could be trained, arrays of shape (X,)."""
 
@@ -69,17 +83,36 @@ def grid(law: Law, pattern: Pattern, cap: float, cost: Cost, budget: float, size
     """
     step = _STEP
     while True:
-        S, N, D = (
-            axis.ravel()
-            for axis in np.meshgrid(
-                sparsities(law, pattern, cap), _levels(sizes, step), _levels(data, step), indexing="ij"
-            )
-        )
+        levels_of = sparsities(law, pattern, cap), levels(sizes, step), levels(data, step)
+        S, N, D = (axis.ravel() for axis in np.meshgrid(*levels_of, indexing="ij"))
         made = Candidates(sparsity=S, nonzero_params=N, data_seen=D, train_flops=cost.flops_for(D, S, N))
         affordable = within(made, budget)
         if len(affordable) <= MOST:
             return affordable
         step *= step
+
+
+def trainable(
+    law: Law, pattern: Pattern, cap: float, cost: Cost, budget: float, models: Trainable, sizes: Span, data: Span
+) -> Candidates:
+    """Runs of models that there are, at every sparsity that the pattern makes, each within the spans and the budget.
+
+    Raises:
+        PlanError: if there is none, or the budget pays for none.
+    """
+    axes = np.meshgrid(sparsities(law, pattern, cap), models.dense_params, models.data_seen, indexing="ij")
+    S, dense, D = (axis.ravel() for axis in axes)
+    N = dense * (1.0 - S)
+    made = Candidates(sparsity=S, nonzero_params=N, data_seen=D, train_flops=cost.flops_for(D, S, N))
+    slack = 1.0 + 1e-9
+    inside = (sizes.low <= N * slack) & (sizes.high * slack >= N) & (data.low <= D * slack) & (data.high * slack >= D)
+    inside &= ~np.any(np.all(np.stack([S, dense, D], axis=1)[:, None] == models.trained, axis=2), axis=1)
+    if not np.any(inside):
+        raise PlanError(
+            f"`recipe`: its models have {format_count(N.min())} to {format_count(N.max())} non-zero parameters and see "
+            f"{format_count(D.min())} to {format_count(D.max())} of data: none is new and within `sizes` and `data`."
+        )
+    return within(made.take(inside), budget)
 
 
 def within(candidates: Candidates, budget: float) -> Candidates:
@@ -111,7 +144,7 @@ def sparsities(law: Law, pattern: Pattern, cap: float) -> tuple[float, ...]:
     return (0.0, *made[every - 1 :: every])
 
 
-def _levels(span: Span, step: float) -> Array:
-    """Values from low to high by a factor, both ends among them."""
+def levels(span: Span, step: float = _STEP) -> Array:
+    """Values from low to high by a factor of about `step`, both ends among them."""
     count = max(1, round(np.log(span.high / span.low) / np.log(step)))
     return np.asarray(span.low * (span.high / span.low) ** (np.arange(count + 1) / count))

@@ -212,9 +212,9 @@ def _no_draws(law: Law) -> str:
     return "no uncertainty for this law: it carries no draws for this question; `fit` makes them from runs"
 
 
-def question_caveats(question: Question) -> list[Caveat]:
-    """What the question itself rules out."""
-    if not question.only_dense:
+def question_caveats(question: Question, law: Law) -> list[Caveat]:
+    """What the question itself rules out, where the law knows of more."""
+    if not question.only_dense or not form_of(law).knows_sparsity:
         return []
     allowed = f"the pattern {question.pattern}"
     if question.pattern.sparsities not in (None, (0.0,)):

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from msgspec import Struct
 
-from sparseplan.common.intervals import Bounds, bounds, quantiles
+from sparseplan.common.intervals import Bounds, bounds
 from sparseplan.laws.forms.budget import Array
 from sparseplan.plan.intervals import Regret
 from sparseplan.plan.question import Question, plan_at
@@ -94,13 +94,12 @@ def decide(draws: Sides, question: Question, point: Planned, drawn: Planned) -> 
     real = np.all(np.isfinite(table), axis=1) & np.isfinite(lost)
     if np.count_nonzero(real) < 2:
         return None
-    median, p95 = quantiles(lost[real], [0.5, 0.95])
     return Decision(
         names=tuple(columns),
         values=table[real],
         rows=real,
         against=against,
-        regret=Regret(median=median, p95=p95),
+        regret=Regret.of(lost[real]),
     )
 
 

@@ -14,7 +14,7 @@ from sparseplan.errors import PlanError
 from sparseplan.laws.forms.budget import Array
 from sparseplan.laws.law import Law, form_of
 from sparseplan.plan.answer import Given, LawName, Plan, answering_family, given_of, law_name, plan_of
-from sparseplan.plan.candidates import Candidates, Span, grid, spans
+from sparseplan.plan.candidates import Candidates, Span, Trainable, grid, spans, trainable
 from sparseplan.plan.caveats import law_caveats
 from sparseplan.plan.choose_runs import FormError, choose_runs
 from sparseplan.plan.decision import Decision, Targets, decide
@@ -40,6 +40,7 @@ class NextRun(Struct, frozen=True, kw_only=True):
         gain: What it is expected to take off the targets' variances when it comes after those above it, as a share of
             what they are now, the mean over the targets.
         predicted: The loss that the law predicts, nats.
+        layers: Blocks and `width` of the model, and optimizer updates, `steps`, where a recipe says what is trained.
     """
 
     pattern: str
@@ -51,6 +52,9 @@ class NextRun(Struct, frozen=True, kw_only=True):
     train_flops: float
     gain: float
     predicted: float
+    layers: int | None = None
+    width: int | None = None
+    steps: int | None = None
 
 
 class Verdict(Struct, frozen=True, kw_only=True):
@@ -116,6 +120,7 @@ def next_runs(
     most: int = MOST_RUNS,
     noise: float | None = None,
     known: Array | None = None,
+    models: Trainable | None = None,
 ) -> NextRuns:
     """Choose the runs that say most, for their cost, about the plan at a target.
 
@@ -129,6 +134,7 @@ def next_runs(
         noise: Relative scatter of a run about the law; by default from the law's fit.
         known: Places of the runs behind the law, shape (m, 3) as of `form_error.places`; by default the corners and the
             middle of what they covered.
+        models: What can be trained; any size and length unless given.
 
     Raises:
         PlanError: if the law has no draws that answer, or the budget pays for no run.
@@ -144,10 +150,12 @@ def next_runs(
     decision = decide(draws, question, point, plan_sides(draws, question))
     if decision is None:
         raise PlanError(f"`law`: the draws of {law.name} leave the numbers a computer has at this target.")
-    target = float(question.train_flops)
+    target = float(point.best.train_flops)
     allowed = DEFAULT_SHARE * target if budget is None else budget
     cap = min(question.max_sparsity, question.pattern_cap)
-    candidates = grid(law, question.pattern, cap, question.cost, allowed, *spans(law, params, data))
+    where = law, question.pattern, cap, question.cost, allowed
+    ends = spans(law, params, data)
+    candidates = grid(*where, *ends) if models is None else trainable(*where, models, *ends)
     scatter = scatter_of(law, noise)
     predicted = _losses(sides, candidates)[0]
     losses = _losses(draws, candidates)[decision.rows]

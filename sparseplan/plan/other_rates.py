@@ -8,9 +8,10 @@ from sparseplan.common.caveat import Caveat
 from sparseplan.laws.law import Law
 from sparseplan.laws.unique_data import UniqueData, published
 from sparseplan.plan.caveats import ROUNDING
+from sparseplan.plan.objective import Objective, planned
 from sparseplan.plan.question import Question
 from sparseplan.plan.repeats import passes, repeat_caveats
-from sparseplan.plan.sides import Planned, law_sides, plan_sides
+from sparseplan.plan.sides import Planned
 
 
 class PlanUnderRates(Struct, frozen=True, kw_only=True):
@@ -19,6 +20,7 @@ class PlanUnderRates(Struct, frozen=True, kw_only=True):
     Attributes:
         R_N, R_D: The rates at this plan's sparsity.
         loss_gain: Dense loss minus the plan's, both under these rates.
+        train_flops: What it costs; infinite where a loss was asked for that no compute reaches under these rates.
     """
 
     law: str
@@ -30,18 +32,20 @@ class PlanUnderRates(Struct, frozen=True, kw_only=True):
     epochs: float
     loss: float
     loss_gain: float
+    train_flops: float
 
 
 def under_other_rates(
-    law: Law, family: str | None, question: Question, unique: UniqueData, point: Planned
+    law: Law, family: str | None, question: Question, objective: Objective, point: Planned
 ) -> list[PlanUnderRates]:
     """The question under the published rates that did not answer; nothing where no plan repeats data."""
-    found = []
+    unique, found = question.unique_data, []
+    assert unique is not None, "the question is about repeated data"
     if max(passes(float(plan.data_seen), unique.amount) for plan in (point.best, point.dense)) <= ROUNDING:
         return []
     for other in published(unique.amount, but=unique.lender):
-        planned = plan_sides(law_sides(law, family, other), replace(question, unique_data=other))
-        best = planned.best
+        under = planned(law, family, replace(question, unique_data=other), objective)
+        best = under.best
         S = float(best.sparsity)
         found.append(
             PlanUnderRates(
@@ -53,7 +57,8 @@ def under_other_rates(
                 data_seen=float(best.data_seen),
                 epochs=passes(float(best.data_seen), unique.amount),
                 loss=float(best.loss),
-                loss_gain=float(planned.dense.loss - best.loss),
+                loss_gain=float(under.dense.loss - best.loss),
+                train_flops=float(best.train_flops),
             )
         )
     return found

@@ -10,11 +10,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from sparseplan.laws.forms.base import Theta
+from sparseplan.laws.forms.base import Rows, Theta
 from sparseplan.laws.forms.budget import Array
 from sparseplan.laws.law import Law, coefficient_draws, coefficients
 from sparseplan.laws.unique_data import UniqueData
-from sparseplan.plan.question import Plans, Question, best_plan, dense_flops_for, dense_plan
+from sparseplan.plan.question import Plans, Question, best_plan, dense_flops_for, dense_plan, objective
 
 _ABOVE_ZERO = 1e-12
 _AS_GOOD_AS_DENSE = 5e-4  # sparsities that read 0%: just above the budget at which the law begins to want some
@@ -27,6 +27,10 @@ class Sides(NamedTuple):
 
     sparse: Theta
     dense: Theta
+
+    def rows(self, chosen: Rows) -> "Sides":
+        """Some of the draws."""
+        return Sides(self.sparse.rows(chosen), self.dense.rows(chosen))
 
     def loss(self, plan: Plans) -> Array:
         """The loss that a plan reaches, as it stands."""
@@ -72,16 +76,19 @@ def draw_sides(law: Law, family: str | None, unique: UniqueData | None = None) -
 
 def plan_sides(sides: Sides, question: Question) -> Planned:
     """Plan a question for values or draws."""
-    free = replace(question, nonzero_params=None, dense_params=None)
     dense = dense_plan(sides.dense, question)
     best = _best(sides, question, dense)
-    return Planned(
-        best=best,
-        dense=dense,
-        any_dense=dense_plan(sides.dense, free),
-        equal=dense_flops_for(sides.dense, question, best.reducible),
-        any_equal=dense_flops_for(sides.dense, free, best.reducible),
-    )
+    equal = dense_flops_for(sides.dense, question, best.reducible)
+    if question.size_is_free:
+        return Planned(best=best, dense=dense, any_dense=dense, equal=equal, any_equal=equal)
+    free = replace(question, nonzero_params=None, dense_params=None)
+    any_equal = dense_flops_for(sides.dense, free, best.reducible)
+    return Planned(best=best, dense=dense, any_dense=dense_plan(sides.dense, free), equal=equal, any_equal=any_equal)
+
+
+def best_allowed(sides: Sides, question: Question) -> Plans:
+    """The best plan alone, for values or draws, scalars or arrays that broadcast."""
+    return _best(sides, question, dense_plan(sides.dense, question))
 
 
 def plan_draws(draws: Sides, question: Question) -> Planned:
@@ -91,7 +98,7 @@ def plan_draws(draws: Sides, question: Question) -> Planned:
         return plan_sides(draws, question)
     count = counts[0]
     parts = [
-        plan_sides(Sides(*(_rows(theta, start) for theta in draws)), question) for start in range(0, count, _AT_A_TIME)
+        plan_sides(draws.rows(slice(start, start + _AT_A_TIME)), question) for start in range(0, count, _AT_A_TIME)
     ]
     lengths = [min(_AT_A_TIME, count - start) for start in range(0, count, _AT_A_TIME)]
 
@@ -111,17 +118,6 @@ def plan_draws(draws: Sides, question: Question) -> Planned:
     )
 
 
-def _rows(theta: Theta, start: int) -> Theta:
-    """Some draws of all."""
-    if theta.count is None:
-        return theta
-    columns = {name: np.asarray(value) for name, value in theta.as_dict().items()}
-    return replace(
-        theta,
-        **{name: value[start : start + _AT_A_TIME] if value.ndim else value for name, value in columns.items()},
-    )
-
-
 def _best(sides: Sides, question: Question, dense: Plans) -> Plans:
     """The best allowed plan, where the law's dense model speaks for S = 0."""
     if question.only_dense:
@@ -129,5 +125,5 @@ def _best(sides: Sides, question: Question, dense: Plans) -> Plans:
     sparse = best_plan(sides.sparse, question, lowest=_ABOVE_ZERO)
     if not question.allows_dense:
         return sparse
-    stays = (sparse.sparsity < _AS_GOOD_AS_DENSE) | (dense.loss <= sparse.loss)
+    stays = (sparse.sparsity < _AS_GOOD_AS_DENSE) | (objective(question, dense) <= objective(question, sparse))
     return Plans(*(np.where(stays, one, other) for one, other in zip(dense, sparse, strict=True)))

@@ -19,16 +19,18 @@ from sparseplan.laws.law import Law, family_used
 from sparseplan.plan.caveats import ROUNDING, Distance
 from sparseplan.plan.hardware_answer import FamilyVerdict, Kind, Memory, SpeedupRange
 from sparseplan.plan.intervals import sparse_is_better
+from sparseplan.plan.objective import Objective, choose
 from sparseplan.plan.question import Plans, Question
-from sparseplan.plan.sides import draw_sides, law_sides, plan_draws, plan_sides
+from sparseplan.plan.runs import run_for_loss
 from sparseplan.shapes.base import typical_width
 from sparseplan.sparsity.pattern import TWO_OF_FOUR, UNSTRUCTURED, Pattern
+from sparseplan.sparsity.schedule import Schedule
 
 MASTER_BYTES = 4.0
 COMPUTE_BYTES = 2.0
 
 
-def verdicts(law: Law, question: Question, profile: Profile) -> list[FamilyVerdict]:
+def verdicts(law: Law, question: Question, profile: Profile, objective: Objective = "point") -> list[FamilyVerdict]:
     """One verdict for each kind of pattern that the law can speak for, under a question's givens.
 
     The question's own pattern doesn't matter.
@@ -47,7 +49,7 @@ def verdicts(law: Law, question: Question, profile: Profile) -> list[FamilyVerdi
             and (pattern.sparsity or 0.0) <= (question.max_sparsity if kind == "n:m" else question.pattern_cap)
         ]
         if spoken_for:
-            tried = [_verdict(law, question, profile, kind, pattern) for pattern in spoken_for]
+            tried = [_verdict(law, question, profile, objective, kind, pattern) for pattern in spoken_for]
             found.append(min(tried, key=lambda verdict: verdict.loss))
     return found
 
@@ -63,14 +65,13 @@ def _verdict(
     law: Law,
     question: Question,
     profile: Profile,
+    objective: Objective,
     family: Kind,
     pattern: Pattern,
 ) -> FamilyVerdict:
     cost = device_cost(profile, pattern, law.schedule, tokens_per_unit=law.tokens_per_unit)
     asked = replace(question, pattern=pattern, cost=cost)
-    unique = question.unique_data
-    sides, draws = law_sides(law, pattern.family, unique), draw_sides(law, pattern.family, unique)
-    point = plan_sides(sides, asked)
+    sides, draws, point, drawn = choose(law, pattern.family, asked, objective)
     plan, dense = point.best, point.dense
     gain = float(dense.loss - plan.loss)
     width = float(typical_width(float(plan.dense_params)))
@@ -78,7 +79,7 @@ def _verdict(
     fast = speedup(profile, "training") if accelerated else None
     break_even = None
     if pattern.group is not None:
-        break_even = break_even_speedup(sides.sparse, asked, plan, dense, ramp_end=law.schedule.end)
+        break_even = break_even_speedup(sides.sparse, asked, plan, dense, schedule=law.schedule)
     return FamilyVerdict(
         family=family,
         pattern=str(pattern),
@@ -90,7 +91,7 @@ def _verdict(
         loss=float(plan.loss),
         loss_gain=gain,
         pays=gain > 0,
-        p_pays=None if draws is None else float(np.mean(sparse_is_better(draws, point, plan_draws(draws, asked)))),
+        p_pays=None if draws is None or drawn is None else float(np.mean(sparse_is_better(draws, point, drawn))),
         cost_multiplier=float(cost.multiplier(plan.sparsity, plan.nonzero_params)),
         training_speedup=None if fast is None else _range(fast, width),
         break_even_speedup=break_even,
@@ -109,18 +110,19 @@ def _at(curve: Curve | None, width: float) -> float | None:
     return None if curve is None else float(curve.at(width))
 
 
-def break_even_speedup(theta: Theta, question: Question, plan: Plans, dense: Plans, *, ramp_end: float) -> float | None:
+def break_even_speedup(
+    theta: Theta, question: Question, plan: Plans, dense: Plans, *, schedule: Schedule
+) -> float | None:
     """How much faster training must be after the ramp for a plan to reach the dense loss; None if nothing is enough.
 
     Below 1 the pattern pays even where it is slower than dense.
     """
-    S, N = float(plan.sparsity), float(plan.nonzero_params)
-    if question.size_is_free:
-        needed = float(theta.cheapest_tokens(dense.reducible, S))
-    else:
-        needed = N * float(theta.data_for(S, N, dense.reducible))
-    time = float(question.budget.tokens) / needed * (1.0 - S) - ramp_end
-    return (1.0 - ramp_end) / time if time > 0.0 and ramp_end < 1.0 else None
+    S = float(plan.sparsity)
+    N, D = run_for_loss(theta, question, S, dense.reducible)
+    settled = float(schedule.settled(S))
+    ramp = float(schedule.length(S)) - settled
+    time = float(dense.nonzero_params * dense.data_seen) / float(N * D) * (1.0 - S) - ramp
+    return settled / time if time > 0.0 and settled > 0.0 else None
 
 
 def memory(dense_params: float, *, compressed: bool) -> Memory:

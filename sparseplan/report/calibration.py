@@ -6,7 +6,7 @@ from rich.console import Console
 
 from sparseplan.calibration.dry_run import DryRun, GridForecast
 from sparseplan.calibration.write_up import Conclusion, coefficient_rows
-from sparseplan.common.console import open_table, say, say_wrapped
+from sparseplan.common.console import open_table, print_table, say, say_wrapped
 from sparseplan.common.units import format_count, format_duration, format_percent, format_scientific, format_sparsity
 from sparseplan.runs.facts import RunFacts
 
@@ -15,10 +15,11 @@ _WORDS = {"free_size_sparsity": "best sparsity with N free"}
 
 def print_dry_run(console: Console, result: DryRun) -> None:
     """Print a dry run for people."""
-    say(console, f"{result.recipe}: {len(result.runs)} runs on {result.data}", style="bold")
-    say(console, f"Pruning: {result.pruning}")
+    say_wrapped(console, f"{result.recipe}: {len(result.runs)} runs on {result.data}", style="bold")
+    say_wrapped(console, f"Pruning: {result.pruning}")
     say(console)
-    table = open_table(console, "pattern", "sparsity", "dense parameters", "non-zero", "data", "epochs", "FLOPs")
+    unit = f"{result.runs[0].data_unit}s"
+    table = open_table(console, "pattern", "sparsity", "dense size", "non-zero", unit, "epochs", "FLOPs")
     families: dict[tuple[int, float, str], list[RunFacts]] = {}
     for run in result.runs:
         families.setdefault((run.dense_params, run.sparsity, run.pattern), []).append(run)
@@ -30,13 +31,13 @@ def print_dry_run(console: Console, result: DryRun) -> None:
             format_sparsity(sparsity),
             format_count(dense_params),
             format_count(first.nonzero_params),
-            f"{', '.join(format_count(length) for length in lengths)} {first.data_unit}s",
+            ", ".join(format_count(length) for length in lengths),
             f"{longest.epochs:.3g}",
             format_scientific(sum(run.train_flops for run in runs)),
         )
-    console.print(table)
+    print_table(console, table)
     say(console)
-    say(
+    say_wrapped(
         console,
         f"Training FLOPs (6 N D, zeros free): {format_scientific(result.train_flops)}; with shared trunks "
         f"{format_scientific(result.train_flops_with_trunks)}, {format_percent(result.saved_by_trunks)} less.",
@@ -51,7 +52,7 @@ def print_dry_run(console: Console, result: DryRun) -> None:
 
 def print_grid_forecast(console: Console, law: GridForecast) -> None:
     """Print what a grid could tell."""
-    say(console, f"Law: {law.status}: {law.explanation}")
+    say_wrapped(console, f"Law: {law.status}: {law.explanation}")
     spreads = [
         f"{_WORDS.get(name, name)} {low:.2f} .. {high:.2f} (true {law.assumed[name]:.2f})"
         for name, (low, high) in law.intervals.items()
@@ -75,27 +76,30 @@ def print_grid_forecast(console: Console, law: GridForecast) -> None:
 def print_conclusion(console: Console, conclusion: Conclusion, folder: Path) -> None:
     """Print what a calibration found, what it can't say, and what to do next."""
     answer = conclusion.result.answer
-    say(console, f"{answer.n_runs} runs, {answer.status}: {answer.explanation}")
+    say_wrapped(console, f"{answer.n_runs} runs, {answer.status}: {answer.explanation}")
     say(console)
     table = open_table(console, "coefficient", "value", f"{100 * answer.level:.0f}% interval")
     for row in coefficient_rows(answer):
         table.add_row(*row)
-    console.print(table)
+    print_table(console, table)
     if answer.free_size_sparsity is not None:
         interval = answer.free_size_sparsity_interval
         spread = f" ({format_sparsity(interval[0])} .. {format_sparsity(interval[1])})" if interval else ""
         best = format_sparsity(answer.free_size_sparsity)
-        say(console, f"Best sparsity with the size free, sparse FLOPs: {best}{spread}.")
+        say_wrapped(console, f"Best sparsity with the size free, sparse FLOPs: {best}{spread}.")
     say(console)
     say(console, "What this can't tell:")
     for sentence in conclusion.limits:
-        say(console, f"- {sentence}")
+        say_wrapped(console, f"- {sentence}", indent="  ")
     say(console)
     if conclusion.written:
-        say(console, f"Written: {folder}/ with recipe.yaml, runs.csv, law.yaml, README.md and figures.")
+        say_wrapped(console, f"Written: {folder}/ with recipe.yaml, runs.csv, law.yaml, README.md and figures.")
     else:
-        say(
+        say_wrapped(
             console,
             f"Unchanged: {folder}/law.yaml was fitted to these runs already; delete it to have it fitted again.",
         )
-    say(console, f"Next: {conclusion.next_command}", style="bold")
+    if conclusion.next_command is None:
+        say_wrapped(console, f"No law to plan with ({answer.status}): plans with it give numbers and no verdict.")
+    else:
+        say(console, f"Next: {conclusion.next_command}", style="bold")

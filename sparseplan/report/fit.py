@@ -1,45 +1,50 @@
 """What `sparseplan fit` prints for people."""
 
+import shlex
 from pathlib import Path
 
 from rich.console import Console
 
-from sparseplan.common.console import open_table, say, say_wrapped
-from sparseplan.common.units import format_bounds, format_count, format_sparsity
+from sparseplan.common.console import open_table, print_table, say, say_wrapped
+from sparseplan.common.units import format_bounds, format_count, format_scientific, format_sparsity
+from sparseplan.cost.flops import flops_cost
 from sparseplan.fit.answer import FitAnswer, coefficient_values
 from sparseplan.fit.choose_form import FormScore
-from sparseplan.fit.influence import RunNote
+from sparseplan.fit.compare import Dependence
+from sparseplan.fit.fit_caveats import SIGNIFICANT
+from sparseplan.fit.fit_table import FitResult
 from sparseplan.fit.rates_answer import FittedRepetition
 from sparseplan.fit.read_back import in_words
+from sparseplan.fit.verdict import said_against, verdict
 from sparseplan.laws.forms import FORMS
+from sparseplan.plan.first_plan import first_question
 from sparseplan.report.plan import print_caveats
 from sparseplan.report.prediction import run_error_words
 
 
-def print_fit(console: Console, answer: FitAnswer, *, written: Path | None) -> None:
-    """Print what was read, the certificate, the coefficients, errors by level, tests, held-out groups and caveats."""
-    say(console, _headline(answer))
+def print_fit(console: Console, result: FitResult, *, written: Path | None) -> None:
+    """Print what was read, the certificate, coefficients, errors, tests, held-out groups, caveats and the verdict."""
+    answer = result.answer
+    say_wrapped(console, f"{_headline(answer)}.")
     say_wrapped(console, f"Read: {in_words(answer.read)}.", indent="  ")
-    say(console, _certificate(answer))
+    say_wrapped(console, _certificate(answer))
     if answer.forms is not None:
         say(console)
         _print_forms(console, answer.forms)
     say(console)
     _print_coefficients(console, answer)
     if answer.repetition is not None:
-        say(console, _repetition(answer.repetition))
+        say_wrapped(console, _repetition(answer.repetition))
     if answer.free_size_sparsity is not None:
         interval = answer.free_size_sparsity_interval
         words = f" ({format_sparsity(interval[0])} .. {format_sparsity(interval[1])})" if interval else ""
-        say(
-            console,
-            f"Best sparsity with the size free, sparse FLOPs: {format_sparsity(answer.free_size_sparsity)}{words}.",
-        )
+        best = format_sparsity(answer.free_size_sparsity)
+        say_wrapped(console, f"Best sparsity with the size free, sparse FLOPs: {best}{words}.")
     say(console)
     _print_errors(console, answer)
-    for title, notes in (("Most influential", answer.influential), ("Worst fitted", answer.worst)):
-        for note in notes:
-            say(console, f"{title}: {_note(note)}")
+    if answer.influential:
+        say(console)
+        _print_notes(console, answer)
     if answer.dependence or answer.average_parameters:
         say(console)
         _print_tests(console, answer)
@@ -49,11 +54,39 @@ def print_fit(console: Console, answer: FitAnswer, *, written: Path | None) -> N
     if answer.holdout is not None:
         say(console)
         _print_holdout(console, answer)
-    print_caveats(console, answer.warnings)
+    # Where there is no law to plan with, the last line says why.
+    print_caveats(console, [one for one in answer.warnings if one.code != "status" or _converged(answer)])
     say(console)
-    target = f"; written to {written}" if written is not None else ""
-    sure = "bold" if answer.status == "converged" else None
-    say(console, f"{answer.status}: objective {answer.objective:.6g}{target}", style=sure)
+    say_wrapped(console, _verdict(answer, written), style="bold" if _converged(answer) else None)
+    if written is not None and _converged(answer):
+        say(console, f"Next: {_next_command(result, written)}")
+
+
+def _converged(answer: FitAnswer) -> bool:
+    return answer.status == "converged"
+
+
+def _verdict(answer: FitAnswer, written: Path | None) -> str:
+    """Whether this is a law to plan with, and where it is."""
+    found = verdict(answer)
+    if not _converged(answer):
+        return found if written is None else f"{found} Written to {written}: plans with it give numbers and no verdict."
+    if said_against(answer):
+        found = f"{found.removesuffix('.')}; mind the warnings."
+    return f"{found} " + (f"Written to {written}." if written is not None else "Not written: `save` writes the law.")
+
+
+def _next_command(result: FitResult, written: Path) -> str:
+    """A first plan: at the budget of the dearest run, zeros free."""
+    runs, law = result.fit.runs, result.law
+    cost = flops_cost("sparse", law.schedule, tokens_per_unit=law.tokens_per_unit)
+    flops = cost.flops_for(runs.data_seen, runs.sparsity, runs.nonzero_params)
+    dearest = int(flops.argmax())
+    budget, size = first_question(
+        law, train_flops=float(flops[dearest]), nonzero_params=float(runs.nonzero_params[dearest])
+    )
+    given = "" if size is None else f" --params {format_count(size)}"
+    return f"sparseplan optimal --law {shlex.quote(str(written))} --flops {format_scientific(budget)}{given}"
 
 
 def _headline(answer: FitAnswer) -> str:
@@ -78,7 +111,7 @@ def _print_forms(console: Console, forms: list[FormScore]) -> None:
         style = "bold" if one.chosen else None
         errors = f"{100 * one.order:.2f}%", f"{100 * one.agree:.0f}%", f"{100 * one.level:.2f}%"
         table.add_row(one.form, "weak" if one.prior else "none", *errors, style=style)
-    console.print(table)
+    print_table(console, table)
     chosen = next(one for one in forms if one.chosen)
     what = f"{chosen.form}{' with the weak prior' if chosen.prior else ''}"
     say_wrapped(
@@ -92,8 +125,8 @@ def _certificate(answer: FitAnswer) -> str:
     facts = answer.certificate
     condition = "infinite" if facts["condition"] is None else f"{facts['condition']:.3g}"
     return (
-        f"{answer.starts_at_optimum} of {answer.starts} starts reached the lowest minimum, {answer.objective:.8g}; "
-        f"gradient {facts['gradient']:.1e}, condition {condition}"
+        f"Minimum: {answer.starts_at_optimum} of {answer.starts} starts reached the lowest, {answer.objective:.8g}; "
+        f"gradient {facts['gradient']:.1e}, condition {condition}."
     )
 
 
@@ -107,7 +140,7 @@ def _print_coefficients(console: Console, answer: FitAnswer) -> None:
         if answer.intervals is not None:
             cells.append("chosen" if interval is None else f"{interval[0]:.4g} .. {interval[1]:.4g}")
         table.add_row(*cells)
-    console.print(table)
+    print_table(console, table)
 
 
 def _repetition(rates: FittedRepetition) -> str:
@@ -132,40 +165,60 @@ def _print_errors(console: Console, answer: FitAnswer) -> None:
         value = format_bounds((row.low, row.high), format_sparsity if row.axis == "S" else format_count)
         level = f"{row.axis} {value}" if ".." in value else f"{row.axis} = {value}"
         table.add_row(level, str(row.runs), _percent(row.mean), f"{100 * row.rms:.2f}%")
-    console.print(table)
+    print_table(console, table)
 
 
 def _percent(fraction: float) -> str:
     return f"{100 * fraction:+.2f}%"
 
 
-def _note(note: RunNote) -> str:
-    place = f"S = {format_sparsity(note.sparsity)}, N = {format_count(note.nonzero_params)}"
-    name = note.run_id if note.where in ("", note.run_id) else f"{note.where} ({note.run_id})"
-    where = f"{name} ({place}, D = {format_count(note.data_seen)}, loss {note.loss:.4f})"
-    return f"{where}: error {_percent(note.error)}; without it predictions move by up to {100 * note.shift:.2f}%"
+def _print_notes(console: Console, answer: FitAnswer) -> None:
+    """The runs that hold the law where it is, and those that it misses."""
+    table = open_table(console, "run", "S", "N", "D", "loss", "error", "moves")
+    for note in [*answer.influential, *(one for one in answer.worst if one not in answer.influential)]:
+        table.add_row(
+            note.where or note.run_id,
+            format_sparsity(note.sparsity),
+            format_count(note.nonzero_params),
+            format_count(note.data_seen),
+            f"{note.loss:.4f}",
+            _percent(note.error),
+            f"{100 * note.shift:.2f}%",
+        )
+    print_table(console, table)
+    say_wrapped(
+        console,
+        "The most influential runs, then the worst fitted. Error: of the law there. Moves: by how much predictions "
+        "change at most without the run, or without its group.",
+    )
 
 
 def _print_tests(console: Console, answer: FitAnswer) -> None:
     for one in answer.dependence:
-        low, high = one.interval
-        say(
-            console,
-            f"Does {one.exponent} depend on sparsity? Change from S = 0 to the highest S {one.change:+.3f} "
-            f"({low:+.3f} .. {high:+.3f}), objective {100 * (one.objective_ratio - 1):+.1f}%, p = {one.p_value:.3f}.",
-        )
+        say_wrapped(console, _dependence(one))
     rival = answer.average_parameters
     if rival is not None:
-        say(
+        error, own = (f"{100 * each:.2f}% rms" for each in (rival.error, rival.law_error))
+        say_wrapped(
             console,
-            f"Average-parameter law: objective {rival.objective:.4g}; predicting each run without it errs by "
-            f"{100 * rival.error:.2f}% rms, the sparse law by {100 * rival.law_error:.2f}%; "
-            f"the sparse law is better in {100 * rival.p_law_better:.0f}% of the draws.",
+            f"Or a dense law in average parameters? Predicting each run without it, it errs by {error}, this law by "
+            f"{own}; this law is better in {100 * rival.p_law_better:.0f}% of the draws.",
         )
+
+
+def _dependence(one: Dependence) -> str:
+    """Whether an exponent holds at all sparsities, as a question with its answer."""
+    low, high = one.interval
+    same = one.p_value >= SIGNIFICANT
+    found = "yes, as far as these runs can tell" if same else "no"
+    return (
+        f"Same {one.of} exponent ({one.exponent}) at all sparsities? {found[0].upper()}{found[1:]} "
+        f"(p = {one.p_value:.2g}; change from S = 0 to the highest S {one.change:+.3f}, {low:+.3f} .. {high:+.3f})."
+    )
 
 
 def _print_holdout(console: Console, answer: FitAnswer) -> None:
-    table = open_table(console, "held out", "runs", "fitted", "law rms", "worst", "power law rms", "fit without")
+    table = open_table(console, "held out", "runs", "fitted", "law rms", "worst", "power law", "fit without")
     for group in answer.holdout or ():
         table.add_row(
             group.label,
@@ -176,4 +229,4 @@ def _print_holdout(console: Console, answer: FitAnswer) -> None:
             f"{100 * group.baseline.rms:.2f}%",
             group.status,
         )
-    console.print(table)
+    print_table(console, table)

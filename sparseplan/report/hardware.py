@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from rich.console import Console
 
-from sparseplan.common.console import open_table, say, say_wrapped
+from sparseplan.common.console import open_table, print_table, say, say_wrapped
 from sparseplan.common.units import format_count, format_difference, format_percent, format_sparsity
 from sparseplan.hardware.doubts import doubts
 from sparseplan.hardware.file import ProfileRow
@@ -89,7 +89,7 @@ def print_verdict(console: Console, device: str, verdict: list[FamilyVerdict], *
             f"{each.loss:.4f}",
             "0" if each.loss_gain == 0 else "+" * (each.loss_gain > 0) + format_difference(each.loss_gain),
         )
-    console.print(table)
+    print_table(console, table)
     best = min(verdict, key=lambda each: each.loss)
     if round(best.loss, 4) < round(plan_loss, 4):
         say_wrapped(console, _lowest_loss(best))
@@ -116,21 +116,23 @@ def _lowest_loss(best: FamilyVerdict) -> str:
 
 
 def _print_speedups(console: Console, verdict: list[FamilyVerdict]) -> None:
-    table = open_table(console, "speed-up", "training", "break-even", "few tokens", "many tokens")
+    table = open_table(console, "speed-up over dense", "training", "decoding", "prefill")
     for each in verdict:
         table.add_row(
             _FAMILIES[each.family],
             _training(each),
-            _break_even(each),
             _times(each.inference_speedup_small),
             _times(each.inference_speedup_large),
         )
-    console.print(table)
+    print_table(console, table)
     say_wrapped(
         console,
-        "Speed-ups over dense weights; 1x where nothing accelerates the pattern. Training: after the ramp. Break-even: "
-        "the training speed-up at which the pattern starts to pay. Few, many tokens: inference on that many at once.",
+        "1x: nothing accelerates the pattern. Training: after the ramp. Decoding: inference on few tokens at once; "
+        "prefill: on many.",
     )
+    for each in verdict:
+        if each.family != "unstructured" and each.sparsity > 0:
+            say_wrapped(console, _break_even(each))
 
 
 def _training(each: FamilyVerdict) -> str:
@@ -143,9 +145,14 @@ def _training(each: FamilyVerdict) -> str:
 
 
 def _break_even(each: FamilyVerdict) -> str:
-    if each.family == "unstructured":
-        return "-"
-    return "none" if each.break_even_speedup is None else _times(each.break_even_speedup)
+    """How fast training after the ramp has to be for a pattern to pay, beside how fast it is here."""
+    needed, speed = each.break_even_speedup, each.training_speedup
+    if needed is None:
+        return f"{each.pattern} pays at no speed here: its ramp alone costs too much."
+    if needed <= 1:
+        return f"{each.pattern} pays even at {_times(needed)} dense speed in training."
+    here = "nothing here speeds it up" if speed is None else f"here it has {_times(speed.median)}"
+    return f"{each.pattern} needs {_times(needed)} dense speed in training to pay; {here}."
 
 
 def _times(speed: float | None) -> str:
@@ -177,10 +184,10 @@ def print_profile_rows(console: Console, rows: list[ProfileRow]) -> None:
     for row in rows:
         peak = "" if row.peak_flops is None else format_count(row.peak_flops)
         table.add_row(row.name, row.kind, row.device, row.dtype, peak)
-    console.print(table)
+    print_table(console, table)
     for row in rows:
         if row.problem is not None:
-            say(console, f"! {row.problem}", style="yellow")
+            say_wrapped(console, f"! {row.problem}", style="yellow", indent="  ")
 
 
 def print_profile(console: Console, profile: Profile) -> None:
@@ -208,23 +215,27 @@ def print_profile(console: Console, profile: Profile) -> None:
     say(console)
     rate, used, gains = training_rate(profile), training_utilization(profile), _columns(profile)
     table = open_table(
-        console, "width", "training", *(["of peak"] if used is not None else []), *(name for name, _ in gains)
+        console, "width", "FLOP/s", *(["of peak"] if used is not None else []), *(name for name, _ in gains)
     )
     for width in _measured_widths([rate, *(curve for _, curve in gains)]):
         speed = _cell_value(rate, width)
-        cells = ["any" if width is None else f"{width:g}", "" if speed is None else f"{format_count(speed)} FLOP/s"]
+        cells = ["any" if width is None else f"{width:g}", "" if speed is None else format_count(speed)]
         share = _cell_value(used, width)
         if used is not None:
             cells.append("" if share is None else format_percent(share))
         table.add_row(*cells, *(_speedup_cell(curve, width) for _, curve in gains))
-    console.print(table)
+    print_table(console, table, in_parts=True)
     counted = "; of the peak: with those of attention" if used is not None else ""
-    say_wrapped(console, f"Training: FLOP/s of dense blocks, 6 per prunable weight and token{counted}.")
+    say_wrapped(console, f"FLOP/s: training dense blocks, 6 per prunable weight and token{counted}.")
     if gains:
         spread = ", with percentiles 10 and 90 of the repeats" if isinstance(profile, MeasuredProfile) else ""
-        say_wrapped(console, f"The rest: how many times faster 2:4 is than dense{spread}.")
+        say_wrapped(
+            console,
+            f"The rest: how many times faster 2:4 is than dense{spread}. Decoding: inference on few tokens at once; "
+            "prefill: on many.",
+        )
     for fault in sorted({point.note for point in _points(profile) if point.note}):
-        say(console, f"! {fault}", style="yellow")
+        say_wrapped(console, f"! {fault}", style="yellow", indent="  ")
     for doubt in doubts(profile):
         say_wrapped(console, f"! {doubt}", style="yellow", indent="  ")
 
@@ -245,11 +256,11 @@ def _columns(profile: Profile) -> list[tuple[str, Curve]]:
     """What a profile says of 2:4, by what is timed; a datasheet says the same of layers and blocks."""
     layer: Part | None = "linear" if isinstance(profile, MeasuredProfile) else None
     columns = [
-        ("layer forward", speedup(profile, "forward", part=layer)),
-        ("layer training", speedup(profile, "training", part=layer)),
-        ("block training", speedup(profile, "training", part="block")),
-        ("few tokens", speedup(profile, "inference", "small", part=layer)),
-        ("many tokens", speedup(profile, "inference", "large", part=layer)),
+        ("layer fwd", speedup(profile, "forward", part=layer)),
+        ("layer train", speedup(profile, "training", part=layer)),
+        ("block train", speedup(profile, "training", part="block")),
+        ("decoding", speedup(profile, "inference", "small", part=layer)),
+        ("prefill", speedup(profile, "inference", "large", part=layer)),
     ]
     return [(name, curve) for name, curve in columns if curve is not None]
 

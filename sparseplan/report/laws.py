@@ -1,4 +1,4 @@
-"""Laws as people read them: the list, one law, and the difference of two."""
+"""Laws as people read them: one law, and the difference of two."""
 
 from typing import Any
 
@@ -8,13 +8,23 @@ from numpy.typing import NDArray
 from sparseplan.common.console import open_console, open_table, say, say_wrapped
 from sparseplan.common.intervals import bounds
 from sparseplan.common.units import format_bounds, format_count, format_sparsity
-from sparseplan.errors import LawError
 from sparseplan.laws.compose import CARRIED_IN_WORDS, SPREAD, Composed
 from sparseplan.laws.diff import SHOWN_SPARSITIES, Change, LawDiff
-from sparseplan.laws.file import law_data, law_files, read_law, shadowing
+from sparseplan.laws.forms import FORMS
 from sparseplan.laws.forms.base import Theta
 from sparseplan.laws.forms.repeated import effective_epochs
-from sparseplan.laws.law import HeldOutError, Law, coefficient_draws, coefficients, form_of
+from sparseplan.laws.identity import law_data, law_hash
+from sparseplan.laws.law import (
+    Draws,
+    HeldOutError,
+    Law,
+    coefficient_draws,
+    coefficients,
+    draw_count,
+    form_of,
+    members,
+    weights,
+)
 from sparseplan.laws.repetition import NAMES
 from sparseplan.report.prediction import run_error_words
 
@@ -23,60 +33,6 @@ _REGIONS = {
     "either": "the ranges of the two, which share none on some axis",
     "unknown": "what is stated of their ranges (one doesn't say what it covers)",
 }
-
-
-def law_rows() -> list[dict[str, Any]]:
-    """One row per law that `--law` finds; a broken file is a row with its error, a hidden one is not listed."""
-    rows: list[dict[str, Any]] = []
-    seen: set[str] = set()
-    for name, path in law_files():
-        if name in seen:
-            continue
-        seen.add(name)
-        try:
-            law = read_law(path)
-        except LawError as problem:
-            rows.append({"name": name, "path": str(path), "error": str(problem)})
-            continue
-        rows.append(
-            {
-                "name": name,
-                "form": law.form,
-                "patterns": list(law.sparsity),
-                "data_unit": law.data_unit,
-                "nonzero_params": law.range.nonzero_params,
-                "data_seen": law.range.data_seen,
-                "draws": law.draws.count if law.draws is not None else 0,
-                "description": law.description,
-                "status": law.fit.get("status"),
-                "date": law.provenance.get("date"),
-                "source": law.provenance.get("source"),
-                "shadows_builtin": shadowing(name) is not None,
-                "path": str(path),
-            }
-        )
-    return rows
-
-
-def print_law_rows(rows: list[dict[str, Any]]) -> None:
-    """Print the list of laws."""
-    console = open_console()
-    table = open_table(console, "law", "patterns", "unit", "N covered", "D covered", "draws", text_columns=3)
-    for row in rows:
-        if "error" in row:
-            table.add_row(row["name"], "broken", "", "", "", "")
-            continue
-        cells = (
-            format_bounds(row[axis], format_count) if row[axis] else "?" for axis in ("nonzero_params", "data_seen")
-        )
-        draws = str(row["draws"]) if row["draws"] else "-"
-        table.add_row(row["name"], ", ".join(row["patterns"]) or "dense only", row["data_unit"], *cells, draws)
-    console.print(table)
-    for row in rows:
-        if "error" in row:
-            say(console, f"! {row['error']}")
-        elif row["shadows_builtin"]:
-            say(console, f"! {row['name']} is the file {row['path']}, in the place of the built-in law of that name")
 
 
 def size_multipliers(law: Law, theta: Theta) -> dict[float, NDArray[np.float64]]:
@@ -88,9 +44,16 @@ def size_multipliers(law: Law, theta: Theta) -> dict[float, NDArray[np.float64]]
 
 def law_facts(law: Law) -> dict[str, Any]:
     """A law as plain data with its formula, its draws counted rather than written out."""
-    facts: dict[str, Any] = {"formula": form_of(law).formula} | law_data(law)
+    facts: dict[str, Any] = {"hash": law_hash(law), "formula": form_of(law).formula} | law_data(law)
     if law.draws is not None:
-        facts["draws"] = {"count": law.draws.count, "columns": law.draws.columns, "method": law.draws.method}
+        facts["draws"] = _draw_facts(law.draws)
+    if law.forms:
+        facts["forms"] = [
+            block
+            | {"formula": FORMS[one.form].formula}
+            | ({} if one.draws is None else {"draws": _draw_facts(one.draws)})
+            for block, one in zip(facts["forms"], law.forms, strict=True)
+        ]
     if law.sparsity:
         facts["size_multipliers"] = {
             family: {str(S): float(m) for S, m in size_multipliers(law, coefficients(law, family)).items()}
@@ -99,17 +62,18 @@ def law_facts(law: Law) -> dict[str, Any]:
     return facts
 
 
+def _draw_facts(draws: Draws) -> dict[str, Any]:
+    return {"count": draws.count, "columns": draws.columns, "method": draws.method}
+
+
 def print_law(law: Law) -> None:
     """Print one law."""
     console = open_console()
-    say(console, law.name, style="bold")
-    say(console, law.description)
+    say(console, f"{law.name} {law_hash(law)}", style="bold")
+    say(console, law.description or "no description")
     say(console)
     say(console, form_of(law).formula)
-    table = open_table(console, "coefficient", "unit", "value", "90% of draws", text_columns=2)
-    for name, value, unit in _coefficient_rows(law):
-        table.add_row(name, unit, f"{value:.6g}", _spread(law, name))
-    console.print(table)
+    _print_coefficients(law)
     if law.sparsity:
         _print_multipliers(law)
     _print_repetition(law)
@@ -126,10 +90,23 @@ def print_law(law: Law) -> None:
                     say(console, f"fit warned: {one.get('message') if isinstance(one, dict) else one}")
             else:
                 say(console, f"{title} {key}: {value}")
-    if law.draws is not None:
-        say(console, f"draws: {law.draws.count}, {law.draws.method or 'method not stated'}")
+    if (count := draw_count(law)) > 0:
+        method = next((one.draws.method for one in members(law) if one.draws is not None), "")
+        say(console, f"draws: {count}, {method or 'method not stated'}")
     else:
         say(console, "draws: none, so answers from this law have no intervals")
+
+
+def _print_coefficients(law: Law) -> None:
+    """A table, of an averaged law one a form."""
+    console = open_console()
+    for one, weight in zip(members(law), weights(law), strict=True):
+        if law.forms:
+            say(console, f"{one.form}, weight {weight:.3g}: {form_of(one).formula}")
+        table = open_table(console, "coefficient", "unit", "value", "90% of draws", text_columns=2)
+        for name, value, unit in _coefficient_rows(one):
+            table.add_row(name, unit, f"{value:.6g}", _spread(one, name))
+        console.print(table)
 
 
 def _coefficient_rows(law: Law) -> list[tuple[str, float, str]]:

@@ -3,11 +3,12 @@
 from rich.console import Console
 from rich.table import Table
 
-from sparseplan.common.console import open_table, say, say_wrapped
+from sparseplan.common.console import open_table, print_table, say, say_wrapped
 from sparseplan.common.intervals import Bounds
 from sparseplan.common.units import (
     format_bounds,
     format_count,
+    format_difference,
     format_loss,
     format_percent,
     format_scientific,
@@ -22,11 +23,11 @@ def print_next_runs(console: Console, answer: NextRuns) -> None:
     say_wrapped(console, _state(answer), style="bold")
     say(console)
     if answer.runs:
-        console.print(_runs_table(console, answer))
+        print_table(console, _runs_table(console, answer))
         say(console)
     say_wrapped(console, _cost(answer))
     say(console)
-    console.print(_targets_table(console, answer))
+    print_table(console, _targets_table(console, answer))
     say(console)
     for line in _how(answer):
         say_wrapped(console, line)
@@ -35,9 +36,9 @@ def print_next_runs(console: Console, answer: NextRuns) -> None:
 
 def _state(answer: NextRuns) -> str:
     """What the law's draws agree on today, in sentences that are true as they stand."""
-    target, draws = f"{format_scientific(answer.given.train_flops)} FLOPs", f"{answer.decision.draws} draws"
-    loses = f"the plan loses at most {answer.regret.p95:.4f} nats in 95% of them"
-    scatter = f"{answer.decision.scatter:.4f} nats by which single runs scatter"
+    target, draws = f"{format_scientific(answer.plan.train_flops)} FLOPs", f"{answer.decision.draws} draws"
+    loses = f"the plan loses at most {format_difference(answer.regret.p95)} nats in 95% of them"
+    scatter = f"{format_difference(answer.decision.scatter)} nats by which single runs scatter"
     law = f"law {answer.law.name}"
     if answer.p_sparse_better is None:
         side = f"{target}: the law's {draws} are of dense models"
@@ -58,7 +59,8 @@ def _state(answer: NextRuns) -> str:
 def _runs_table(console: Console, answer: NextRuns) -> Table:
     unit = f"{answer.runs[0].data_unit}s"
     patterns = any(run.pattern != "unstructured" for run in answer.runs)
-    headings = ["run", *(["pattern"] if patterns else []), "sparsity", "non-zero", "dense size", unit, "FLOPs", "gain"]
+    size = "dense size" if answer.runs[0].layers is None else "blocks x width"
+    headings = ["run", *(["pattern"] if patterns else []), "sparsity", "non-zero", size, unit, "FLOPs", "gain"]
     table = open_table(console, *headings)
     for number, run in enumerate(answer.runs, start=1):
         pattern = [run.pattern if run.pattern != "unstructured" else "-"] if patterns else []
@@ -67,7 +69,7 @@ def _runs_table(console: Console, answer: NextRuns) -> Table:
             *pattern,
             format_sparsity(run.sparsity),
             format_count(run.nonzero_params),
-            format_count(run.dense_params),
+            format_count(run.dense_params) if run.layers is None else f"{run.layers}x{run.width}",
             format_count(run.data_seen),
             format_scientific(run.train_flops),
             format_percent(run.gain),

@@ -1,10 +1,13 @@
 """The answer of `optimal` for people: the verdict, the table, both ends of the cost, how sure it is, two warnings."""
 
+from collections.abc import Callable
+from math import isfinite
+
 from rich.console import Console
 from rich.table import Table
 
 from sparseplan.common.caveat import Caveat
-from sparseplan.common.console import open_table, say, say_wrapped
+from sparseplan.common.console import open_table, print_table, say, say_wrapped
 from sparseplan.common.intervals import Bounds
 from sparseplan.common.units import (
     format_bounds,
@@ -13,10 +16,11 @@ from sparseplan.common.units import (
     format_loss,
     format_percent,
     format_ratio,
+    format_regret,
     format_scientific,
     format_sparsity,
 )
-from sparseplan.plan.answer import Answer, LawName
+from sparseplan.plan.answer import Answer, LawName, Plan
 from sparseplan.plan.brackets import Bracket
 from sparseplan.plan.repeats import Repetition
 
@@ -36,15 +40,25 @@ def print_answer(console: Console, answer: Answer, *, explain: bool = False) -> 
     else:
         say_wrapped(console, f"Nothing to plan with: {poor.message}.")
     say(console)
-    console.print(_plan_table(console, answer))
+    print_table(console, _plan_table(console, answer))
     say(console)
-    for line in () if poor else (*_against_dense(answer), *_repeats(answer), *_how_sure(answer)):
-        say_wrapped(console, line)
+    for line in (
+        ()
+        if poor
+        else (
+            *_against_dense(answer),
+            *_repeats(answer),
+            *_how_sure(answer),
+            *_in_the_mean(answer),
+            *_across_laws(answer, explain=explain),
+        )
+    ):
+        say_wrapped(console, line, indent="  " if line.startswith("- ") else "")
     if answer.device is not None or answer.verdict is not None:
         from sparseplan.report import hardware as hardware_report  # noqa: PLC0415  only where a device is named
 
         if answer.device is not None:
-            hardware_report.print_device(console, answer.device, sparse=answer.plan.sparsity > 0)
+            hardware_report.print_device(console, answer.device, sparse=answer.plan.sparsity > 0 and not poor)
         if answer.verdict is not None and poor is None:
             say(console)
             hardware_report.print_verdict(console, answer.cost, answer.verdict, plan_loss=answer.plan.loss)
@@ -53,22 +67,27 @@ def print_answer(console: Console, answer: Answer, *, explain: bool = False) -> 
 
 
 def print_law_facts(console: Console, law: LawName) -> None:
-    """What the law's loss is, and what its N counts where that is more than prunable weights."""
+    """What the law's loss is, what its N counts if more than prunable weights, and its name, hash and date."""
     if law.loss:
         say_wrapped(console, f"Loss: {law.loss}.")
     if law.counts_embeddings:
         say_wrapped(console, "Parameters are counted with embeddings.")
+    say_wrapped(console, f"Law: {law.name} {law.hash}{'' if law.date is None else f', {law.date}'}.")
 
 
 def verdict(answer: Answer) -> str:
     """The answer in a sentence or two, true as they stand."""
     plan = answer.plan
-    budget = f"{format_scientific(plan.train_flops)} FLOPs"
-    run = f"{format_count(plan.data_seen)} {plan.data_unit}s, loss {plan.loss:.3f}"
+    budget = _goal(answer)
+    run = f"{format_count(plan.data_seen)} {plan.data_unit}s"
+    if answer.given.loss is None:
+        run += f", {loss_word(answer)} {plan.loss:.3f}"
     source = f"law {answer.law.name}{_reach(answer)}"
     cost = _COSTS.get(answer.cost, f"at its cost on {answer.cost}")
     if is_dense_only(answer):
         return f"{budget}: {format_count(plan.nonzero_params)} parameters on {run} ({source}, a dense law)."
+    if is_only_dense(answer):
+        return f"{budget}: dense, as asked: {format_count(plan.nonzero_params)} parameters on {run} ({source})."
     if plan.sparsity == 0:
         what = f"{budget}: stay dense{_but_draws(answer)}, {format_count(plan.nonzero_params)} parameters on {run}"
         return f"{what}, {cost} ({source}).{_undecided(answer)}"
@@ -78,6 +97,36 @@ def verdict(answer: Answer) -> str:
     model = f"{format_count(plan.nonzero_params)} non-zero of {format_count(plan.dense_params)} weights"
     needs = f"{_dense_needs(answer)}, {cost} ({source}).{_undecided(answer)}"
     return f"{budget}: sparsity {sparsity}, {model} on {run}. {needs}"
+
+
+def _goal(answer: Answer) -> str:
+    """The budget, or the loss and the budget that it needs."""
+    budget = f"{format_scientific(answer.plan.train_flops)} FLOPs"
+    if answer.given.train_flops is not None and not _is_spent(answer, answer.plan):
+        return f"{budget} of {format_scientific(answer.given.train_flops)}"
+    if answer.given.loss is None:
+        return budget
+    intervals = answer.intervals
+    if intervals is not None and intervals.train_flops is not None:
+        budget += f" ({_flops_bounds(intervals.train_flops)})"
+    word = loss_word(answer).capitalize()
+    return f"{word} {answer.given.loss:g} needs {budget}"
+
+
+def _is_spent(answer: Answer, plan: Plan) -> bool:
+    """Whether a plan spends the budget; where size and data are both held, it may not."""
+    return answer.given.train_flops is None or plan.train_flops >= (1.0 - 1e-9) * answer.given.train_flops
+
+
+def _flops_bounds(bounds: Bounds) -> str:
+    """An interval of FLOPs, which has no upper end where no compute may be enough."""
+    low, high = bounds
+    return format_bounds(bounds, format_scientific) if isfinite(high) else f"at least {format_scientific(low)}"
+
+
+def loss_word(answer: Answer) -> str:
+    """What the losses of an answer are."""
+    return "mean loss" if answer.objective == "mean" else "loss"
 
 
 def _undecided(answer: Answer) -> str:
@@ -113,9 +162,11 @@ def _reach(answer: Answer) -> str:
 def _dense_needs(answer: Answer) -> str:
     """What a dense model needs for the plan's loss: of any size, and of the size that is fixed."""
     comparison = answer.comparison
-    if answer.given.unique_data is not None and comparison.compute_ratio_any_size == 0:
-        return "With these unique data no compute is enough for a dense model to reach this loss"
-    needs = f"A dense model needs {_needed(comparison.compute_ratio_any_size)} the compute for this loss"
+    if _data_end_losses(answer) and comparison.compute_ratio_any_size == 0:
+        data = _on_data(answer) or " with these unique data"
+        return f"No compute is enough for a dense model{data} to reach this loss"
+    ratio = _needed(comparison.compute_ratio_any_size)
+    needs = f"A dense model{_on_data(answer)} needs {ratio} the compute for this loss"
     if size_is_free(answer):
         return needs
     if comparison.compute_ratio is None:
@@ -128,6 +179,22 @@ def _needed(ratio: float) -> str:
     return format_ratio(1 / ratio) if ratio > 0 else "over 1e300x"
 
 
+def _on_data(answer: Answer) -> str:
+    """What is given of the data, as an addition to a model's name."""
+    given = answer.given
+    if given.data_seen is not None:
+        return " on these data"
+    if given.max_data is not None:
+        return " within these data"
+    return "" if given.tokens_per_param is None else " at this ratio"
+
+
+def _data_end_losses(answer: Answer) -> bool:
+    """Whether limited data may put a loss out of reach of all compute."""
+    given = answer.given
+    return any(one is not None for one in (given.unique_data, given.data_seen, given.max_data))
+
+
 def size_is_free(answer: Answer) -> bool:
     """Whether the size was to be chosen too."""
     return answer.given.nonzero_params is None and answer.given.dense_params is None
@@ -138,6 +205,11 @@ def is_dense_only(answer: Answer) -> bool:
     return any(caveat.code == "dense-only" for caveat in answer.warnings)
 
 
+def is_only_dense(answer: Answer) -> bool:
+    """Whether the question allows no sparsity above 0, so that nothing was compared."""
+    return any(caveat.code == "only-dense" for caveat in answer.warnings)
+
+
 def _plan_table(console: Console, answer: Answer) -> Table:
     plan, dense, intervals = answer.plan, answer.dense, answer.intervals
     alone = is_dense_only(answer) or plan.sparsity == 0
@@ -145,19 +217,28 @@ def _plan_table(console: Console, answer: Answer) -> Table:
     if intervals is not None:
         columns.append(f"{100 * intervals.level:.0f}% interval")
     table = open_table(console, *columns, *([] if alone else ["dense plan"]))
-    for key, noun, write in (
+    sizes: tuple[tuple[str, str, Callable[[float], str]], ...] = (
         ("sparsity", "sparsity", format_sparsity),
         ("nonzero_params", "non-zero parameters", format_count),
         ("dense_params", "dense parameters", format_count),
+    )
+    for key, noun, write in (
+        *((("nonzero_params", "parameters", format_count),) if is_dense_only(answer) else sizes),
         ("data_seen", f"data ({plan.data_unit}s)", format_count),
-        ("loss", "loss (nats)", format_loss),
+        ("loss", f"{loss_word(answer)} (nats)", format_loss),
+        ("train_flops", "training FLOPs", format_scientific),
     ):
+        if key == "train_flops" and _is_spent(answer, plan) and _is_spent(answer, dense) and answer.given.loss is None:
+            continue  # the same for both plans, and given
         cells = [write(getattr(plan, key))]
         if intervals is not None:
             # Beside the plan's loss stands what this plan may reach; beside its size, what the best size may be.
             spread = intervals.plan_loss if key == "loss" else getattr(intervals, key)
-            cells.append(format_bounds(spread, write))
-        table.add_row(noun, *cells, *([] if alone else [write(getattr(dense, key))]))
+            if key == "train_flops":
+                cells.append("" if spread is None else _flops_bounds(spread))
+            else:
+                cells.append(format_bounds(spread, write))
+        table.add_row(noun, *cells, *([] if alone else [_or_none(getattr(dense, key), write)]))
     if plan.unique_data is not None and plan.epochs is not None:
         given = [] if intervals is None else [""]
         for noun, values in (
@@ -167,6 +248,11 @@ def _plan_table(console: Console, answer: Answer) -> Table:
             first, second = (format_epochs(v) if noun == "epochs" else format_count(v) for v in map(_known, values))
             table.add_row(noun, first, *given, *([] if alone else [second]))
     return table
+
+
+def _or_none(value: float, write: Callable[[float], str]) -> str:
+    """A figure of the dense plan, where there is one."""
+    return write(value) if isfinite(value) else "none"
 
 
 def _known(value: float | None) -> float:
@@ -186,10 +272,16 @@ def format_epochs(epochs: float) -> str:
 def _givens(answer: Answer) -> str:
     given = answer.given
     size = "size free"
+    if given.data_seen is not None:
+        size = f"on {format_count(given.data_seen)}"
+    elif given.tokens_per_param is not None:
+        size = f"{given.tokens_per_param:g} per parameter"
     if given.nonzero_params is not None:
-        size = f"{format_count(given.nonzero_params)} non-zero"
+        size = f"{format_count(given.nonzero_params)} {'parameters' if is_dense_only(answer) else 'non-zero'}"
     elif given.dense_params is not None:
         size = f"{format_count(given.dense_params)} dense"
+    if given.max_data is not None:
+        size += f", at most {format_count(given.max_data)}"
     return size if answer.pattern == "unstructured" else f"{size}, {answer.pattern}"
 
 
@@ -199,21 +291,22 @@ def _against_dense(answer: Answer) -> list[str]:
     lines: list[str] = []
     if is_dense_only(answer):
         lines.append(f"The law {answer.law.name} knows nothing of sparsity: this is its dense plan.")
-    elif any(caveat.code == "only-dense" for caveat in answer.warnings):
+    elif is_only_dense(answer):
         lines.append("Only dense models are allowed here.")
     elif plan.sparsity == 0:
-        lines.append("No allowed sparsity reaches a lower loss than the dense plan.")
+        better = "reaches a lower loss" if answer.given.loss is None else "reaches this loss for less"
+        lines.append(f"No allowed sparsity {better} than the dense plan.")
     else:
         verb = "lowers" if comparison.loss_gain >= 0 else "raises"
-        rival = "the best dense model" if size_is_free(answer) else "dense at this size"
-        lines.append(
-            f"Sparsity {verb} the loss by {format_difference(abs(comparison.loss_gain))} nats against {rival}."
-        )
+        rival = f"the best dense model{_on_data(answer)}" if size_is_free(answer) else "dense at this size"
+        at = "Sparsity" if answer.given.loss is None else "At this budget sparsity"
+        lines.append(f"{at} {verb} the loss by {format_difference(abs(comparison.loss_gain))} nats against {rival}.")
+    if not (_is_spent(answer, plan) and _is_spent(answer, answer.dense)):
+        lines.append("Size and data are both held, so part of the budget is left.")
     if not size_is_free(answer) and 0 < comparison.overtraining < float("inf"):
         lines.append(_training_length(answer))
     if answer.brackets:
-        limited = answer.given.unique_data is not None
-        lines.append(" ".join(f"{_BRACKETS[one.cost]}: {_bracket(one, limited=limited)}." for one in answer.brackets))
+        lines.append(" ".join(f"{_BRACKETS[one.cost]}: {_bracket(answer, one)}." for one in answer.brackets))
     return lines
 
 
@@ -224,16 +317,23 @@ def _repeats(answer: Answer) -> list[str]:
         return []
     if not answer.repetition_spread:
         return ["No data is repeated."]
-    units = f"{plan.data_unit}s"
+    units, priced = f"{plan.data_unit}s", answer.given.loss is not None
     lines = [repeats_in_words(used, plan.unique_data, plan.epochs, units, "the plan")]
     for other in answer.repetition_spread:
         gap = f"{abs(other.loss_gain):.4f} nats {'below' if other.loss_gain >= 0 else 'above'} dense"
-        what = "stay dense" if other.sparsity == 0 else f"{format_sparsity(other.sparsity)} sparse, {gap}"
+        what = "stay dense" if other.sparsity == 0 else f"{format_sparsity(other.sparsity)} sparse"
+        if other.sparsity != 0 and not priced:
+            what += f", {gap}"
         lines.append(
             f"With {other.law}'s rates (R_D {other.R_D:.1f}) instead: {what}, {format_count(other.nonzero_params)} "
-            f"parameters, {format_epochs(other.epochs)} epochs, loss {format_loss(other.loss)}."
+            f"parameters, {format_epochs(other.epochs)} epochs, "
+            f"{_reaching(other.train_flops) if priced else 'loss ' + format_loss(other.loss)}."
         )
     return lines
+
+
+def _reaching(flops: float) -> str:
+    return f"{format_scientific(flops)} FLOPs" if isfinite(flops) else "and no compute is enough for this loss"
 
 
 def repeats_in_words(used: Repetition, unique: float, epochs: float, units: str, what: str) -> str:
@@ -248,21 +348,22 @@ def repeats_in_words(used: Repetition, unique: float, epochs: float, units: str,
 
 def _training_length(answer: Answer) -> str:
     ratio, size = answer.comparison.overtraining, format_count(answer.dense.nonzero_params)
-    optimal = format_scientific(answer.plan.train_flops / ratio)
+    optimal = format_scientific(answer.comparison.compute_optimal_flops)
     word = f"Overtrained {format_ratio(ratio)}" if ratio >= 1 else f"Undertrained {format_ratio(1 / ratio)}"
     return f"{word}: for {size} dense, {optimal} FLOPs would be compute-optimal."
 
 
-def _bracket(one: Bracket, *, limited: bool) -> str:
+def _bracket(answer: Answer, one: Bracket) -> str:
     if one.sparsity == 0:
         interval = one.sparsity_interval
         spread = f" (draws: {format_bounds(interval, format_sparsity)} sparse)" if interval and interval[1] > 0 else ""
         return f"stay dense{spread}"
-    if limited and one.compute_ratio_any_size == 0:
-        return f"{format_sparsity(one.sparsity)} sparse reaches what no compute of a dense model does"
+    if _data_end_losses(answer) and one.compute_ratio_any_size == 0:
+        return f"{format_sparsity(one.sparsity)} sparse reaches what no compute of a dense model{_on_data(answer)} does"
     worth = _needed(one.compute_ratio_any_size)
     spread = _inverse(one.compute_ratio_any_size_interval)
-    return f"{format_sparsity(one.sparsity)} sparse is worth {worth}{spread} the compute of the best dense model"
+    rival = f"the best dense model{_on_data(answer)}"
+    return f"{format_sparsity(one.sparsity)} sparse is worth {worth}{spread} the compute of {rival}"
 
 
 def _inverse(ratio: Bounds | None) -> str:
@@ -284,11 +385,53 @@ def _how_sure(answer: Answer) -> list[str]:
         share = format_percent(intervals.p_sparse_better)
         return [f"In {share} of the law's {intervals.draws} draws some allowed sparsity would beat the dense plan."]
     regret = intervals.regret
+    reached = []
+    if intervals.p_reached is not None and intervals.p_reached < 1.0:
+        share = format_percent(1.0 - intervals.p_reached)
+        reached = [f"In {share} of the law's draws no compute reaches this loss."]
+    loses = f"{format_regret(regret.median)} nats"
     return [
+        *reached,
         f"Over the law's {intervals.draws} draws this plan beats each draw's best dense model in "
-        f"{format_percent(intervals.p_beats_best_dense)}, and loses {regret.median:.3f} nats against each draw's own "
-        f"optimum (95%: {regret.p95:.3f})."
+        f"{format_percent(intervals.p_beats_best_dense)}, and loses {loses} against each draw's own optimum"
+        f"{'' if answer.given.loss is None else ' at this budget'} (95%: {format_regret(regret.p95)}).",
     ]
+
+
+def _in_the_mean(answer: Answer) -> list[str]:
+    """What the least mean loss buys, against the plan by the law's values."""
+    other, intervals = answer.by_values, answer.intervals
+    if other is None or intervals is None:
+        return []
+    theirs, ours = other.regret, intervals.regret
+    if is_dense_only(answer) or other.sparsity == 0:
+        model = f"a dense model of {format_count(other.nonzero_params)}"
+    else:
+        model = f"{format_sparsity(other.sparsity)} sparse with {format_count(other.nonzero_params)} non-zero weights"
+    return [
+        f"Losses are means over the draws. By the law's values the plan would be {model}: against each draw's own "
+        f"optimum it loses {theirs.mean:.4f} nats on average (95%: {theirs.p95:.3f}), this one {ours.mean:.4f} (95%: "
+        f"{ours.p95:.3f})."
+    ]
+
+
+def _across_laws(answer: Answer, *, explain: bool) -> list[str]:
+    """Between which ends the laws put the best sparsity and its worth; with `explain` each of them."""
+    found = answer.across_laws
+    if found is None:
+        return []
+    sets = [one.runs for one in found.laws]
+    same = max(sets.count(one) for one in sets)
+    of_which = f" ({same} of them fits of the same runs)" if same > 1 else ""
+    lines = [
+        f"Over {len(sets)} laws{of_which}, each with its own runs' ramp: best sparsity "
+        f"{format_bounds(found.sparsity, format_sparsity)}, for {format_bounds(found.compute_ratio, format_ratio)} the "
+        "compute that the best dense model needs for the same loss."
+    ]
+    for one in found.laws if explain else ():
+        best = "every sparsity does as well" if one.sparsity is None else f"{format_sparsity(one.sparsity)} sparse"
+        lines.append(f"- {one.law}: {best}, {format_ratio(one.compute_ratio)} ({one.ramp})")
+    return lines
 
 
 def print_caveats(console: Console, caveats: list[Caveat], *, most: int | None = None) -> None:
@@ -302,6 +445,7 @@ def print_caveats(console: Console, caveats: list[Caveat], *, most: int | None =
 
 
 _GRAVEST = (
+    "status",
     "shadowed",
     "poor-fit",
     "trend",

@@ -23,15 +23,22 @@ def print_prediction(console: Console, prediction: Prediction) -> None:
     given = prediction.given
     interval = ""
     if prediction.interval is not None:
-        interval = f" ({100 * prediction.level:.0f}% interval {format_bounds(prediction.interval, format_loss)})"
+        interval = (
+            f" ({100 * prediction.level:.0f}% of the law's draws: {format_bounds(prediction.interval, format_loss)})"
+        )
     sure = None if any(caveat.code == "poor-fit" for caveat in prediction.warnings) else "bold"
     say(console, f"loss {format_loss(prediction.loss)} nats{interval}", style=sure)
     if prediction.prediction_interval is not None:
         within = format_bounds(prediction.prediction_interval, format_loss)
         say(console, f"a measured run: {within} nats ({100 * prediction.level:.0f}% interval)")
-    size = f"{format_count(given.nonzero_params)} non-zero of {format_count(given.dense_params)} parameters"
+    size = f"{format_count(given.nonzero_params)} parameters"
+    if given.sparsity > 0:
+        size = f"{format_count(given.nonzero_params)} non-zero of {format_count(given.dense_params)} parameters"
+        size += f", S = {format_sparsity(given.sparsity)}"
+    elif prediction.size_multiplier is not None:
+        size += ", dense"
     data = f"{format_count(given.data_seen)} {given.data_unit}s"
-    say_wrapped(console, f"{size}, S = {format_sparsity(given.sparsity)}, {data}; law {prediction.law.name}")
+    say_wrapped(console, f"{size}, {data}; law {prediction.law.name}")
     if prediction.repetition is not None and prediction.epochs is not None and given.unique_data is not None:
         _print_repeats(console, prediction, prediction.repetition, prediction.epochs, given.unique_data)
     if prediction.size_multiplier is not None and given.sparsity > 0:

@@ -63,6 +63,10 @@ def vit_runs(folder: Path | None = None) -> Runs:
     return _runs(path, columns["sparsity"], dense, columns["total_examples"], columns["val-loss"], "image")
 
 
+PUBLISHED = {T5_FILE: t5_runs, VIT_FILE: vit_runs}
+"""How each of the authors' files is read, by its name; the argument is its folder."""
+
+
 def _runs(path: Path, S: Array, dense: Array, D: Array, L: Array, unit: str) -> Runs:
     return Runs(
         sparsity=S,

@@ -22,6 +22,7 @@ from sparseplan.common.units import parse_positive, parse_sparsity
 from sparseplan.errors import PatternError, QuantityError, RunsError, nearest
 from sparseplan.runs.column_advice import advice
 from sparseplan.runs.reader import Row, Table, read_table
+from sparseplan.runs.run_states import is_unfinished, state_column, state_of
 from sparseplan.sparsity.pattern import Pattern, parse_pattern
 
 Array = NDArray[np.float64]
@@ -74,6 +75,7 @@ class Runs:
         labels: further columns of what runs may share, `trunk` and `seed`, by the file's name with numbers as `group`.
         independent: whether the user said that no runs share anything.
         data_unit: what D counts; None where the table doesn't say.
+        strategy: the one strategy of the sparse runs; None where the table doesn't say.
         unique_data: the unique data that each run drew on, shape (n,), infinite where the table doesn't say; None where
             it says so of no run.
         left_out: rows that rules left out.
@@ -93,6 +95,7 @@ class Runs:
     labels: tuple[tuple[str, NDArray[np.int64]], ...] = ()
     independent: bool = False
     data_unit: str | None = None
+    strategy: str | None = None
     unique_data: Array | None = None
     left_out: tuple[LeftOut, ...] = ()
     remarks: tuple[str, ...] = ()
@@ -202,7 +205,11 @@ def runs_from(table: Table, *, columns: Mapping[str, str] | None = None, group: 
     parsed, left_out, bad = [], [], []
     seen: dict[tuple[str, ...], str] = {}
     by_id: dict[str, str] = {}
+    state = state_column(table, names.values())
     for row in table.rows:
+        if state is not None and is_unfinished(state_of(row, state)):
+            left_out.append(LeftOut(where=row.where, reason=f"{state} is {state_of(row, state)}"))
+            continue
         try:
             run = _parse_row(row, names)
         except (QuantityError, PatternError, RunsError) as problem:
@@ -251,6 +258,7 @@ def runs_from(table: Table, *, columns: Mapping[str, str] | None = None, group: 
         labels=_labels(parsed, names),
         independent=independent,
         data_unit=units[0] if units else None,
+        strategy=strategies[0] if strategies else None,
         unique_data=_unique_data([run.unique_data for run in parsed]),
         left_out=tuple(left_out),
         remarks=_remarks(table, names),

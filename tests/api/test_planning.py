@@ -55,7 +55,7 @@ def test_predict_answers_as_the_command_does(capsys: pytest.CaptureFixture[str])
     prediction = sp.predict(params="85M", data="65B", sparsity="75%")
     assert run(["predict", "--params", "85M", "--data", "65B", "--sparsity", "75%", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["loss"] == pytest.approx(prediction.loss, rel=1e-9)
-    assert str(prediction).startswith("loss 1.6329 nats (90% interval 1.6178 .. 1.6455)")
+    assert str(prediction).startswith("loss 1.6329 nats (90% of the law's draws: 1.6178 .. 1.6455)")
 
 
 def test_a_size_before_pruning_and_a_pattern_say_what_predict_needs(capsys: pytest.CaptureFixture[str]) -> None:
@@ -69,6 +69,18 @@ def test_a_size_before_pruning_and_a_pattern_say_what_predict_needs(capsys: pyte
         sp.predict(params="1B", dense_params="2B", data="40B", sparsity=0)
     with pytest.raises(PlanError, match="found neither"):
         sp.predict(data="40B", sparsity=0)
+
+
+def test_a_law_of_dense_models_needs_no_sparsity_and_speaks_of_none(capsys: pytest.CaptureFixture[str]) -> None:
+    law = "besiroglu2024-chinchilla"
+    prediction = sp.predict(params="1B", data="20B", law=law)
+    assert prediction == sp.predict(params="1B", data="20B", sparsity=0, law=law)
+    assert "\n1.00B parameters, 20.0B tokens; law" in str(prediction)
+    assert "\n85.0M parameters, dense, 65.0B tokens; law" in str(sp.predict(params="85M", data="65B", sparsity=0))
+    plan = sp.optimal(flops=1e21, law=law)
+    assert {"only-dense", "dense-only"} & {one.code for one in plan.warnings} == {"dense-only"}
+    assert "non-zero" not in str(plan)
+    assert str(plan).count("parameters  ") == 1
 
 
 def test_days_are_hours_of_every_device_and_money_may_have_its_sign() -> None:
@@ -94,15 +106,16 @@ def test_a_law_in_the_place_of_a_built_in_one_is_named(
     by_path = sp.optimal(1e21, law=tmp_path / "mine.yaml")  # asked for by its path, it hides nothing
     assert "shadowed" not in {warning.code for warning in by_path.warnings}
     assert run(["laws", "list"]) == 0
-    assert f"! {name} is the file {tmp_path / 'mine.yaml'}, in the place of" in capsys.readouterr().out
+    assert f"! {name} is the file {tmp_path / 'mine.yaml'}, in the place of" in " ".join(
+        capsys.readouterr().out.split()
+    )
 
 
 def test_a_map_is_the_best_sparsity_of_single_answers() -> None:
     (chart,) = sp.sparsity_map(params=("10M", "1B"), flops=("1e20", "1e22"), points=3)
     for i, C in enumerate(chart.train_flops):
         for j, N in enumerate(chart.nonzero_params):
-            single = sp.optimal(float(C), params=float(N)).comparison.uncapped_sparsity
-            assert single is not None
+            single = sp.optimal(float(C), params=float(N)).plan.sparsity
             np.testing.assert_allclose(chart.sparsity[i, j], single, atol=1e-9)
 
 

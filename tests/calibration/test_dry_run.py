@@ -16,6 +16,7 @@ from sparseplan.cli import run
 from sparseplan.fit.fitting import fit_law
 from sparseplan.fit.objective import Objective
 from sparseplan.fit.penalties import PENALTIES
+from sparseplan.laws.forms.budget import schedule_budget
 from sparseplan.runs.spec import RunSpec
 from sparseplan.runs.table import Runs
 from sparseplan.sweep.machine import probe_machine
@@ -111,7 +112,7 @@ def test_the_promised_intervals_hold_nine_of_ten_fits_to_losses_that_share_their
         )
         fit = fit_law(table, objective=objective, starts=16)
         found = fit.coefficients("unstructured")
-        best = found.free_size_sparsity(cpu_runs[0].pruning.strategy.schedule.saving)
+        best = found.free_size_sparsity(schedule_budget(1.0, cpu_runs[0].pruning.strategy.schedule))
         assert best is not None
         values = {"b_N": found.as_dict()["b_N"], "b_D": found.as_dict()["b_D"], "free_size_sparsity": best}
         for name, (low, high) in promise.intervals.items():

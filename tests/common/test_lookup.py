@@ -55,3 +55,36 @@ def test_a_pipe_among_the_laws_or_runs_hangs_nothing(
             assert error.count("\n") == 1
     finally:
         signal.alarm(0)
+
+
+def test_the_users_folder_is_below_home_unless_the_variable_names_another(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / ".config" / "sparseplan" / "laws").mkdir(parents=True)
+    (tmp_path / ".config" / "sparseplan" / "laws" / "any-name.yaml").write_text(named("team"))
+    for value in ("", "relative/folder"):
+        monkeypatch.setenv("XDG_CONFIG_HOME", value)
+        found = [path for name, path in law_files() if name == "team"]
+        assert found == [tmp_path / ".config" / "sparseplan" / "laws" / "any-name.yaml"]
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "elsewhere"))
+    assert "team" not in {name for name, _ in law_files()}
+
+
+def test_hardware_profiles_are_found_in_the_users_folder_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+    (tmp_path / "sparseplan" / "hardware").mkdir(parents=True)
+    text = (BUILTIN / "hardware" / "h100.yaml").read_text().replace("name: h100", "name: ours")
+    (tmp_path / "sparseplan" / "hardware" / "ours.yaml").write_text(text)
+    assert run(["optimal", "--flops", "1e20", "--cost", "ours", "--json"]) == 0
+    assert '"cost": "ours"' in capsys.readouterr().out
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
+def test_a_users_folder_that_may_not_be_read_stops_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+    (tmp_path / "sparseplan" / "laws").mkdir(parents=True)
+    (tmp_path / "sparseplan").chmod(0)
+    assert load_law("frantar2023-t5-c4").name == "frantar2023-t5-c4"

@@ -1,5 +1,7 @@
 """Claims about planning at a measured cost: against the closed forms, and what hardware makes of sparsity."""
 
+from typing import Any
+
 import msgspec
 import numpy as np
 import pytest
@@ -64,7 +66,7 @@ def ask(
     return Question(train_flops=flops, nonzero_params=N, dense_params=M, pattern=pattern, cost=cost, max_sparsity=0.875)
 
 
-def answer_on(profile: Profile, question: Question, **options: float) -> Answer:
+def answer_on(profile: Profile, question: Question, **options: Any) -> Answer:
     return answer(LAW, question, device=Device(name=profile.name, profile=profile), **options)
 
 
@@ -143,7 +145,7 @@ def test_the_size_is_searched_for_every_draw_at_once() -> None:
 def test_at_the_break_even_speedup_2to4_reaches_exactly_the_dense_loss(N: float | None, M: float | None) -> None:
     at_first = ask(TWICE, flops=1e22, N=N, M=M)
     plan, dense = best_plan(THETA, at_first), dense_plan(THETA, at_first)
-    needed = break_even_speedup(THETA, at_first, plan, dense, ramp_end=0.75)
+    needed = break_even_speedup(THETA, at_first, plan, dense, schedule=LAW.schedule)
     if needed is None:
         endless = best_plan(THETA, ask(synthetic(*[1e9] * 5), flops=1e22, N=N, M=M))
         assert endless.loss >= dense.loss
@@ -277,7 +279,7 @@ def test_the_map_of_a_device_is_the_dense_map_but_where_2to4_wins() -> None:
         MapCost(device_cost(TWICE, UNSTRUCTURED, LAW.schedule)),
         MapCost(device_cost(TWICE, UNSTRUCTURED, LAW.schedule), device_cost(TWICE, TWO_OF_FOUR, LAW.schedule)),
     ]
-    plain, device = sparsity_maps(LAW, costs, family="unstructured", points=40)
+    plain, device = sparsity_maps(LAW, costs, points=40)
     wins = device.two_to_four
     assert wins is not None
     assert 0 < wins.mean() < 0.5

@@ -23,6 +23,7 @@ from sparseplan.laws.law import Levels
 from sparseplan.runs.columns import table_of
 from sparseplan.runs.published import t5_runs, vit_runs
 from sparseplan.runs.table import Runs, runs_from
+from sparseplan.sparsity.schedule import Schedule
 from tests.helpers.paper_runs import needs_paper_runs
 
 BENT = coupled.Coefficients(a_S=616.0, b_S=1.388, c_S=1334.0, b_N=0.388, a_D=2.16e10, b_D=0.437, c=0.5, k=0.45)
@@ -41,7 +42,7 @@ def simulate(theta: Theta, *, noise: float, seed: int = 0) -> Runs:
 
 @pytest.mark.parametrize(("theta", "form"), [(BENT, "coupled"), (PLAIN, "frantar2023")])
 def test_the_form_that_made_the_runs_is_chosen(theta: Theta, form: str) -> None:
-    choice = choose_form(simulate(theta, noise=0.002), objective=Objective(), saving=0.625, starts=16, seed=0)
+    choice = choose_form(simulate(theta, noise=0.002), objective=Objective(), schedule=Schedule(), starts=16, seed=0)
     assert choice.form == form
     assert [one.form for one in choice.scores if one.chosen] == [form]
     assert len(choice.scores) == 6
@@ -53,12 +54,12 @@ def test_the_form_that_made_the_runs_is_chosen(theta: Theta, form: str) -> None:
 
 @needs_paper_runs
 def test_on_the_authors_runs_order_decides_before_level() -> None:
-    t5 = choose_form(t5_runs(), objective=Objective(), saving=0.625, starts=24, seed=0)
+    t5 = choose_form(t5_runs(), objective=Objective(), schedule=Schedule(), starts=24, seed=0)
     assert t5.form == "coupled"
     by_form = {one.form: one for one in t5.scores if not one.prior}
     assert by_form["coupled"].order < 0.8 * by_form["frantar2023"].order
     assert by_form["coupled"].agree > by_form["frantar2023"].agree
-    vit = choose_form(vit_runs(), objective=Objective(), saving=0.625, starts=24, seed=0)
+    vit = choose_form(vit_runs(), objective=Objective(), schedule=Schedule(), starts=24, seed=0)
     by_form = {one.form: one for one in vit.scores if not one.prior}
     assert by_form["coupled"].level < by_form["frantar2023"].level  # and yet it orders runs of one cost worse
     assert by_form["coupled"].order > by_form["frantar2023"].order
@@ -68,7 +69,9 @@ def test_on_the_authors_runs_order_decides_before_level() -> None:
 def test_too_few_runs_to_judge_by_are_refused() -> None:
     runs = simulate(PLAIN, noise=0.002)
     with pytest.raises(FitError, match="pairs of larger or longer runs"):
-        choose_form(runs.take(np.arange(len(runs)) % 4 == 0), objective=Objective(), saving=0.625, starts=8, seed=0)
+        choose_form(
+            runs.take(np.arange(len(runs)) % 4 == 0), objective=Objective(), schedule=Schedule(), starts=8, seed=0
+        )
 
 
 @pytest.mark.parametrize("form", ["frantar2023", "coupled", "varying-exponents"])

@@ -14,7 +14,17 @@ from hypothesis import strategies as st
 
 from sparseplan.common.yaml_struct import read_document
 from sparseplan.errors import LawError
-from sparseplan.laws.file import builtin_laws, law_files, law_schema, law_text, load_law, parse_law, read_law, write_law
+from sparseplan.laws.file import (
+    builtin_laws,
+    law_files,
+    law_schema,
+    law_text,
+    load_law,
+    parse_law,
+    read_law,
+    shadowing,
+    write_law,
+)
 from sparseplan.laws.law import Draws, Law, coefficient_draws
 
 MINIMAL = """\
@@ -44,6 +54,12 @@ def test_the_first_nine_keys_make_a_valid_law() -> None:
     assert law.coefficients["a_D"] == 6.9e8
     assert law.sparsity["n:4"]["b_S"] == 0.7
     assert law.draws is None
+
+
+def test_a_law_needs_no_description() -> None:
+    law = parse_law(MINIMAL.replace("description: Our decoders on our data.\n", ""), source="law.yaml")
+    assert law.description == ""
+    assert parse_law(law_text(law), source="again.yaml") == law
 
 
 def test_the_documented_example_is_a_valid_law() -> None:
@@ -79,7 +95,7 @@ def test_numbers_in_powers_of_ten_are_numbers(number: str) -> None:
         (
             "kind: cubic",
             "kind: cubik",
-            "law.yaml:11: schedule.kind: expected one of cubic, linear, straight-through, found 'cubik'",
+            "law.yaml:11: schedule.kind: expected one of cubic, geometric, linear, straight-through, found 'cubik'",
         ),
         ("start: 0.25", "start: 0.9", "law.yaml:11: schedule: expected start <= end"),
         ("name: team-gpt", "name: team gpt", "law.yaml:2: name: expected text matching"),
@@ -231,7 +247,7 @@ def test_nothing_is_written_when_a_law_is_not_valid(t5: Law, tmp_path: Path) -> 
     assert list(tmp_path.iterdir()) == []
 
 
-def test_names_are_looked_up_in_the_repository_then_the_variable_then_the_built_ins(
+def test_names_are_looked_up_in_repository_variable_user_folder_and_built_ins_in_this_order(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, t5: Law
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -240,6 +256,12 @@ def test_names_are_looked_up_in_the_repository_then_the_variable_then_the_built_
     (tmp_path / "theirs").mkdir()
     (tmp_path / "theirs" / "some.yaml").write_text(theirs, encoding="utf-8")
     assert load_law("frantar2023-t5-c4").coefficients["c"] == 0.651
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    (tmp_path / "config" / "sparseplan" / "laws" / "t5").mkdir(parents=True)
+    ours = law_text(t5).replace("c: 0.651", "c: 0.3")
+    (tmp_path / "config" / "sparseplan" / "laws" / "t5" / "law.yaml").write_text(ours, encoding="utf-8")
+    assert load_law("frantar2023-t5-c4").coefficients["c"] == 0.3
+    assert shadowing("frantar2023-t5-c4") == tmp_path / "config" / "sparseplan" / "laws" / "t5" / "law.yaml"
     monkeypatch.setenv("SPARSEPLAN_LAWS", f"/nonexistent:{tmp_path / 'theirs'}")
     assert load_law("frantar2023-t5-c4").coefficients["c"] == 0.2
     (tmp_path / "calibration" / "t5").mkdir(parents=True)

@@ -11,12 +11,14 @@ from sparseplan.cost.flops import flops_cost
 from sparseplan.errors import LawError, PlanError
 from sparseplan.laws.diff import diff_laws
 from sparseplan.laws.file import load_law
+from sparseplan.laws.forms.budget import schedule_budget
 from sparseplan.laws.forms.frantar2023 import Coefficients
 from sparseplan.laws.law import Draws, Law, coefficient_draws, coefficients
 from sparseplan.plan.answer import answer, to_json
 from sparseplan.plan.predict import predict
 from sparseplan.plan.question import Question, best_plan
-from sparseplan.plan.sparsity_map import sparsity_map
+from sparseplan.plan.sparsity_map import MapCost, sparsity_maps
+from sparseplan.report.plan import verdict
 from sparseplan.sparsity.pattern import parse_pattern
 from sparseplan.sparsity.schedule import Schedule
 from tests.helpers.questions import codes, question
@@ -111,7 +113,9 @@ def test_draws_that_do_not_touch_the_question_are_no_draws(t5: Law, only_n4: Law
 
 
 def test_a_law_of_n4_alone_maps_and_compares(only_n4: Law, t5: Law) -> None:
-    chart = sparsity_map(only_n4, flops_cost("sparse", only_n4.schedule), family="n:4", points=5, spread=True)
+    cost = MapCost(flops_cost("sparse", only_n4.schedule))
+    (chart,) = sparsity_maps(only_n4, [cost], pattern=parse_pattern("n:4"), points=5, spread=True)
+    assert set(np.unique(chart.sparsity)) <= {0.0, 0.25, 0.5, 0.75}
     assert chart.low is not None
     assert chart.low.shape == chart.sparsity.shape == (5, 5)
     assert diff_laws(only_n4, t5).loss_difference is not None
@@ -145,7 +149,7 @@ def test_a_family_stops_at_the_sparsest_run_as_unstructured_sparsity_does(t5: La
 def test_just_above_the_threshold_the_plan_is_called_dense(t5: Law, above: float) -> None:
     dense = coefficients(t5)
     N = 1e8
-    threshold = float(6 * dense.tokens_for_sparsity(0.0, N, t5.schedule.saving))
+    threshold = float(6 * dense.tokens_for_sparsity(0.0, N, schedule_budget(1.0, t5.schedule)))
     result = answer(t5, question(t5, threshold * above, nonzero_params=N))
     assert result.plan == result.dense
     assert result.comparison.loss_gain == 0
@@ -165,6 +169,19 @@ def test_both_ends_of_the_cost_are_the_papers_numbers(t5: Law) -> None:
     assert free.compute_ratio_any_size == pytest.approx(0.866, abs=6e-4)
     assert full.sparsity == 0.0
     assert full.compute_ratio_any_size == pytest.approx(1.0)
+
+
+def test_where_the_data_term_is_lost_beside_the_floor_an_equal_loss_still_has_its_budget() -> None:
+    law = load_law("frantar2023-vit-jft")
+    asked = replace(question(law, 1e36, pattern="2:4"), dense_params=1e6)
+    result = answer(law, asked)
+    base, own = law.coefficients, law.sparsity["unstructured"]
+    # 1M weights of which half are left lose more to their size than the dense 1M do: its data term may be as large.
+    sparse = (own["a_S"] * 0.5 ** own["b_S"] + own["c_S"]) * 5e5 ** -base["b_N"]
+    dense = (own["a_S"] + own["c_S"]) * 1e6 ** -base["b_N"]
+    data = base["a_D"] * (sparse - dense) ** (-1 / base["b_D"])
+    assert result.comparison.dense_flops_for_equal_loss == pytest.approx(6 * 1e6 * data, rel=1e-6)
+    assert result.comparison.compute_ratio == pytest.approx(1e36 / (6 * 1e6 * data), rel=1e-6)
 
 
 def test_a_patterns_worth_is_its_cost_over_its_size_multiplier(t5: Law) -> None:
@@ -200,6 +217,7 @@ def test_a_pattern_that_prunes_nothing_says_nothing_of_sparsity(t5: Law) -> None
     result = answer(t5, question(t5, 1e22, pattern="4:4"))
     assert result.brackets == []
     assert "only-dense" in codes(result)
+    assert verdict(result).startswith("1e22 FLOPs: dense, as asked: ")
     narrow = question(t5, 1e22, pattern="n:4")
     assert "only-dense" in codes(answer(t5, replace(narrow, max_sparsity=0.1)))
 

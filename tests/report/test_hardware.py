@@ -14,6 +14,7 @@ from sparseplan.plan.hardware_answer import FamilyVerdict, SpeedupRange
 from sparseplan.plan.verdict import width_distances
 from sparseplan.report.hardware import print_profile, print_verdict
 from sparseplan.shapes.base import typical_width
+from tests.hardware.test_profile import MEASURED as MEASURED_PROFILE
 from tests.hardware.test_profile import measured
 
 MEASURED = SpeedupRange(median=1.234, low=1.101, high=1.302)
@@ -53,6 +54,26 @@ def test_a_profile_without_a_date_does_not_say_measured_and_nothing() -> None:
     assert "Measured ." not in written.getvalue()
 
 
+def test_a_measured_profile_fits_80_columns_where_piped() -> None:
+    everything = MEASURED_PROFILE + "".join(
+        f"- {{part: {part}, phase: {phase}, width: {width}, tokens: 8192, dense: {spread}, sparse: {spread}}}\n"
+        for part in ("linear", "block")
+        for phase in ("forward", "training", "inference")
+        for width in (2048, 16384)
+        for spread in ["{median: 2.345e-2, low: 2.1e-2, high: 2.7e-2}"]
+    )
+    written = StringIO()
+    print_profile(Console(file=written, width=10_000), measured(everything))
+    lines = written.getvalue().splitlines()
+    assert max(map(len, lines)) <= 80
+    headings = [
+        line.split()[0] for line in lines if "layer fwd" in line or "prefill  " in line or "prefill" in line.split()
+    ]
+    assert headings.count("width") == 2  # both parts begin with the width
+    for heading in ("FLOP/s", "of peak", "layer fwd", "layer train", "block train", "decoding", "prefill"):
+        assert any(heading in line for line in lines)
+
+
 def test_a_width_just_outside_is_told_by_its_own_ratio() -> None:
     profile = measured()
     rate = training_rate(profile)
@@ -88,3 +109,17 @@ def test_nothing_is_named_where_the_plan_is_the_best_row_to_the_digits_shown(mar
 def test_a_dense_row_below_a_pattern_is_called_dense() -> None:
     first = msgspec.structs.replace(rows()[0], sparsity=0.0, loss=1.2)
     assert lowest(shown([first], plan_loss=1.3)) == "Lowest loss here: dense (1.2000 nats)."
+
+
+def with_speed(needed: float | None, here: float | None) -> str:
+    """What is said of 2:4 where it would have to be so fast, and is so fast."""
+    speed = None if here is None else SpeedupRange(median=here, low=here, high=here)
+    row = msgspec.structs.replace(rows()[1], break_even_speedup=needed, training_speedup=speed)
+    return " ".join(shown([row], plan_loss=9.0).split())
+
+
+def test_what_a_pattern_needs_to_pay_stands_beside_what_it_has() -> None:
+    assert "2:4 pays even at 0.20x dense speed in training." in with_speed(0.2, 1.2)
+    assert "2:4 needs 5.72x dense speed in training to pay; here it has 1.20x." in with_speed(5.72, 1.2)
+    assert "needs 1.40x dense speed in training to pay; nothing here speeds it up." in with_speed(1.4, None)
+    assert "2:4 pays at no speed here: its ramp alone costs too much." in with_speed(None, 1.2)

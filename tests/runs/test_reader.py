@@ -254,3 +254,16 @@ def test_a_diverged_run_is_written_with_an_empty_loss_and_left_out_when_read(tmp
     runs = read_runs(path)
     assert runs.run_id == ("a",)
     assert runs.left_out[0].reason == "marked as diverged"
+
+
+@pytest.mark.parametrize(("column", "crashed"), [("State", "crashed"), ("Status", "FAILED"), ("status", "running")])
+def test_runs_that_a_tracker_calls_unfinished_are_left_out_by_name(tmp_path: Path, column: str, crashed: str) -> None:
+    path = tmp_path / "wandb.csv"
+    rows = "a,0,1e6,1e9,3.5,finished\nb,0.5,1e6,1e9,3.3,{}\nc,0.5,2e6,1e9,3.2,\n"
+    header = f"run_id,sparsity,nonzero_params,data_seen,loss,{column}\n"
+    path.write_text(header + rows.format(crashed), encoding="utf-8")
+    runs = read_runs(path)
+    assert runs.run_id == ("a", "c")
+    assert [(one.where, one.reason) for one in runs.left_out] == [(f"{path}:3", f"{column} is {crashed}")]
+    path.write_text(header + rows.format("Ohio"), encoding="utf-8")  # a column of somebody's own
+    assert read_runs(path).run_id == ("a", "b", "c")

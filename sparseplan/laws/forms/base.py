@@ -8,13 +8,17 @@ package asks `Theta` and loops over `Form.coefficients`; nothing else knows a co
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass, fields
-from typing import ClassVar, Self
+from typing import ClassVar, Self, TypeAlias
 
 import numpy as np
+from numpy.typing import NDArray
 
-from sparseplan.laws.forms import search
+from sparseplan.laws.forms import balanced, search
 from sparseplan.laws.forms.budget import Array, Budget, Floats
 from sparseplan.laws.forms.search import HIGHEST_SPARSITY
+from sparseplan.laws.forms.slip import Ends, Slip
+
+Rows: TypeAlias = slice | NDArray[np.intp] | NDArray[np.bool_]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -78,6 +82,10 @@ class Theta(ABC):
         """The same coefficients with a trailing axis: draws of shape (K,) become (K, 1) and broadcast over points."""
         return type(self)(*(np.asarray(value, dtype=np.float64)[..., None] for value in self))
 
+    def rows(self, chosen: Rows) -> Self:
+        """Some of the draws; a coefficient that was not drawn is the same in all."""
+        return type(self)(*(np.asarray(value)[chosen] if np.ndim(value) else value for value in self))
+
     @property
     def count(self) -> int | None:
         """Number of draws; None for single values."""
@@ -109,6 +117,18 @@ class Theta(ABC):
         """The data at which a run reaches a reducible loss; infinite where no data is enough."""
 
     @abstractmethod
+    def size_for(self, S: Floats, D: Floats, reducible: Floats) -> Array:
+        """The N at which a run on D data reaches a reducible loss; infinite where no size is enough."""
+
+    def cheapest_size(self, S: Floats, reducible: Floats, idle: Floats = 0.0) -> Array:
+        """The N of the smallest N (D + idle) that reaches a reducible loss at sparsity S; `idle` as of `Budget`.
+
+        Where the `balance` of a run that reaches it is ln(1 + idle / D): the more idle data a parameter must pay for,
+        the more data is worth.
+        """
+        return balanced.cheapest_size(self, S, reducible, idle, np.log(1e9))
+
+    @abstractmethod
     def cheapest_tokens(self, reducible: Floats, S: Floats = 0.0) -> Array:
         """The smallest product N D of a run with sparsity S that reaches a reducible loss, N free."""
 
@@ -128,8 +148,11 @@ class Theta(ABC):
         """The N whose compute-optimal data at sparsity S is D: where the `balance` is 0."""
         return search.size_for_data(self, S, D)
 
-    def free_size_sparsity(self, saving: float) -> Array | None:  # noqa: ARG002 - a form that has one uses it
-        """The best unstructured S with the size free, where no budget moves it; None where one does, or S is 0."""
+    def free_size_sparsity(self, budget: Budget) -> Array | None:  # noqa: ARG002 - a form that has one uses it
+        """The best unstructured S with the size free, where no budget moves it; None where one does, or S is 0.
+
+        Of `budget` only c_mul counts.
+        """
         return None
 
     @abstractmethod
@@ -139,12 +162,19 @@ class Theta(ABC):
         Only of laws that `Form.takes_base_of` allows; of others something would be lost.
         """
 
+    def slips(self, ends: Ends) -> list[Slip]:  # noqa: ARG002 - a form that knows some uses it
+        """What looks like a coefficient in another's place or meaning, which only the form's letters show."""
+        return []
+
     def best_size(self, S: Floats, budget: Budget) -> Array:
         """The N that reaches the lowest loss at sparsity S, of the shape in which coefficients, S and budget broadcast.
 
-        Searched on a grid that closes in; a form with a closed solution overrides this.
+        Searched on a grid that closes in where the cost depends on the size, else where the `balance` is that of the
+        budget; a form with a closed solution overrides this.
         """
-        return search.best_size(self, S, budget, *search.ANY_SIZE)
+        if budget.depends_on_size:
+            return search.best_size(self, S, budget, *search.ANY_SIZE)
+        return balanced.best_size(self, S, budget, np.log(1e9))
 
     def best_sparsity(
         self, budget: Budget, *, N: Floats | None = None, M: Floats | None = None, highest: float = HIGHEST_SPARSITY
@@ -155,15 +185,15 @@ class Theta(ABC):
         """
         return search.best_sparsity(self, budget, N=N, M=M, highest=highest)
 
-    def tokens_for_sparsity(self, S: float, N: Floats, saving: float) -> Array:
+    def tokens_for_sparsity(self, S: float, N: Floats, budget: Budget) -> Array:
         """The `Budget.tokens` at which N wants the sparsity S; at S = 0, where sparsity begins to pay. May be infinite.
 
         Args:
             S: The sparsity.
             N: Non-zero parameters, any shape.
-            saving: kappa of the cost, see `budget.Budget`.
+            budget: Any budget under the cost; its c_mul counts, its tokens do not.
         """
-        return search.tokens_for_sparsity(self, S, N, saving)
+        return search.tokens_for_sparsity(self, S, N, budget)
 
 
 PLAIN_DENSE = "chinchilla"
@@ -220,3 +250,19 @@ class Form:
     def knows_sparsity(self) -> bool:
         """Whether the form says anything of sparse models."""
         return bool(self.per_family)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class AverageForm(Form):
+    """The form of a law averaged over forms: it has no coefficients of its own.
+
+    Attributes:
+        sparse: Whether its forms say anything of sparse models.
+    """
+
+    sparse: bool
+
+    @property
+    def knows_sparsity(self) -> bool:
+        """Whether its forms do."""
+        return self.sparse

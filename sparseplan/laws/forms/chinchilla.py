@@ -79,7 +79,7 @@ class Coefficients(DenseLetters):
         shapes = (np.shape(value) for value in (*self, budget.tokens, *given))
         return np.zeros(np.broadcast_shapes(*shapes))
 
-    def tokens_for_sparsity(self, S: float, N: Floats, saving: float) -> Array:  # noqa: ARG002 - none is enough
+    def tokens_for_sparsity(self, S: float, N: Floats, budget: Budget) -> Array:  # noqa: ARG002 - none is enough
         """Infinite."""
         return np.full(np.broadcast_shapes(np.shape(N), *(np.shape(value) for value in self)), np.inf)
 

@@ -16,8 +16,10 @@ import numpy as np
 from sparseplan.laws.forms import frantar2023_optimum as optimum
 from sparseplan.laws.forms.base import Coefficient, Form, Theta
 from sparseplan.laws.forms.budget import Array, Budget, Floats
+from sparseplan.laws.forms.frantar2023_slips import slips
 from sparseplan.laws.forms.power_terms import PowerTerms
 from sparseplan.laws.forms.search import HIGHEST_SPARSITY
+from sparseplan.laws.forms.slip import Ends, Slip
 
 WORSE_SIZE = "A negative exponent would predict that larger models are worse."
 WORSE_DATA = "A negative exponent would predict that more data is worse."
@@ -60,6 +62,10 @@ class Coefficients(PowerTerms):
         """b_D."""
         return self.b_D
 
+    def slips(self, ends: Ends) -> list[Slip]:
+        """Those of a_S, c_S and a_D."""
+        return slips(self, ends)
+
     def on_base(self, dense: Theta) -> Self:
         """f(S) scaled to the other law's f(0); its exponents, data scale and floor."""
         return on_base(self, dense)
@@ -78,13 +84,15 @@ class Coefficients(PowerTerms):
             root = optimum.sparsity_at_free_size(self, budget.saving)
         return np.minimum(root, highest)  # the loss falls and then rises in S, once
 
-    def free_size_sparsity(self, saving: float) -> Array | None:
+    def free_size_sparsity(self, budget: Budget) -> Array | None:
         """It depends on the sparsity term, b_N and the cost alone."""
-        return optimum.sparsity_at_free_size(self, saving)
+        return self.best_sparsity(budget)
 
-    def tokens_for_sparsity(self, S: float, N: Floats, saving: float) -> Array:
-        """`frantar2023_optimum.sparsity_at_size` inverted."""
-        return optimum.budget_where_sparsity_is(self, saving, S, N)
+    def tokens_for_sparsity(self, S: float, N: Floats, budget: Budget) -> Array:
+        """`frantar2023_optimum.sparsity_at_size` inverted; searched for where the cost is of another kind."""
+        if budget.saving is None:
+            return super().tokens_for_sparsity(S, N, budget)
+        return optimum.budget_where_sparsity_is(self, budget.saving, S, N)
 
 
 def shape(theta: Coefficients, S: Floats) -> Array:

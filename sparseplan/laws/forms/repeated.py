@@ -21,13 +21,9 @@ from typing import Self
 
 import numpy as np
 
-from sparseplan.laws.forms import search
-from sparseplan.laws.forms.base import Theta
+from sparseplan.laws.forms import balanced
+from sparseplan.laws.forms.base import Rows, Theta
 from sparseplan.laws.forms.budget import Array, Budget, Floats
-from sparseplan.laws.forms.roots import rising_root
-from sparseplan.laws.forms.search import HIGHEST_SPARSITY
-
-_POINTS = 65  # of a search of S, whose every point is a search of N
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,6 +51,10 @@ class Rate:
         """With a trailing axis, as `Theta.expanded`."""
         return Rate(*(np.asarray(value, dtype=np.float64)[..., None] for value in self))
 
+    def rows(self, chosen: Rows) -> "Rate":
+        """Some of the draws, as `Theta.rows`."""
+        return Rate(*(np.asarray(value)[chosen] if np.ndim(value) else value for value in self))
+
 
 @dataclass(frozen=True, eq=False)
 class Repeated(Theta):
@@ -79,6 +79,13 @@ class Repeated(Theta):
         """As `Theta.expanded`."""
         U = np.asarray(self.unique_data, dtype=np.float64)[..., None]
         return type(self)(self.theta.expanded(), self.R_N.expanded(), self.R_D.expanded(), U)
+
+    def rows(self, chosen: Rows) -> Self:
+        """As `Theta.rows`."""
+        U = np.asarray(self.unique_data)
+        return type(self)(
+            self.theta.rows(chosen), self.R_N.rows(chosen), self.R_D.rows(chosen), U[chosen] if U.ndim else U
+        )
 
     @property
     def floor(self) -> Floats:
@@ -108,11 +115,12 @@ class Repeated(Theta):
     def data_for(self, S: Floats, N: Floats, reducible: Floats) -> Array:
         """The effective data that the law asks for, and the data that give them; infinite beyond (1 + R_D) U."""
         needed = self.theta.data_for(S, self.effective_size(S, N), reducible)
-        U, R = np.asarray(self.unique_data, dtype=np.float64), self.R_D.at(S)
-        with np.errstate(all="ignore"):
-            share = (needed / U - 1.0) / R
-            beyond = U * (1.0 - R * np.log1p(-share))
-            return np.asarray(np.where(needed <= U, needed, np.where(share < 1.0, beyond, np.inf)))
+        return _unsaturated(needed, self.unique_data, self.R_D.at(S))
+
+    def size_for(self, S: Floats, D: Floats, reducible: Floats) -> Array:
+        """The effective size that the law asks for, and the size that gives it; infinite beyond (1 + R_N) U_N."""
+        needed = self.theta.size_for(S, self.effective_data(S, D), reducible)
+        return _unsaturated(needed, self.unique_size(S), self.R_N.at(S))
 
     def balance(self, S: Floats, N: Floats, D: Floats) -> Array:
         """The law's at effective size and data, each weighed with how much of a percent more is left of it."""
@@ -122,48 +130,26 @@ class Repeated(Theta):
         return np.asarray(self.theta.balance(S, size, data) + left_of_size - left_of_data)
 
     def best_size(self, S: Floats, budget: Budget) -> Array:
-        """Where the balance is 0 along the budget; searched on a grid where the cost depends on the size."""
+        """Where the balance is that of the budget; searched on a grid where the cost depends on the size."""
         if budget.depends_on_size:
             return super().best_size(S, budget)
-        k = np.asarray(budget.data(S, 1.0))
-        start = np.broadcast_to(np.log(self.theta.best_size(S, budget)), self._shape(S, k))
+        start = np.broadcast_to(np.log(self.theta.best_size(S, budget)), self._shape(S, budget.tokens))
+        return balanced.best_size(self, S, budget, start)
 
-        def condition(x: Array) -> Array:
-            N = np.exp(x)
-            return -self.balance(S, N, k / N)
-
-        return np.exp(_root(condition, start))
+    def cheapest_size(self, S: Floats, reducible: Floats, idle: Floats = 0.0) -> Array:
+        """Where the balance is that of the runs that reach the loss; the unique data's size is near it."""
+        return balanced.cheapest_size(self, S, reducible, idle, np.log(self.unique_size(S)))
 
     def cheapest_tokens(self, reducible: Floats, S: Floats = 0.0) -> Array:
-        """N D where the balance is 0 along the runs that reach the loss; infinite where none does."""
-        start = np.broadcast_to(np.log(self.unique_size(S)), self._shape(S, reducible))
-
-        def condition(x: Array) -> Array:
-            N = np.exp(x)
-            D = self.data_for(S, N, reducible)
-            with np.errstate(all="ignore"):  # too small a model: no data is enough, so size is all that counts
-                return np.asarray(np.where(np.isfinite(D), -self.balance(S, N, D), -np.inf))
-
-        N = np.exp(_root(condition, start))
+        """N D of that run; infinite where none reaches the loss."""
+        N = self.cheapest_size(S, reducible)
         return np.asarray(N * self.data_for(S, N, reducible))
 
     def optimal_tokens(self, N: Floats) -> Array:
         """N D where the balance of a dense model of this size is 0."""
         N = np.asarray(N, dtype=np.float64)
         start = np.broadcast_to(np.log(self.theta.optimal_tokens(N) / N), self._shape(N))
-
-        def condition(y: Array) -> Array:
-            return self.balance(0.0, N, np.exp(y))
-
-        return np.asarray(N * np.exp(_root(condition, start)))
-
-    def best_sparsity(
-        self, budget: Budget, *, N: Floats | None = None, M: Floats | None = None, highest: float = HIGHEST_SPARSITY
-    ) -> Array:
-        """Searched; with the size free on a coarser grid, each of whose points solves for N."""
-        if N is None and M is None:
-            return search.best_sparsity(self, budget, N=N, M=M, highest=highest, points=_POINTS)
-        return super().best_sparsity(budget, N=N, M=M, highest=highest)
+        return balanced.optimal_tokens(self, N, start)
 
     def on_base(self, dense: Theta) -> Self:
         """The law on another base, repeats counting as before."""
@@ -190,13 +176,18 @@ def _saturated(value: Floats, unique: Floats, R: Array) -> Array:
     return np.asarray(np.where(value <= unique, value, beyond))
 
 
+def _unsaturated(effective: Array, unique: Floats, R: Array) -> Array:
+    """The value that counts as `effective`: `_saturated` inverted; infinite where none does."""
+    unique = np.asarray(unique, dtype=np.float64)
+    with np.errstate(all="ignore"):
+        share = (effective / unique - 1.0) / R
+        beyond = unique * (1.0 - R * np.log1p(-share))
+    return np.asarray(np.where(effective <= unique, effective, np.where(share < 1.0, beyond, np.inf)))
+
+
 def _log_elasticity(value: Floats, effective: Array, unique: Floats, R: Array) -> Array:
     """ln (d ln effective / d ln value): 0 up to `unique`, falling beyond it; as a logarithm it cannot underflow."""
     value, unique = np.asarray(value, dtype=np.float64), np.asarray(unique, dtype=np.float64)
     with np.errstate(all="ignore"):
         beyond = np.log(value / effective) - (value / unique - 1.0) / R
     return np.asarray(np.where(value <= unique, 0.0, beyond))
-
-
-def _root(condition: "search.Function", start: Array) -> Array:
-    return rising_root(search.with_slope(condition), np.array(start), *search.ANY_SIZE)

@@ -4,12 +4,14 @@ A grid may have several local minima in it, which costs by width make; looking a
 Every search ends after a fixed number of rounds, whatever the values are: NaN and infinity lose against any number.
 """
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sparseplan.laws.forms.budget import Array, Budget, Floats, flops_budget
+from sparseplan.laws.forms.budget import Array, Budget, Floats
+from sparseplan.laws.forms.minima import smooth_minimum
 from sparseplan.laws.forms.roots import rising_root
 
 if TYPE_CHECKING:
@@ -17,6 +19,8 @@ if TYPE_CHECKING:
 
 LOWEST_DENSITY = 1e-9
 """Beyond this density a law means nothing; it only keeps logarithms finite where an optimum runs away to S = 1."""
+LOWEST_SEARCHED = 1e-6
+"""The lowest density that a search tries."""
 ANY_SIZE = (0.0, np.log(1e30))
 """Ends of ln N where nothing narrower is known."""
 _POINTS = 257
@@ -26,12 +30,13 @@ _PRECISION = 1e-8
 _ROUNDS = 12
 _STEP = 1e-3
 _SLOPE_STEP = 1e-6
-_SEARCHED_DENSITY = 1e-6
+_DENSITY_STEP = 0.25
+_FEWEST_POINTS = 9
 HIGHEST_SPARSITY = 1.0 - LOWEST_DENSITY
 
 
-def best_size(theta: "Theta", S: Floats, budget: Budget, low: Floats, high: Floats) -> Array:
-    """The N of the lowest loss at sparsity S, between the ends `low` and `high` of ln N.
+def best_size(theta: "Theta", S: Floats, budget: Budget, low: Floats, high: Floats, *, points: int = _POINTS) -> Array:
+    """The N of the lowest loss at sparsity S, between the ends `low` and `high` of ln N, by rounds of `points`.
 
     Returns:
         N to about eight digits, of the shape in which coefficients, S, budget and ends broadcast.
@@ -46,7 +51,7 @@ def best_size(theta: "Theta", S: Floats, budget: Budget, low: Floats, high: Floa
         N = np.exp(x)
         return wide.reducible(S_, N, money.data(S_, N))
 
-    return np.exp(lowest(losses, np.broadcast_to(low, shape), np.broadcast_to(high, shape)))
+    return np.exp(lowest(losses, np.broadcast_to(low, shape), np.broadcast_to(high, shape), points))
 
 
 def best_sparsity(
@@ -56,12 +61,8 @@ def best_sparsity(
     N: Floats | None,
     M: Floats | None,
     highest: float,
-    points: int = _POINTS,
 ) -> Array:
-    """The S in [0, highest] of the lowest loss: with N non-zero parameters, M before pruning, or the size free.
-
-    `points` of a grid are looked at in each round; a theta whose own best size is a search looks at fewer.
-    """
+    """The S in [0, highest] of the lowest loss: with N non-zero parameters, M before pruning, or the size free."""
     sizes = [np.asarray(value, dtype=np.float64) for value in (N, M) if value is not None]
     shape = np.broadcast_shapes(*(np.shape(v) for v in theta), np.shape(budget.tokens), *(size.shape for size in sizes))
     wide, money = theta.expanded(), budget.expanded()
@@ -77,12 +78,17 @@ def best_sparsity(
             size = wide.best_size(S, money)
         return wide.reducible(S, size, money.data(S, size))
 
-    low = np.full(shape, np.log(max(1.0 - highest, _SEARCHED_DENSITY)))
-    x = lowest(losses, low, np.zeros(shape), points)
+    x = smooth_minimum(losses, *densities(highest, shape))
     ends = np.stack([x, np.zeros(shape)], axis=-1)
     at = losses(ends)
     # What no digit of the loss can tell from dense is dense.
-    return np.asarray(np.where(at[..., 0] < at[..., 1], 0.0 - np.expm1(x), 0.0))
+    return np.asarray(np.where(at[..., 0] < at[..., 1], np.minimum(0.0 - np.expm1(x), highest), 0.0))
+
+
+def densities(highest: float, shape: tuple[int, ...]) -> tuple[Array, Array, int]:
+    """Ends of ln(1 - S) for sparsities up to the highest, and the points of a grid that sees every minimum of a law."""
+    low = float(np.log(max(1.0 - highest, LOWEST_SEARCHED)))
+    return np.full(shape, low), np.zeros(shape), max(_FEWEST_POINTS, int(np.ceil(-low / _DENSITY_STEP)) + 1)
 
 
 def balance(theta: "Theta", S: Floats, N: Floats, D: Floats) -> Array:
@@ -105,18 +111,53 @@ def size_for_data(theta: "Theta", S: Floats, D: Floats) -> Array:
     return np.exp(rising_root(with_slope(excess), np.full(shape, np.log(1e9)), *ANY_SIZE))
 
 
+def cheapest_size_by_grid(
+    theta: "Theta", S: Floats, reducible: Floats, cost: "Callable[[Array, Array, Array], Array]"
+) -> Array:
+    """The N of the cheapest run that reaches a reducible loss, under any cost(D, S, N)."""
+    S, reducible = np.asarray(S, dtype=np.float64)[..., None], np.asarray(reducible, dtype=np.float64)[..., None]
+    wide = theta.expanded()
+    shape = _shape(wide, S, reducible)[:-1]
+
+    def flops(x: Array) -> Array:
+        N = np.exp(x)
+        return cost(wide.data_for(S, N, reducible), S, N)
+
+    return np.exp(lowest(flops, np.full(shape, ANY_SIZE[0]), np.full(shape, ANY_SIZE[1])))
+
+
+def size_at_ratio(theta: "Theta", S: Floats, R: Floats, reducible: Floats) -> Array:
+    """The N at which a run on R units of data per parameter reaches a reducible loss; infinite where none does."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        wanted = np.log(reducible)
+
+    def excess(x: Array) -> Array:
+        N = np.exp(x)
+        return np.asarray(wanted - np.log(theta.reducible(S, N, R * N)))
+
+    start = np.full(_shape(theta, S, R, reducible), np.log(1e9))
+    x = rising_root(with_slope(excess), start, *ANY_SIZE)
+    return np.asarray(np.where(excess(x) >= -_PRECISION, np.exp(x), np.inf))
+
+
+def _shape(theta: "Theta", *others: Floats) -> tuple[int, ...]:
+    return np.broadcast_shapes(*(np.shape(value) for value in (*theta, *others)))
+
+
 def with_slope(function: "Function") -> "Callable[[Array], tuple[Array, Array]]":
     """A function of x with its slope by a forward difference, as `rising_root` takes it."""
 
     def both(x: Array) -> tuple[Array, Array]:
         value = function(x)
         with np.errstate(invalid="ignore"):
-            return value, np.asarray((function(x + _SLOPE_STEP) - value) / _SLOPE_STEP)
+            slope = np.asarray((function(x + _SLOPE_STEP) - value) / _SLOPE_STEP)
+        # A step into infinity tells nothing: with an infinite slope Newton's method would stand still and look settled.
+        return value, np.where(np.isfinite(slope), slope, np.nan)
 
     return both
 
 
-def tokens_for_sparsity(theta: "Theta", S: float, N: Floats, saving: float) -> Array:
+def tokens_for_sparsity(theta: "Theta", S: float, N: Floats, budget: Budget) -> Array:
     """The token budget at which `best_sparsity` of N reaches S, by bisection of its logarithm; infinite where none."""
     N = np.asarray(N, dtype=np.float64)
     start = np.log(theta.optimal_tokens(N))
@@ -124,7 +165,7 @@ def tokens_for_sparsity(theta: "Theta", S: float, N: Floats, saving: float) -> A
     low, high = start - 40.0, start + 60.0
 
     def reached(x: Array) -> NDArray[np.bool_]:
-        best = theta.best_sparsity(flops_budget(np.exp(x), saving), N=N)
+        best = theta.best_sparsity(replace(budget, tokens=np.exp(x)), N=N)
         # Below the threshold the best S is exactly 0, so "begins to pay" is the first budget above it.
         return np.asarray(best > S if S == 0.0 else best >= S)
 
@@ -164,3 +205,4 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     Function = Callable[[Array], Array]
+    PairFunction = Callable[[Array, Array], Array]

@@ -16,7 +16,9 @@ import numpy as np
 from sparseplan.laws.forms.base import Coefficient, Form, Theta
 from sparseplan.laws.forms.budget import Array, Floats
 from sparseplan.laws.forms.frantar2023 import BASE, SPARSITY_SET, on_base
+from sparseplan.laws.forms.frantar2023_slips import slips
 from sparseplan.laws.forms.power_terms import PowerTerms
+from sparseplan.laws.forms.slip import Ends, Slip
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,6 +62,10 @@ class Coefficients(PowerTerms):
         """The data at which the data term is one nat: q ln A = b_D (ln a_D + zeta u ln D_0)."""
         bend = self.zeta * _log_density(S)
         return np.asarray(np.exp((np.log(self.a_D) + bend * np.log(self.D_0)) / (1.0 + bend)))
+
+    def slips(self, ends: Ends) -> list[Slip]:
+        """Those of a_S, c_S and a_D."""
+        return slips(self, ends)
 
     def on_base(self, dense: Theta) -> Self:
         """f(S) scaled to the other law's f(0); its exponents at S = 0, data scale and floor; eta and zeta stay."""

@@ -19,8 +19,9 @@ from sparseplan.laws.forms import (
     wu2026,
 )
 from sparseplan.laws.forms.base import Theta
-from sparseplan.laws.forms.budget import Budget, flops_budget
+from sparseplan.laws.forms.budget import Budget, flops_budget, schedule_budget
 from sparseplan.laws.law import Law, coefficients, law_block
+from sparseplan.sparsity.schedule import Schedule
 
 T5 = frantar2023.Coefficients(a_S=16.8, b_S=0.722, c_S=45.0, b_N=0.245, a_D=6.90e8, b_D=0.203, c=0.651)
 BENT = varying_exponents.Coefficients(**T5.as_dict(), eta=0.01, zeta=-0.03, N_0=1e7, D_0=3e10)
@@ -129,8 +130,28 @@ def test_exponents_that_fall_with_sparsity_make_the_best_sparsity_depend_on_the_
 def test_the_budget_for_a_sparsity_is_found_by_search_as_in_closed_form() -> None:
     N = np.array([1e7, 1e9])
     for S in (0.0, 0.5):
-        closed = T5.tokens_for_sparsity(S, N, 0.625)
-        np.testing.assert_allclose(search.tokens_for_sparsity(STRAIGHT, S, N, 0.625), closed, rtol=2e-2)
+        closed = T5.tokens_for_sparsity(S, N, flops_budget(1.0, 0.625))
+        np.testing.assert_allclose(
+            search.tokens_for_sparsity(STRAIGHT, S, N, flops_budget(1.0, 0.625)), closed, rtol=2e-2
+        )
+
+
+@pytest.mark.parametrize("given_size", ["N", "M", "free"])
+def test_a_geometric_ramp_is_planned_for_by_search(given_size: str) -> None:
+    budget = schedule_budget(1e19, Schedule(kind="geometric", start=0.1, end=0.9))
+    size = {} if given_size == "free" else {given_size: 1e8}
+    found = float(T5.best_sparsity(budget, **size))
+    looked = np.linspace(0, 0.999, 4000)
+    fixed = {"N": np.asarray(1e8), "M": 1e8 * (1 - looked)}
+    N = T5.best_size(looked, budget) if given_size == "free" else fixed[given_size]
+    losses = T5.reducible(looked, N, budget.data(looked, N))
+    assert 0.01 < found < 0.99
+    assert found == pytest.approx(float(looked[np.argmin(losses)]), abs=1e-3)
+    if given_size == "free":
+        assert float(np.asarray(T5.free_size_sparsity(budget))) == pytest.approx(found)
+    if given_size == "N":
+        tokens = T5.tokens_for_sparsity(found, 1e8, budget)
+        assert float(np.log(tokens / 1e19)) == pytest.approx(0.0, abs=1e-3)
 
 
 def test_a_search_ends_whatever_the_numbers_are() -> None:
@@ -163,7 +184,7 @@ def test_a_law_of_any_form_survives_the_way_through_its_file(theta: Theta) -> No
 def test_a_dense_law_knows_nothing_of_sparse_models() -> None:
     assert np.isnan(HOFFMANN.loss(0.5, 1e9, 1e10))
     assert float(HOFFMANN.best_sparsity(flops_budget(1e20, 0.625), N=1e9)) == 0.0
-    assert np.isinf(HOFFMANN.tokens_for_sparsity(0.0, 1e9, 0.625))
+    assert np.isinf(HOFFMANN.tokens_for_sparsity(0.0, 1e9, flops_budget(1.0, 0.625)))
 
 
 @settings(max_examples=30)

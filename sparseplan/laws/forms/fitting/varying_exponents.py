@@ -49,11 +49,13 @@ class Variation:
 
     Attributes:
         exponent: its name.
+        of: what it is the exponent of, size or data.
         extra: the parameter that makes it do so.
         own: a parameter that is free where the exponent is.
     """
 
     exponent: str
+    of: str
     extra: int
     own: int
 
@@ -65,4 +67,7 @@ class Variation:
         return at_zero, at_zero * (1.0 + theta[..., ZETA] * u)
 
 
-VARIATIONS = (Variation(exponent="b_N", extra=ETA, own=B_N), Variation(exponent="b_D", extra=ZETA, own=SIGMA))
+VARIATIONS = (
+    Variation(exponent="b_N", of="size", extra=ETA, own=B_N),
+    Variation(exponent="b_D", of="data", extra=ZETA, own=SIGMA),
+)
