@@ -20,6 +20,7 @@ from sparseplan.laws.forms.budget import Floats
 from sparseplan.laws.forms.mean import Mean
 from sparseplan.laws.forms.mixture import Mixture
 from sparseplan.laws.repetition import Repetition, column_coefficients
+from sparseplan.laws.run_error import RunError
 from sparseplan.sparsity.schedule import Schedule
 
 LAW_NAME = r"[A-Za-z0-9][A-Za-z0-9._-]*"
@@ -167,6 +168,7 @@ class Head(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     ] = None
     levels: Levels | None = None
     held_out: HeldOutError | None = None
+    prediction: Annotated[RunError | None, Meta(description="How far a measured run lies from the law's mean.")] = None
     fit: Annotated[dict[str, Any], Meta(description="How the law was fitted: loss, objective, runs, status.")] = field(
         default_factory=dict
     )

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sparseplan.common.console import open_console, open_table, say
+from sparseplan.common.console import open_console, open_table, say, say_wrapped
 from sparseplan.common.intervals import bounds
 from sparseplan.common.units import format_bounds, format_count, format_sparsity
 from sparseplan.laws.compose import CARRIED_IN_WORDS, SPREAD, Composed
@@ -26,6 +26,7 @@ from sparseplan.laws.law import (
     weights,
 )
 from sparseplan.laws.repetition import NAMES
+from sparseplan.report.prediction import run_error_words
 
 _REGIONS = {
     "both": "the range both cover",
@@ -81,8 +82,7 @@ def print_law(law: Law) -> None:
         say(console, f"sparsities run: {', '.join(map(format_sparsity, law.levels.sparsity))}")
     if law.counts_embeddings:
         say(console, "N counts embeddings too")
-    if law.held_out is not None:
-        say(console, f"error on {law.held_out.runs} held-out runs: {held_out_words(law.held_out)}")
+    _print_errors(law)
     for title, facts in (("fit", law.fit), ("provenance", law.provenance)):
         for key, value in facts.items():
             if (title, key) == ("fit", "warnings") and isinstance(value, list):
@@ -125,6 +125,14 @@ def _spread(law: Law, column: str) -> str:
         return "-"
     values = law.draws.table()[:, law.draws.columns.index(column)]
     return format_bounds(bounds(values), lambda value: f"{value:.4g}")
+
+
+def _print_errors(law: Law) -> None:
+    console = open_console()
+    if law.held_out is not None:
+        say(console, f"error on {law.held_out.runs} held-out runs: {held_out_words(law.held_out)}")
+    if law.prediction is not None:
+        say_wrapped(console, f"a measured run is {run_error_words(law.prediction)}")
 
 
 def held_out_words(error: HeldOutError) -> str:
