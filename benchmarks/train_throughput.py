@@ -30,8 +30,9 @@ from torch.nn import functional
 
 from sparseplan.calibration.corpus import TextCorpus, prepare
 from sparseplan.runs.job import Job, Placement, RunRecord, Segment
-from sparseplan.runs.pruning import Pruning, SrSte, Static
+from sparseplan.runs.pruning import Pruning
 from sparseplan.runs.spec import AdamW, DataSpec, RunSpec
+from sparseplan.runs.strategies import SrSte, Static
 from sparseplan.runs.trunks import plan_segments
 from sparseplan.shapes.gpt import GptShape
 from sparseplan.train.loop import Training
@@ -213,7 +214,7 @@ def trunks(data: DataSpec, *, device: str, steps: int) -> None:
     """Print what shared trunks save of a grid of four sparsities and three lengths."""
     layers, width, heads, context, batch = SIZES[device][0]
     shape = GptShape(layers=layers, width=width, heads=heads, vocab=256, context=context)
-    gradual = [pruning for pruning in PRUNINGS.values() if not pruning.constant]
+    gradual = [pruning for pruning in PRUNINGS.values() if not pruning.from_start]
     prunings = [*gradual, Pruning(sparsity=0.875)]
     runs = [
         RunSpec(shape=shape, data=data, batch=batch, steps=n, pruning=pruning)

@@ -85,6 +85,7 @@ def load_law(law: LawLike = DEFAULT_LAW) -> Law:
 def optimal(
     flops: Number | None = None,
     *,
+    loss: Number | None = None,
     params: Number | None = None,
     dense_params: Number | None = None,
     pattern: PatternLike | None = None,
@@ -100,10 +101,11 @@ def optimal(
     devices: Number | None = None,
     price: Number | None = None,
 ) -> Answer:
-    """The sparsity, size and data that reach the lowest loss for a training budget.
+    """The sparsity, size and data that reach the lowest loss for a training budget, or a loss for the smallest one.
 
     Args:
-        flops: Training FLOPs C, 1e23 or "1e23"; or else `device_hours`.
+        flops: Training FLOPs C, 1e23 or "1e23"; or else `device_hours`, `days` or `loss`.
+        loss: A loss to reach with the least compute, nats, instead of a budget.
         params: Non-zero prunable parameters N at the end, where decided; with neither size the size is free.
         dense_params: Prunable parameters before pruning, N / (1 - S), where that is decided.
         pattern: "unstructured" (the default), one n:m such as "2:4", or a family such as "n:4".
@@ -135,12 +137,8 @@ def optimal(
     arguments.choice("objective", objective, OBJECTIVES)
     flops, device_hours = arguments.positive("flops", flops), arguments.positive("device_hours", device_hours)
     days, devices = arguments.positive("days", days), arguments.positive("devices", devices)
-    given = [f"`{name}`" for name, one in (("flops", flops), ("device_hours", device_hours), ("days", days)) if one]
-    if len(given) != 1:
-        raise PlanError(
-            "expected one budget, `flops`, or `device_hours` or `days` of a device; "
-            f"found {' and '.join(given) or 'none'}."
-        )
+    target = arguments.positive("loss", loss)
+    _require_one_of(flops=flops, device_hours=device_hours, days=days, loss=target)
     chosen = load_law(law)
     wanted = None if pattern is None else arguments.pattern("pattern", pattern)
     cap = arguments.sparsity("max_sparsity", max_sparsity)
@@ -170,9 +168,11 @@ def optimal(
     )
     if days is not None:
         device_hours = days * _HOURS_PER_DAY * (devices or 1.0)
-    if flops is None:
-        flops = _flops_for(device_hours, device, chosen, made, ask)
-    result = plans.answer(chosen, ask(train_flops=flops), objective=objective, device=device, device_hours=device_hours)
+    if target is not None:
+        question = ask(loss=target)
+    else:
+        question = ask(train_flops=_flops_for(device_hours, device, chosen, made, ask) if flops is None else flops)
+    result = plans.answer(chosen, question, objective=objective, device=device, device_hours=device_hours)
     return Answer(**_facts(result) | {"warnings": _with_shadow(law, result.warnings)})
 
 
@@ -230,6 +230,15 @@ def predict(
         unique_data=arguments.positive("unique_data", unique_data),
     )
     return Prediction(**_facts(result) | {"warnings": _with_shadow(law, result.warnings)})
+
+
+def _require_one_of(**goals: float | None) -> None:
+    given = [f"`{name}`" for name, one in goals.items() if one is not None]
+    if len(given) != 1:
+        raise PlanError(
+            "expected one budget, `flops`, or `device_hours` or `days` of a device, or a `loss` to reach instead; "
+            f"found {' and '.join(given) or 'none'}."
+        )
 
 
 def _with_shadow(law: LawLike, warnings: list[Caveat]) -> list[Caveat]:

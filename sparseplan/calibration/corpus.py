@@ -1,4 +1,4 @@
-"""From text or tokens to the files that a training reads: split by document, hashed, ready to map into memory.
+"""From text, tokens or images to the files that a training reads: split by document, hashed, ready to map into memory.
 
 A corpus is prepared once into a folder of its own (`train.bin`, `valid.bin`, `corpus.json`, and `tokenizer.json` for
 BPE), named by a hash of the sources and the choices: found there the next time, and never written over by another one.
@@ -19,10 +19,12 @@ import numpy as np
 from msgspec import Meta, Struct
 from numpy.typing import NDArray
 
+from sparseplan.calibration.images import ImageCorpus, prepare_images
 from sparseplan.common.files import open_regular, read_regular, replacing
 from sparseplan.common.json_struct import decode
 from sparseplan.errors import CorpusError
 from sparseplan.runs.spec import DataSpec, Dtype, Split
+from sparseplan.shapes.base import Inputs
 
 PIECE_BYTES = 2**18
 END_OF_DOCUMENT = b"\0"
@@ -67,7 +69,7 @@ class TokenCorpus(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True,
     bytes_per_token: Annotated[float, Meta(gt=0)] | None = None
 
 
-Corpus = TextCorpus | TokenCorpus
+Corpus = TextCorpus | TokenCorpus | ImageCorpus
 
 
 class Manifest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -91,10 +93,10 @@ class Manifest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class Prepared(NamedTuple):
-    """The data of a corpus, the size of its vocabulary, and what it is, in words."""
+    """The data of a corpus, the size of its vocabulary or what its images are, and what it is, in words."""
 
     data: DataSpec
-    vocab: int
+    inputs: Inputs
     description: str
 
 
@@ -104,13 +106,16 @@ def prepare(corpus: Corpus, folder: Path, *, max_epochs: float = 1.0) -> Prepare
     Raises:
         CorpusError: if sources can't be read or are too few, or the tokenizer's package is missing.
     """
-    if isinstance(corpus, TokenCorpus):
-        data, vocab = _token_files(corpus)
+    inputs: Inputs
+    if isinstance(corpus, ImageCorpus):
+        data, inputs, description = prepare_images(corpus, folder)
+    elif isinstance(corpus, TokenCorpus):
+        data, inputs = _token_files(corpus)
         description = f"{data.train.tokens} + {data.valid.tokens} {data.unit}s"
     else:
         manifest = prepare_text(corpus, folder)
-        data, vocab, description = manifest.data, manifest.vocab, manifest.description
-    return Prepared(msgspec.structs.replace(data, max_epochs=max_epochs), vocab, description)
+        data, inputs, description = manifest.data, manifest.vocab, manifest.description
+    return Prepared(msgspec.structs.replace(data, max_epochs=max_epochs), inputs, description)
 
 
 def prepare_text(corpus: TextCorpus, folder: Path) -> Manifest:

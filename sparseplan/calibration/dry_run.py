@@ -15,6 +15,7 @@ from sparseplan.calibration.setup import Setup, kind_of
 from sparseplan.common.intervals import LEVEL, Bounds, bounds
 from sparseplan.errors import NoTorchError
 from sparseplan.fit.bootstrap import refit
+from sparseplan.fit.choose_form import AUTO
 from sparseplan.fit.fitting import Fit, fit_law
 from sparseplan.fit.objective import Objective
 from sparseplan.fit.penalties import PENALTIES
@@ -24,8 +25,8 @@ from sparseplan.laws.forms.budget import schedule_budget
 from sparseplan.laws.forms.chinchilla import dense_through
 from sparseplan.laws.law import coefficients
 from sparseplan.runs.facts import RunFacts
-from sparseplan.runs.pruning import describe_strategy
 from sparseplan.runs.spec import RunSpec
+from sparseplan.runs.strategies import describe_strategy
 from sparseplan.runs.table import Runs
 from sparseplan.sparsity.pattern import UNSTRUCTURED
 from sparseplan.sweep.estimate import expected_seconds
@@ -125,6 +126,7 @@ def dry_run(setup: Setup, executor: Executor) -> DryRun:
 def identifiability(runs: Sequence[RunSpec], fitting: Fitting, noise: Noise = ASSUMED) -> GridForecast:
     """What the grid could tell of a law: fits, as the recipe asks for them, to losses of a typical law with noise."""
     objective = Objective(residual=fitting.residual, penalty=PENALTIES[fitting.loss].with_delta(fitting.huber_delta))
+    form = None if fitting.form == AUTO else fitting.form  # auto decides by losses, and there are none yet
     S = np.array([run.pruning.sparsity for run in runs])
     N = np.array([float(run.nonzero_params) for run in runs])
     D = np.array([float(run.data_seen) for run in runs])
@@ -137,12 +139,12 @@ def identifiability(runs: Sequence[RunSpec], fitting: Fitting, noise: Noise = AS
         family=tuple(run.pruning.parsed.family for run in runs),
         run_id=tuple(run.run_id for run in runs),
     )
-    fit = fit_law(table, objective=objective, starts=32)
+    fit = fit_law(table, form=form, objective=objective, starts=32)
     aside = open_families(fit)
     kept = np.array([S == 0 or family not in aside for S, family in zip(table.sparsity, table.family, strict=True)])
     if aside:
         table = table.take(kept)
-        fit = fit_law(table, objective=objective, starts=32)
+        fit = fit_law(table, form=form, objective=objective, starts=32)
     budget = schedule_budget(1.0, runs[0].pruning.strategy.schedule)
     intervals: dict[str, Bounds] = {}
     if fit.certificate.identified:

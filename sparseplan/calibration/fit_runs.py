@@ -45,20 +45,22 @@ class Fitted:
     aside: tuple[UnfittedFamily, ...]
 
 
-def fit_calibration(recipe: Recipe, table: Path, *, date: str | None = None) -> Fitted:
-    """Fit the runs table of a calibration as its recipe says.
+def fit_calibration(recipe: Recipe, table: Path, *, tokens_per_unit: float = 1.0, date: str | None = None) -> Fitted:
+    """Fit the runs table of a calibration as its recipe says; one unit of data is `tokens_per_unit` to the model.
 
     Raises:
         RunsError: if no run is left to fit.
         FitError: if there is nothing to fit.
     """
     job = FitJob(
+        form=recipe.fit.form,
         residual=recipe.fit.residual,
         loss=recipe.fit.loss,
         huber_delta=recipe.fit.huber_delta,
         draws=recipe.fit.bootstrap,
         name=recipe.name,
         description=recipe.description,
+        tokens_per_unit=tokens_per_unit,
         schedule=recipe.pruning.schedule,
         date=date,
     )

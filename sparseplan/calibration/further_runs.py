@@ -81,7 +81,7 @@ def reach(setup: Setup, dense: Span) -> Reach:
     )
 
     def params_of(blocks: int, width: int) -> int:
-        return shape_of_size(model, Size(layers=blocks, width=width), setup.vocab).dense_params
+        return shape_of_size(model, Size(layers=blocks, width=width), setup.inputs).dense_params
 
     found = {shape.dense_params: Size(layers=one, width=width) for (one, width), shape in shapes.items()}
     for wanted in levels(dense).tolist():

@@ -15,15 +15,18 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple, cast
 
 import msgspec
-from msgspec import Meta, Struct
+from msgspec import Meta, Struct, to_builtins
 
 from sparseplan.calibration.corpus import Corpus, TextCorpus
+from sparseplan.calibration.images import ImageCorpus
 from sparseplan.common.json_schema import json_schema
 from sparseplan.common.yaml_document import Document, Key, parse_document, read_yaml_text, reads_as_text
 from sparseplan.common.yaml_struct import convert
 from sparseplan.errors import RecipeError, SparseplanError, nearest
-from sparseplan.runs.pruning import DEFAULT_STRATEGY, GradualMagnitude, Pruning, Strategy
-from sparseplan.runs.spec import AdamW, DataSpec, LearningRate, Optimizer, RunSpec, TooManyEpochsError
+from sparseplan.runs.pruning import Pruning
+from sparseplan.runs.spec import AdamW, DataSpec, LearningRate, Optimizer, RunSpec, TooManyEpochsError, ZLoss
+from sparseplan.runs.strategies import DEFAULT_STRATEGY, GradualMagnitude, Strategy
+from sparseplan.shapes.base import Images, Inputs
 from sparseplan.shapes.families import DEFAULT_MODEL, Model, Shape, tag_of
 from sparseplan.shapes.sizes import ShapeGrid, Size
 from sparseplan.sparsity.pattern import UNSTRUCTURED, parse_pattern
@@ -44,9 +47,11 @@ class Lengths(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How long to train, in exactly one way."""
 
     steps: Annotated[tuple[Count, ...], Meta(description="Optimizer updates.")] = ()
-    tokens: Annotated[tuple[Positive, ...], Meta(description="Tokens (bytes), rounded to whole updates.")] = ()
+    tokens: Annotated[
+        tuple[Positive, ...], Meta(description="Tokens, bytes or images seen, rounded to whole updates.")
+    ] = ()
     tokens_per_dense_param: Annotated[
-        tuple[Positive, ...], Meta(description="Tokens per prunable parameter before pruning.")
+        tuple[Positive, ...], Meta(description="The same per prunable parameter before pruning.")
     ] = ()
 
     def __post_init__(self) -> None:
@@ -63,7 +68,7 @@ class Lengths(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         Raises:
             ValueError: if one is beyond `MAX_STEPS`.
         """
-        per_step = batch * shape.tokens_per_sequence
+        per_step = batch * shape.data_per_sequence
         tokens = list(self.tokens) or [ratio * shape.dense_params for ratio in self.tokens_per_dense_param]
         longest = max(tokens, default=0.0) / per_step
         if longest > MAX_STEPS:
@@ -81,6 +86,13 @@ class SingleRun(Size, frozen=True, kw_only=True, forbid_unknown_fields=True):
 class Fitting(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How the law is fitted to the finished runs."""
 
+    form: (
+        Annotated[
+            Literal["auto", "frantar2023", "varying-exponents", "coupled"],
+            Meta(description="Functional form; auto takes the one that predicts larger and longer runs best."),
+        ]
+        | None
+    ) = None
     residual: Literal["log", "plain"] = "log"
     loss: Literal["huber", "squared"] = "huber"
     huber_delta: Positive = 1e-3
@@ -104,9 +116,9 @@ class Recipe(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         Meta(description="Runs beside the grid. A calibration that is finished may grow by them."),
     ] = ()
     batch: Annotated[int, Meta(ge=1, le=MAX_STEPS, description="Sequences of a step.")]
-    data: Annotated[Corpus, Meta(description="Text or token files; paths are relative to where the command runs.")] = (
-        TextCorpus()
-    )
+    data: Annotated[
+        Corpus, Meta(description="Text, tokens or images; paths are relative to where the command runs.")
+    ] = TextCorpus()
     max_epochs: Annotated[Positive, Meta(description="How often a run may see the data; more is refused.")] = 1.0
     optimizer: Optimizer = AdamW()
     learning_rate: LearningRate = LearningRate()
@@ -115,6 +127,7 @@ class Recipe(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     dtype: Literal["float32", "bfloat16"] = "float32"
     seeds: Annotated[tuple[Annotated[int, Meta(ge=0, lt=2**32)], ...], Meta(min_length=1)] = (0,)
     evaluation_sequences: Count = 256
+    z_loss: ZLoss = 0.0
     share_trunks: Annotated[bool, Meta(description="Train what runs have in common once.")] = True
     retry_diverged: (
         Annotated[
@@ -205,6 +218,13 @@ def _checked(document: Document, text: str) -> LoadedRecipe:
     if not reads_as_text(recipe.name):
         what = "expected a name that YAML reads as text, since law and profile files carry it"
         raise loaded.refuse(("name",), f"{what}, found {recipe.name!r}; add a letter or a dash")
+    images = isinstance(recipe.data, ImageCorpus)
+    if images != (recipe.model.reads is Images):
+        wanted = "data of kind images" if recipe.model.reads is Images else "text or tokens"
+        found = to_builtins(recipe.data)["kind"]
+        raise loaded.refuse(
+            ("data",), f"expected {wanted}, which the family {tag_of(type(recipe.model))} reads, found {found}"
+        )
     seen: set[Pruning] = set()
     for index in range(len(recipe.sparsities)):
         entry = _pruning(loaded, ("sparsities", index), recipe.sparsities[index])
@@ -229,19 +249,19 @@ def with_strategy(recipe: Any) -> Any:
     return recipe | {"pruning": {"strategy": DEFAULT_STRATEGY} | recipe["pruning"]}
 
 
-def expand(loaded: LoadedRecipe, data: DataSpec, vocab: int) -> list[RunSpec]:
+def expand(loaded: LoadedRecipe, data: DataSpec, inputs: Inputs) -> list[RunSpec]:
     """The runs of a recipe: its grid, in the order sizes, sparsities, lengths, seeds; those beside it; equal ones once.
 
     Args:
         loaded: The recipe.
         data: Its prepared data.
-        vocab: Size of the data's vocabulary.
+        inputs: Size of the data's vocabulary, or what its images are.
 
     Raises:
         RecipeError: with the recipe's line, for a grid that can't be trained.
     """
     runs: dict[str, RunSpec] = {}
-    for one in _wanted(loaded, vocab):
+    for one in _wanted(loaded, inputs):
         for seed in loaded.recipe.seeds:
             try:
                 run = _run(loaded.recipe, one, data, seed)
@@ -265,14 +285,14 @@ class _Wanted(NamedTuple):
     length_key: Key
 
 
-def _wanted(loaded: LoadedRecipe, vocab: int) -> Iterator[_Wanted]:
+def _wanted(loaded: LoadedRecipe, inputs: Inputs) -> Iterator[_Wanted]:
     recipe, model = loaded.recipe, loaded.recipe.model
     for place, key in enumerate(model.sizes.keys):
         size_key: Key = ("model", "sizes", *key)
         for index, entry in enumerate(recipe.sparsities):
             pruning = _pruning(loaded, ("sparsities", index), entry)
             try:
-                shape = model.shape(place, pruning.sparsity, vocab)
+                shape = model.shape(place, pruning.sparsity, inputs)
             except ValueError as problem:
                 raise loaded.refuse(size_key, str(problem)) from None
             try:
@@ -285,20 +305,20 @@ def _wanted(loaded: LoadedRecipe, vocab: int) -> Iterator[_Wanted]:
         at: Key = ("also", index)
         pruning = _pruning(loaded, (*at, "sparsity"), run.sparsity)
         try:
-            shape = shape_of_size(model, run, vocab)
+            shape = shape_of_size(model, run, inputs)
         except ValueError as problem:
             raise loaded.refuse((*at, "width"), str(problem)) from None
         yield _Wanted(shape, pruning, run.steps, (*at, "width"), (*at, "steps"))
 
 
-def shape_of_size(model: Model, size: Size, vocab: int) -> Shape:
+def shape_of_size(model: Model, size: Size, inputs: Inputs) -> Shape:
     """The shape of a size that needn't be in a recipe's grid.
 
     Raises:
         ValueError: if there is none.
     """
     grid = ShapeGrid(shapes=(Size(layers=size.layers, width=size.width),))
-    return msgspec.structs.replace(model, sizes=grid).shape(0, 0.0, vocab)
+    return msgspec.structs.replace(model, sizes=grid).shape(0, 0.0, inputs)
 
 
 def _run(recipe: Recipe, wanted: _Wanted, data: DataSpec, seed: int) -> RunSpec:
@@ -314,6 +334,7 @@ def _run(recipe: Recipe, wanted: _Wanted, data: DataSpec, seed: int) -> RunSpec:
         dtype=recipe.dtype,
         seed=seed,
         evaluation_sequences=recipe.evaluation_sequences,
+        z_loss=recipe.z_loss,
     )
 
 

@@ -1,6 +1,6 @@
 """The runs table of a sweep, from its records."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 from sparseplan.runs.facts import RunFacts
 from sparseplan.runs.job import RunRecord
@@ -27,12 +27,13 @@ def run_rows(runs: Iterable[RunSpec], records: Mapping[str, RunRecord]) -> list[
 
 def _row(run: RunSpec, record: RunRecord) -> RunRow:
     return RunRow(
-        **{name: getattr(record, name) for name in RunFacts.__struct_fields__},
+        **{name: getattr(record, name) for name in RunFacts.__struct_fields__ if name != "unique_data"},
         trunk=run.origin_id,  # whether it was shared or not: such runs saw the same data and initialisation
         diverged=record.diverged,
         loss=record.loss,
         extra=(
             ("bits_per_byte", record.bits_per_byte),
+            *_known(accuracy=record.accuracy, unique_data=record.unique_data),
             ("family", tag_of(type(run.shape))),
             ("layers", run.shape.layers),
             ("width", run.shape.width),
@@ -46,3 +47,8 @@ def _row(run: RunSpec, record: RunRecord) -> RunRow:
             ("note", record.reason),
         ),
     )
+
+
+def _known(**values: float | None) -> Iterator[tuple[str, float | None]]:
+    """Columns that only some tasks and recipes have: a table has them where a run of it does."""
+    return ((name, value) for name, value in values.items() if value is not None)

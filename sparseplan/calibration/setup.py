@@ -11,6 +11,7 @@ from sparseplan.calibration.recipe import LoadedRecipe, Recipe, expand, load_rec
 from sparseplan.errors import RecipeError
 from sparseplan.runs.spec import DataSpec, RunSpec
 from sparseplan.runs.trunks import SegmentPlan, plan_segments
+from sparseplan.shapes.base import Inputs
 from sparseplan.sweep.executors import DEFAULT, EXECUTORS, Executor, Settings
 
 
@@ -21,7 +22,7 @@ class Setup:
     loaded: LoadedRecipe
     data: DataSpec
     data_description: str
-    vocab: int
+    inputs: Inputs
     runs: tuple[RunSpec, ...]
     plan: SegmentPlan
 
@@ -94,13 +95,13 @@ def set_up(loaded: LoadedRecipe, corpus_folder: Path) -> Setup:
         RecipeError: if the grid can't be trained.
     """
     recipe = loaded.recipe
-    data, vocab, description = prepare(recipe.data, corpus_folder, max_epochs=recipe.max_epochs)
-    runs = expand(loaded, data, vocab)
+    data, inputs, description = prepare(recipe.data, corpus_folder, max_epochs=recipe.max_epochs)
+    runs = expand(loaded, data, inputs)
     return Setup(
         loaded=loaded,
         data=data,
         data_description=description,
-        vocab=vocab,
+        inputs=inputs,
         runs=tuple(runs),
         plan=plan_segments(runs, share=recipe.share_trunks),
     )

@@ -23,7 +23,7 @@ from sparseplan.laws.forms.base import Form
 from sparseplan.laws.law import Law, form_of
 from sparseplan.plan.first_plan import first_question
 from sparseplan.runs.job import RunRecord
-from sparseplan.runs.pruning import describe_strategy, strategy_name
+from sparseplan.runs.strategies import describe_strategy, strategy_name
 from sparseplan.sweep.folder import Folder
 
 
@@ -51,7 +51,9 @@ def write_up(setup: Setup, folder: Folder, trained: SweepResult) -> Conclusion:
         RunsError: if no run is left to fit.
         FitError: if there is nothing to fit.
     """
-    fitted = fit_calibration(setup.loaded.recipe, folder.runs_table)
+    shape = setup.runs[0].shape
+    tokens = shape.tokens_per_sequence / shape.data_per_sequence
+    fitted = fit_calibration(setup.loaded.recipe, folder.runs_table, tokens_per_unit=tokens)
     stale = not _is_fitted(folder)
     conclusion = Conclusion(
         result=fitted.result,
@@ -118,6 +120,8 @@ def limits(setup: Setup, fitted: Fitted) -> list[str]:
     ]
     if unit == "byte":
         found.append(f"D counts bytes and L is in nats per {loss_per}: neither compares with laws in tokens.")
+    if unit == "image":
+        found.append("D counts images and L is in nats per image: neither compares with laws in tokens.")
     if loss_per != unit:
         found.append(
             f"L is a mean over {loss_per}s, with the text around them in sight, and D counts every {unit} read: "
@@ -132,7 +136,8 @@ def limits(setup: Setup, fitted: Fitted) -> list[str]:
             "vary together, so there are far fewer independent observations than runs."
         )
     if max(run.epochs for run in runs) > 1:
-        found.append("Some runs saw data more than once; the law counts repeats like fresh data.")
+        counted = "like fresh data" if fitted.result.law.repetition is None else "by the fitted rates"
+        found.append(f"Some runs saw data more than once; the law counts repeats {counted}.")
     errors = np.abs(np.expm1(np.log(fitted.result.fit.predicted / fitted.result.fit.runs.loss)))
     found.append(
         f"The runs stray from the law by {format_percent(float(np.sqrt(np.mean(errors**2))))} in the mean square, "

@@ -1,4 +1,4 @@
-"""`sparseplan optimal`: the best sparsity, size and data for a budget."""
+"""`sparseplan optimal`: the best sparsity, size and data for a budget, or the least compute for a loss."""
 
 from sparseplan.cli import options as o
 from sparseplan.laws import DEFAULT_LAW
@@ -6,6 +6,7 @@ from sparseplan.laws import DEFAULT_LAW
 EPILOG = """Examples:
 
 - `sparseplan optimal --flops 1e23`
+- `sparseplan optimal --loss 1.8 --params 1B`
 - `sparseplan optimal --flops 1e23 --objective mean`
 - `sparseplan optimal --flops 5e22 --params 7B --pattern n:4 --cost dense --json`
 - `sparseplan optimal --device-hours 20k --cost h100 --devices 256 --price 2.50`"""
@@ -13,6 +14,7 @@ EPILOG = """Examples:
 
 def optimal(
     flops: o.OptionalFlopsOption = None,
+    loss: o.LossOption = None,
     params: o.ParamsOption = None,
     dense_params: o.DenseParamsOption = None,
     pattern: o.PatternOption = None,
@@ -30,18 +32,20 @@ def optimal(
     explain: o.ExplainOption = False,
     json: o.JsonOption = False,
 ) -> None:
-    """Find the sparsity, size and data that reach the lowest loss for a training budget.
+    """Find the sparsity, size and data that reach the lowest loss for a training budget, or a loss for the least one.
 
-    With --flops alone the model size is chosen too; --params or --dense-params fixes it. The answer stands beside the
-    best dense plan for the same budget, with 90% intervals where the law carries draws, and says how far it lies
-    outside what the law's runs covered. With a hardware profile as --cost it also says, for unstructured sparsity, 2:4
-    and other n:m, whether it pays on that device and how fast 2:4 would have to be; the budget may then be in
-    --device-hours, or in --days of all --devices.
+    --loss asks for the least compute that reaches a loss, with an interval of that compute. With --flops or --loss
+    alone the model size is chosen too; --params or --dense-params fixes it. The answer stands beside the best dense
+    plan for the same, with 90% intervals where the law carries draws, and says how far it lies outside what the law's
+    runs covered. With a hardware profile as --cost it also says, for unstructured sparsity, 2:4 and other n:m, whether
+    it pays on that device and how fast 2:4 would have to be; the budget may then be in --device-hours, or in --days of
+    all --devices.
     """
     from sparseplan.api.planning import optimal as plan
 
     answer = plan(
         flops,
+        loss=loss,
         params=params,
         dense_params=dense_params,
         pattern=pattern,

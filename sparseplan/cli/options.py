@@ -109,6 +109,15 @@ OptionalFlopsOption = Annotated[
     float | None,
     typer.Option("--flops", parser=read_positive, metavar="C", help="Training budget in FLOPs, as in 1e23."),
 ]
+LossOption = Annotated[
+    float | None,
+    typer.Option(
+        "--loss",
+        parser=read_positive,
+        metavar="L",
+        help="Loss to reach with the least compute, in nats, as in 2.1; instead of a budget.",
+    ),
+]
 DeviceHoursOption = Annotated[
     float | None,
     typer.Option(

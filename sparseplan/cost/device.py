@@ -5,7 +5,8 @@ Against a dense model with the same non-zero parameters, a model smaller by 1 - 
 
     c_mul = (t1 + (1 - t1) / s(width)) / (1 - S)
 
-with the width of the model before pruning. What keeps at most two of every four weights is 2:4 to the device and runs
+with the width of the model before pruning. Where a training goes back in rounds, all but the last cost what dense ones
+do. What keeps at most two of every four weights is 2:4 to the device and runs
 as fast: 1:4, and 1:8 and 2:8 too, of which no four consecutive weights keep more than two. Unstructured sparsity and
 all other n:m cost 1 / (1 - S): no kernel that these devices have makes use of their zeros in training.
 """
@@ -14,7 +15,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from sparseplan.cost.flops import Cost
+from sparseplan.cost.flops import Cost, schedule_cost
+from sparseplan.cost.inference import Inference
 from sparseplan.hardware.profile import Curve, Profile, speedup
 from sparseplan.laws.forms.budget import Array, Floats
 from sparseplan.shapes.base import typical_width
@@ -30,12 +32,12 @@ class DeviceCost(Cost):
 
     Attributes:
         accelerated: Those sparsities.
-        after_ramp: 1 - t1, the share of training with the final mask.
+        schedule: How runs are pruned, and so how long they train with the final mask.
         speedup: Training speed-up of 2:4 by width.
     """
 
     accelerated: tuple[float, ...]
-    after_ramp: float
+    schedule: Schedule
     speedup: Curve
 
     @property
@@ -44,31 +46,65 @@ class DeviceCost(Cost):
         return self.speedup.widths is not None
 
     def on_ramp(self, schedule: Schedule, tokens_per_unit: float) -> Cost:
-        """The same device, with a mask that is final from another moment on."""
-        return replace(self, after_ramp=1.0 - schedule.end, tokens_per_unit=tokens_per_unit)
+        """The same device, for runs of another ramp and data unit."""
+        saving = None if schedule.kind == "rewinding" else 0.0
+        return replace(self, saving=saving, schedule=schedule, tokens_per_unit=tokens_per_unit)
 
     def multiplier(self, S: Floats, N: Floats | None = None) -> Array:
         """c_mul(S, N) for N non-zero parameters."""
         S = np.asarray(S, dtype=np.float64)
         assert N is not None or not self.depends_on_size
         width = np.ones(()) if N is None else typical_width(np.asarray(N, dtype=np.float64) / (1.0 - S))
-        time = 1.0 + self.after_ramp * (1.0 / self.speedup.at(width) - 1.0)
-        return np.asarray(np.where(np.isin(S, self.accelerated), time, 1.0) / (1.0 - S))
+        length = self.schedule.length(S)
+        time = length + self.schedule.settled(S) * (1.0 / self.speedup.at(width) - 1.0)
+        return np.asarray(np.where(np.isin(S, self.accelerated), time, length) / (1.0 - S))
 
 
 def device_cost(profile: Profile, pattern: Pattern, schedule: Schedule, *, tokens_per_unit: float = 1.0) -> Cost:
     """The cost of a pattern's sparsities on a device, trained with a ramp."""
     curve, accelerated = speedup(profile, "training"), accelerated_sparsities(pattern)
     if curve is None or not accelerated:
-        return Cost(name=profile.name, saving=0.0, tokens_per_unit=tokens_per_unit)
+        return schedule_cost(profile.name, schedule, zeros_free=False, tokens_per_unit=tokens_per_unit)
     return DeviceCost(
         name=profile.name,
-        saving=0.0,
+        saving=None if schedule.kind == "rewinding" else 0.0,
         tokens_per_unit=tokens_per_unit,
         accelerated=accelerated,
-        after_ramp=1.0 - schedule.end,
+        schedule=schedule,
         speedup=curve,
     )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DeviceInference(Inference):
+    """Inference in which some sparsities run faster than dense weights, by a factor that depends on the width.
+
+    Attributes:
+        accelerated: Those sparsities.
+        curve: Speed-up of 2:4 by width of the model before pruning.
+    """
+
+    accelerated: tuple[float, ...]
+    curve: Curve
+
+    @property
+    def depends_on_size(self) -> bool:
+        """Whether the speed-up was measured at several widths."""
+        return self.curve.widths is not None
+
+    def speedup(self, S: Floats, N: Floats) -> Array:
+        """That of 2:4 where the device runs a sparsity as 2:4, else 1."""
+        S = np.asarray(S, dtype=np.float64)
+        faster = self.curve.at(typical_width(np.asarray(N, dtype=np.float64) / (1.0 - S)))
+        return np.asarray(np.where(np.isin(S, self.accelerated), faster, 1.0))
+
+
+def device_inference(profile: Profile, pattern: Pattern, tokens: Floats) -> Inference:
+    """Inference of a pattern's sparsities on a device, on many tokens at once: multiplying bounds the speed."""
+    curve, accelerated = speedup(profile, "inference", "large"), accelerated_sparsities(pattern)
+    if curve is None or not accelerated:
+        return Inference(name=profile.name, tokens=tokens)
+    return DeviceInference(name=profile.name, tokens=tokens, accelerated=accelerated, curve=curve)
 
 
 def accelerated_sparsities(pattern: Pattern) -> tuple[float, ...]:

@@ -51,6 +51,10 @@ class Cost:
         density = 1.0 - np.asarray(S, dtype=np.float64)
         return np.asarray(self.saving + (1.0 - self.saving) / density)
 
+    def idle(self, S: Floats, N: Floats) -> Array:  # noqa: ARG002 - costs with inference read both
+        """Units of data, beyond D, that a run pays for: none."""
+        return np.zeros(())
+
     def budget(self, train_flops: Floats) -> Budget:
         """What a number of training FLOPs buys."""
         return Budget(
@@ -61,8 +65,8 @@ class Cost:
         )
 
     def on_ramp(self, schedule: Schedule, tokens_per_unit: float) -> "Cost":
-        """The same cost for runs of another ramp and data unit; zeros that cost as much as weights know no ramp."""
-        if self.name == FLOPS_COSTS[0]:
+        """The same cost for runs of another ramp and data unit."""
+        if self.name in FLOPS_COSTS:
             return flops_cost(self.name, schedule, tokens_per_unit=tokens_per_unit)
         return replace(self, tokens_per_unit=tokens_per_unit)
 
@@ -82,23 +86,33 @@ class Cost:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ScheduleCost(Cost):
-    """Sparse FLOPs under a schedule whose mean density rho(S) is not linear in S.
+    """FLOPs under a schedule for which there is no kappa.
 
     Attributes:
         schedule: That schedule.
+        zeros_free: Whether zeros cost nothing; else they cost like weights, in every round of the schedule.
     """
 
     schedule: Schedule
+    zeros_free: bool
 
     def multiplier(self, S: Floats, N: Floats | None = None) -> Array:  # noqa: ARG002 - the same at every size
-        """c_mul(S) = rho(S) / (1 - S)."""
-        return np.asarray(self.schedule.mean_density(S) / (1.0 - np.asarray(S, dtype=np.float64)))
+        """c_mul(S) = rho(S) / (1 - S), with the length of training in place of rho(S) where zeros cost."""
+        per_dense = self.schedule.mean_density(S) if self.zeros_free else self.schedule.length(S)
+        return np.asarray(per_dense / (1.0 - np.asarray(S, dtype=np.float64)))
 
 
 def flops_cost(name: str, schedule: Schedule, *, tokens_per_unit: float = 1.0) -> Cost:
     """The paper's two costs: "sparse" FLOPs, where zeros are free, and "dense" FLOPs, where they cost like weights."""
     assert name in FLOPS_COSTS
-    saving = schedule.saving if name == "sparse" else 0.0
+    return schedule_cost(name, schedule, zeros_free=name == "sparse", tokens_per_unit=tokens_per_unit)
+
+
+def schedule_cost(name: str, schedule: Schedule, *, zeros_free: bool, tokens_per_unit: float) -> Cost:
+    """The cost of trainings by a schedule whose zeros cost nothing, or like weights."""
+    saving = schedule.saving if zeros_free else None if schedule.kind == "rewinding" else 0.0
     if saving is None:
-        return ScheduleCost(name=name, saving=None, schedule=schedule, tokens_per_unit=tokens_per_unit)
+        return ScheduleCost(
+            name=name, saving=None, schedule=schedule, zeros_free=zeros_free, tokens_per_unit=tokens_per_unit
+        )
     return Cost(name=name, saving=saving, tokens_per_unit=tokens_per_unit)

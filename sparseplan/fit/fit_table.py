@@ -21,6 +21,7 @@ from sparseplan.fit.objective import Objective, Residual
 from sparseplan.fit.penalties import PENALTIES
 from sparseplan.laws.file import load_law
 from sparseplan.laws.law import LAW_NAME, LONGEST_NAME, Law
+from sparseplan.runs.strategies import schedule_of
 from sparseplan.runs.table import Runs, read_runs
 from sparseplan.sparsity.schedule import Schedule
 
@@ -124,7 +125,8 @@ def _naming(job: FitJob, runs: Runs, base: DenseBase | None) -> LawMetadata:
         raise FitError(f"`data_unit` {job.data_unit}: the table says {runs.data_unit}; leave one of them out.")
     unit = job.data_unit or runs.data_unit or (law.data_unit if law is not None else "token")
     known = law.schedule if law is not None and law.sparsity else None  # a dense base was never pruned
-    schedule = job.schedule or known or Schedule()
+    implied = None if job.schedule is not None else _by_strategy(runs)
+    schedule = job.schedule or implied or known or Schedule()
     tokens = job.tokens_per_unit or (law.tokens_per_unit if law is not None else 1.0)
     description = job.description or f"Fitted to {len(runs)} runs of {Path(runs.source).name or 'a table'}."
     return LawMetadata(
@@ -133,6 +135,14 @@ def _naming(job: FitJob, runs: Runs, base: DenseBase | None) -> LawMetadata:
         data_unit=unit,
         tokens_per_unit=tokens,
         schedule=schedule,
-        schedule_assumed=job.schedule is None and known is None,
+        schedule_assumed=job.schedule is None and implied is None and known is None,
         date=job.date or datetime.now(UTC).date().isoformat(),
     )
+
+
+def _by_strategy(runs: Runs) -> Schedule | None:
+    """The schedule that the runs' column `strategy` implies; None where it leaves it open."""
+    try:
+        return None if runs.strategy is None else schedule_of(runs.strategy)
+    except ValueError as problem:
+        raise FitError(f"`schedule`: {problem}; say when, as in cubic:50% for one cut halfway.") from None

@@ -63,7 +63,7 @@ def across_laws(law: Law, question: Question, point: Planned) -> AcrossLaws | No
 
     Args:
         law: The law that answered.
-        question: What it was asked, sparse models among others, without a limit on unique data.
+        question: What it was asked: a budget, perhaps a size, sparse models among others, no limit on unique data.
         point: Its answer.
     """
     asked = [(law, point), *_others(law, question)]
@@ -111,8 +111,13 @@ def _law_plan(law: Law, runs: int, question: Question, planned: Planned) -> LawP
         ramp=law.schedule.describe(),
         sparsity=float(planned.best.sparsity),
         nonzero_params=float(planned.best.nonzero_params),
-        compute_ratio=float(question.train_flops / planned.any_equal),
+        compute_ratio=_compute_ratio(question, planned),
     )
+
+
+def _compute_ratio(question: Question, planned: Planned) -> float:
+    assert question.train_flops is not None, "asked of a budget"
+    return float(question.train_flops / planned.any_equal)
 
 
 def _equal_compute(law: Law, question: Question, runs: int) -> LawPlan:
@@ -129,7 +134,7 @@ def _equal_compute(law: Law, question: Question, runs: int) -> LawPlan:
         ramp=law.schedule.describe(),
         sparsity=None if tied else float(planned.best.sparsity),
         nonzero_params=None if tied else float(planned.best.nonzero_params),
-        compute_ratio=1.0 if tied else float(question.train_flops / planned.any_equal),
+        compute_ratio=1.0 if tied else _compute_ratio(question, planned),
     )
 
 

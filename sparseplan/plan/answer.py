@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from sparseplan.common.caveat import Caveat
 from sparseplan.errors import PlanError
+from sparseplan.laws.forms.budget import Floats
 from sparseplan.laws.forms.search import HIGHEST_SPARSITY
 from sparseplan.laws.identity import law_date, law_hash
 from sparseplan.laws.law import HeldOutError, Law, form_of, require_sparse
@@ -29,11 +30,12 @@ from sparseplan.plan.caveats import (
     require_real,
     schedule_caveats,
 )
-from sparseplan.plan.hardware_answer import DeviceUse, FamilyVerdict
+from sparseplan.plan.hardware_answer import SECONDS_PER_HOUR, DeviceUse, FamilyVerdict
 from sparseplan.plan.intervals import Intervals, draw_caveats, plan_intervals
 from sparseplan.plan.objective import Objective, OtherPlan, by_values, choose
 from sparseplan.plan.other_rates import PlanUnderRates, rates_caveats, under_other_rates
-from sparseplan.plan.question import Plans, Question, best_sparsity, dense_plan
+from sparseplan.plan.question import Plans, Question, best_sparsity, dense_run_for
+from sparseplan.plan.reach import require_reached
 from sparseplan.plan.repeats import Repetition, passes, repeat_distances, repetition
 from sparseplan.plan.sides import Planned, Sides, law_sides, plan_sides
 from sparseplan.sparsity.pattern import TWO_OF_FOUR, Pattern
@@ -71,17 +73,25 @@ def law_name(law: Law) -> LawName:
 
 
 class Given(Struct, frozen=True, kw_only=True):
-    """What the user fixed."""
+    """What the user fixed; None for what was to be found.
 
-    train_flops: float
+    Attributes:
+        loss: The loss to reach with the least compute; then no budget is given.
+    """
+
+    train_flops: float | None
     nonzero_params: float | None
     dense_params: float | None
     device_hours: float | None = None
     unique_data: float | None = None
+    loss: float | None = None
 
 
 class Plan(Struct, frozen=True, kw_only=True):
-    """One way to spend the budget; device_hours is None where no device is named.
+    """One way to spend the budget, or to reach the loss; device_hours is None where no device is named.
+
+    Where no dense run reaches the loss asked for, the dense plan's `train_flops` is infinite and its `loss` NaN: null
+    in JSON.
 
     Attributes:
         unique_data: How many of the data seen are unique; None where the question says nothing of them.
@@ -104,7 +114,8 @@ class Comparison(Struct, frozen=True, kw_only=True):
     """The plan against the dense plan.
 
     Attributes:
-        loss_gain: Dense loss minus the plan's loss, nats; 0 where the plan is dense.
+        loss_gain: Dense loss minus the plan's loss, nats; 0 where the plan is dense. Where a loss was asked for, at the
+            budget that was found.
         dense_flops_for_equal_loss: What a dense model under the same givens needs; None where no budget is enough.
         compute_ratio: The plan's FLOPs over those; None likewise.
         dense_flops_any_size: What a dense model needs whose size is free.
@@ -180,13 +191,21 @@ def answer(
     unique = question.unique_data
     chosen = choose(law, family, question, objective)
     sides, draws, point, drawn = chosen
+    if question.loss is not None:
+        require_reached(law, sides, question, point)
     for plan in (point.best, point.dense, point.any_dense):
-        require_real(N=plan.nonzero_params, D=plan.data_seen, loss=plan.loss)
-    intervals = None if draws is None or drawn is None else plan_intervals(draws, question, point, drawn)
+        if np.isfinite(plan.train_flops) or question.loss is None:
+            require_real(N=plan.nonzero_params, D=plan.data_seen, loss=plan.loss)
+    # A plan that reaches a loss is judged as the plan of the budget that it needs.
+    at_budget = question if question.loss is None else question.at_budget(float(point.best.total_flops))
+    judged = chosen if question.loss is None else choose(law, family, at_budget, objective)
+    intervals = None
+    if draws is not None and drawn is not None and judged.drawn is not None:
+        intervals = plan_intervals(draws, question, point.best, drawn, judged.planned, judged.drawn)
     uncapped = None if family is None else _uncapped(sides, question)
     outside = _distances(law, question, sides, point)
-    hardware = None if device is None else _on_hardware(law, question, objective, device, point)
-    hours = hardware.use.device_hours if hardware and hardware.use else None
+    hardware = None if device is None else _on_hardware(law, at_budget, objective, device, point)
+    rate = hardware.use.flops_per_second if hardware and hardware.use else None
     spread = [] if unique is None else under_other_rates(law, family, question, objective, point)
     ends = [] if family is None or question.only_dense else brackets(law, question, sides, draws, point, drawn)
     return Answer(
@@ -195,14 +214,14 @@ def answer(
         pattern=str(question.pattern),
         objective=objective,
         given=given_of(question, device_hours),
-        plan=plan_of(point.best, law, question, hours),
-        dense=plan_of(point.dense, law, question, hours),
-        comparison=_comparison(sides, question, point, uncapped),
+        plan=plan_of(point.best, law, question, rate),
+        dense=plan_of(point.dense, law, question, rate),
+        comparison=_comparison(sides, point, judged.planned, uncapped),
         intervals=intervals,
-        by_values=None if objective == "point" else by_values(law, family, question, chosen),
+        by_values=None if objective == "point" else by_values(law, family, at_budget, judged),
         extrapolation=[*outside, *(hardware.distances if hardware else ())],
         brackets=ends,
-        across_laws=across_laws(law, question, point) if ends and unique is None else None,
+        across_laws=across_laws(law, question, point) if ends and unique is None and question.is_plain else None,
         device=hardware.use if hardware else None,
         verdict=hardware.verdict if hardware else None,
         repetition=None if unique is None else _repetition(law_sides(law, family, unique), unique, point.best),
@@ -220,6 +239,11 @@ def answer(
     )
 
 
+def _rated_size(plan: Plans, dense: Plans) -> float:
+    """The size whose rate of training stands for the answer: the dense plan's, where there is one."""
+    return float(np.where(np.isfinite(dense.train_flops), dense.dense_params, plan.dense_params))
+
+
 def _uncapped(sides: Sides, question: Question) -> float | None:
     """The best sparsity without the cap; None where the pattern leaves no choice."""
     if question.pattern.group is None:
@@ -232,26 +256,22 @@ def _uncapped(sides: Sides, question: Question) -> float | None:
 def _distances(law: Law, question: Question, sides: Sides, point: Planned) -> list[Distance]:
     """How far the plan, the dense plan beside it, and the dense run of equal loss lie outside the law's runs."""
     best, dense = point.best, point.dense
-    found = _outside(law, question, best, "plan")
+    found = _outside(law, question, *best[:3], "plan")
     if best.sparsity > 0:
-        found += _outside(law, question, dense, "dense plan")
+        if question.loss is None:
+            found += _outside(law, question, *dense[:3], "dense plan")
         if np.isfinite(point.equal) and point.equal > 0:
-            equal = dense_plan(sides.dense, replace(question, train_flops=float(point.equal)))
-            found += _outside(law, question, equal, "dense run of equal loss")
+            run = dense_run_for(sides.dense, question, best.reducible)
+            found += _outside(law, question, 0.0, *run, "dense run of equal loss")
     return found
 
 
-def _outside(law: Law, question: Question, plan: Plans, of: str) -> list[Distance]:
+def _outside(law: Law, question: Question, S: Floats, N: Floats, D: Floats, of: str) -> list[Distance]:
+    seen = float(D)
     found = distances(
-        law.range,
-        sparsity=float(plan.sparsity),
-        nonzero_params=float(plan.nonzero_params),
-        data_seen=float(plan.data_seen),
-        data_unit=law.data_unit,
-        of=of,
+        law.range, sparsity=float(S), nonzero_params=float(N), data_seen=seen, data_unit=law.data_unit, of=of
     )
     if question.unique_data is not None:
-        seen = float(plan.data_seen)
         found += repeat_distances(question.unique_data, data_seen=seen, data_unit=law.data_unit, of=of)
     return found
 
@@ -277,23 +297,25 @@ def answering_family(law: Law, pattern: Pattern) -> str | None:
 def given_of(question: Question, device_hours: float | None = None) -> Given:
     """What was given, as plain numbers."""
     return Given(
-        train_flops=_number(question.train_flops),
+        train_flops=_optional(question.train_flops),
         nonzero_params=_optional(question.nonzero_params),
         dense_params=_optional(question.dense_params),
         device_hours=device_hours,
         unique_data=None if question.unique_data is None else question.unique_data.amount,
+        loss=_optional(question.loss),
     )
 
 
-def _comparison(sides: Sides, question: Question, point: Planned, uncapped: float | None) -> Comparison:
-    budget, finite = _number(question.train_flops), bool(np.isfinite(point.equal))
+def _comparison(sides: Sides, point: Planned, judged: Planned, uncapped: float | None) -> Comparison:
+    budget, finite = _number(point.best.total_flops), bool(np.isfinite(point.equal))
+    dense = judged.dense
     return Comparison(
-        loss_gain=float(point.dense.loss - point.best.loss),
+        loss_gain=float(dense.loss - judged.best.loss),
         dense_flops_for_equal_loss=float(point.equal) if finite else None,
         compute_ratio=budget / float(point.equal) if finite else None,
         dense_flops_any_size=float(point.any_equal),
         compute_ratio_any_size=budget / float(point.any_equal),
-        overtraining=float(question.budget.tokens / sides.dense.optimal_tokens(point.dense.nonzero_params)),
+        overtraining=float(dense.nonzero_params * dense.data_seen / sides.dense.optimal_tokens(dense.nonzero_params)),
         uncapped_sparsity=uncapped,
     )
 
@@ -314,8 +336,8 @@ def _on_hardware(law: Law, question: Question, objective: Objective, device: "De
     if device.asked_for or device.profile is None or training_rate(device.profile) is not None:
         use = device_use(
             device,
-            train_flops=_number(question.train_flops),
-            dense_params=float(point.dense.dense_params),
+            train_flops=_number(point.best.train_flops),
+            dense_params=_rated_size(point.best, point.dense),
             dense_flops_for_equal_loss=float(point.equal),
         )
     if device.profile is None:
@@ -344,18 +366,19 @@ def _on_hardware(law: Law, question: Question, objective: Objective, device: "De
     )
 
 
-def plan_of(plans: Plans, law: Law, question: Question, device_hours: float | None = None) -> Plan:
-    """One plan as plain numbers."""
+def plan_of(plans: Plans, law: Law, question: Question, flops_per_second: float | None = None) -> Plan:
+    """One plan as plain numbers; hours at a rate of training."""
     unique = question.unique_data
+    train_flops = _number(plans.train_flops)
     return Plan(
         sparsity=float(plans.sparsity),
         nonzero_params=float(plans.nonzero_params),
         dense_params=float(plans.dense_params),
         data_seen=float(plans.data_seen),
         data_unit=law.data_unit,
-        train_flops=_number(question.train_flops),
+        train_flops=train_flops,
         loss=float(plans.loss),
-        device_hours=device_hours,
+        device_hours=None if flops_per_second is None else train_flops / flops_per_second / SECONDS_PER_HOUR,
         unique_data=None if unique is None else min(unique.amount, float(plans.data_seen)),
         epochs=None if unique is None else passes(float(plans.data_seen), unique.amount),
     )

@@ -43,7 +43,7 @@ def brackets(
             here, there = plan_sides(sides, asked), None if draws is None else plan_draws(draws, asked)
         sparsity = ratio = None
         if there is not None:
-            ratios = question.train_flops / there.any_equal
+            ratios = there.best.total_flops / there.any_equal
             real = np.isfinite(ratios)
             if np.count_nonzero(real) > 1:
                 sparsity = bounds(np.broadcast_to(there.best.sparsity, real.shape)[real])
@@ -53,7 +53,7 @@ def brackets(
                 cost=name,
                 sparsity=float(here.best.sparsity),
                 sparsity_interval=sparsity,
-                compute_ratio_any_size=float(question.train_flops / here.any_equal),
+                compute_ratio_any_size=float(here.best.total_flops / here.any_equal),
                 compute_ratio_any_size_interval=ratio,
             )
         )

@@ -12,14 +12,13 @@ import numpy as np
 
 from sparseplan.errors import PlanError
 from sparseplan.laws.forms.base import Theta
-from sparseplan.plan.hardware_answer import DeviceUse
+from sparseplan.plan.hardware_answer import SECONDS_PER_HOUR, DeviceUse
 from sparseplan.plan.question import Question, dense_plan
 from sparseplan.shapes.base import typical_width
 
 if TYPE_CHECKING:
     from sparseplan.hardware.profile import Profile
 
-SECONDS_PER_HOUR = 3600.0
 _STEPS = 60
 
 

@@ -7,11 +7,12 @@ from typing import Literal
 
 from msgspec import Struct
 
+SECONDS_PER_HOUR = 3600.0
 Kind = Literal["unstructured", "2:4", "n:m"]
 
 
 class DeviceUse(Struct, frozen=True, kw_only=True):
-    """What the plan asks of the devices; the dense plan has the same budget and so the same hours.
+    """What the plan asks of the devices.
 
     Attributes:
         utilization: Share of the peak that training is taken to reach; None where no peak is known.

@@ -29,7 +29,8 @@ class Intervals(Struct, frozen=True, kw_only=True):
     """Percentile intervals over the law's draws.
 
     Each draw is planned for its own optimum, but for `plan_loss`, `regret`, `p_sparse_better` and `p_beats_best_dense`,
-    which judge the plan as it stands.
+    which judge the plan as it stands. Where a loss was asked for, these and what compares losses (`dense_loss`,
+    `loss_gain`, `overtraining`) are of the budget that was found.
 
     Attributes:
         draws: How many draws; `left_out` of them overflow and don't count.
@@ -40,6 +41,9 @@ class Intervals(Struct, frozen=True, kw_only=True):
             plan is dense, the share in which some allowed sparsity would beat it.
         p_beats_best_dense: Share in which the plan reaches a lower loss than the draw's own best dense plan of any
             size; None where the plan is dense.
+        train_flops: What each draw's own optimum costs: the interval of the answer where a loss was asked for. Draws
+            in which no compute is enough count as infinite, null in JSON.
+        p_reached: Share of draws in which some compute reaches the loss asked for; None without one.
     """
 
     level: float
@@ -59,48 +63,67 @@ class Intervals(Struct, frozen=True, kw_only=True):
     regret: Regret
     p_sparse_better: float
     p_beats_best_dense: float | None
+    train_flops: Bounds | None = None
+    p_reached: float | None = None
 
 
-def plan_intervals(draws: Sides, question: Question, point: Planned, drawn: Planned) -> Intervals | None:
+def plan_intervals(
+    draws: Sides, question: Question, plan: Plans, drawn: Planned, judged: Planned, at_budget: Planned
+) -> Intervals | None:
     """Intervals of an answer; None where hardly a draw stays within floating point.
 
     Args:
         draws: Coefficients of shape (K,).
         question: What is asked.
-        point: What is recommended, and what stands beside it.
+        plan: What is recommended.
         drawn: The same question planned for each draw.
+        judged: The plan and what stands beside it at its budget.
+        at_budget: That budget planned for each draw; `drawn` itself where the budget was given.
     """
     count = next(theta.count for theta in draws if theta.count is not None)
-    best, dense = drawn.best, drawn.dense
+    best, dense = drawn.best, at_budget.dense
+    spent = np.broadcast_to(best.total_flops, count)
     columns = {
         "sparsity": best.sparsity,
         "nonzero_params": best.nonzero_params,
         "dense_params": best.dense_params,
         "data_seen": best.data_seen,
         "loss": best.loss,
-        "plan_loss": draws.loss(point.best),
+        "plan_loss": draws.loss(plan),
         "dense_loss": dense.loss,
-        "loss_gain": dense.loss - best.loss,
-        "compute_ratio": question.train_flops / drawn.equal,
-        "compute_ratio_any_size": question.train_flops / drawn.any_equal,
-        "overtraining": question.budget.tokens / draws.dense.optimal_tokens(dense.nonzero_params),
+        "loss_gain": dense.loss - at_budget.best.loss,
+        "compute_ratio": spent / drawn.equal,
+        "compute_ratio_any_size": spent / drawn.any_equal,
+        "overtraining": dense.nonzero_params * dense.data_seen / draws.dense.optimal_tokens(dense.nonzero_params),
     }
     table = np.stack([np.broadcast_to(column, count) for column in columns.values()])
+    reached = np.isfinite(spent) if question.loss is not None else np.ones(count, dtype=np.bool_)
     real = np.all(np.isfinite(table), axis=0)
     if np.count_nonzero(real) < 2:
         return None
     kept = {name: column[real] for name, column in zip(columns, table, strict=True)}
-    better = np.broadcast_to(sparse_is_better(draws, point, drawn), count)[real]
-    beats = kept["plan_loss"] < np.broadcast_to(drawn.any_dense.loss, count)[real]
+    better = np.broadcast_to(sparse_is_better(draws, judged, at_budget), count)[real]
+    lost = kept["plan_loss"] - np.broadcast_to(at_budget.best.loss, count)[real]
+    beats = kept["plan_loss"] < np.broadcast_to(at_budget.any_dense.loss, count)[real]
+    asked_for_loss = question.loss is not None
     return Intervals(
         level=LEVEL,
         draws=count,
-        left_out=int(count - np.count_nonzero(real)),
-        regret=Regret.of(kept["plan_loss"] - kept["loss"]),
+        left_out=int(count - np.count_nonzero(real | ~reached)),
+        regret=Regret.of(lost),
         p_sparse_better=float(np.mean(better)),
-        p_beats_best_dense=float(np.mean(beats)) if point.best.sparsity > 0 else None,
+        p_beats_best_dense=float(np.mean(beats)) if plan.sparsity > 0 else None,
+        train_flops=_cost_bounds(np.broadcast_to(best.train_flops, count)[real | ~reached]) if asked_for_loss else None,
+        p_reached=float(np.mean(reached)) if asked_for_loss else None,
         **{name: bounds(column) for name, column in kept.items()},
     )
+
+
+def _cost_bounds(flops: Array) -> Bounds:
+    """Bounds of values some of which may be infinite: values themselves, nothing between them."""
+    ranked = np.sort(flops)
+    low, high = (ranked[round(share * (len(ranked) - 1))] for share in ((1 - LEVEL) / 2, (1 + LEVEL) / 2))
+    return float(low), float(high)
 
 
 def regret_of(draws: Sides, plan: Plans, drawn: Planned) -> Regret | None:

@@ -150,7 +150,7 @@ def next_runs(
     decision = decide(draws, question, point, plan_sides(draws, question))
     if decision is None:
         raise PlanError(f"`law`: the draws of {law.name} leave the numbers a computer has at this target.")
-    target = float(question.train_flops)
+    target = float(point.best.train_flops)
     allowed = DEFAULT_SHARE * target if budget is None else budget
     cap = min(question.max_sparsity, question.pattern_cap)
     where = law, question.pattern, cap, question.cost, allowed

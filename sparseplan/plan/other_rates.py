@@ -20,6 +20,7 @@ class PlanUnderRates(Struct, frozen=True, kw_only=True):
     Attributes:
         R_N, R_D: The rates at this plan's sparsity.
         loss_gain: Dense loss minus the plan's, both under these rates.
+        train_flops: What it costs; infinite where a loss was asked for that no compute reaches under these rates.
     """
 
     law: str
@@ -31,6 +32,7 @@ class PlanUnderRates(Struct, frozen=True, kw_only=True):
     epochs: float
     loss: float
     loss_gain: float
+    train_flops: float
 
 
 def under_other_rates(
@@ -56,6 +58,7 @@ def under_other_rates(
                 epochs=passes(float(best.data_seen), unique.amount),
                 loss=float(best.loss),
                 loss_gain=float(under.dense.loss - best.loss),
+                train_flops=float(best.train_flops),
             )
         )
     return found

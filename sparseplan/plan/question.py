@@ -1,48 +1,78 @@
 """What is asked of the planner, and the plan for any sparsity under it."""
 
-from dataclasses import dataclass
-from typing import NamedTuple
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 
 from sparseplan.cost.flops import Cost
+from sparseplan.cost.inference import Inference, lifetime_cost
 from sparseplan.errors import PlanError
 from sparseplan.laws.forms.base import Theta
 from sparseplan.laws.forms.budget import Array, Budget, Floats
-from sparseplan.laws.forms.search import HIGHEST_SPARSITY
+from sparseplan.laws.forms.minima import smooth_minimum
+from sparseplan.laws.forms.search import HIGHEST_SPARSITY, densities
 from sparseplan.laws.unique_data import UniqueData
+from sparseplan.plan.runs import run_for_budget, run_for_loss
 from sparseplan.sparsity.pattern import UNSTRUCTURED, Pattern
+
+_ROUNDING = 1e-9
+_ARRAYS = ("train_flops", "loss", "nonzero_params", "dense_params", "data_seen", "max_data", "tokens_per_param")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Question:
-    """A budget, and what of the model is already decided.
+    """A budget, or a loss to reach with the least of one, and what of the run is already decided.
+
+    Numbers are scalars, or arrays that broadcast with each other.
 
     Attributes:
-        train_flops: C, > 0; scalar, or an array that broadcasts with the sizes.
+        train_flops: C, > 0; with `inference` the total of training and inference. None where the loss is given.
+        loss: The loss to reach, nats; None where the budget is given.
         cost: What sparsity does to the cost of training.
         nonzero_params: N where it is decided; at most one of this and dense_params, with neither the size is free.
         dense_params: N / (1 - S) where that is decided.
+        data_seen: D where that is decided; the size follows.
+        max_data: The most D may be; None for no limit.
+        tokens_per_param: D / N where that is decided; size and data follow.
         pattern: Which sparsities can be made.
         max_sparsity: Sparsities that are chosen stay at or below this, [0, 1): unstructured ones, and those of a family
             of patterns.
         pattern_cap: A single pattern likewise. Its sparsity is asked for, not chosen, so the default allows any.
         unique_data: The unique data that runs draw on, and how repeats count; None where all data are unique.
+        inference: What the model is to serve; None where training alone counts.
     """
 
-    train_flops: Floats
+    train_flops: Floats | None = None
     cost: Cost
+    loss: Floats | None = None
     nonzero_params: Floats | None = None
     dense_params: Floats | None = None
+    data_seen: Floats | None = None
+    max_data: Floats | None = None
+    tokens_per_param: Floats | None = None
     pattern: Pattern = UNSTRUCTURED
     max_sparsity: float = HIGHEST_SPARSITY
     pattern_cap: float = 1.0
     unique_data: UniqueData | None = None
+    inference: Inference | None = None
+
+    @property
+    def spending(self) -> Cost:
+        """What the budget pays for: training, and inference where it counts."""
+        return self.cost if self.inference is None else lifetime_cost(self.cost, self.inference)
 
     @property
     def budget(self) -> Budget:
-        """What the training FLOPs buy under the cost."""
-        return self.cost.budget(self.train_flops)
+        """What the budget buys under the cost."""
+        assert self.train_flops is not None, "a loss is asked for, not a budget"
+        return self.spending.budget(self.train_flops)
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether it gives a budget of training FLOPs and at most the size: what forms have closed solutions for."""
+        data = (self.data_seen, self.max_data, self.tokens_per_param)
+        return self.loss is None and self.inference is None and all(one is None for one in data)
 
     @property
     def cap(self) -> float:
@@ -68,43 +98,97 @@ class Question:
         """Whether the size is to be chosen too."""
         return self.nonzero_params is None and self.dense_params is None
 
+    def at_budget(self, flops: Floats) -> Self:
+        """The same question for a budget."""
+        return replace(self, train_flops=flops, loss=None)
+
+    def shape(self, theta: Theta) -> tuple[int, ...]:
+        """The shape in which its numbers and coefficients broadcast."""
+        given = [getattr(self, name) for name in _ARRAYS] + [None if self.inference is None else self.inference.tokens]
+        return np.broadcast_shapes(*(np.shape(one) for one in (*theta, *given) if one is not None))
+
+    def expanded(self) -> Self:
+        """The same question with a trailing axis on its numbers, to broadcast over sparsities."""
+
+        def wide(value: Floats) -> Floats:
+            return np.asarray(value, dtype=np.float64)[..., None]
+
+        given: dict[str, Any] = {name: wide(getattr(self, name)) for name in _ARRAYS if getattr(self, name) is not None}
+        if self.inference is not None:
+            given["inference"] = replace(self.inference, tokens=wide(self.inference.tokens))
+        return replace(self, **given)
+
 
 class Plans(NamedTuple):
-    """One plan, or an array of them (over draws, or a grid); all members broadcast."""
+    """One plan, or an array of them (over draws, or a grid); all members broadcast.
+
+    Where a loss is asked for that no run reaches, FLOPs are infinite and the loss is NaN.
+    """
 
     sparsity: Array
     nonzero_params: Array
     data_seen: Array
     loss: Array
     reducible: Array
+    train_flops: Array
+    inference_flops: Array
 
     @property
     def dense_params(self) -> Array:
         """Prunable parameters before pruning."""
         return np.asarray(self.nonzero_params / (1.0 - self.sparsity))
 
+    @property
+    def total_flops(self) -> Array:
+        """Training and inference."""
+        return np.asarray(self.train_flops + self.inference_flops)
+
 
 def plan_at(theta: Theta, question: Question, S: Floats) -> Plans:
-    """Spend the whole budget on a model of sparsity S: its size, data and loss."""
-    S, budget = np.asarray(S, dtype=np.float64), question.budget
-    if question.nonzero_params is not None:
-        N = np.asarray(question.nonzero_params, dtype=np.float64)
-    elif question.dense_params is not None:
-        N = np.asarray(question.dense_params * (1.0 - S))
+    """The run of sparsity S under a question: its size, data, cost and loss."""
+    S = np.asarray(S, dtype=np.float64)
+    if question.loss is None:
+        N, D = run_for_budget(theta, question, S)
     else:
-        N = theta.best_size(S, budget)
-    D = budget.data(S, N)
-    reducible = theta.reducible(S, N, D)
-    return Plans(S, N, D, np.asarray(reducible + theta.floor), reducible)
+        N, D = run_for_loss(theta, question, S, question.loss - np.asarray(theta.floor))
+    inference = question.inference
+    served = np.zeros(()) if inference is None else inference.flops(S, N)
+    spent = question.cost.flops_for(D, S, N)
+    if question.train_flops is not None:
+        # What is spent but for rounding is the budget itself.
+        left = question.train_flops - served
+        spent = np.where(np.abs(spent - left) <= _ROUNDING * left, left, spent)
+    reducible = np.where(np.isfinite(spent), theta.reducible(S, N, D), np.nan)
+    return Plans(S, N, D, np.asarray(reducible + theta.floor), reducible, spent, served)
+
+
+def objective(question: Question, plan: Plans) -> Array:
+    """What a question wants least of: the loss, or what it costs to reach one; infinite where a plan means nothing."""
+    value = plan.reducible if question.loss is None else plan.total_flops
+    return np.where(np.isnan(value), np.inf, value)
 
 
 def best_sparsity(theta: Theta, question: Question, *, highest: float = HIGHEST_SPARSITY) -> Array:
     """The optimal unstructured sparsity in [0, highest] under the question's givens, whatever its `max_sparsity`."""
-    return theta.best_sparsity(question.budget, N=question.nonzero_params, M=question.dense_params, highest=highest)
+    if question.is_plain:
+        return theta.best_sparsity(question.budget, N=question.nonzero_params, M=question.dense_params, highest=highest)
+    shape = question.shape(theta)
+    if highest == 0.0:
+        return np.zeros(shape)
+    wide, asked = theta.expanded(), question.expanded()
+
+    # In x = ln(1 - S), as in the closed solutions: steps of equal ratio in the density.
+    def wanted(x: Array) -> Array:
+        return np.broadcast_to(objective(question, plan_at(wide, asked, -np.expm1(x))), x.shape)
+
+    x = smooth_minimum(wanted, *densities(highest, shape))
+    at = wanted(np.stack([x, np.zeros(shape)], axis=-1))
+    # What no digit can tell from dense is dense.
+    return np.asarray(np.where(at[..., 0] < at[..., 1], 0.0 - np.expm1(x), 0.0))
 
 
 def best_plan(theta: Theta, question: Question, *, lowest: float = 0.0) -> Plans:
-    """The plan with the lowest loss among the sparsities that the question allows.
+    """The best plan among the sparsities that the question allows.
 
     Of a pattern's few sparsities all are tried, those below `lowest` left out.
 
@@ -121,7 +205,7 @@ def best_plan(theta: Theta, question: Question, *, lowest: float = 0.0) -> Plans
             "allowed; raise the one or drop the other."
         )
     plans = [plan_at(theta, question, S) for S in allowed]
-    best = np.argmin(np.stack(np.broadcast_arrays(*(plan.loss for plan in plans))), axis=0)
+    best = np.argmin(np.stack(np.broadcast_arrays(*(objective(question, plan) for plan in plans))), axis=0)
     return plan_at(theta, question, np.asarray(allowed)[best])
 
 
@@ -130,9 +214,24 @@ def dense_plan(theta: Theta, question: Question) -> Plans:
     return plan_at(theta, question, 0.0)
 
 
+def dense_run_for(theta: Theta, question: Question, reducible: Floats) -> tuple[Array, Array]:
+    """N and D of the cheapest dense run, under the question's givens, that reaches a reducible loss."""
+    return run_for_loss(theta, question, 0.0, reducible)
+
+
 def dense_flops_for(theta: Theta, question: Question, reducible: Floats) -> Array:
-    """Training FLOPs of a dense run, under the question's size, that reach a reducible loss; infinite where none do."""
-    size = question.nonzero_params if question.nonzero_params is not None else question.dense_params
-    if size is None:
-        return question.cost.flops_for(theta.cheapest_tokens(reducible), 0.0, 1.0)
-    return question.cost.flops_for(theta.data_for(0.0, size, reducible), 0.0, size)
+    """FLOPs, of inference too where it counts, of that run; infinite where none reaches the loss."""
+    N, D = dense_run_for(theta, question, reducible)
+    return question.spending.flops_for(D, 0.0, N)
+
+
+def lowest_reducible(theta: Theta, question: Question) -> Array:
+    """The reducible loss that runs under a question come near to, however much they cost."""
+    N, D = question.nonzero_params, question.data_seen if question.data_seen is not None else question.max_data
+    if N is None and question.tokens_per_param is not None and D is not None:
+        N = D / question.tokens_per_param
+    choices = question.pattern.sparsities
+    S = np.linspace(0.0, question.cap, 257) if choices is None else np.array([S for S in choices if question.cap >= S])
+    if N is None:
+        N = np.inf if question.dense_params is None else question.dense_params * (1.0 - S)
+    return np.asarray(np.nanmin(theta.reducible(S, N, np.inf if D is None else D)))

@@ -14,7 +14,7 @@ from sparseplan.laws.forms.base import Rows, Theta
 from sparseplan.laws.forms.budget import Array
 from sparseplan.laws.law import Law, coefficient_draws, coefficients
 from sparseplan.laws.unique_data import UniqueData
-from sparseplan.plan.question import Plans, Question, best_plan, dense_flops_for, dense_plan
+from sparseplan.plan.question import Plans, Question, best_plan, dense_flops_for, dense_plan, objective
 
 _ABOVE_ZERO = 1e-12
 _AS_GOOD_AS_DENSE = 5e-4  # sparsities that read 0%: just above the budget at which the law begins to want some
@@ -120,5 +120,5 @@ def _best(sides: Sides, question: Question, dense: Plans) -> Plans:
     sparse = best_plan(sides.sparse, question, lowest=_ABOVE_ZERO)
     if not question.allows_dense:
         return sparse
-    stays = (sparse.sparsity < _AS_GOOD_AS_DENSE) | (dense.loss <= sparse.loss)
+    stays = (sparse.sparsity < _AS_GOOD_AS_DENSE) | (objective(question, dense) <= objective(question, sparse))
     return Plans(*(np.where(stays, one, other) for one, other in zip(dense, sparse, strict=True)))

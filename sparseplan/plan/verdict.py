@@ -23,6 +23,7 @@ from sparseplan.plan.objective import Objective, choose
 from sparseplan.plan.question import Plans, Question
 from sparseplan.shapes.base import typical_width
 from sparseplan.sparsity.pattern import TWO_OF_FOUR, UNSTRUCTURED, Pattern
+from sparseplan.sparsity.schedule import Schedule
 
 MASTER_BYTES = 4.0
 COMPUTE_BYTES = 2.0
@@ -77,7 +78,7 @@ def _verdict(
     fast = speedup(profile, "training") if accelerated else None
     break_even = None
     if pattern.group is not None:
-        break_even = break_even_speedup(sides.sparse, asked, plan, dense, ramp_end=law.schedule.end)
+        break_even = break_even_speedup(sides.sparse, asked, plan, dense, schedule=law.schedule)
     return FamilyVerdict(
         family=family,
         pattern=str(pattern),
@@ -108,7 +109,9 @@ def _at(curve: Curve | None, width: float) -> float | None:
     return None if curve is None else float(curve.at(width))
 
 
-def break_even_speedup(theta: Theta, question: Question, plan: Plans, dense: Plans, *, ramp_end: float) -> float | None:
+def break_even_speedup(
+    theta: Theta, question: Question, plan: Plans, dense: Plans, *, schedule: Schedule
+) -> float | None:
     """How much faster training must be after the ramp for a plan to reach the dense loss; None if nothing is enough.
 
     Below 1 the pattern pays even where it is slower than dense.
@@ -118,8 +121,10 @@ def break_even_speedup(theta: Theta, question: Question, plan: Plans, dense: Pla
         needed = float(theta.cheapest_tokens(dense.reducible, S))
     else:
         needed = N * float(theta.data_for(S, N, dense.reducible))
-    time = float(question.budget.tokens) / needed * (1.0 - S) - ramp_end
-    return (1.0 - ramp_end) / time if time > 0.0 and ramp_end < 1.0 else None
+    settled = float(schedule.settled(S))
+    ramp = float(schedule.length(S)) - settled
+    time = float(dense.nonzero_params * dense.data_seen) / needed * (1.0 - S) - ramp
+    return settled / time if time > 0.0 and settled > 0.0 else None
 
 
 def memory(dense_params: float, *, compressed: bool) -> Memory:

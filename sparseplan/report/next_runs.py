@@ -36,7 +36,7 @@ def print_next_runs(console: Console, answer: NextRuns) -> None:
 
 def _state(answer: NextRuns) -> str:
     """What the law's draws agree on today, in sentences that are true as they stand."""
-    target, draws = f"{format_scientific(answer.given.train_flops)} FLOPs", f"{answer.decision.draws} draws"
+    target, draws = f"{format_scientific(answer.plan.train_flops)} FLOPs", f"{answer.decision.draws} draws"
     loses = f"the plan loses at most {format_difference(answer.regret.p95)} nats in 95% of them"
     scatter = f"{format_difference(answer.decision.scatter)} nats by which single runs scatter"
     law = f"law {answer.law.name}"

@@ -1,6 +1,7 @@
 """The answer of `optimal` for people: the verdict, the table, both ends of the cost, how sure it is, two warnings."""
 
 from collections.abc import Callable
+from math import isfinite
 
 from rich.console import Console
 from rich.table import Table
@@ -77,8 +78,10 @@ def print_law_facts(console: Console, law: LawName) -> None:
 def verdict(answer: Answer) -> str:
     """The answer in a sentence or two, true as they stand."""
     plan = answer.plan
-    budget = f"{format_scientific(plan.train_flops)} FLOPs"
-    run = f"{format_count(plan.data_seen)} {plan.data_unit}s, {loss_word(answer)} {plan.loss:.3f}"
+    budget = _goal(answer)
+    run = f"{format_count(plan.data_seen)} {plan.data_unit}s"
+    if answer.given.loss is None:
+        run += f", {loss_word(answer)} {plan.loss:.3f}"
     source = f"law {answer.law.name}{_reach(answer)}"
     cost = _COSTS.get(answer.cost, f"at its cost on {answer.cost}")
     if is_dense_only(answer):
@@ -94,6 +97,24 @@ def verdict(answer: Answer) -> str:
     model = f"{format_count(plan.nonzero_params)} non-zero of {format_count(plan.dense_params)} weights"
     needs = f"{_dense_needs(answer)}, {cost} ({source}).{_undecided(answer)}"
     return f"{budget}: sparsity {sparsity}, {model} on {run}. {needs}"
+
+
+def _goal(answer: Answer) -> str:
+    """The budget, or the loss and the budget that it needs."""
+    budget = f"{format_scientific(answer.plan.train_flops)} FLOPs"
+    if answer.given.loss is None:
+        return budget
+    intervals = answer.intervals
+    if intervals is not None and intervals.train_flops is not None:
+        budget += f" ({_flops_bounds(intervals.train_flops)})"
+    word = loss_word(answer).capitalize()
+    return f"{word} {answer.given.loss:g} needs {budget}"
+
+
+def _flops_bounds(bounds: Bounds) -> str:
+    """An interval of FLOPs, which has no upper end where no compute may be enough."""
+    low, high = bounds
+    return format_bounds(bounds, format_scientific) if isfinite(high) else f"at least {format_scientific(low)}"
 
 
 def loss_word(answer: Answer) -> str:
@@ -180,13 +201,16 @@ def _plan_table(console: Console, answer: Answer) -> Table:
         *((("nonzero_params", "parameters", format_count),) if is_dense_only(answer) else sizes),
         ("data_seen", f"data ({plan.data_unit}s)", format_count),
         ("loss", f"{loss_word(answer)} (nats)", format_loss),
+        ("train_flops", "training FLOPs", format_scientific),
     ):
+        if key == "train_flops" and answer.given.loss is None:  # the same for both plans, and given
+            continue
         cells = [write(getattr(plan, key))]
         if intervals is not None:
             # Beside the plan's loss stands what this plan may reach; beside its size, what the best size may be.
             spread = intervals.plan_loss if key == "loss" else getattr(intervals, key)
-            cells.append(format_bounds(spread, write))
-        table.add_row(noun, *cells, *([] if alone else [write(getattr(dense, key))]))
+            cells.append(_flops_bounds(spread) if key == "train_flops" else format_bounds(spread, write))
+        table.add_row(noun, *cells, *([] if alone else [_or_none(getattr(dense, key), write)]))
     if plan.unique_data is not None and plan.epochs is not None:
         given = [] if intervals is None else [""]
         for noun, values in (
@@ -196,6 +220,11 @@ def _plan_table(console: Console, answer: Answer) -> Table:
             first, second = (format_epochs(v) if noun == "epochs" else format_count(v) for v in map(_known, values))
             table.add_row(noun, first, *given, *([] if alone else [second]))
     return table
+
+
+def _or_none(value: float, write: Callable[[float], str]) -> str:
+    """A figure of the dense plan, where there is one."""
+    return write(value) if isfinite(value) else "none"
 
 
 def _known(value: float | None) -> float:
@@ -231,13 +260,13 @@ def _against_dense(answer: Answer) -> list[str]:
     elif is_only_dense(answer):
         lines.append("Only dense models are allowed here.")
     elif plan.sparsity == 0:
-        lines.append("No allowed sparsity reaches a lower loss than the dense plan.")
+        better = "reaches a lower loss" if answer.given.loss is None else "reaches this loss for less"
+        lines.append(f"No allowed sparsity {better} than the dense plan.")
     else:
         verb = "lowers" if comparison.loss_gain >= 0 else "raises"
         rival = "the best dense model" if size_is_free(answer) else "dense at this size"
-        lines.append(
-            f"Sparsity {verb} the loss by {format_difference(abs(comparison.loss_gain))} nats against {rival}."
-        )
+        at = "Sparsity" if answer.given.loss is None else "At this budget sparsity"
+        lines.append(f"{at} {verb} the loss by {format_difference(abs(comparison.loss_gain))} nats against {rival}.")
     if not size_is_free(answer) and 0 < comparison.overtraining < float("inf"):
         lines.append(_training_length(answer))
     if answer.brackets:
@@ -253,16 +282,23 @@ def _repeats(answer: Answer) -> list[str]:
         return []
     if not answer.repetition_spread:
         return ["No data is repeated."]
-    units = f"{plan.data_unit}s"
+    units, priced = f"{plan.data_unit}s", answer.given.loss is not None
     lines = [repeats_in_words(used, plan.unique_data, plan.epochs, units, "the plan")]
     for other in answer.repetition_spread:
         gap = f"{abs(other.loss_gain):.4f} nats {'below' if other.loss_gain >= 0 else 'above'} dense"
-        what = "stay dense" if other.sparsity == 0 else f"{format_sparsity(other.sparsity)} sparse, {gap}"
+        what = "stay dense" if other.sparsity == 0 else f"{format_sparsity(other.sparsity)} sparse"
+        if other.sparsity != 0 and not priced:
+            what += f", {gap}"
         lines.append(
             f"With {other.law}'s rates (R_D {other.R_D:.1f}) instead: {what}, {format_count(other.nonzero_params)} "
-            f"parameters, {format_epochs(other.epochs)} epochs, loss {format_loss(other.loss)}."
+            f"parameters, {format_epochs(other.epochs)} epochs, "
+            f"{_reaching(other.train_flops) if priced else 'loss ' + format_loss(other.loss)}."
         )
     return lines
+
+
+def _reaching(flops: float) -> str:
+    return f"{format_scientific(flops)} FLOPs" if isfinite(flops) else "and no compute is enough for this loss"
 
 
 def repeats_in_words(used: Repetition, unique: float, epochs: float, units: str, what: str) -> str:
@@ -313,11 +349,16 @@ def _how_sure(answer: Answer) -> list[str]:
         share = format_percent(intervals.p_sparse_better)
         return [f"In {share} of the law's {intervals.draws} draws some allowed sparsity would beat the dense plan."]
     regret = intervals.regret
+    reached = []
+    if intervals.p_reached is not None and intervals.p_reached < 1.0:
+        share = format_percent(1.0 - intervals.p_reached)
+        reached = [f"In {share} of the law's draws no compute reaches this loss."]
     loses = f"{format_regret(regret.median)} nats"
     return [
+        *reached,
         f"Over the law's {intervals.draws} draws this plan beats each draw's best dense model in "
-        f"{format_percent(intervals.p_beats_best_dense)}, and loses {loses} against each draw's own optimum "
-        f"(95%: {format_regret(regret.p95)})."
+        f"{format_percent(intervals.p_beats_best_dense)}, and loses {loses} against each draw's own optimum"
+        f"{'' if answer.given.loss is None else ' at this budget'} (95%: {format_regret(regret.p95)}).",
     ]
 
 

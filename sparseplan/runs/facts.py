@@ -12,9 +12,10 @@ class RunFacts(Struct, frozen=True, kw_only=True):
         strategy: How it was pruned, dense where nothing was; records without it are of gradual magnitude pruning.
         nonzero_params: N, prunable weights left at the end.
         dense_params: Prunable weights before pruning.
-        data_seen: D, tokens of the whole run, trunk included, repeats counted.
-        data_unit: What D counts: byte or token.
+        data_seen: D, data of the whole run, trunk included, repeats counted.
+        data_unit: What D counts: byte, token or image.
         epochs: Passes over the training data.
+        unique_data: U, how much of it is different, in the same unit; None where the run saw nothing twice.
         train_flops: Sparse FLOPs of the whole run, see `RunSpec.train_flops`.
         seed: Of initialisation and data order.
     """
@@ -30,3 +31,4 @@ class RunFacts(Struct, frozen=True, kw_only=True):
     epochs: float
     train_flops: float
     seed: int
+    unique_data: int | None = None

@@ -66,9 +66,9 @@ class Segment(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     finish: bool = True
 
     def __post_init__(self) -> None:
-        if not self.from_step <= self.to_step <= self.run.steps:
+        if not self.from_step <= self.to_step <= self.run.updates:
             raise ValueError(
-                f"expected from_step <= to_step <= {self.run.steps}, found {self.from_step} and {self.to_step}"
+                f"expected from_step <= to_step <= {self.run.updates}, found {self.from_step} and {self.to_step}"
             )
         if (self.parent is None) != (self.from_step == 0):
             raise ValueError("expected a parent exactly where from_step is above 0")
@@ -76,7 +76,7 @@ class Segment(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
             raise ValueError(
                 f"expected to branch at step {self.run.branch_step} or before, found from_step {self.from_step}"
             )
-        if self.finish and (self.to_step != self.run.steps or self.id != self.run.run_id):
+        if self.finish and (self.to_step != self.run.updates or self.id != self.run.run_id):
             raise ValueError("expected a segment that finishes its run to end at its last step and bear its run id")
         if not self.finish and (self.to_step > self.run.branch_step or self.id != self.run.trunk_id):
             raise ValueError("expected a trunk to end at its run's branch step and bear its trunk id")
@@ -130,8 +130,9 @@ class RunRecord(RunFacts, frozen=True, kw_only=True, tag_field="format", tag="sp
     """What a finished run reports: its facts, with `nonzero_params` as the trained weights were counted, and its loss.
 
     Attributes:
-        loss: Validation loss in nats per token that the model predicts; None when diverged.
+        loss: Validation loss in nats per token or image that the model predicts; None when diverged.
         bits_per_byte: The same in bits per byte of text; None when diverged or where it has none.
+        accuracy: Share of the validation data whose right answer the model takes for the likeliest; None likewise.
         diverged, reason: Whether training left the finite, and how.
         trunk: The trunk it branched from, and at which step; None and 0 when trained alone.
         segment_seconds: Wall time of this run's own segment, all attempts together; the trunk reports its own.
@@ -147,6 +148,7 @@ class RunRecord(RunFacts, frozen=True, kw_only=True, tag_field="format", tag="sp
     diverged: bool
     segment_seconds: float
     device: str
+    accuracy: float | None = None
     reason: str | None = None
     trunk: str | None = None
     trunk_step: int = 0

@@ -26,7 +26,10 @@ Dtype = Literal["uint8", "uint16", "uint32"]
 
 
 class Split(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A stretch of a token file, raw little-endian or `.npy`: `tokens` of them from `start` on."""
+    """A stretch of a data file: `tokens` entries from `start` on.
+
+    Entries are tokens, raw little-endian or `.npy`, or images, each a byte for its class and one for every value.
+    """
 
     path: Annotated[str, Meta(description="The file; it isn't part of a run's identity.")]
     sha256: Annotated[str, Meta(pattern="^[0-9a-f]{64}$", description="Hash of the whole file, checked at the start.")]
@@ -35,14 +38,14 @@ class Split(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class DataSpec(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The tokens that a run sees."""
+    """The tokens or images that a run sees."""
 
     train: Split
     valid: Split
     dtype: Dtype = "uint16"
-    unit: Annotated[Literal["byte", "token"], Meta(description="What one entry of the files is; D counts these.")] = (
-        "token"
-    )
+    unit: Annotated[
+        Literal["byte", "token", "image"], Meta(description="What one entry of the files is; D counts these.")
+    ] = "token"
     bytes_per_token: Annotated[
         Positive | None, Meta(description="Mean bytes of text behind a token of `valid`; None where unknown.")
     ] = None
@@ -121,6 +124,12 @@ class LearningRate(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
         return rate if step < start else rate * ((steps - step) / (steps - start))
 
 
+ZLoss = Annotated[
+    float,
+    Meta(ge=0, description="Times the mean squared log of the softmax's denominator, added to the loss in training."),
+]
+
+
 class TooManyEpochsError(ValueError):
     """A run that would see its data more often than `max_epochs` allows."""
 
@@ -143,6 +152,7 @@ class RunSpec(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     evaluation_sequences: Annotated[
         int, Meta(ge=1, description="Sequences of the validation loss, spread over `valid`; all where fewer.")
     ] = 256
+    z_loss: ZLoss = 0.0
 
     def __post_init__(self) -> None:
         group = self.pruning.parsed.group
@@ -160,19 +170,29 @@ class RunSpec(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
             )
 
     @property
+    def updates(self) -> int:
+        """Updates of the whole training: `steps`, or more where a strategy trains in rounds that go back."""
+        return self.pruning.total_updates(self.steps)
+
+    @property
     def tokens_per_step(self) -> int:
-        """Tokens that one update sees."""
+        """Tokens, or patches of images, that one update sees."""
         return self.batch * self.shape.tokens_per_sequence
 
     @property
     def data_seen(self) -> int:
-        """Tokens of the whole run, repeats counted: the law's D."""
-        return self.steps * self.tokens_per_step
+        """Data of the whole run in its unit, repeats counted: the law's D."""
+        return self.steps * self.batch * self.shape.data_per_sequence
+
+    @property
+    def unique_data(self) -> int:
+        """Data that a run can see once, in D's unit."""
+        return round(self.data.train.tokens * self.shape.data_per_sequence / self.shape.entries_per_sequence)
 
     @property
     def epochs(self) -> float:
         """Passes over the training data."""
-        return self.data_seen / self.data.train.tokens
+        return self.steps * self.batch * self.shape.entries_per_sequence / self.data.train.tokens
 
     @property
     def nonzero_params(self) -> int:
@@ -181,21 +201,24 @@ class RunSpec(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     @property
     def train_flops(self) -> float:
-        """6 x the weights in force x tokens, summed over training: the law's C with sparse FLOPs.
+        """6 x the weights in force x tokens, summed over all updates: the law's C with sparse FLOPs.
 
         The weights in force at a step are a third of the operands of its three products: where the gradient of all
         weights is formed, as by straight-through masks, a pruned weight counts for a third.
         """
-        return 6.0 * self.tokens_per_step * self.weight_steps(0, self.steps)
+        return 6.0 * self.tokens_per_step * self.weight_steps(0, self.updates)
 
     def weight_steps(self, from_step: int, to_step: int) -> float:
         """Weights in force, summed over the updates from `from_step` to `to_step`."""
         numels = [matrix.numel for matrix in self.shape.matrices]
-        zeros_save = self.pruning.strategy.schedule.zeros_save
         total = 0.0
         for at, until, sparsity in self.pruning.phases(self.steps):
-            updates = max(0, min(until, to_step) - max(at, from_step))
-            total += updates * sum(numel - zeros_save * pruned_weights(numel, sparsity) for numel in numels)
+            first, last = max(at, from_step), min(until, to_step)
+            if first >= last:
+                continue
+            pruned = sum(pruned_weights(numel, sparsity) for numel in numels)
+            dense = self.pruning.strategy.dense_gradients(first, last, self.steps) if pruned else 0
+            total += (last - first) * (sum(numels) - pruned) + dense * pruned / 3.0
         return total
 
     def facts(self) -> RunFacts:
@@ -210,6 +233,7 @@ class RunSpec(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
             data_seen=self.data_seen,
             data_unit=self.data.unit,
             epochs=self.epochs,
+            unique_data=self.unique_data if self.epochs > 1 else None,
             train_flops=self.train_flops,
             seed=self.seed,
         )
@@ -228,9 +252,9 @@ class RunSpec(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     def trunk_id(self) -> str:
         """Identity of the shared prefix: runs with one trunk id train alike until each one's `branch_step`.
 
-        A prefix is dense, or, where the run is pruned alike at all its steps, pruned like this.
+        A prefix is dense, or, where the run is pruned from the start, pruned like this.
         """
-        return self._prefix_id(pruned=self.pruning.constant)
+        return self._prefix_id(pruned=self.pruning.from_start)
 
     @property
     def origin_id(self) -> str:
@@ -260,6 +284,8 @@ class RunSpec(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         facts["pruning"] = self.pruning.determinants()
         if facts["optimizer"].get("factored"):  # as all were before there was a choice: their identities stay
             del facts["optimizer"]["factored"]
+        if not self.z_loss:  # likewise
+            del facts["z_loss"]
         return facts
 
 

@@ -72,6 +72,7 @@ class Runs:
         group: number of the run's group, equal for runs that share a trunk or seed; None where all are separate.
         grouped_by: the file's column that says so; None as `group`.
         data_unit: what D counts; None where the table doesn't say.
+        strategy: the one strategy of the sparse runs; None where the table doesn't say.
         unique_data: the unique data that each run drew on, shape (n,), infinite where the table doesn't say; None where
             it says so of no run.
         left_out: rows that rules left out.
@@ -89,6 +90,7 @@ class Runs:
     group: NDArray[np.int64] | None = None
     grouped_by: str | None = None
     data_unit: str | None = None
+    strategy: str | None = None
     unique_data: Array | None = None
     left_out: tuple[LeftOut, ...] = ()
     remarks: tuple[str, ...] = ()
@@ -247,6 +249,7 @@ def runs_from(table: Table, *, columns: Mapping[str, str] | None = None, group: 
         group=numbers,
         grouped_by=None if numbers is None else names.get(GROUP, names.get(TRUNK)),
         data_unit=units[0] if units else None,
+        strategy=strategies[0] if strategies else None,
         unique_data=_unique_data([run.unique_data for run in parsed]),
         left_out=tuple(left_out),
         remarks=_remarks(table, names),

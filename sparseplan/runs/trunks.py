@@ -1,8 +1,8 @@
 """Cut runs into segments so that what they have in common is trained once.
 
 Runs with one trunk id (dense size, seed, data order, optimizer) train alike until each one's `branch_step`: a sparse
-run's ramp begins, a dense run's learning rate starts to fall. Runs that are pruned alike at all their steps, as static
-ones are, have trunks of their own: a sparsity's lengths share all but their cooldowns. The common prefix becomes one
+run's ramp begins, a dense run's learning rate starts to fall. Runs that are pruned from the start, as static ones
+are, have trunks of their own: a sparsity's lengths share all but their cooldowns. The common prefix becomes one
 trunk segment, which goes as far as its longest branch needs and leaves a checkpoint at every branch step; each run is
 then a branch.
 A branched run equals the unshared one, bit for bit on one CPU thread: the order of the data depends on seed and step
@@ -80,11 +80,11 @@ def _family(runs: list[RunSpec], *, share: bool) -> list[Segment]:
         finish=False,
     )
     branches = [
-        Segment(id=run.run_id, run=run, from_step=run.branch_step, to_step=run.steps, parent=trunk.id)
+        Segment(id=run.run_id, run=run, from_step=run.branch_step, to_step=run.updates, parent=trunk.id)
         for run in branching
     ]
     return [trunk, *(_alone(run) for run in runs if run.branch_step == 0), *branches]
 
 
 def _alone(run: RunSpec) -> Segment:
-    return Segment(id=run.run_id, run=run, from_step=0, to_step=run.steps)
+    return Segment(id=run.run_id, run=run, from_step=0, to_step=run.updates)

@@ -24,6 +24,18 @@ class Matrix(NamedTuple):
         return self.outputs * self.inputs
 
 
+class Images(NamedTuple):
+    """What the images of a data set are: `side` x `side` pixels of `channels` values each, in `classes` classes."""
+
+    side: int
+    channels: int
+    classes: int
+
+
+Inputs = int | Images
+"""What models are given to read: tokens of a vocabulary of so many, or images."""
+
+
 def pruned_weights(numel: int, sparsity: float) -> int:
     """Weights of a matrix that are zero at a sparsity: the one rounding rule of counts and masks.
 

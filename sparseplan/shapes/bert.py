@@ -6,6 +6,7 @@ data's own tokens: the head never predicts it.
 
 import math
 
+from sparseplan.shapes.base import Inputs
 from sparseplan.shapes.transformer import TransformerModel, TransformerShape
 
 CHOSEN_SHARE = 0.15
@@ -58,13 +59,14 @@ class BertShape(TransformerShape, frozen=True, kw_only=True, forbid_unknown_fiel
 class BertModel(TransformerModel, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="bert"):
     """Encoders of a recipe."""
 
-    def shape(self, index: int, sparsity: float, vocab: int) -> BertShape:
-        """The shape that the size at `index` of the grid means at a sparsity.
+    def shape(self, index: int, sparsity: float, inputs: Inputs) -> BertShape:
+        """The shape that the size at `index` of the grid means at a sparsity, for tokens of a vocabulary.
 
         Raises:
             ValueError: if there is none.
         """
+        assert isinstance(inputs, int), "a recipe's data are checked against what its family reads"
         size = self.sizes.size(index, sparsity, BertShape.prunable_params)
         return BertShape(
-            layers=size.layers, width=size.width, heads=self.heads(size), vocab=vocab, context=self.context
+            layers=size.layers, width=size.width, heads=self.heads(size), vocab=inputs, context=self.context
         )

@@ -1,17 +1,19 @@
 """The model families, without torch: a new one is a file here, a place in `Shape` and in `Model`.
 
-A shape has the members of `GptShape`: layers, width, vocab, matrices, dense_params, other_params, nonzero_params,
-tokens_per_sequence, loss_of_a_guess, loss_per and machine_flops_per_token. A model of a recipe has `sizes` and
-`shape`. Both carry the family's tag. What trains it is `sparseplan.train.families`, under the same tag.
+A shape has the members of `GptShape`: layers, width, matrices, dense_params, other_params, nonzero_params,
+tokens_per_sequence, data_per_sequence, entries_per_sequence, loss_of_a_guess, loss_per and machine_flops_per_token. A
+model of a recipe has `sizes`, `shape`, and `reads`, the kind of `Inputs` that it takes. Both carry the family's tag.
+What trains it is `sparseplan.train.families`, under the same tag.
 """
 
 from typing import get_args
 
 from sparseplan.shapes.bert import BertModel, BertShape
 from sparseplan.shapes.gpt import GptModel, GptShape
+from sparseplan.shapes.vit import VitModel, VitShape
 
-Shape = GptShape | BertShape
-Model = GptModel | BertModel
+Shape = GptShape | BertShape | VitShape
+Model = GptModel | BertModel | VitModel
 DEFAULT_MODEL = GptModel
 """What a recipe means that names no family."""
 

@@ -2,6 +2,7 @@
 
 import math
 
+from sparseplan.shapes.base import Inputs
 from sparseplan.shapes.transformer import TransformerModel, TransformerShape
 
 
@@ -41,11 +42,14 @@ class GptShape(TransformerShape, frozen=True, kw_only=True, forbid_unknown_field
 class GptModel(TransformerModel, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="gpt"):
     """Decoders of a recipe."""
 
-    def shape(self, index: int, sparsity: float, vocab: int) -> GptShape:
-        """The shape that the size at `index` of the grid means at a sparsity.
+    def shape(self, index: int, sparsity: float, inputs: Inputs) -> GptShape:
+        """The shape that the size at `index` of the grid means at a sparsity, for tokens of a vocabulary.
 
         Raises:
             ValueError: if there is none.
         """
+        assert isinstance(inputs, int), "a recipe's data are checked against what its family reads"
         size = self.sizes.size(index, sparsity, GptShape.prunable_params)
-        return GptShape(layers=size.layers, width=size.width, heads=self.heads(size), vocab=vocab, context=self.context)
+        return GptShape(
+            layers=size.layers, width=size.width, heads=self.heads(size), vocab=inputs, context=self.context
+        )

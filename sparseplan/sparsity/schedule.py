@@ -10,26 +10,31 @@ rho(S) = t0 + (t1 - t0) S / -ln(1 - S) + (1 - t1) (1 - S), is not linear in S: t
 
 A straight-through mask is in force from t0 = t1 on, but every weight keeps its gradient. Of the three equal products of
 a training step, the output and the input's gradient use the masked weights, the weights' gradient is dense: zeros save
-two thirds of what they save elsewhere, saving = 2/3 (1 - t1).
+two thirds of what they save elsewhere, saving = 2/3 (1 - t1). Where only a share g of the sparse updates forms the
+gradient of all weights, as RigL does, they save 1 - g/3.
+
+Rewinding trains in rounds: a dense one, then R more from the fraction t0 of training on, each at a density lower by the
+same factor, q = (1 - S)^(1/R), with R the number that brings q nearest to 1 - share. Zeros free, all rounds cost
+rho(S) = 1 + (1 - t0) (q + q^2 + ... + q^R) dense trainings; zeros that cost like weights, 1 + (1 - t0) R.
 
 Source: Zhu & Gupta 2017, arXiv:1710.01878 (the cubic ramp); Frantar et al. 2023, arXiv:2309.08520; Jin et al. 2025,
-arXiv:2501.12486 (the geometric ramp).
+arXiv:2501.12486 (the geometric ramp); Frankle et al. 2019, arXiv:1903.01611 (rewinding).
 """
 
 import re
 from typing import Annotated, Literal
 
 import numpy as np
-from msgspec import Meta, Struct
+from msgspec import UNSET, Meta, Struct, UnsetType
 from numpy.typing import NDArray
 
 from sparseplan.common.units import format_sparsity, parse_share
 from sparseplan.errors import QuantityError
 
 Floats = NDArray[np.float64] | float
-_KINDS = ("cubic", "linear", "geometric", "straight-through")
+_KINDS = ("cubic", "linear", "geometric", "straight-through", "rewinding")
+_SHARE_OF_A_ROUND = 0.2
 _EXPONENTS = {"cubic": 3, "linear": 1, "straight-through": 1}
-_STRAIGHT_THROUGH_SHARE = 2.0 / 3.0
 _ONE_SHOT = 1e-9  # a ramp this short, as a fraction of training, lies within one step of any run
 
 
@@ -41,10 +46,11 @@ class Schedule(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """
 
     kind: Annotated[
-        Literal["cubic", "linear", "geometric", "straight-through"],
+        Literal["cubic", "linear", "geometric", "straight-through", "rewinding"],
         Meta(
             description="How sparsity approaches its final value on the ramp; geometric: the density falls by the same "
-            "factor at every cut; straight-through: at once, in all products but the gradient of the weights."
+            "factor at every cut; straight-through: at once, in all products but the gradient of the weights; "
+            "rewinding: in rounds, each trained from `start` to the end."
         ),
     ] = "cubic"
     start: Annotated[
@@ -54,20 +60,52 @@ class Schedule(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         float, Meta(ge=0, le=1, description="Fraction of training at which the final sparsity is reached.")
     ] = 0.75
 
+    share: (
+        Annotated[
+            float,
+            Meta(
+                gt=0, lt=1, description="Of rewinding: the share of what is left that a round prunes; 0.2 if not given."
+            ),
+        ]
+        | UnsetType
+    ) = UNSET
+    dense_gradients: (
+        Annotated[
+            float,
+            Meta(
+                ge=0,
+                le=1,
+                description="Share of the sparse updates that form the gradient of pruned weights too, as RigL's do "
+                "where it grows; 0 where not given, and 1 for straight-through masks.",
+            ),
+        ]
+        | UnsetType
+    ) = UNSET
+
     def __post_init__(self) -> None:
         if self.start > self.end:
             raise ValueError(f"expected start <= end, found start {self.start:g} and end {self.end:g}")
-
         if self.kind == "straight-through" and self.start != self.end:
             raise ValueError(
                 "expected start = end for straight-through masks, which have no ramp, "
                 f"found start {self.start:g} and end {self.end:g}"
             )
 
+        if self.kind == "rewinding" and not self.start < self.end == 1.0:
+            raise ValueError(
+                f"expected start < end = 1 for rewinding, whose rounds go on to the end of training, "
+                f"found start {self.start:g} and end {self.end:g}"
+            )
+        if self.kind != "rewinding" and self.share:
+            raise ValueError(f"expected a share for rewinding alone, found it with {self.kind}")
+
     @property
     def zeros_save(self) -> float:
-        """The share of a training step's FLOPs per weight that a zero in force saves: all, or two of three products."""
-        return _STRAIGHT_THROUGH_SHARE if self.kind == "straight-through" else 1.0
+        """The share of a training step's FLOPs per weight that a zero in force saves: all, or two of three products,
+        or what lies between where some updates form the gradient of all weights.
+        """
+        dense = 1.0 if self.kind == "straight-through" else self.dense_gradients or 0.0
+        return 1.0 - dense / 3.0
 
     @property
     def saving(self) -> float | None:
@@ -75,7 +113,7 @@ class Schedule(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
         None where rho is not of that kind, as on a geometric ramp.
         """
-        if self.kind == "geometric" and not self._one_cut:
+        if self.kind == "rewinding" or (self.kind == "geometric" and not self._one_cut):
             return None
         exponent = _EXPONENTS.get(self.kind, 1)
         return self.zeros_save * ((self.end - self.start) * exponent / (exponent + 1) + (1.0 - self.end))
@@ -88,12 +126,19 @@ class Schedule(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         """
         if self.kind == "straight-through":
             return f"straight-through masks from {format_sparsity(self.start)} of training on"
+        if self.kind == "rewinding":
+            share = format_sparsity(self.share or _SHARE_OF_A_ROUND)
+            return f"rounds from {format_sparsity(self.start)} of training on, each pruning about {share} of the rest"
         if self.end == 0.0:
-            return "sparse from the first step"
+            words = "sparse from the first step"
+            if self.dense_gradients:
+                words += f", gradients of all weights at {format_sparsity(self.dense_gradients)} of them"
+            return words
         return f"{self.kind} ramp from {format_sparsity(self.start)} to {format_sparsity(self.end)} of training"
 
     def sparsity(self, final: Floats, progress: Floats) -> NDArray[np.float64]:
         """Sparsity after the fraction `progress` of training, for a final sparsity `final`; they broadcast."""
+        assert self.kind != "rewinding", "a round has one sparsity"
         t = np.asarray(progress, dtype=np.float64)
         if self._one_cut:
             p = (t >= self.start).astype(np.float64)
@@ -106,15 +151,45 @@ class Schedule(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     def mean_density(self, final: Floats) -> NDArray[np.float64]:
         """Density averaged over training, rho(S), for a final sparsity `final` in [0, 1); FLOPs per dense FLOP.
 
+        Of rewinding all rounds count, so it lies above 1.
+
         >>> round(float(Schedule(kind="geometric", start=0, end=1).mean_density(0.5)), 6)
         0.721348
         """
         S = np.asarray(final, dtype=np.float64)
         if self.saving is not None:
             return 1.0 - self.saving * S
+        if self.kind == "rewinding":
+            rounds = np.maximum(self.rounds(S), 1)
+            left = np.exp(np.log1p(-S) / rounds)  # what a round leaves of the one before it
+            series = left * S / np.where(S > 0.0, 1.0 - left, 1.0)
+            return np.asarray(1.0 + (1.0 - self.start) * series)
         nonzero = np.where(S > 0.0, S, 0.5)  # the mean density of the ramp alone tends to 1 as S does to 0
         on_ramp = np.where(S > 0.0, nonzero / -np.log1p(-nonzero), 1.0)
-        return np.asarray(self.start + (self.end - self.start) * on_ramp + (1.0 - self.end) * (1.0 - S))
+        mean = self.start + (self.end - self.start) * on_ramp + (1.0 - self.end) * (1.0 - S)
+        return np.asarray(1.0 - self.zeros_save * (1.0 - mean))
+
+    def rounds(self, final: Floats) -> NDArray[np.int64]:
+        """How often a training goes back, for a final sparsity; 0 for dense ones and without rewinding.
+
+        >>> Schedule(kind="rewinding", start=0.1, end=1.0).rounds([0.0, 0.5, 0.875]).tolist()
+        [0, 3, 9]
+        """
+        S = np.asarray(final, dtype=np.float64)
+        if self.kind != "rewinding":
+            return np.zeros(S.shape, dtype=np.int64)
+        exact = np.log1p(-S) / np.log1p(-(self.share or _SHARE_OF_A_ROUND))
+        return np.where(S > 0.0, np.maximum(np.rint(exact), 1.0), 0.0).astype(np.int64)
+
+    def length(self, final: Floats) -> NDArray[np.float64]:
+        """Updates of the whole training, per update that the final model has behind it: 1 without rewinding."""
+        return np.asarray(1.0 + (1.0 - self.start) * self.rounds(final))
+
+    def settled(self, final: Floats) -> NDArray[np.float64]:
+        """The part of `length` that is trained with the final mask."""
+        if self.kind == "rewinding":
+            return np.where(self.rounds(final) > 0, 1.0 - self.start, 0.0)
+        return np.full(np.shape(final), 1.0 - self.end)
 
     @property
     def _one_cut(self) -> bool:
@@ -135,9 +210,9 @@ def parse_schedule(text: str) -> Schedule:
     kind, _, ends = text.strip().partition(":")
     written = re.split(r"\.\.(?!\.)", ends) if ends else ["0.25", "0.75"]
     try:
-        if kind not in _KINDS or len(written) > 2 or (kind == "straight-through" and not ends):
+        if kind not in _KINDS or len(written) > 2 or (kind in ("straight-through", "rewinding") and not ends):
             raise ValueError
-        start, end = _share(written[0]), _share(written[-1])
+        start, end = _share(written[0]), 1.0 if kind == "rewinding" else _share(written[-1])
         return Schedule(kind=kind, start=start, end=end)  # type: ignore[arg-type]
     except ValueError:
         raise QuantityError(

@@ -60,9 +60,10 @@ class Speed:
 
 def work_of(segment: Segment) -> float:
     """Tokens of a segment, as many as are trained on in the time that it takes, evaluation included."""
-    run = segment.run
-    read = run.evaluation_sequences * run.shape.tokens_per_sequence if segment.finish else 0
-    return segment.tokens + min(read, run.data.valid.tokens) / 3
+    run, shape = segment.run, segment.run.shape
+    at_hand = run.data.valid.tokens / shape.entries_per_sequence
+    read = min(run.evaluation_sequences, at_hand) if segment.finish else 0
+    return segment.tokens + read * shape.tokens_per_sequence / 3
 
 
 def priorities(segments: Sequence[Segment], speed: Speed) -> dict[str, float]:

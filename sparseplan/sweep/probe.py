@@ -60,7 +60,7 @@ def measure_speed(runs: Sequence[RunSpec], placements: Sequence[Placement], *, w
             spec.shape: math.fsum(_rate(task.jobs[index]) for task in tasks) / len(tasks)
             for index, spec in enumerate(specs)
         }
-    training = sum(spec.data_seen / rates[spec.shape] for spec in specs)
+    training = sum(spec.steps * spec.tokens_per_step / rates[spec.shape] for spec in specs)
     return Speed(tokens_per_second=rates, startup_seconds=max(0.0, elapsed - training))
 
 
@@ -69,7 +69,7 @@ def _task(folder: Path, slot: int, specs: list[RunSpec], placement: Placement) -
     for index, spec in enumerate(specs):
         place = folder / f"{slot}-{index}"
         job = Job(
-            segment=Segment(id=spec.run_id, run=spec, from_step=0, to_step=spec.steps),
+            segment=Segment(id=spec.run_id, run=spec, from_step=0, to_step=spec.updates),
             checkpoints=str(place),
             result=str(place / "result.json"),
             progress=str(place.with_suffix(".jsonl")),

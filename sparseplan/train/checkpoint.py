@@ -86,14 +86,15 @@ def read(path: Path, *, segment_id: str, step: int | None = None) -> dict[str, A
     return content
 
 
-def apply(content: dict[str, Any], state: State) -> None:
-    """Put a checkpoint's state in place."""
+def apply(content: dict[str, Any], state: State, *, pruned: bool = True) -> None:
+    """Put a checkpoint's state in place; that of a prefix that nothing has pruned says nothing to a pruner."""
     state.model.load_state_dict(content["model"])
     settings = [{key: group[key] for key in group if key != "params"} for group in state.optimizer.param_groups]
     state.optimizer.load_state_dict(content["optimizer"])
     for group, ours in zip(state.optimizer.param_groups, settings, strict=True):
         group.update(ours)  # settings are this run's and this device's own; only moments come from the file
-    state.pruner.load(content["masks"])
+    if pruned:
+        state.pruner.load(content["masks"])
 
 
 def resume(folder: Path, state: State, segment: Segment) -> tuple[int, float, str | None]:
@@ -114,7 +115,7 @@ def resume(folder: Path, state: State, segment: Segment) -> tuple[int, float, st
     for path in [rolling, *(kept_checkpoint(folder, segment.id, step) for step in reversed(segment.keep))]:
         # a start beyond a checkpoint that is missing, or was set aside just now, would never make it
         missing = [step for step in segment.keep if not kept_checkpoint(folder, segment.id, step).exists()]
-        limit = missing[0] if missing else segment.run.steps + 1
+        limit = missing[0] if missing else segment.run.updates + 1
         if path.exists():
             try:
                 content = read(path, segment_id=segment.id)
@@ -132,6 +133,6 @@ def resume(folder: Path, state: State, segment: Segment) -> tuple[int, float, st
             content = read(parent, segment_id=segment.parent, step=segment.from_step)
         except BrokenFileError as problem:
             raise BrokenFileError(f"{problem} It is now {set_aside(parent).name}.") from problem
-        apply(content, state)
+        apply(content, state, pruned=segment.run.pruning.from_start)
         return segment.from_step, 0.0, note
     return 0, 0.0, note

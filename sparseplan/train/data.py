@@ -1,7 +1,8 @@
-"""Batches from token files: memory-mapped, on the device where they fit, in an order that a hash decides.
+"""Batches from files of tokens or images: memory-mapped, on the device where they fit, in an order that a hash decides.
 
-An epoch visits every window of `context` tokens once. Which one comes when depends on seed and sequence number alone,
-so runs of any length see the same data in the same order, and a resumed or branched run needs no state to go on.
+An epoch visits every image, or every window of `context` tokens, once. Which one comes when depends on seed and
+sequence number alone, so runs of any length see the same data in the same order, and a resumed or branched run needs no
+state to go on.
 """
 
 import hashlib
@@ -43,9 +44,7 @@ class Windows:
         # torch has few operations on uint16 and uint32: the bits are read as signed and the sign masked away
         stored = torch.from_numpy(tokens.view(_SIGNED[dtype]))
         self._mask = int(np.iinfo(dtype).max)
-        if device.type == "cuda" and stored.nbytes <= DEVICE_SHARE * torch.cuda.mem_get_info(device)[0]:
-            stored = stored.to(device)
-        self._tokens = stored
+        self._tokens = _kept_on(device, stored)
         self._offsets = torch.arange(context + 1, device=stored.device)
 
     def read(self, windows: NDArray[np.int64]) -> Tensor:
@@ -55,8 +54,43 @@ class Windows:
         return block.to(self._device, non_blocking=True)
 
 
+class Pictures:
+    """The images of one split, square, each stored as a byte for its class and one for every value.
+
+    Args:
+        split: Where they are.
+        values: Of an image.
+        classes: How many there are.
+        device: Where batches are wanted.
+
+    Raises:
+        SparseplanError: if the file is missing, too short, changed, or holds classes beyond `classes`.
+    """
+
+    def __init__(self, split: Split, *, values: int, classes: int, device: torch.device) -> None:
+        rows = open_tokens(split, dtype="uint8", entry=1 + values).reshape(split.tokens, 1 + values)
+        largest = int(rows[:, 0].max())
+        if largest >= classes:
+            raise SparseplanError(f"{split.path}: expected classes below {classes}, found {largest}.")
+        self.count, self._device = len(rows), device
+        self._rows = _kept_on(device, torch.from_numpy(rows))
+
+    def read(self, images: NDArray[np.int64]) -> tuple[Tensor, Tensor]:
+        """Some images, their values from -1 to 1, float32 `(B, values)`, and their classes, int64 `(B,)`."""
+        chosen = torch.from_numpy(images).to(self._rows.device, non_blocking=True)
+        rows = self._rows[chosen].to(self._device, non_blocking=True)
+        return rows[:, 1:].float() / 127.5 - 1.0, rows[:, 0].long()
+
+
+def _kept_on(device: torch.device, stored: Tensor) -> Tensor:
+    """Data on a GPU where they take little of it, else where they are."""
+    if device.type == "cuda" and stored.nbytes <= DEVICE_SHARE * torch.cuda.mem_get_info(device)[0]:
+        return stored.to(device)
+    return stored
+
+
 class Order:
-    """Which window is the i-th of a training: a fresh permutation every epoch.
+    """Which window or image is the i-th of a training: a fresh permutation every epoch.
 
     A permutation sorts the windows by a hash of seed, epoch and window, so it is the same under every library version.
     """
@@ -100,8 +134,14 @@ def validation_windows(count: int, wanted: int) -> NDArray[np.int64]:
     return np.arange(number, dtype=np.int64) * count // number
 
 
-def open_tokens(split: Split, *, dtype: str, vocab: int) -> NDArray[np.generic]:
-    """Map a split's tokens into memory, after checking the file's hash and the tokens' range.
+def open_tokens(split: Split, *, dtype: str, vocab: int | None = None, entry: int = 1) -> NDArray[np.generic]:
+    """Map a split's entries into memory, after checking the file's hash and the tokens' range.
+
+    Args:
+        split: Where they are.
+        dtype: How they are stored.
+        vocab: Tokens of the vocabulary; None leaves their range unchecked.
+        entry: Numbers of an entry, one after the other.
 
     Raises:
         SparseplanError: if the file can't be read, isn't the one that the specification names, or doesn't fit it.
@@ -122,13 +162,15 @@ def open_tokens(split: Split, *, dtype: str, vocab: int) -> NDArray[np.generic]:
             f"{path}: expected the file with sha256 {split.sha256[:12]}..., found {found[:12]}...; "
             "the data changed since this run was specified."
         )
-    stop = split.start + split.tokens
+    start, stop = split.start * entry, (split.start + split.tokens) * entry
     if tokens.ndim != 1 or tokens.dtype != np.dtype(dtype) or len(tokens) < stop:
         raise SparseplanError(
-            f"{path}: expected at least {stop} tokens of {dtype}, "
+            f"{path}: expected at least {stop} {'tokens' if entry == 1 else 'numbers'} of {dtype}, "
             f"found an array of {tokens.dtype}, {' x '.join(map(str, tokens.shape))}."
         )
-    tokens = tokens[split.start : stop]
+    tokens = tokens[start:stop]
+    if vocab is None:
+        return tokens
     largest = max(int(tokens[at : at + _CHECK_TOKENS].max()) for at in range(0, len(tokens), _CHECK_TOKENS))
     if largest >= vocab:
         raise SparseplanError(f"{path}: expected tokens below the vocabulary's {vocab}, found {largest}.")

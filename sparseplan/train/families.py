@@ -10,7 +10,9 @@ from sparseplan.shapes.families import Shape, tag_of
 from sparseplan.train.models.base import Model
 from sparseplan.train.models.bert import Bert
 from sparseplan.train.models.gpt import Gpt
+from sparseplan.train.models.vit import Vit
 from sparseplan.train.tasks.base import Task
+from sparseplan.train.tasks.classify_images import ClassifyImages
 from sparseplan.train.tasks.masked_tokens import MaskedTokens
 from sparseplan.train.tasks.next_token import NextToken
 
@@ -25,6 +27,7 @@ class Family(NamedTuple):
 FAMILIES: dict[str, Family] = {
     "gpt": Family(Gpt, NextToken),
     "bert": Family(Bert, MaskedTokens),
+    "vit": Family(Vit, ClassifyImages),
 }
 
 

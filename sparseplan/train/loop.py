@@ -8,6 +8,7 @@ import math
 import threading
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -22,6 +23,7 @@ from sparseplan.train.final_phase import final_runner
 from sparseplan.train.optimizers import build_optimizer, set_rates
 from sparseplan.train.progress import Reporter
 from sparseplan.train.pruning.registry import build_pruner
+from sparseplan.train.pruning.view import ModelView
 from sparseplan.train.records import Course, run_record, trunk_record
 from sparseplan.train.runner import Runner, resolve_execution
 
@@ -61,7 +63,9 @@ class Training:
         self._task = open_task(self._run, self._device)
         model = build_model(self._run.shape, seed=self._run.seed).to(self._device)
         optimizer = build_optimizer(model, self._run.optimizer)
-        self._state = State(model, optimizer, build_pruner(model.prunable(), self._run))
+        self._state = State(
+            model, optimizer, build_pruner(model.prunable(), self._run, ModelView(model, self._task, self._run))
+        )
         self._reporter = Reporter(job.progress, self._segment, every_seconds=placement.progress_seconds)
         self._execution = resolve_execution(placement, self._run)
         # what became of 2:4 products; only a pattern has them
@@ -91,8 +95,9 @@ class Training:
             masked = step >= dense_until
             if runner is None or runner.masked != masked:
                 runner = self._runner(masked=masked)
-            set_rates(optimizer, run.learning_rate.factor(step, run.steps))
-            batch = self._task.batch(step)
+            place = run.pruning.place(step, run.steps)
+            set_rates(optimizer, run.learning_rate.factor(place, run.steps))
+            batch = self._task.batch(place)
             if self._semi is None and step >= settled_from and run.pruning.parsed.group is not None:
                 runner, self._semi = final_runner(
                     self._state,
@@ -103,7 +108,8 @@ class Training:
                     compressed=lambda: self._runner(masked=True, compressed=True),
                     batch=batch,
                 )
-            loss = runner(batch)
+            look = partial(pruner.at_gradient, step, optimizer) if pruner.looks_at(step) else None
+            loss = runner(batch, look=look)
             step += 1
             if step % CHECK_STEPS == 0 or pruner.acts_at(step) or step == segment.to_step:
                 reason = self._divergence(float(loss))
@@ -166,12 +172,13 @@ class Training:
     def _record(self, step: int, reason: str | None, rate: float | None) -> Record:
         segment = self._segment
         loss: float | None = None
+        accuracy: float | None = None
         if segment.finish and reason is None:
-            evaluated = self._evaluate()
+            evaluated, hits = self._evaluate()
             reason = self._divergence(evaluated)
             if reason is None:
                 self._state.pruner.check()
-                loss = evaluated
+                loss, accuracy = evaluated, hits
         course = Course(
             step=step,
             reason=reason,
@@ -188,17 +195,20 @@ class Training:
             self._device,
             loss=loss,
             bits_per_byte=None if loss is None else self._task.bits_per_byte(loss),
+            accuracy=accuracy,
             zeros=None if loss is None else self._state.pruner.zeros(),
         )
 
     @torch.no_grad()
-    def _evaluate(self) -> float:
-        """Mean loss over the validation sequences, the same for every run, in float64."""
+    def _evaluate(self) -> tuple[float, float | None]:
+        """Means over the validation sequences, the same for every run: loss, in float64, and accuracy if it counts."""
         self._state.model.set_backend(None)
-        total, sequences = torch.zeros((), dtype=torch.float64, device=self._device), 0
+        total, hits, sequences = torch.zeros((), dtype=torch.float64, device=self._device), 0.0, 0
         for batch in self._task.validation():
             number = len(batch[0])
             with torch.autocast(self._device.type, dtype=torch.bfloat16, enabled=self._run.dtype == "bfloat16"):
-                total += self._task.loss(self._state.model, batch).double() * number
+                scores = self._task.scores(self._state.model, batch)
+            total += scores.loss.double() * number
+            hits += 0.0 if scores.accuracy is None else float(scores.accuracy) * number
             sequences += number
-        return float(total) / sequences
+        return float(total) / sequences, hits / sequences if self._task.counts_hits else None

@@ -51,6 +51,7 @@ def run_record(
     *,
     loss: float | None,
     bits_per_byte: float | None,
+    accuracy: float | None,
     zeros: int | None,
 ) -> RunRecord:
     """The record of a run.
@@ -61,6 +62,7 @@ def run_record(
         device: Where.
         loss: Validation loss; None where it diverged.
         bits_per_byte: The same per byte of text, where it has such a meaning.
+        accuracy: Share of right answers, where the task counts them.
         zeros: Pruned weights, as counted; None to take what the specification asks for.
     """
     run, choice = segment.run, course.semi_structured
@@ -71,6 +73,7 @@ def run_record(
         **msgspec.structs.asdict(facts),
         loss=loss,
         bits_per_byte=bits_per_byte,
+        accuracy=accuracy,
         diverged=course.reason is not None,
         reason=None if course.reason is None else f"{course.reason}, at step {course.step}",
         trunk=segment.parent,

@@ -7,7 +7,7 @@ made anew for each. The CPU always runs eagerly; what only a GPU does is in `_ca
 import shutil
 import time
 from collections.abc import Callable
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -17,6 +17,7 @@ from sparseplan.runs.job import Placement
 from sparseplan.runs.spec import RunSpec
 from sparseplan.train.checkpoint import State
 from sparseplan.train.models.base import Model
+from sparseplan.train.saved import Saved
 from sparseplan.train.tasks.base import Batch, Task
 
 Execution = Literal["eager", "compile", "graphs"]
@@ -67,17 +68,20 @@ class Runner:
         self._captures = execution == "graphs"
         self._replay: Callable[[Batch], Tensor] | None = None
 
-    def __call__(self, batch: Batch) -> Tensor:
-        """Make one update; returns the batch's mean loss, a tensor that the next update may overwrite."""
-        if not self._captures:
-            return self._update(batch)
+    def __call__(self, batch: Batch, *, look: Callable[[], None] | None = None) -> Tensor:
+        """Make one update; returns the batch's mean loss, a tensor that the next update may overwrite.
+
+        `look` is called where the gradients of all weights are there; a captured update has no room for it.
+        """
+        if look is not None or not self._captures:
+            return self._update(batch, look)
         if self._replay is None:
             self._replay = self._captured(batch)
         return self._replay(batch)
 
     def seconds(self, batch: Batch, *, repeats: int = 10) -> float:
         """Time of one update, on a training that is left as it was."""
-        saved = _Saved(self._state)
+        saved = Saved(self._state.optimizer)
         try:
             for _ in range(_WARM_UP):
                 self(batch)
@@ -95,7 +99,7 @@ class Runner:
         with torch.autocast(self._device.type, dtype=torch.bfloat16, enabled=self._run.dtype == "bfloat16"):
             return self._loss(batch)
 
-    def _update(self, batch: Batch) -> Tensor:
+    def _update(self, batch: Batch, look: Callable[[], None] | None = None) -> Tensor:
         total: Tensor | None = None
         for parameter in self._parameters:
             parameter.grad = None
@@ -106,6 +110,8 @@ class Runner:
             (loss / self._accumulate if self._accumulate > 1 else loss).backward()  # type: ignore[no-untyped-call]
             total = loss.detach() if total is None else total + loss.detach()
         assert total is not None
+        if look is not None:
+            look()
         if self.masked:
             self._state.pruner.after_backward()
         if self._run.clip_norm:
@@ -115,7 +121,7 @@ class Runner:
 
     def _captured(self, batch: Batch) -> Callable[[Batch], Tensor]:
         """Capture an update as a CUDA graph; warming up and capturing leave the training as it was. GPU only."""
-        saved = _Saved(self._state)
+        saved = Saved(self._state.optimizer)
         held = tuple(part.clone() for part in batch)
         side = torch.cuda.Stream(self._device)  # type: ignore[no-untyped-call]
         side.wait_stream(torch.cuda.current_stream(self._device))
@@ -147,34 +153,6 @@ class TaskLoss(nn.Module):
     def forward(self, batch: Batch) -> Tensor:
         """The mean loss of a batch."""
         return self._task.loss(self._model, batch)
-
-
-class _Saved:
-    """A copy of weights and optimizer state that can be put back in place, so that captured addresses stay valid."""
-
-    def __init__(self, state: State) -> None:
-        self._state = state
-        self._weights = [parameter.detach().clone() for parameter in state.model.parameters()]
-        self._moments = {key: tensor.clone() for key, tensor in self._tensors().items()}
-
-    def _tensors(self) -> dict[tuple[Any, str], Tensor]:
-        return {
-            (parameter, name): value
-            for parameter, entries in self._state.optimizer.state.items()
-            for name, value in entries.items()
-            if isinstance(value, Tensor)
-        }
-
-    @torch.no_grad()
-    def restore(self) -> None:
-        """Put everything back; state that didn't exist yet goes to zero, where every optimizer here starts."""
-        for parameter, weight in zip(self._state.model.parameters(), self._weights, strict=True):
-            parameter.copy_(weight)
-        for key, tensor in self._tensors().items():
-            if key in self._moments:
-                tensor.copy_(self._moments[key])
-            else:
-                tensor.zero_()
 
 
 def _wait(device: torch.device) -> None:

@@ -6,6 +6,7 @@ import tracemalloc
 from pathlib import Path
 
 import jsonschema
+import msgspec
 import pytest
 import yaml
 from hypothesis import given
@@ -21,11 +22,15 @@ from sparseplan.calibration.recipe import (
     recipe_schema,
 )
 from sparseplan.errors import RecipeError
-from sparseplan.runs.pruning import GradualMagnitude
+from sparseplan.fit.choose_form import AUTO
+from sparseplan.laws.forms.fitting import SPARSE
 from sparseplan.runs.spec import Adafactor, AdamW, DataSpec, RunSpec, Split
+from sparseplan.runs.strategies import GradualMagnitude
 from sparseplan.runs.trunks import plan_segments
+from sparseplan.shapes.base import Images, Inputs
 from sparseplan.shapes.bert import BertShape
 from sparseplan.shapes.gpt import GptShape
+from sparseplan.shapes.vit import VitShape
 
 DATA = DataSpec(
     train=Split(path="t", sha256="a" * 64, tokens=10**9),
@@ -45,6 +50,18 @@ sparsities: [0, 0.75, "2:4"]
 lengths: {steps: [10, 20]}
 batch: 4
 """
+
+
+IMAGES = msgspec.structs.replace(
+    DATA, train=Split(path="t", sha256="a" * 64, tokens=60_000), unit="image", max_epochs=1e3
+)
+
+
+def data_of(loaded: LoadedRecipe) -> tuple[DataSpec, Inputs]:
+    """Data of the kind that a recipe's family reads."""
+    if loaded.recipe.model.reads is Images:
+        return IMAGES, Images(side=28, channels=1, classes=10)
+    return DATA, 256
 
 
 def read(text: str = PLAIN) -> LoadedRecipe:
@@ -81,8 +98,54 @@ def test_the_family_decides_the_shape_and_a_run_of_another_family_is_another_run
 
 
 def test_a_family_that_does_not_exist_is_named_with_those_that_do() -> None:
-    with pytest.raises(RecipeError, match=r"team\.yaml:5: model\.family: expected one of gpt, bert, found 'brt'"):
+    with pytest.raises(RecipeError, match=r"team\.yaml:5: model\.family: expected one of gpt, bert, vit, found 'brt'"):
         read(replaced("context: 32", "family: brt\n  context: 32"))
+
+
+VISION = PLAIN.replace("context: 32", "family: vit\n  patch: 4") + "data: {kind: images}\n"
+
+
+def test_a_vision_recipe_counts_images_and_learns_their_size_from_the_data() -> None:
+    loaded = read(VISION)
+    runs = expand(loaded, *data_of(loaded))
+    assert {type(run.shape) for run in runs} == {VitShape}
+    assert {run.data_seen for run in runs} == {40, 80}  # 10 and 20 steps of 4 images
+    assert {run.tokens_per_step for run in runs} == {4 * 7 * 7}
+    seen = expand(read(VISION.replace("{steps: [10, 20]}", "{tokens: [400]}")), *data_of(loaded))
+    assert {run.steps for run in seen} == {100}
+    with pytest.raises(RecipeError, match=r"team\.yaml:8: model\.sizes\.shapes\[0\]: expected a patch that divides"):
+        expand(read(VISION.replace("patch: 4", "patch: 5")), *data_of(loaded))
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (
+            VISION.replace("data: {kind: images}\n", ""),
+            "data: expected data of kind images, which the family vit reads",
+        ),
+        (PLAIN + "data: {kind: images}\n", r"team\.yaml:11: data: expected text or tokens, which the family gpt reads"),
+    ],
+)
+def test_data_of_a_kind_that_the_family_does_not_read_are_refused(text: str, message: str) -> None:
+    with pytest.raises(RecipeError, match=message):
+        read(text)
+
+
+def test_a_recipe_chooses_the_form_of_its_fit_among_those_that_can_be_fitted_to_sparse_runs() -> None:
+    choices = {None, AUTO, *SPARSE}
+    for form in choices:
+        text = PLAIN if form is None else PLAIN + f"fit: {{form: {form}}}\n"
+        assert read(text).recipe.fit.form == form
+    with pytest.raises(RecipeError, match=r"team\.yaml:11: fit\.form"):
+        read(PLAIN + "fit: {form: chinchilla}\n")
+
+
+def test_z_loss_reaches_every_run_and_without_it_identities_are_those_of_before() -> None:
+    assert {run.z_loss for run in runs_of(PLAIN + "z_loss: 1.0e-4\n")} == {1e-4}
+    plain, with_z = runs_of(), runs_of(PLAIN + "z_loss: 1.0e-4\n")
+    assert [run.run_id for run in runs_of(PLAIN + "z_loss: 0\n")] == [run.run_id for run in plain]
+    assert not {run.run_id for run in plain} & {run.run_id for run in with_z}
 
 
 def test_what_a_recipe_says_of_training_reaches_every_run() -> None:
@@ -238,7 +301,7 @@ def test_every_built_in_recipe_is_valid_named_as_its_file_and_fits_the_schema(pa
     loaded = load_recipe(path.stem)
     assert loaded.recipe.name == path.stem
     jsonschema.validate(yaml.safe_load(path.read_text()), json.loads(json.dumps(recipe_schema())))
-    runs = expand(loaded, DATA, 256)
+    runs = expand(loaded, *data_of(loaded))
     sparsities = {(run.pruning.sparsity, run.pruning.parsed.family) for run in runs}
     assert len({run.shape.dense_params for run in runs}) >= 3
     assert len({run.steps for run in runs}) >= 3

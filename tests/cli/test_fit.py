@@ -295,6 +295,30 @@ def test_a_schedule_that_nobody_said_is_called_assumed_in_report_law_and_plans(
     assert plan["plan"]["sparsity"] > assumed["plan"]["sparsity"] + 0.02  # zeros come earlier and save more
 
 
+def test_a_column_strategy_says_how_the_runs_were_pruned_or_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    table, law = write(simulated(), tmp_path / "runs.csv"), tmp_path / "team.yaml"
+    head, *rows = table.read_text().splitlines()
+
+    def fitted(strategy: str, *more: str) -> int:
+        table.write_text("\n".join([f"{head},strategy", *(f"{row},{strategy}" for row in rows)]) + "\n")
+        return run(["fit", str(table), "--out", str(law), "--bootstrap", "0", "--force", "--starts", "8", *more])
+
+    assert fitted("static") == 0
+    assert "assumed" not in capsys.readouterr().out
+    assert read_law(law).schedule == Schedule(start=0.0, end=0.0)
+    assert fitted("sr-ste") == 0
+    assert read_law(law).schedule == Schedule(kind="straight-through", start=0.0, end=0.0)
+    assert fitted("gradual-magnitude") == 0
+    assert "schedule-assumed" in str(read_law(law).fit)
+    capsys.readouterr()
+    assert fitted("one-shot") == 2
+    assert "--schedule: the strategy one-shot prunes when its settings say" in capsys.readouterr().err
+    assert fitted("one-shot", "--schedule", "cubic:50%") == 0
+    assert read_law(law).schedule == Schedule(start=0.5, end=0.5)
+
+
 @pytest.mark.parametrize(
     "command",
     [

@@ -145,7 +145,7 @@ def test_the_size_is_searched_for_every_draw_at_once() -> None:
 def test_at_the_break_even_speedup_2to4_reaches_exactly_the_dense_loss(N: float | None, M: float | None) -> None:
     at_first = ask(TWICE, flops=1e22, N=N, M=M)
     plan, dense = best_plan(THETA, at_first), dense_plan(THETA, at_first)
-    needed = break_even_speedup(THETA, at_first, plan, dense, ramp_end=0.75)
+    needed = break_even_speedup(THETA, at_first, plan, dense, schedule=LAW.schedule)
     if needed is None:
         endless = best_plan(THETA, ask(synthetic(*[1e9] * 5), flops=1e22, N=N, M=M))
         assert endless.loss >= dense.loss

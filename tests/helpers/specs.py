@@ -3,6 +3,7 @@
 from sparseplan.runs.pruning import Pruning
 from sparseplan.runs.spec import DataSpec, RunSpec, Split
 from sparseplan.shapes.gpt import GptShape
+from sparseplan.shapes.vit import VitShape
 
 DATA = DataSpec(
     train=Split(path="train.bin", sha256="a" * 64, tokens=10**7),
@@ -14,6 +15,7 @@ DATA = DataSpec(
 
 
 SHAPE = GptShape(layers=2, width=64, heads=2, vocab=256, context=32)
+VIT = VitShape(layers=2, width=32, heads=2, side=8, channels=1, patch=2, classes=10, pooling="mean")
 
 
 def spec(sparsity: float = 0.0, pattern: str = "unstructured", *, steps: int = 100, seed: int = 0) -> RunSpec:

@@ -11,8 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sparseplan.runs.job import Job, Placement, Record, RunRecord, Segment, TrunkRecord
-from sparseplan.runs.pruning import GradualMagnitude, Pruning
+from sparseplan.runs.pruning import Pruning
 from sparseplan.runs.spec import AdamW, DataSpec, LearningRate, RunSpec, Split
+from sparseplan.runs.strategies import GradualMagnitude
 from sparseplan.runs.trunks import plan_segments
 from sparseplan.shapes.bert import BertShape
 from sparseplan.shapes.gpt import GptShape
@@ -40,6 +41,22 @@ def write_text(folder: Path, *, tokens: int = 20_000) -> DataSpec:
         unit="byte",
         bytes_per_token=1.0,
     )
+
+
+def write_images(folder: Path) -> DataSpec:
+    """300 and 100 images of 8 x 8 with something to learn: a bright square whose place is its class, under noise."""
+    generator = np.random.default_rng(7)
+    classes = generator.integers(10, size=400).astype(np.uint8)
+    images = generator.integers(120, size=(400, 8, 8)).astype(np.uint8)
+    for image, place in zip(images, classes, strict=True):
+        row, column = divmod(int(place), 4)
+        image[2 * row : 2 * row + 2, 2 * column : 2 * column + 2] += 100
+    entries = np.concatenate([classes[:, None], images.reshape(400, 64)], axis=1)
+    splits = {}
+    for name, part in (("train", entries[:300]), ("valid", entries[300:])):
+        split = write_tokens(folder / f"{name}-images.bin", part)
+        splits[name] = msgspec.structs.replace(split, tokens=len(part))
+    return DataSpec(train=splits["train"], valid=splits["valid"], dtype="uint8", unit="image", max_epochs=100)
 
 
 def tiny_run(data: DataSpec, sparsity: float = 0.0, pattern: str = "unstructured", **changes: Any) -> RunSpec:

@@ -27,6 +27,7 @@ def mean_losses(law: Law, asked: Question, S: Any, N: Any) -> Any:
     """The mean over the law's draws of the losses of plans that spend the whole budget."""
     draws = draw_sides(law, asked.pattern.family, asked.unique_data)
     assert draws is not None
+    assert asked.train_flops is not None
     S, N = np.broadcast_arrays(S, N)
     losses = [
         draws.sparse.loss(s[:, None], n[:, None], asked.cost.data_for(asked.train_flops, s, n)[:, None]).mean(axis=-1)

@@ -3,8 +3,9 @@
 import msgspec
 import pytest
 
-from sparseplan.runs.pruning import GradualMagnitude, Pruning
+from sparseplan.runs.pruning import Pruning
 from sparseplan.runs.spec import Adafactor, AdamW, LearningRate, RunSpec
+from sparseplan.runs.strategies import GradualMagnitude
 from sparseplan.sparsity.schedule import Schedule
 from tests.helpers.specs import DATA, SHAPE, spec
 

@@ -7,8 +7,9 @@ from hypothesis import strategies as st
 from sparseplan.runs.job import (
     Segment,
 )
-from sparseplan.runs.pruning import GradualMagnitude, Pruning, Static
+from sparseplan.runs.pruning import Pruning
 from sparseplan.runs.spec import RunSpec
+from sparseplan.runs.strategies import GradualMagnitude, Static
 from sparseplan.runs.trunks import plan_segments
 from sparseplan.sparsity.schedule import Schedule
 from tests.helpers.specs import DATA, SHAPE, pruned_run, spec

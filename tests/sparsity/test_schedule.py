@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sparseplan.cost.flops import flops_cost
-from sparseplan.sparsity.schedule import Schedule
+from sparseplan.sparsity.schedule import Schedule, parse_schedule
 
 fractions = st.floats(min_value=0, max_value=1)
 
@@ -48,6 +48,22 @@ def test_the_geometric_mean_density_meets_hand_values_and_has_no_kappa() -> None
     assert float(flops_cost("sparse", ramp).multiplier(0.75)) == pytest.approx(4 * float(ramp.mean_density(0.75)))
     assert float(flops_cost("dense", ramp).multiplier(0.75)) == pytest.approx(4.0)
     assert Schedule(kind="geometric", start=0.4, end=0.4).saving == pytest.approx(0.6)  # one cut is one cut
+
+
+def test_rewinding_counts_its_rounds_by_hand() -> None:
+    # a fifth a round: 3 rounds to one half, each leaving 0.5^(1/3) = 0.7937 of the one before
+    rounds = Schedule(kind="rewinding", start=0.25, end=1.0)
+    assert rounds.saving is None
+    assert float(rounds.mean_density(0.5)) == pytest.approx(1 + 0.75 * (0.793701 + 0.629961 + 0.5), abs=1e-6)
+    assert float(rounds.length(0.5)) == pytest.approx(1 + 0.75 * 3)
+    assert float(rounds.settled(0.5)) == 0.75
+    assert (float(rounds.mean_density(0.0)), float(rounds.length(0.0)), float(rounds.settled(0.0))) == (1, 1, 0)
+    assert float(rounds.mean_density(0.01)) == pytest.approx(1 + 0.75 * 0.99)  # one round at the least
+    assert parse_schedule("rewinding:25%") == rounds
+    with pytest.raises(ValueError, match="expected start < end = 1"):
+        Schedule(kind="rewinding")
+    with pytest.raises(ValueError, match="a share for rewinding alone"):
+        Schedule(share=0.2)
 
 
 def test_one_shot_and_from_start_are_limits_of_the_ramp() -> None:

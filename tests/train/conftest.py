@@ -13,3 +13,13 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> DataSpec:
 
     torch.set_num_threads(1)
     return write_text(tmp_path_factory.mktemp("text"))
+
+
+@pytest.fixture(scope="module")
+def images(tmp_path_factory: pytest.TempPathFactory) -> DataSpec:
+    """Prepared images, and torch on one thread."""
+    torch = pytest.importorskip("torch")
+    from tests.helpers.training import write_images
+
+    torch.set_num_threads(1)
+    return write_images(tmp_path_factory.mktemp("images"))

@@ -27,8 +27,9 @@ from sparseplan.runs.job import (
     rolling_checkpoint,
     to_json,
 )
-from sparseplan.runs.pruning import GradualMagnitude, Pruning
+from sparseplan.runs.pruning import Pruning
 from sparseplan.runs.spec import Adafactor, AdamW, DataSpec, LearningRate, Optimizer
+from sparseplan.runs.strategies import GradualMagnitude
 from sparseplan.runs.trunks import plan_segments
 from sparseplan.sparsity.schedule import Schedule
 from sparseplan.train import checkpoint

@@ -17,9 +17,14 @@ from sparseplan.train.families import FAMILIES, build_model
 from sparseplan.train.models.bert import Bert
 from sparseplan.train.models.gpt import Gpt
 from sparseplan.train.models.transformer import Block, rotary_tables, rotate
+from tests.helpers.specs import VIT
 from tests.helpers.training import BERT, SHAPE
 
-EVERY = pytest.mark.parametrize("shape", [SHAPE, BERT], ids=["gpt", "bert"])
+POOLED = msgspec.structs.replace(VIT, pooling="map")
+
+TEXT = pytest.mark.parametrize("shape", [SHAPE, BERT], ids=["gpt", "bert"])
+EVERY = pytest.mark.parametrize("shape", [SHAPE, BERT, VIT, POOLED], ids=["gpt", "bert", "vit", "vit-map"])
+PATTERNS = ("2:4", "1:4", "4:8", "2:8")
 
 
 def tokens_of(rows: int) -> torch.Tensor:
@@ -37,6 +42,13 @@ def test_a_model_has_the_weights_that_its_shape_counts(shape: Shape) -> None:
     assert sum(p.numel() for p in model.parameters()) == shape.dense_params + shape.other_params
     named = {matrix.name: (matrix.outputs, matrix.inputs) for matrix in shape.matrices}
     assert {name: tuple(p.shape) for name, p in model.prunable().items()} == named
+
+
+@EVERY
+@pytest.mark.parametrize("pattern", PATTERNS)
+def test_every_prunable_weight_divides_into_the_papers_groups(shape: Shape, pattern: str) -> None:
+    group = int(pattern[2:])
+    assert all(weight.shape[1] % group == 0 for weight in build_model(shape, seed=0).prunable().values())
 
 
 @EVERY
@@ -83,7 +95,7 @@ def test_the_encoder_takes_the_mask_token_and_never_predicts_it() -> None:
 
 def test_attention_sees_relative_positions_only() -> None:
     # rotary positions: the score of a query and a key, both turned, depends on how far apart they are
-    cos, sin = rotary_tables(40, heads=2, head_width=8)  # 16 numbers a half: 2 heads x 4 of queries, then of keys
+    cos, sin = rotary_tables(40, heads=4, head_width=8)  # 16 numbers a half: 2 heads x 4 of queries, then of keys
     halves = torch.randn(2, 16, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
     first, second = (half.expand(1, 40, 16) for half in halves)
     turned = torch.stack(rotate(first, second, cos.double(), sin.double()))[:, 0]
@@ -94,7 +106,7 @@ def test_attention_sees_relative_positions_only() -> None:
     assert torch.allclose(turned.square().sum(0), halves.square().sum(0).expand(40, 16))  # a rotation
 
 
-@EVERY
+@TEXT
 def test_initial_weights_have_the_documented_variances(shape: Shape) -> None:
     wide = msgspec.structs.replace(shape, width=128, layers=2)
     weights = {name: p.detach() for name, p in build_model(wide, seed=3).named_parameters()}
@@ -134,5 +146,5 @@ def test_no_product_of_a_block_reads_float32_activations_under_cuda_autocast() -
     block, cos = Block(SHAPE, causal=True).cuda(), torch.ones(32, 32, device="cuda")
     block.down.register_forward_pre_hook(lambda _module, inputs: seen.append(inputs[0].dtype))
     with torch.autocast("cuda", dtype=torch.bfloat16):
-        block(torch.ones(2, 32, 32, device="cuda"), cos, cos)
+        block(torch.ones(2, 32, 32, device="cuda"), (cos, cos))
     assert seen == [torch.bfloat16]

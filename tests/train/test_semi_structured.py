@@ -11,7 +11,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from sparseplan.runs.pruning import GradualMagnitude, Pruning, SrSte, Static, Strategy, strategy_name
+from sparseplan.runs.pruning import Pruning
+from sparseplan.runs.strategies import GradualMagnitude, SrSte, Static, Strategy, strategy_name
 from sparseplan.train import semi_structured
 from sparseplan.train.models.gpt import Gpt
 from sparseplan.train.pruning.masks import pruned_mask

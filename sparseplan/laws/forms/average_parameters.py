@@ -55,6 +55,10 @@ class AverageParameters(Theta):
         """Likewise."""
         return self.dense.data_for(0.0, N * self.size_multiplier(S, N), reducible)
 
+    def size_for(self, S: Floats, D: Floats, reducible: Floats) -> Array:
+        """That of the dense model over m(S)."""
+        return np.asarray(self.dense.size_for(0.0, D, reducible) / self.size_multiplier(S, 1.0))
+
     def cheapest_tokens(self, reducible: Floats, S: Floats = 0.0) -> Array:
         """Those of dense models, of which N is a share 1 / m(S)."""
         return np.asarray(self.dense.cheapest_tokens(reducible) / self.size_multiplier(S, 1.0))

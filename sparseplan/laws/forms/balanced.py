@@ -15,34 +15,37 @@ if TYPE_CHECKING:
     from sparseplan.laws.forms.base import Theta
 
 
-def best_size(theta: "Theta", S: Floats, budget: Budget, start: Array) -> Array:
-    """`Theta.best_size` for a cost that does not depend on the size.
+def best_size(theta: "Theta", S: Floats, budget: Budget, start: Floats) -> Array:
+    """`Theta.best_size` for a cost that does not depend on the size: where the balance is ln(1 + idle / D).
 
-    `start`, here and below, is the logarithm of a first guess, of the result's shape.
+    Along the budget a percent more size costs (1 + idle / D) percent of the data. `start`, here and below, is the
+    logarithm of a first guess.
     """
-    k = np.asarray(budget.data(S, 1.0))
+    bought = np.asarray(budget.tokens / budget.multiplier(S, 1.0))
+    idle = np.zeros(()) if budget.idle is None else budget.idle(S, 1.0)
+    # Beyond bought / idle parameters nothing is left for training.
+    with np.errstate(divide="ignore"):
+        start = np.minimum(start, np.log(0.5 * bought / idle))
 
     def condition(x: Array) -> Array:
         N = np.exp(x)
-        return -theta.balance(S, N, k / N)
+        D = bought / N - idle
+        with np.errstate(all="ignore"):
+            return np.asarray(np.where(D > 0.0, np.log1p(idle / D) - theta.balance(S, N, D), np.inf))
 
-    return np.exp(root(condition, start))
+    return np.exp(root(condition, _shaped(theta, start, S, bought, idle)))
 
 
-def cheapest_tokens(theta: "Theta", reducible: Floats, S: Floats, start: Array) -> Array:
-    """`Theta.cheapest_tokens`, with a guess of ln N: where the balance is 0 along the runs that reach the loss.
-
-    Infinite where none does.
-    """
+def cheapest_size(theta: "Theta", S: Floats, reducible: Floats, idle: Floats, start: Floats) -> Array:
+    """`Theta.cheapest_size`: where the balance is ln(1 + idle / D) along the runs that reach the loss."""
 
     def condition(x: Array) -> Array:
         N = np.exp(x)
         D = theta.data_for(S, N, reducible)
         with np.errstate(all="ignore"):  # too small a model: no data is enough, so size is all that counts
-            return np.asarray(np.where(np.isfinite(D), -theta.balance(S, N, D), -np.inf))
+            return np.asarray(np.where(np.isfinite(D), np.log1p(idle / D) - theta.balance(S, N, D), -np.inf))
 
-    N = np.exp(root(condition, start))
-    return np.asarray(N * theta.data_for(S, N, reducible))
+    return np.exp(root(condition, _shaped(theta, start, S, reducible, idle)))
 
 
 def optimal_tokens(theta: "Theta", N: Floats, start: Array) -> Array:
@@ -58,3 +61,8 @@ def optimal_tokens(theta: "Theta", N: Floats, start: Array) -> Array:
 def root(condition: "search.Function", start: Array) -> Array:
     """Where a rising function of the logarithm of a size, or of data, is 0."""
     return rising_root(search.with_slope(condition), np.array(start), *search.ANY_SIZE)
+
+
+def _shaped(theta: "Theta", start: Floats, *others: Floats) -> Array:
+    """The guess in the shape of the result."""
+    return np.array(np.broadcast_to(start, np.broadcast_shapes(*(np.shape(v) for v in (*theta, start, *others)))))

@@ -13,7 +13,7 @@ from typing import ClassVar, Self, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from sparseplan.laws.forms import search
+from sparseplan.laws.forms import balanced, search
 from sparseplan.laws.forms.budget import Array, Budget, Floats
 from sparseplan.laws.forms.search import HIGHEST_SPARSITY
 from sparseplan.laws.forms.slip import Ends, Slip
@@ -117,6 +117,18 @@ class Theta(ABC):
         """The data at which a run reaches a reducible loss; infinite where no data is enough."""
 
     @abstractmethod
+    def size_for(self, S: Floats, D: Floats, reducible: Floats) -> Array:
+        """The N at which a run on D data reaches a reducible loss; infinite where no size is enough."""
+
+    def cheapest_size(self, S: Floats, reducible: Floats, idle: Floats = 0.0) -> Array:
+        """The N of the smallest N (D + idle) that reaches a reducible loss at sparsity S; `idle` as of `Budget`.
+
+        Where the `balance` of a run that reaches it is ln(1 + idle / D): the more idle data a parameter must pay for,
+        the more data is worth.
+        """
+        return balanced.cheapest_size(self, S, reducible, idle, np.log(1e9))
+
+    @abstractmethod
     def cheapest_tokens(self, reducible: Floats, S: Floats = 0.0) -> Array:
         """The smallest product N D of a run with sparsity S that reaches a reducible loss, N free."""
 
@@ -157,9 +169,12 @@ class Theta(ABC):
     def best_size(self, S: Floats, budget: Budget) -> Array:
         """The N that reaches the lowest loss at sparsity S, of the shape in which coefficients, S and budget broadcast.
 
-        Searched on a grid that closes in; a form with a closed solution overrides this.
+        Searched on a grid that closes in where the cost depends on the size, else where the `balance` is that of the
+        budget; a form with a closed solution overrides this.
         """
-        return search.best_size(self, S, budget, *search.ANY_SIZE)
+        if budget.depends_on_size:
+            return search.best_size(self, S, budget, *search.ANY_SIZE)
+        return balanced.best_size(self, S, budget, np.log(1e9))
 
     def best_sparsity(
         self, budget: Budget, *, N: Floats | None = None, M: Floats | None = None, highest: float = HIGHEST_SPARSITY

@@ -30,16 +30,15 @@ class CoupledTerms(PowerTerms):
 
     def data_for(self, S: Floats, N: Floats, reducible: Floats) -> Array:
         """The data at which the sum reaches reducible^(1/k)."""
-        return super().data_for(S, N, self._sum(reducible))
+        return super().data_for(S, N, self.summed(reducible))
 
-    def cheapest_tokens(self, reducible: Floats, S: Floats = 0.0) -> Array:
-        """N D of the cheapest run at which the sum reaches reducible^(1/k)."""
-        return super().cheapest_tokens(self._sum(reducible), S)
+    def size_for(self, S: Floats, D: Floats, reducible: Floats) -> Array:
+        """The size likewise."""
+        return super().size_for(S, D, self.summed(reducible))
 
-    def _sum(self, reducible: Floats) -> Array:
+    def summed(self, reducible: Floats) -> Array:
         """The sum of both terms at a reducible loss; NaN where there is none."""
-        reducible = np.asarray(reducible, dtype=np.float64)
-        return np.asarray(np.where(reducible > 0.0, reducible, np.nan) ** (1.0 / np.asarray(self.k)))
+        return np.asarray(super().summed(reducible) ** (1.0 / np.asarray(self.k)))
 
 
 OUTER = Coefficient(

@@ -99,6 +99,19 @@ class Mean(Theta):
                 np.where(self.reducible(S, N, np.inf) < wanted, np.exp(balanced.root(excess, start)), np.inf)
             )
 
+    def size_for(self, S: Floats, D: Floats, reducible: Floats) -> Array:
+        """The size at which the mean is that loss; infinite where no size is enough."""
+        S, D, wanted = (np.asarray(value, dtype=np.float64) for value in (S, D, reducible))
+
+        def excess(x: Array) -> Array:
+            return np.asarray(np.log(wanted) - np.log(self.reducible(S, np.exp(x), D)))
+
+        start = np.full(np.broadcast_shapes(S.shape, D.shape, wanted.shape), np.log(1e9))
+        with np.errstate(all="ignore"):
+            return np.asarray(
+                np.where(self.reducible(S, np.inf, D) < wanted, np.exp(balanced.root(excess, start)), np.inf)
+            )
+
     def cheapest_tokens(self, reducible: Floats, S: Floats = 0.0) -> Array:
         """The budget whose best run reaches the loss; infinite where none does.
 
@@ -126,6 +139,8 @@ class Mean(Theta):
 
     def best_size(self, S: Floats, budget: Budget) -> Array:
         """Where the balance is 0 along the budget; searched for around that where the cost depends on the size."""
+        if budget.depends_on_size and budget.idle is not None:
+            return search.best_size(self, S, budget, *search.ANY_SIZE, points=_POINTS)
         plain = flops_budget(budget.tokens, 0.0) if budget.depends_on_size else budget
         start = np.full(np.broadcast_shapes(np.shape(S), np.shape(budget.tokens)), np.log(1e9))
         N = balanced.best_size(self, S, plain, start)
@@ -137,9 +152,9 @@ class Mean(Theta):
     def best_sparsity(
         self, budget: Budget, *, N: Floats | None = None, M: Floats | None = None, highest: float = HIGHEST_SPARSITY
     ) -> Array:
-        """Searched on a grid that closes in; with the size free, over both by Newton's method."""
+        """Searched; with the size free, over both by Newton's method."""
         if N is not None or M is not None or budget.depends_on_size:
-            return search.best_sparsity(self, budget, N=N, M=M, highest=highest, points=_POINTS)
+            return search.best_sparsity(self, budget, N=N, M=M, highest=highest)
         tokens = np.asarray(budget.tokens, dtype=np.float64)
         found = np.empty(tokens.shape)
         for index in np.ndindex(tokens.shape):

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sparseplan.laws.forms import search
+from sparseplan.laws.forms import balanced, search
 from sparseplan.laws.forms.base import Theta
 from sparseplan.laws.forms.budget import Array, Budget, Floats
 
@@ -66,12 +66,30 @@ class PowerTerms(Theta):
             power = np.where(left > 0.0, left, 0.0) ** (-1.0 / np.asarray(self.data_exponent(S)))
         return np.asarray(self.data_scale(S) * power)
 
-    def cheapest_tokens(self, reducible: Floats, S: Floats = 0.0) -> Array:
-        """N D at the size at which q / (p + q) of the reducible loss is the size term's."""
+    def size_for(self, S: Floats, D: Floats, reducible: Floats) -> Array:
+        """The size that leaves as much of the loss to the size term as the data term does not take."""
+        left = np.asarray(reducible - self.data_term(S, D))
+        with np.errstate(divide="ignore", over="ignore"):
+            return np.asarray(
+                (np.where(left > 0.0, left, 0.0) / self.numerator(S)) ** (-1.0 / np.asarray(self.size_exponent(S)))
+            )
+
+    def cheapest_size(self, S: Floats, reducible: Floats, idle: Floats = 0.0) -> Array:
+        """Closed without idle data: q / (p + q) of the reducible loss is the size term's."""
         p, q = np.asarray(self.size_exponent(S)), np.asarray(self.data_exponent(S))
-        # The size term's share of the loss gives N, the data term's share gives D.
-        N = (self.numerator(S) / (q / (p + q) * reducible)) ** (1.0 / p)
-        return np.asarray(N * self.data_scale(S) * (p / (p + q) * reducible) ** (-1.0 / q))
+        N = np.asarray((self.numerator(S) / (q / (p + q) * self.summed(reducible))) ** (1.0 / p))
+        return N if np.all(np.asarray(idle) == 0.0) else balanced.cheapest_size(self, S, reducible, idle, np.log(N))
+
+    def cheapest_tokens(self, reducible: Floats, S: Floats = 0.0) -> Array:
+        """N D at that size; p / (p + q) of the reducible loss is the data term's."""
+        p, q = np.asarray(self.size_exponent(S)), np.asarray(self.data_exponent(S))
+        D = self.data_scale(S) * (p / (p + q) * self.summed(reducible)) ** (-1.0 / q)
+        return np.asarray(self.cheapest_size(S, reducible) * D)
+
+    def summed(self, reducible: Floats) -> Array:
+        """The sum of size and data term at a reducible loss; NaN where there is none."""
+        reducible = np.asarray(reducible, dtype=np.float64)
+        return np.asarray(np.where(reducible > 0.0, reducible, np.nan))
 
     def optimal_tokens(self, N: Floats) -> Array:
         """N D with p times the size term equal to q times the data term."""
@@ -97,10 +115,16 @@ class PowerTerms(Theta):
     def best_size(self, S: Floats, budget: Budget) -> Array:
         """Closed where c_mul does not depend on N; else searched between the optima for 1/4 and 4 times 1 / (1 - S).
 
-        Between these lie costs whose 2:4 is at most four times faster or slower than dense.
+        Between these lie costs whose 2:4 is at most four times faster or slower than dense. Idle data makes the best
+        model smaller, by how much no closed form says.
         """
-        if not budget.depends_on_size:
+        if budget.closed:
             return self._size(S, np.asarray(budget.data(S, 1.0)))
+        if budget.idle is not None:
+            if budget.depends_on_size:
+                return search.best_size(self, S, budget, *search.ANY_SIZE)
+            start = np.log(self._size(S, np.asarray(budget.tokens / budget.multiplier(S, 1.0))))
+            return balanced.best_size(self, S, budget, start)
         # k at c_mul = 1 / (1 - S), zeros at full price; `_size` grows with k, so the two ends enclose the optimum.
         plain = budget.tokens * (1.0 - np.asarray(S, dtype=np.float64))
         low, high = (np.log(self._size(S, plain * share)) for share in (0.25, 4.0))

@@ -21,12 +21,9 @@ from typing import Self
 
 import numpy as np
 
-from sparseplan.laws.forms import balanced, search
+from sparseplan.laws.forms import balanced
 from sparseplan.laws.forms.base import Rows, Theta
 from sparseplan.laws.forms.budget import Array, Budget, Floats
-from sparseplan.laws.forms.search import HIGHEST_SPARSITY
-
-_POINTS = 65  # of a search of S, whose every point is a search of N
 
 
 @dataclass(frozen=True, eq=False)
@@ -118,11 +115,12 @@ class Repeated(Theta):
     def data_for(self, S: Floats, N: Floats, reducible: Floats) -> Array:
         """The effective data that the law asks for, and the data that give them; infinite beyond (1 + R_D) U."""
         needed = self.theta.data_for(S, self.effective_size(S, N), reducible)
-        U, R = np.asarray(self.unique_data, dtype=np.float64), self.R_D.at(S)
-        with np.errstate(all="ignore"):
-            share = (needed / U - 1.0) / R
-            beyond = U * (1.0 - R * np.log1p(-share))
-            return np.asarray(np.where(needed <= U, needed, np.where(share < 1.0, beyond, np.inf)))
+        return _unsaturated(needed, self.unique_data, self.R_D.at(S))
+
+    def size_for(self, S: Floats, D: Floats, reducible: Floats) -> Array:
+        """The effective size that the law asks for, and the size that gives it; infinite beyond (1 + R_N) U_N."""
+        needed = self.theta.size_for(S, self.effective_data(S, D), reducible)
+        return _unsaturated(needed, self.unique_size(S), self.R_N.at(S))
 
     def balance(self, S: Floats, N: Floats, D: Floats) -> Array:
         """The law's at effective size and data, each weighed with how much of a percent more is left of it."""
@@ -132,30 +130,26 @@ class Repeated(Theta):
         return np.asarray(self.theta.balance(S, size, data) + left_of_size - left_of_data)
 
     def best_size(self, S: Floats, budget: Budget) -> Array:
-        """Where the balance is 0 along the budget; searched on a grid where the cost depends on the size."""
+        """Where the balance is that of the budget; searched on a grid where the cost depends on the size."""
         if budget.depends_on_size:
             return super().best_size(S, budget)
         start = np.broadcast_to(np.log(self.theta.best_size(S, budget)), self._shape(S, budget.tokens))
         return balanced.best_size(self, S, budget, start)
 
+    def cheapest_size(self, S: Floats, reducible: Floats, idle: Floats = 0.0) -> Array:
+        """Where the balance is that of the runs that reach the loss; the unique data's size is near it."""
+        return balanced.cheapest_size(self, S, reducible, idle, np.log(self.unique_size(S)))
+
     def cheapest_tokens(self, reducible: Floats, S: Floats = 0.0) -> Array:
-        """N D where the balance is 0 along the runs that reach the loss; infinite where none does."""
-        start = np.broadcast_to(np.log(self.unique_size(S)), self._shape(S, reducible))
-        return balanced.cheapest_tokens(self, reducible, S, start)
+        """N D of that run; infinite where none reaches the loss."""
+        N = self.cheapest_size(S, reducible)
+        return np.asarray(N * self.data_for(S, N, reducible))
 
     def optimal_tokens(self, N: Floats) -> Array:
         """N D where the balance of a dense model of this size is 0."""
         N = np.asarray(N, dtype=np.float64)
         start = np.broadcast_to(np.log(self.theta.optimal_tokens(N) / N), self._shape(N))
         return balanced.optimal_tokens(self, N, start)
-
-    def best_sparsity(
-        self, budget: Budget, *, N: Floats | None = None, M: Floats | None = None, highest: float = HIGHEST_SPARSITY
-    ) -> Array:
-        """Searched; with the size free on a coarser grid, each of whose points solves for N."""
-        if N is None and M is None:
-            return search.best_sparsity(self, budget, N=N, M=M, highest=highest, points=_POINTS)
-        return super().best_sparsity(budget, N=N, M=M, highest=highest)
 
     def on_base(self, dense: Theta) -> Self:
         """The law on another base, repeats counting as before."""
@@ -180,6 +174,15 @@ def _saturated(value: Floats, unique: Floats, R: Array) -> Array:
     with np.errstate(all="ignore"):
         beyond = unique * (1.0 - R * np.expm1(-(value / unique - 1.0) / R))
     return np.asarray(np.where(value <= unique, value, beyond))
+
+
+def _unsaturated(effective: Array, unique: Floats, R: Array) -> Array:
+    """The value that counts as `effective`: `_saturated` inverted; infinite where none does."""
+    unique = np.asarray(unique, dtype=np.float64)
+    with np.errstate(all="ignore"):
+        share = (effective / unique - 1.0) / R
+        beyond = unique * (1.0 - R * np.log1p(-share))
+    return np.asarray(np.where(effective <= unique, effective, np.where(share < 1.0, beyond, np.inf)))
 
 
 def _log_elasticity(value: Floats, effective: Array, unique: Floats, R: Array) -> Array:

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sparseplan.laws.forms.budget import Array, Budget, Floats
+from sparseplan.laws.forms.minima import smooth_minimum
 from sparseplan.laws.forms.roots import rising_root
 
 if TYPE_CHECKING:
@@ -29,6 +30,8 @@ _PRECISION = 1e-8
 _ROUNDS = 12
 _STEP = 1e-3
 _SLOPE_STEP = 1e-6
+_DENSITY_STEP = 0.25
+_FEWEST_POINTS = 9
 HIGHEST_SPARSITY = 1.0 - LOWEST_DENSITY
 
 
@@ -58,12 +61,8 @@ def best_sparsity(
     N: Floats | None,
     M: Floats | None,
     highest: float,
-    points: int = _POINTS,
 ) -> Array:
-    """The S in [0, highest] of the lowest loss: with N non-zero parameters, M before pruning, or the size free.
-
-    `points` of a grid are looked at in each round; a theta whose own best size is a search looks at fewer.
-    """
+    """The S in [0, highest] of the lowest loss: with N non-zero parameters, M before pruning, or the size free."""
     sizes = [np.asarray(value, dtype=np.float64) for value in (N, M) if value is not None]
     shape = np.broadcast_shapes(*(np.shape(v) for v in theta), np.shape(budget.tokens), *(size.shape for size in sizes))
     wide, money = theta.expanded(), budget.expanded()
@@ -79,12 +78,17 @@ def best_sparsity(
             size = wide.best_size(S, money)
         return wide.reducible(S, size, money.data(S, size))
 
-    low = np.full(shape, np.log(max(1.0 - highest, LOWEST_SEARCHED)))
-    x = lowest(losses, low, np.zeros(shape), points)
+    x = smooth_minimum(losses, *densities(highest, shape))
     ends = np.stack([x, np.zeros(shape)], axis=-1)
     at = losses(ends)
     # What no digit of the loss can tell from dense is dense.
     return np.asarray(np.where(at[..., 0] < at[..., 1], 0.0 - np.expm1(x), 0.0))
+
+
+def densities(highest: float, shape: tuple[int, ...]) -> tuple[Array, Array, int]:
+    """Ends of ln(1 - S) for sparsities up to the highest, and the points of a grid that sees every minimum of a law."""
+    low = float(np.log(max(1.0 - highest, LOWEST_SEARCHED)))
+    return np.full(shape, low), np.zeros(shape), max(_FEWEST_POINTS, int(np.ceil(-low / _DENSITY_STEP)) + 1)
 
 
 def balance(theta: "Theta", S: Floats, N: Floats, D: Floats) -> Array:
@@ -105,6 +109,39 @@ def size_for_data(theta: "Theta", S: Floats, D: Floats) -> Array:
         return np.asarray(-theta.balance(S, np.exp(x), D))
 
     return np.exp(rising_root(with_slope(excess), np.full(shape, np.log(1e9)), *ANY_SIZE))
+
+
+def cheapest_size_by_grid(
+    theta: "Theta", S: Floats, reducible: Floats, cost: "Callable[[Array, Array, Array], Array]"
+) -> Array:
+    """The N of the cheapest run that reaches a reducible loss, under any cost(D, S, N)."""
+    S, reducible = np.asarray(S, dtype=np.float64)[..., None], np.asarray(reducible, dtype=np.float64)[..., None]
+    wide = theta.expanded()
+    shape = _shape(wide, S, reducible)[:-1]
+
+    def flops(x: Array) -> Array:
+        N = np.exp(x)
+        return cost(wide.data_for(S, N, reducible), S, N)
+
+    return np.exp(lowest(flops, np.full(shape, ANY_SIZE[0]), np.full(shape, ANY_SIZE[1])))
+
+
+def size_at_ratio(theta: "Theta", S: Floats, R: Floats, reducible: Floats) -> Array:
+    """The N at which a run on R units of data per parameter reaches a reducible loss; infinite where none does."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        wanted = np.log(reducible)
+
+    def excess(x: Array) -> Array:
+        N = np.exp(x)
+        return np.asarray(wanted - np.log(theta.reducible(S, N, R * N)))
+
+    start = np.full(_shape(theta, S, R, reducible), np.log(1e9))
+    x = rising_root(with_slope(excess), start, *ANY_SIZE)
+    return np.asarray(np.where(excess(x) >= -_PRECISION, np.exp(x), np.inf))
+
+
+def _shape(theta: "Theta", *others: Floats) -> tuple[int, ...]:
+    return np.broadcast_shapes(*(np.shape(value) for value in (*theta, *others)))
 
 
 def with_slope(function: "Function") -> "Callable[[Array], tuple[Array, Array]]":

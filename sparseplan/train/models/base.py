@@ -7,6 +7,7 @@ from typing import NamedTuple
 from torch import Tensor, nn
 from torch.nn import functional
 
+from sparseplan.shapes.families import Shape
 from sparseplan.train.semi_structured import Backend, sparse_linear
 
 
@@ -22,6 +23,26 @@ class ParameterGroup(NamedTuple):
     parameters: Sequence[Tensor]
     width: int | None
     decays: bool
+
+
+class Units(NamedTuple):
+    """Parts of a block that are alike and can go as a whole: its attention heads, or the neurons of its MLP.
+
+    Attributes:
+        parts: What a unit is made of: a prunable weight by name, the axis along which units lie, and their places on
+            it, `(units, places of one)`.
+    """
+
+    parts: tuple[tuple[str, int, Tensor], ...]
+
+    @property
+    def number(self) -> int:
+        """How many there are."""
+        return len(self.parts[0][2])
+
+
+Blocks = tuple[tuple[Units, ...], ...]
+"""The kinds of units of every block, the largest first."""
 
 
 class PrunableLinear(nn.Linear):
@@ -51,6 +72,20 @@ class Model(nn.Module):
         for module in self.modules():
             if isinstance(module, PrunableLinear):
                 module.backend = backend
+
+    def units(self) -> Blocks:
+        """What structured pruning may take; empty where a family hasn't said."""
+        return ()
+
+    def norms(self) -> list[nn.Parameter]:
+        """The scales of its norms."""
+        return [p for module in self.modules() if isinstance(module, nn.RMSNorm) for p in module.parameters()]
+
+    def check_counts(self, shape: Shape) -> None:
+        """Assert that it has the weights that its shape counts, under the same names."""
+        expected = {matrix.name: (matrix.outputs, matrix.inputs) for matrix in shape.matrices}
+        assert {name: tuple(weight.shape) for name, weight in self.prunable().items()} == expected
+        assert sum(p.numel() for p in self.parameters()) == shape.dense_params + shape.other_params
 
     @abstractmethod
     def parameter_groups(self) -> tuple[ParameterGroup, ...]:

@@ -1,4 +1,4 @@
-"""Zeros that stay: masks that a ramp sets at some steps, and that hold in between.
+"""Zeros that stay: masks that are set at some steps, by a ramp in most strategies, and hold in between.
 
 A pruned weight stays zero since its gradient and its optimizer state are zero: an update of zero moves nothing, through
 momentum, decay and resumption alike.
@@ -14,11 +14,16 @@ from sparseplan.train.pruning.base import Pruner, Weights
 
 
 class HeldMasks(Pruner):
-    """A strategy that chooses masks at the steps of its ramp; `_choose` says which."""
+    """A strategy that chooses masks at the steps of its ramp; `_choose` says which, a matrix at a time."""
 
     def __init__(self, weights: Weights, run: RunSpec) -> None:
         super().__init__(weights, run)
         self._ramp = dict(run.pruning.ramp(run.steps))
+
+    def _choose_all(self, step: int) -> dict[str, Tensor]:
+        """The masks of all weights from a step of the ramp on, each of its mask's dtype and shape."""
+        sparsity = self._ramp[step]
+        return {name: self._choose(name, weight, self.masks[name], sparsity) for name, weight in self._weights.items()}
 
     @abstractmethod
     def _choose(self, name: str, weight: Tensor, mask: Tensor, sparsity: float) -> Tensor:
@@ -31,9 +36,13 @@ class HeldMasks(Pruner):
     @torch.no_grad()
     def at_step(self, step: int, optimizer: torch.optim.Optimizer) -> None:
         """Set every matrix's mask, and forget the optimizer's state of what it takes out."""
+        self._set(self._choose_all(step), optimizer)
+
+    def _set(self, masks: dict[str, Tensor], optimizer: torch.optim.Optimizer) -> None:
+        """Put masks in force; where one is 0, weight and moments start again from 0 should it ever grow."""
         for name, weight in self._weights.items():
             mask = self.masks[name]
-            mask.copy_(self._choose(name, weight, mask, self._ramp[step]))
+            mask.copy_(masks[name])
             weight.mul_(mask)
             for state in optimizer.state[weight].values():
                 if isinstance(state, Tensor) and state.shape == weight.shape:

@@ -20,18 +20,23 @@ def pruned_mask(weight: Tensor, mask: Tensor, sparsity: float, *, kept: int | No
     number = pruned_weights(weight.numel(), sparsity)
     alive = mask.flatten() > 0
     to_prune = number - (weight.numel() - int(alive.sum()))
-    if to_prune == 0:
-        return mask.clone()
     scores, losers = weight.abs().flatten(), alive
     if group is not None and kept is not None:
         losers = alive & ~group_winners((scores + (alive.to(scores.dtype) - 1.0)).view(-1, group), kept).flatten()
-    threshold = _smallest(scores[losers], to_prune)
-    gone = losers & (scores <= threshold)
-    surplus = int(gone.sum()) - to_prune
-    if surplus:  # the last of those as large as the threshold stay
-        ties = (losers & (scores == threshold)).nonzero().flatten()
-        gone[ties[-surplus:]] = False
-    return mask * ~gone.view_as(mask)
+    return mask * ~smallest(scores, losers, to_prune).view_as(mask)
+
+
+def smallest(scores: Tensor, among: Tensor, number: int) -> Tensor:
+    """Which are the `number` smallest of the scores chosen by `among`, the first of equals; all of one dimension."""
+    if number == 0:
+        return torch.zeros_like(among)
+    threshold = kth_smallest(scores[among], number)
+    found = among & (scores <= threshold)
+    surplus = int(found.sum()) - number
+    if surplus:  # the last of those as large as the threshold stay out
+        ties = (among & (scores == threshold)).nonzero().flatten()
+        found[ties[-surplus:]] = False
+    return found
 
 
 def group_winners(scores: Tensor, kept: int) -> Tensor:
@@ -52,7 +57,7 @@ def group_winners(scores: Tensor, kept: int) -> Tensor:
     return (beaten < kept).t()
 
 
-def _smallest(scores: Tensor, number: int) -> Tensor:
+def kth_smallest(scores: Tensor, number: int) -> Tensor:
     """The `number`-th smallest of some scores, counted from 1."""
     if scores.device.type == "cpu":  # numpy selects some ten times as fast as torch does
         return torch.from_numpy(np.partition(scores.numpy(), number - 1)[number - 1 : number])

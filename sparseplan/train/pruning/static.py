@@ -12,19 +12,35 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from sparseplan.runs.spec import RunSpec
+from sparseplan.runs.strategies import RigL, SparseEvolution, Static
 from sparseplan.train.data import splitmix64
+from sparseplan.train.pruning.base import Weights
+from sparseplan.train.pruning.distribution import spread_zeros
 from sparseplan.train.pruning.held import HeldMasks
-from sparseplan.train.pruning.masks import pruned_mask
+from sparseplan.train.pruning.masks import pruned_mask, smallest
 
 
 class StaticPruner(HeldMasks):
     """Prunes by random scores at step 0."""
 
+    def __init__(self, weights: Weights, run: RunSpec) -> None:
+        super().__init__(weights, run)
+        strategy = run.pruning.strategy
+        assert isinstance(strategy, Static | SparseEvolution | RigL)
+        self._spread = strategy.distribution
+        shapes = {name: (weight.shape[0], weight.shape[1]) for name, weight in weights.items()}
+        self._zeros = spread_zeros(shapes, run.pruning.sparsity, self._spread)
+
     def _choose(self, name: str, weight: Tensor, mask: Tensor, sparsity: float) -> Tensor:  # noqa: ARG002
         scores = random_scores(name, tuple(mask.shape), seed=self._run.seed)
-        chosen = pruned_mask(
-            scores, torch.ones_like(scores), sparsity, kept=self._pattern.kept, group=self._pattern.group
-        )
+        if self._spread == "uniform":
+            every = torch.ones_like(scores)
+            chosen = pruned_mask(scores, every, sparsity, kept=self._pattern.kept, group=self._pattern.group)
+        else:
+            assert self._zeros is not None
+            flat = scores.flatten()
+            chosen = ~smallest(flat, torch.ones_like(flat, dtype=torch.bool), self._zeros[name]).view_as(scores)
         return chosen.to(mask)
 
 

@@ -17,13 +17,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.nn import functional
 
 from sparseplan.runs.spec import RunSpec
 from sparseplan.shapes.bert import BertShape
 from sparseplan.train.data import splitmix64
 from sparseplan.train.models.bert import Bert
-from sparseplan.train.tasks.base import Batch
+from sparseplan.train.tasks.base import Batch, Task
 from sparseplan.train.tasks.text import Text
 
 MASKED, RANDOM = 0.8, 0.1
@@ -32,7 +31,7 @@ _SALT = 0x6D61736B  # so that masks don't follow the hashes of the data's order
 _VALIDATION = 2**32  # above every seed
 
 
-class MaskedTokens:
+class MaskedTokens(Task):
     """Batches are tokens `(B, T)` as shown, chosen places and the tokens that stood there, both `(B, C)`.
 
     The loss is in nats per chosen token: no code length of the text, since the tokens around it are seen.
@@ -46,6 +45,7 @@ class MaskedTokens:
     """
 
     def __init__(self, run: RunSpec, device: torch.device) -> None:
+        super().__init__(run)
         assert isinstance(run.shape, BertShape)
         self._run, self._shape, self._device = run, run.shape, device
         self._text = Text(run, device)
@@ -60,14 +60,10 @@ class MaskedTokens:
         for windows in self._text.validation_windows():
             yield self._hidden(self._text.valid.read(windows), windows.astype(np.uint64), seed=_VALIDATION)
 
-    def loss(self, model: Bert, batch: Batch) -> Tensor:
-        """Mean cross entropy over the chosen places."""
+    def answers(self, model: Bert, batch: Batch) -> tuple[Tensor, Tensor]:
+        """Logits of the tokens at the chosen places, and those that stood there."""
         shown_BT, places_BC, targets_BC = batch
-        logits_BCV = model(shown_BT, places_BC)
-        return functional.cross_entropy(logits_BCV.flatten(0, 1).float(), targets_BC.flatten())
-
-    def bits_per_byte(self, _loss: float) -> None:
-        """None: the loss is no code length."""
+        return model(shown_BT, places_BC), targets_BC
 
     def _hidden(self, block: Tensor, sequences: NDArray[np.uint64], *, seed: int) -> Batch:
         """Hide what is chosen of some sequences, one number each; the last token of a window is the next one's."""

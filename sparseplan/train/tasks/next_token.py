@@ -8,15 +8,14 @@ from collections.abc import Iterator
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from sparseplan.runs.spec import RunSpec
 from sparseplan.train.models.gpt import Gpt
-from sparseplan.train.tasks.base import Batch
+from sparseplan.train.tasks.base import Batch, Task
 from sparseplan.train.tasks.text import Text
 
 
-class NextToken:
+class NextToken(Task):
     """Batches are tokens and their successors, both `(B, T)`; the loss is in nats per token, a code length.
 
     Args:
@@ -28,6 +27,7 @@ class NextToken:
     """
 
     def __init__(self, run: RunSpec, device: torch.device) -> None:
+        super().__init__(run)
         self._text = Text(run, device)
         self._bytes_per_token = run.data.bytes_per_token
 
@@ -39,11 +39,10 @@ class NextToken:
         """The validation data, a batch at a time."""
         return (_shifted(self._text.valid.read(windows)) for windows in self._text.validation_windows())
 
-    def loss(self, model: Gpt, batch: Batch) -> Tensor:
-        """Mean cross entropy over all tokens."""
+    def answers(self, model: Gpt, batch: Batch) -> tuple[Tensor, Tensor]:
+        """Logits of the next token at every place, and the tokens that came."""
         tokens_BT, targets_BT = batch
-        logits_BTV = model(tokens_BT)
-        return functional.cross_entropy(logits_BTV.flatten(0, 1).float(), targets_BT.flatten())
+        return model(tokens_BT), targets_BT
 
     def bits_per_byte(self, loss: float) -> float | None:
         """The code length per byte of text, where the bytes behind a token are known."""

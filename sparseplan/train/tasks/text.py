@@ -7,6 +7,7 @@ import torch
 from numpy.typing import NDArray
 
 from sparseplan.runs.spec import RunSpec
+from sparseplan.shapes.vit import VitShape
 from sparseplan.train.data import Order, Windows, validation_windows
 
 
@@ -18,9 +19,11 @@ class Text:
     """
 
     def __init__(self, run: RunSpec, device: torch.device) -> None:
+        shape = run.shape
+        assert not isinstance(shape, VitShape), "a task on text has a shape with a vocabulary"
         self._run = run
         self.train, self.valid = (
-            Windows(split, dtype=run.data.dtype, context=run.shape.context, vocab=run.shape.vocab, device=device)
+            Windows(split, dtype=run.data.dtype, context=shape.entries_per_sequence, vocab=shape.vocab, device=device)
             for split in (run.data.train, run.data.valid)
         )
         self._order = Order(self.train.count, seed=run.seed)

@@ -8,7 +8,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sparseplan.runs.pruning import GradualMagnitude
+from sparseplan.runs.strategies import GradualMagnitude
 from sparseplan.shapes.base import pruned_weights
 from sparseplan.sparsity.pattern import parse_pattern
 from sparseplan.train.pruning.masks import group_winners, pruned_mask

@@ -7,8 +7,9 @@ pytest.importorskip("torch")
 import torch
 from torch import Tensor, nn
 
-from sparseplan.runs.pruning import Pruning, SrSte
-from sparseplan.train.pruning import sr_ste
+from sparseplan.runs.pruning import Pruning
+from sparseplan.runs.strategies import SrSte
+from sparseplan.train.pruning import straight_through
 from sparseplan.train.pruning.base import Pruner
 from sparseplan.train.pruning.registry import build_pruner
 from tests.helpers.specs import pruned_run
@@ -93,7 +94,7 @@ class _StraightThrough(torch.autograd.Function):
 def test_trainings_agree_with_an_autograd_function_of_the_same_rule(
     pattern: str, piece: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sr_ste, "_PIECE", piece)
+    monkeypatch.setattr(straight_through, "_PIECE", piece)
     kept, group = (int(part) for part in pattern.split(":"))
     generator = torch.Generator().manual_seed(0)
     first, second = torch.randn(24, 16, generator=generator), torch.randn(8, 24, generator=generator)

@@ -9,7 +9,8 @@ pytest.importorskip("torch")
 import torch
 from torch import nn
 
-from sparseplan.runs.pruning import Pruning, Static
+from sparseplan.runs.pruning import Pruning
+from sparseplan.runs.strategies import Static
 from sparseplan.shapes.base import pruned_weights
 from sparseplan.train.pruning.base import Pruner
 from sparseplan.train.pruning.registry import build_pruner

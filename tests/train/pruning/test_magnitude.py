@@ -7,8 +7,9 @@ pytest.importorskip("torch")
 import torch
 from torch import nn
 
-from sparseplan.runs.pruning import GradualMagnitude, Pruning
+from sparseplan.runs.pruning import Pruning
 from sparseplan.runs.spec import RunSpec
+from sparseplan.runs.strategies import GradualMagnitude, OneShot, Strategy
 from sparseplan.sparsity.schedule import Schedule
 from sparseplan.train.pruning.registry import build_pruner
 from tests.helpers.specs import pruned_run
@@ -16,7 +17,7 @@ from tests.helpers.specs import pruned_run
 ONE_SHOT = GradualMagnitude(schedule=Schedule(start=0, end=0))
 
 
-def two_four(strategy: GradualMagnitude, steps: int = 20) -> RunSpec:
+def two_four(strategy: Strategy, steps: int = 20) -> RunSpec:
     return pruned_run(Pruning(sparsity=0.5, pattern="2:4", strategy=strategy), steps=steps)
 
 
@@ -73,3 +74,33 @@ def test_masks_survive_a_checkpoint_as_booleans() -> None:
     other.load(pruner.state())
     assert torch.equal(other.masks["weight"], pruner.masks["weight"])
     assert pruner.state()["weight"].dtype == torch.bool
+
+
+def test_one_threshold_for_all_matrices_by_hand() -> None:
+    weights = {
+        "small": nn.Parameter(torch.tensor([[0.1, 0.2, 0.3, 5.0]])),
+        "large": nn.Parameter(torch.tensor([[4.0, 1.0, 6.0, 0.25]])),
+    }
+    run = pruned_run(Pruning(sparsity=0.5, strategy=OneShot(scope="global")))
+    pruner = build_pruner(weights, run)
+    assert [step for step in range(101) if pruner.acts_at(step)] == [50]
+    pruner.at_step(50, torch.optim.SGD(weights.values()))
+    # the four smallest of eight: 0.1, 0.2, 0.25, 0.3
+    assert pruner.masks["small"].tolist() == [[0, 0, 0, 1]]
+    assert pruner.masks["large"].tolist() == [[1, 1, 1, 0]]
+    pruner.check()
+    with torch.no_grad():
+        pruner.masks["large"][0, 0] = 0.0
+        weights["large"][0, 0] = 0.0
+    with pytest.raises(AssertionError, match="zeros"):
+        pruner.check()
+
+
+def test_one_shot_equals_a_ramp_without_length() -> None:
+    weights = [nn.Parameter(torch.randn(8, 16, generator=torch.Generator().manual_seed(3))) for _ in range(2)]
+    ramp = GradualMagnitude(schedule=Schedule(start=0.5, end=0.5))
+    runs = two_four(OneShot(), steps=100), two_four(ramp, steps=100)
+    for weight, run in zip(weights, runs, strict=True):
+        pruner = build_pruner({"weight": weight}, run)
+        pruner.at_step(50, torch.optim.SGD([weight]))
+    assert torch.equal(*weights)

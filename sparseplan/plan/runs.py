@@ -1,0 +1,75 @@
+"""Size and data of a run at some sparsity: what the givens of a question leave, for a budget or for a loss.
+
+Whatever is given, a sparsity leaves one run: the given size or data fixes the other, a ratio fixes both, and with
+nothing given the best of them is the form's. Where data is limited and the best run would see more, it sees just that
+much: along a budget, and along the runs of a loss, everything else gets worse the further it is from the best.
+"""
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from sparseplan.laws.forms import search
+from sparseplan.laws.forms.base import Theta
+from sparseplan.laws.forms.budget import Array, Floats
+
+if TYPE_CHECKING:
+    from sparseplan.plan.question import Question
+
+
+def run_for_budget(theta: Theta, question: "Question", S: Array) -> tuple[Array, Array]:
+    """N and D that spend the question's budget; less than it where neither more size nor more data is allowed."""
+    budget, most = question.budget, question.max_data
+    N = given_size(question, S)
+    if N is not None:
+        D = budget.data(S, N)
+        return N, D if most is None else np.minimum(D, most)
+    if question.data_seen is not None:
+        D = np.asarray(question.data_seen, dtype=np.float64)
+        return budget.size(S, D), D
+    ratio = question.tokens_per_param
+    N = theta.best_size(S, budget) if ratio is None else budget.size_at_ratio(S, ratio)
+    D = budget.data(S, N) if ratio is None else np.asarray(ratio * N)
+    if most is None:
+        return N, D
+    at_most = budget.size(S, most) if ratio is None else np.asarray(most / ratio)
+    return np.where(most < D, at_most, N), np.minimum(D, most)
+
+
+def run_for_loss(theta: Theta, question: "Question", S: Floats, reducible: Floats) -> tuple[Array, Array]:
+    """N and D of the cheapest run that reaches a reducible loss; N or D infinite where none does."""
+    most = question.max_data
+    N = given_size(question, S)
+    if N is not None:
+        return N, _within(theta.data_for(S, N, reducible), most)
+    if question.data_seen is not None:
+        D = np.asarray(question.data_seen, dtype=np.float64)
+        return theta.size_for(S, D, reducible), D
+    if question.tokens_per_param is not None:
+        N = search.size_at_ratio(theta, S, question.tokens_per_param, reducible)
+        return N, _within(np.asarray(question.tokens_per_param * N), most)
+    N = _cheapest_size(theta, question, S, reducible)
+    D = theta.data_for(S, N, reducible)
+    if most is None:
+        return N, D
+    return np.where(most < D, theta.size_for(S, most, reducible), N), np.minimum(D, most)
+
+
+def given_size(question: "Question", S: Floats) -> Array | None:
+    """N at sparsity S where the size is given."""
+    if question.nonzero_params is not None:
+        return np.asarray(question.nonzero_params, dtype=np.float64)
+    if question.dense_params is not None:
+        return np.asarray(question.dense_params * (1.0 - np.asarray(S)))
+    return None
+
+
+def _within(D: Array, most: Floats | None) -> Array:
+    return D if most is None else np.where(most < D, np.inf, D)
+
+
+def _cheapest_size(theta: Theta, question: "Question", S: Floats, reducible: Floats) -> Array:
+    cost = question.spending
+    if cost.depends_on_size and np.any(np.asarray(S) > 0.0):  # dense models cost the same by any width
+        return search.cheapest_size_by_grid(theta, S, reducible, cost.flops_for)
+    return theta.cheapest_size(S, reducible, cost.idle(S, 1.0))
