@@ -5,6 +5,11 @@ interval of optimal sparsity (fixed N at two budgets and two sizes, both FLOPs c
 of the grid and beyond it) holds the true value. The alternatives that we did not choose are measured beside ours.
 
     python benchmarks/fit_coverage.py --simulations 400 --draws 300
+
+With --shared the errors of a size, a trunk or a seed are shared, in few groups, given to the fit or not, and truths are
+of another form than the one that is fitted; the best size is asked as well. Ours stands beside random weights alone.
+
+    python benchmarks/fit_coverage.py --shared --simulations 100 --draws 200
 """
 
 import argparse
@@ -20,8 +25,13 @@ from sparseplan.fit.bootstrap import bootstrap, refit, unit_weights
 from sparseplan.fit.fitting import Fit, fit_law
 from sparseplan.fit.objective import Objective
 from sparseplan.fit.penalties import Huber, Squared
+from sparseplan.laws.file import load_law
 from sparseplan.laws.forms import frantar2023_optimum as optimum
+from sparseplan.laws.forms import varying_exponents
+from sparseplan.laws.forms.base import Theta
+from sparseplan.laws.forms.budget import flops_budget
 from sparseplan.laws.forms.frantar2023 import Coefficients, loss
+from sparseplan.laws.law import coefficients
 from sparseplan.runs.table import Runs
 from sparseplan.sparsity.schedule import Schedule
 
@@ -127,6 +137,129 @@ def setups() -> list[Setup]:
     ]
 
 
+@dataclass(frozen=True, kw_only=True)
+class SharedSetup:
+    """Runs of a T5-like law whose errors have a part in common with others', or whose truth is of another form.
+
+    `by` is what runs share an error by, in words; `counted` of sizes before pruning, else non-zero ones.
+    """
+
+    name: str
+    truth: Theta = T5_TRUTH
+    sizes: tuple[float, ...] = T5_SIZES
+    sparsities: tuple[float, ...] = SPARSITIES
+    by: str | None = None
+    seeds: int = 1
+    own: float = 0.0077
+    shared: float = 0.0
+    delta: float = 1e-3
+
+    def runs(self, rng: np.random.Generator, *, given: bool) -> Runs:
+        """One simulated table; `given`, it says by which groups errors are shared, and it always says the seeds."""
+        size, S, D, seed = (
+            axis.ravel()
+            for axis in np.meshgrid(self.sizes, self.sparsities, T5_LENGTHS, np.arange(self.seeds), indexing="ij")
+        )
+        N = size * (1.0 - S) if self.by == "trunk" else size
+        group = seed if self.by == "seed" else np.unique(size, return_inverse=True)[1].reshape(-1)
+        error = self.own * rng.standard_normal(len(N))
+        if self.by is not None:
+            error += self.shared * rng.standard_normal(int(group.max()) + 1)[group]
+        return Runs(
+            sparsity=S,
+            nonzero_params=N,
+            data_seen=D,
+            loss=self.truth.loss(S, N, D) * np.exp(error),
+            family=("unstructured",) * len(N),
+            run_id=tuple(str(i) for i in range(len(N))),
+            group=group.astype(np.int64) if given and self.by is not None else None,
+            labels=(("seed", seed.astype(np.int64)),) if self.seeds > 1 else (),
+        )
+
+    def questions(self) -> dict[str, Callable[[Theta], Array]]:
+        """What is asked of each law; names begin with what: S, L or N."""
+        N, D = T5_SIZES[-1], T5_LENGTHS[-1]
+        saving = Schedule().saving
+        asked: dict[str, Callable[[Theta], Array]] = {}
+        for times in (1, 4):
+            for target in (0.4, 0.75):
+                budget = flops_budget(_budget_for(T5_TRUTH, saving, N * times, target), saving)
+                asked[f"S_opt={target:g} at {times}N"] = lambda t, b=budget, n=N * times: t.best_sparsity(b, N=n)
+        for S, n, d in ((0.0, 1, 1), (0.75, 1, 1), (0.5, 0.1, 0.5), (0.5, 4, 4), (0.75, 8, 1)):
+            asked[f"L at S={S:g}, {n:g}N, {d:g}D"] = lambda t, S=S, n=n, d=d: t.loss(S, N * n, D * d)
+        for S in (0.0, 0.75):
+            for flops in (1e20, 1e22):
+                budget = flops_budget(flops / 6.0, saving)
+                asked[f"N_opt at S={S:g}, {flops:g}"] = lambda t, S=S, b=budget: t.best_size(S, b)
+        asked["S free"] = lambda t: t.best_sparsity(flops_budget(1e22 / 6.0, saving))
+        return asked
+
+
+def shared_setups() -> list[SharedSetup]:
+    """Independent errors; those of a size, a trunk (a dense size) or a seed; truths of other forms."""
+    tilt = 0.05 * T5_TRUTH.b_N / np.log(8.0)  # b_N 5 % lower at S = 0.875
+    middle = float(np.exp(np.mean(np.log(T5_SIZES))))
+    varying = varying_exponents.Coefficients(*T5_TRUTH, eta=tilt, zeta=0.0, N_0=middle, D_0=T5_LENGTHS[1])
+    coupled = coefficients(load_law("frantar2023-t5-c4-coupled"), "unstructured")
+    dense = tuple(2.0 * size for size in (*T5_SIZES, 4.0 * T5_SIZES[-1]))
+    small = partial(SharedSetup, sizes=T5_SIZES[:3], sparsities=SPARSITIES[:3], by="seed", own=0.005, shared=0.005)
+    wide = partial(SharedSetup, sparsities=(*SPARSITIES, 0.9375), by="size", delta=0.01)
+    return [
+        SharedSetup(name="independent, 48 runs"),
+        SharedSetup(name="independent, 27 runs", sizes=T5_SIZES[:3], sparsities=SPARSITIES[:3]),
+        wide(name="4 sizes, .7 % alone", own=0.007, shared=0.0),
+        wide(name="4 sizes, .5 % and .5 %", own=0.005, shared=0.005),
+        wide(name="4 sizes, .7 % shared, .1 % alone", own=0.001, shared=0.007),
+        SharedSetup(name="5 trunks, .5 % and .5 %", sizes=dense, by="trunk", own=0.005, shared=0.005),
+        SharedSetup(name="5 trunks, .8 % shared, .2 % alone", sizes=dense, by="trunk", own=0.002, shared=0.008),
+        *(small(name=f"{count} seeds, .5 % and .5 %", seeds=count) for count in (3, 5, 8)),
+        SharedSetup(name="truth: b_N 5 % lower at S = .875", truth=varying),
+        SharedSetup(name="truth: coupled", truth=coupled),
+    ]
+
+
+def shared_coverage(setup: SharedSetup, simulations: int, draws: int) -> dict[str, dict[str, Array]]:
+    """Share of simulations whose interval holds the truth, by method and by the first letter of the question."""
+    asked = setup.questions()
+    truth = np.array([float(ask(setup.truth)) for ask in asked.values()])
+    objective = Objective(penalty=Huber(setup.delta))
+    hits: dict[str, Array] = {}
+    for number in range(simulations):
+        runs = setup.runs(np.random.default_rng([7, number]), given=True)
+        fit = fit_law(runs, objective=objective, starts=8, seed=0)
+        blind = replace(fit, runs=replace(runs, group=None))
+        plain = replace(fit, runs=replace(runs, group=None, independent=True))
+        methods = {"weights": plain, "groups not given": blind}
+        if runs.group is not None:
+            methods["groups given"] = fit
+        for name, one in methods.items():
+            theta = one.coefficients("unstructured", bootstrap(one, draws, np.random.default_rng(number)).theta)
+            answers = np.stack([np.asarray(ask(theta)) for ask in asked.values()])
+            low, high = np.quantile(answers, [(1 - LEVEL) / 2, (1 + LEVEL) / 2], axis=1)
+            hits.setdefault(name, np.zeros(len(truth)))
+            hits[name] += (low <= truth) & (truth <= high)
+    return {
+        name: {
+            letter: np.array([count[i] / simulations for i, question in enumerate(asked) if question[0] == letter])
+            for letter in "SNL"
+        }
+        for name, count in hits.items()
+    }
+
+
+def print_shared(simulations: int, draws: int, only: str) -> None:
+    """One row of a Markdown table per setup and method: lowest and highest coverage over the questions."""
+    print("| errors, truth | intervals | S_opt | N_opt | loss |\n| --- | --- | --- | --- | --- |")
+    for setup in shared_setups():
+        if only not in setup.name:
+            continue
+        for name, shares in shared_coverage(setup, simulations, draws).items():
+            cells = [
+                f"{100 * one.min():.0f} .. {100 * one.max():.0f} ({100 * one.mean():.0f})" for one in shares.values()
+            ]
+            print(f"| {setup.name} | {name} | {' | '.join(cells)} |", flush=True)
+
+
 def resampled_runs(fit: Fit, count: int, rng: np.random.Generator) -> Array:
     """Pairs bootstrap: runs drawn with replacement."""
     n = len(fit.runs)
@@ -195,7 +328,11 @@ def main() -> None:
     parser.add_argument("--draws", type=int, default=300)
     parser.add_argument("--only", default="", help="only setups whose name holds this")
     parser.add_argument("--all", action="store_true", help="print every question")
+    parser.add_argument("--shared", action="store_true", help="shared errors and other truths instead")
     arguments = parser.parse_args()
+    if arguments.shared:
+        print_shared(arguments.simulations, arguments.draws, arguments.only)
+        return
     for setup in setups():
         if arguments.only not in setup.name:
             continue

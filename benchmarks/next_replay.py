@@ -254,31 +254,37 @@ def summary(found: dict[str, Any]) -> str:
 
 def draw(found: dict[str, Any], path: Path) -> None:
     """One panel a pool: mean error and its standard error over the share that is spent."""
-    from sparseplan.figures.base import in_style, new_figure, save_figure
+    from sparseplan.figures import palette
+    from sparseplan.figures.base import WIDTHS, in_style, new_figure, save_figure
+    from sparseplan.figures.ticks import log_axis
 
     @in_style
     def drawn() -> None:
-        figure = new_figure(10, 3.4)
+        figure = new_figure(WIDTHS["page"], 2.9)
         axes = figure.subplots(1, len(found))
         for axis, (name, pool) in zip(axes, found.items(), strict=True):
-            for strategy, errors in pool["errors"].items():
+            for index, (strategy, errors) in enumerate(pool["errors"].items()):
                 table = 100 * np.array(errors)
                 axis.errorbar(
                     [100 * share for share in SHARES],
                     table.mean(axis=0),
                     table.std(axis=0, ddof=1) / np.sqrt(len(table)),
                     label=strategy,
-                    marker="o",
+                    marker=palette.MARKERS[index],
                     markersize=3,
-                    linewidth=2 if strategy == "next" else 1,
-                    color="black" if strategy == "next" else None,
+                    linewidth=1.8 if strategy == "next" else 0.9,
+                    linestyle=palette.LINES[index],
+                    color=palette.SERIES[index],
                 )
-            axis.axhline(100 * np.mean(pool["whole_pool"]), color="grey", linestyle=":", linewidth=1)
+            axis.axhline(
+                100 * np.mean(pool["whole_pool"]), color="grey", linestyle=":", linewidth=1, label="the whole pool"
+            )
             axis.set_title(name.replace(" (", "\n("))
             axis.set_xlabel("share of the pool's FLOPs, %")
-            axis.set_yscale("log")
+            log_axis(axis, "y", most=7)
         axes[0].set_ylabel("rms error at the dearest runs, %")
-        axes[0].legend(fontsize=7)
+        handles, labels = axes[0].get_legend_handles_labels()
+        figure.legend(handles, labels, loc="outside lower center", ncols=4, frameon=False)
         save_figure(figure, path)
 
     drawn()

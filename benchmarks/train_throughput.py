@@ -32,7 +32,20 @@ from sparseplan.calibration.corpus import TextCorpus, prepare
 from sparseplan.runs.job import Job, Placement, RunRecord, Segment
 from sparseplan.runs.pruning import Pruning
 from sparseplan.runs.spec import AdamW, DataSpec, RunSpec
-from sparseplan.runs.strategies import SrSte, Static
+from sparseplan.runs.strategies import (
+    GradualMagnitude,
+    OneShot,
+    Rewinding,
+    RigL,
+    SparseEvolution,
+    SparseGpt,
+    SrSte,
+    SSte,
+    Static,
+    Ste,
+    Structured,
+    Wanda,
+)
 from sparseplan.runs.trunks import plan_segments
 from sparseplan.shapes.gpt import GptShape
 from sparseplan.train.loop import Training
@@ -43,6 +56,17 @@ PRUNINGS = {
     "2:4": Pruning(sparsity=0.5, pattern="2:4"),
     "static 75 %": Pruning(sparsity=0.75, strategy=Static()),
     "SR-STE 2:4": Pruning(sparsity=0.5, pattern="2:4", strategy=SrSte()),
+    "global 75 %": Pruning(sparsity=0.75, strategy=GradualMagnitude(scope="global")),
+    "one-shot 75 %": Pruning(sparsity=0.75, strategy=OneShot()),
+    "structured 75 %": Pruning(sparsity=0.75, strategy=Structured()),
+    "SET 75 %": Pruning(sparsity=0.75, strategy=SparseEvolution()),
+    "RigL 75 %": Pruning(sparsity=0.75, strategy=RigL()),
+    "STE 75 %": Pruning(sparsity=0.75, strategy=Ste()),
+    "STE 2:4": Pruning(sparsity=0.5, pattern="2:4", strategy=Ste()),
+    "S-STE 2:4": Pruning(sparsity=0.5, pattern="2:4", strategy=SSte()),
+    "rewinding 75 %": Pruning(sparsity=0.75, strategy=Rewinding()),
+    "Wanda 75 %": Pruning(sparsity=0.75, strategy=Wanda()),
+    "SparseGPT 75 %": Pruning(sparsity=0.75, strategy=SparseGpt()),
 }
 SIZES = {  # layers, width, heads, context, batch
     "cpu": [(2, 64, 2, 128, 16), (3, 128, 4, 128, 16)],
@@ -145,7 +169,7 @@ def our_loop(run: RunSpec, device: str) -> Seconds:
         marks: list[float] = []
 
         def note(step: int) -> None:
-            if device == "cpu" or step == run.steps:  # a GPU must not wait at every update
+            if device == "cpu" or step == run.updates:  # a GPU must not wait at every update
                 marks.append(_seconds(device))
 
         training = Training(_job(segment, Path(folder), device), stop=threading.Event(), on_step=note)

@@ -113,7 +113,8 @@ def fit(
         table: A path (.csv, .tsv, .jsonl, .json, .parquet), a dict of columns, or a dataframe of pandas, polars,
             pyarrow or one like them. Columns as in a runs table: sparsity, nonzero_params, data_seen, loss, ...
         columns: Our column names to the table's, {"nonzero_params": "N"}, where they differ.
-        group: The table's column that names the runs that share a trunk or seed; by default `trunk`.
+        group: The table's column that names the runs that share a trunk or seed; by default `trunk`, and what the
+            residuals show; "none" takes all runs as independent.
         form: The functional form, "frantar2023", "coupled" or "varying-exponents"; dense runs give its dense form.
             "auto" takes the one that predicts larger and longer runs best, and decides on the prior too.
         prior: "weak" pulls exponents and floor towards those of other setups.

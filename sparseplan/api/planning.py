@@ -9,6 +9,7 @@ import msgspec
 
 from sparseplan.api import arguments
 from sparseplan.api.arguments import Number, PatternLike
+from sparseplan.api.givens import givens
 from sparseplan.common.caveat import Caveat
 from sparseplan.cost.flops import FLOPS_COSTS, Cost, flops_cost
 from sparseplan.errors import HardwareError, PlanError
@@ -88,11 +89,14 @@ def optimal(
     loss: Number | None = None,
     params: Number | None = None,
     dense_params: Number | None = None,
+    data: Number | None = None,
+    max_data: Number | None = None,
+    tokens_per_param: Number | None = None,
+    unique_data: Number | None = None,
     pattern: PatternLike | None = None,
     law: LawLike = DEFAULT_LAW,
     cost: "CostLike" = "sparse",
     max_sparsity: Number | None = None,
-    unique_data: Number | None = None,
     objective: Objective = "point",
     device_hours: Number | None = None,
     days: Number | None = None,
@@ -108,13 +112,16 @@ def optimal(
         loss: A loss to reach with the least compute, nats, instead of a budget.
         params: Non-zero prunable parameters N at the end, where decided; with neither size the size is free.
         dense_params: Prunable parameters before pruning, N / (1 - S), where that is decided.
+        data: Data seen D in the law's unit, repeats counted, where that is decided; the size follows.
+        max_data: The most that D may be.
+        tokens_per_param: Data per non-zero parameter, D / N, where that is decided; size and data follow.
+        unique_data: Unique data to draw on, in the law's unit; beyond it data is repeated, which counts as the law's
+            `repetition` says. By default all data are unique.
         pattern: "unstructured" (the default), one n:m such as "2:4", or a family such as "n:4".
         law: By name, path or object.
         cost: What zeros cost in training: nothing ("sparse"), as much as weights ("dense"), or what a device makes of
             it, a hardware profile by name, path or object.
         max_sparsity: Highest sparsity to consider, 0.875 or "87.5%"; by default the highest among the law's runs.
-        unique_data: Unique data to draw on, in the law's unit; beyond it data is repeated, which counts as the law's
-            `repetition` says. By default all data are unique.
         objective: What is made lowest: the loss by the law's values ("point"), or its mean over the law's draws
             ("mean"), which is also the least mean regret. With "mean" every loss of the answer is such a mean.
         device_hours: A budget in hours of the device that `cost` or `peak` describes.
@@ -145,17 +152,27 @@ def optimal(
     if wanted is not None or cap is not None:
         require_sparse(chosen)
     made = wanted or UNSTRUCTURED
-    unique = arguments.positive("unique_data", unique_data)
+    given = givens(
+        params=params,
+        dense_params=dense_params,
+        data=data,
+        max_data=max_data,
+        tokens_per_param=tokens_per_param,
+        unique_data=unique_data,
+    )
     profile = profile_of(cost)
     ask = partial(
         Question,
-        nonzero_params=arguments.count("params", params),
-        dense_params=arguments.count("dense_params", dense_params),
+        nonzero_params=given.params,
+        dense_params=given.dense_params,
+        data_seen=given.data,
+        max_data=given.max_data,
+        tokens_per_param=given.tokens_per_param,
         pattern=made,
         cost=cost_of(cost, profile, chosen, made),
         max_sparsity=sparsity_cap(chosen) if cap is None else cap,
         pattern_cap=1.0 if cap is None else cap,
-        unique_data=None if unique is None else limited(chosen, unique),
+        unique_data=None if given.unique_data is None else limited(chosen, given.unique_data),
     )
     device = _device(
         profile,

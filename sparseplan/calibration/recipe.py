@@ -125,6 +125,13 @@ class Recipe(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     pruning: Strategy = GradualMagnitude()
     clip_norm: Annotated[float, Meta(ge=0)] = 1.0
     dtype: Literal["float32", "bfloat16"] = "float32"
+    scale_by_density: Annotated[
+        bool,
+        Meta(
+            description="Start prunable weights larger by 1 / sqrt(density) and train them 1 / density as fast, where "
+            "runs are sparse from their first step; adamw only."
+        ),
+    ] = False
     seeds: Annotated[tuple[Annotated[int, Meta(ge=0, lt=2**32)], ...], Meta(min_length=1)] = (0,)
     evaluation_sequences: Count = 256
     z_loss: ZLoss = 0.0
@@ -218,6 +225,9 @@ def _checked(document: Document, text: str) -> LoadedRecipe:
     if not reads_as_text(recipe.name):
         what = "expected a name that YAML reads as text, since law and profile files carry it"
         raise loaded.refuse(("name",), f"{what}, found {recipe.name!r}; add a letter or a dash")
+    if recipe.scale_by_density and not isinstance(recipe.optimizer, AdamW):
+        what = "expected the optimizer adamw, whose rate does not follow the size of the weights already"
+        raise loaded.refuse(("scale_by_density",), f"{what}, found another; leave it out")
     images = isinstance(recipe.data, ImageCorpus)
     if images != (recipe.model.reads is Images):
         wanted = "data of kind images" if recipe.model.reads is Images else "text or tokens"
@@ -332,6 +342,7 @@ def _run(recipe: Recipe, wanted: _Wanted, data: DataSpec, seed: int) -> RunSpec:
         pruning=wanted.pruning,
         clip_norm=recipe.clip_norm,
         dtype=recipe.dtype,
+        scale_by_density=recipe.scale_by_density,
         seed=seed,
         evaluation_sequences=recipe.evaluation_sequences,
         z_loss=recipe.z_loss,

@@ -26,7 +26,12 @@ def fit(
     column: o.ColumnOption = None,
     group: Annotated[
         str | None,
-        typer.Option("--group", metavar="COLUMN", help="Column of what runs share, a trunk or seed. Default: trunk."),
+        typer.Option(
+            "--group",
+            metavar="COLUMN",
+            help="Column of what runs share, a trunk or seed; none: they share nothing. Default: trunk, and what the "
+            "residuals show.",
+        ),
     ] = None,
     form: Annotated[
         str | None,

@@ -22,6 +22,7 @@ FLAGS = {
 }
 _OPTIONS = (
     *("flops", "params", "dense_params", "data", "sparsity", "pattern", "law", "cost", "max_sparsity", "unique_data"),
+    *("max_data", "tokens_per_param"),
     "objective",
     *("device_hours", "days", "peak", "utilization", "devices", "price", "points", "out", "force", "device"),
     *(
@@ -40,6 +41,7 @@ _OPTIONS = (
     ),
     *("executor", "workers", "huber_delta", "tokens_per_unit", "report", "explain"),
     *("runs", "budget", "sizes", "most", "noise"),
+    *("plan_flops", "plan_params", "width"),
 )
 FLAGS |= {name: f"--{name.replace('_', '-')}" for name in _OPTIONS}
 

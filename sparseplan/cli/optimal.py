@@ -8,6 +8,7 @@ EPILOG = """Examples:
 - `sparseplan optimal --flops 1e23`
 - `sparseplan optimal --loss 1.8 --params 1B`
 - `sparseplan optimal --flops 1e23 --objective mean`
+- `sparseplan optimal --flops 1e23 --max-data 300B`
 - `sparseplan optimal --flops 5e22 --params 7B --pattern n:4 --cost dense --json`
 - `sparseplan optimal --device-hours 20k --cost h100 --devices 256 --price 2.50`"""
 
@@ -17,11 +18,14 @@ def optimal(
     loss: o.LossOption = None,
     params: o.ParamsOption = None,
     dense_params: o.DenseParamsOption = None,
+    data: o.FixedDataOption = None,
+    max_data: o.MaxDataOption = None,
+    tokens_per_param: o.TokensPerParamOption = None,
+    unique_data: o.UniqueDataOption = None,
     pattern: o.PatternOption = None,
     law: o.LawOption = DEFAULT_LAW,
     cost: o.CostOption = "sparse",
     max_sparsity: o.MaxSparsityOption = None,
-    unique_data: o.UniqueDataOption = None,
     objective: o.ObjectiveOption = "point",
     device_hours: o.DeviceHoursOption = None,
     days: o.DaysOption = None,
@@ -35,7 +39,8 @@ def optimal(
     """Find the sparsity, size and data that reach the lowest loss for a training budget, or a loss for the least one.
 
     --loss asks for the least compute that reaches a loss, with an interval of that compute. With --flops or --loss
-    alone the model size is chosen too; --params or --dense-params fixes it. The answer stands beside the best dense
+    alone the model size is chosen too; --params, --dense-params, --data or --tokens-per-param fixes it, and --max-data
+    limits the data. The answer stands beside the best dense
     plan for the same, with 90% intervals where the law carries draws, and says how far it lies outside what the law's
     runs covered. With a hardware profile as --cost it also says, for unstructured sparsity, 2:4 and other n:m, whether
     it pays on that device and how fast 2:4 would have to be; the budget may then be in --device-hours, or in --days of
@@ -48,11 +53,14 @@ def optimal(
         loss=loss,
         params=params,
         dense_params=dense_params,
+        data=data,
+        max_data=max_data,
+        tokens_per_param=tokens_per_param,
+        unique_data=unique_data,
         pattern=pattern,
         law=law,
         cost=cost,
         max_sparsity=max_sparsity,
-        unique_data=unique_data,
         objective=objective,
         device_hours=device_hours,
         days=days,

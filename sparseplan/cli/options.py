@@ -215,6 +215,28 @@ ColumnOption = Annotated[
     typer.Option("--column", parser=reader(parse_mapping), metavar="OURS=THEIRS", help="Column under another name."),
 ]
 ForceOption = Annotated[bool, typer.Option("--force", help="Replace files that are there.")]
+FixedDataOption = Annotated[
+    float | None,
+    typer.Option(
+        "--data",
+        parser=read_positive,
+        metavar="D",
+        help="Data seen in the law's unit, repeats counted, as in 300B; the size follows.",
+    ),
+]
+MaxDataOption = Annotated[
+    float | None,
+    typer.Option("--max-data", parser=read_positive, metavar="D", help="The most data that may be seen, as in 300B."),
+]
+TokensPerParamOption = Annotated[
+    float | None,
+    typer.Option(
+        "--tokens-per-param",
+        parser=read_positive,
+        metavar="R",
+        help="Data seen per non-zero parameter, as in 20; size and data follow.",
+    ),
+]
 UniqueDataOption = Annotated[
     float | None,
     typer.Option(

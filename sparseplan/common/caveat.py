@@ -34,6 +34,7 @@ CODES = {
     "dependence": "An exponent seems to depend on sparsity.",
     "draws": "Some refits of the bootstrap did not converge and were left out.",
     "few-groups": "The draws rest on few independent runs or groups.",
+    "shared-errors": "Errors of runs that share a size, a length, a trunk or a seed are alike; the draws take it so.",
     "dense-counts": "Sparser runs do worse at equal size: the sizes may be counted before pruning.",
     "few-runs": "There are fewer than three runs per coefficient.",
     "group-unused": "The table has a column called `group` that was not asked for, so it was not used.",

@@ -4,17 +4,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sparseplan.errors import HardwareError
-from sparseplan.figures.base import in_style, new_figure, save_figure
+from sparseplan.figures import palette
+from sparseplan.figures.base import TITLE, WIDTHS, in_style, new_figure, save_figure
+from sparseplan.figures.labels import wrapped
 from sparseplan.hardware.profile import Batch, Curve, MeasuredProfile, Part, Phase, Profile, speedup
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-_SERIES: tuple[tuple[Phase, Batch, str, str, str], ...] = (
-    ("forward", "large", "forward pass", "o", "-"),
-    ("training", "large", "forward and backward", "s", "--"),
-    ("inference", "large", "inference, prefill", "^", ":"),
-    ("inference", "small", "inference, decoding", "v", "-."),
+_SERIES: tuple[tuple[Phase, Batch, str], ...] = (
+    ("forward", "large", "forward pass"),
+    ("training", "large", "forward and backward"),
+    ("inference", "large", "inference, prefill"),
+    ("inference", "small", "inference, decoding"),
 )
 _PANELS: tuple[tuple[Part, str], ...] = (("linear", "one layer"), ("block", "a whole block"))
 _SHIFT = 0.012  # of the width, between series, so that their spreads don't cover each other
@@ -26,7 +28,7 @@ def measured_speedups(profile: Profile) -> dict[tuple[Part, str], Curve]:
         return {}
     found = {}
     for part, _ in _PANELS:
-        for phase, batch, label, _, _ in _SERIES:
+        for phase, batch, label in _SERIES:
             curve = speedup(profile, phase, batch, part=part)
             if curve is not None:
                 found[part, label] = curve
@@ -44,14 +46,18 @@ def draw_speedups(profile: Profile, path: Path) -> None:
     if not curves:
         raise HardwareError(f"{profile.name}: expected times of 2:4 to draw, found none; see `hardware.show`.")
     panels = [(part, title) for part, title in _PANELS if any(key[0] == part for key in curves)]
-    figure = new_figure(0.6 + 3.8 * len(panels), 4.2)
+    figure = new_figure(WIDTHS["page"] if len(panels) > 1 else WIDTHS["column"], 2.9)
     axes = figure.subplots(1, len(panels), sharey=True, squeeze=False)[0]
     for panel, (part, title) in zip(axes, panels, strict=True):
         _fill(panel, curves, part)
         panel.set_title(title)
         panel.label_outer()
     axes[0].set_ylabel("time of dense over time of 2:4")
-    figure.suptitle(f"Speed-up of 2:4, {profile.hardware.device}, {profile.dtype}")
+    handles, labels = axes[0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=2 * len(panels), frameon=False)
+    title = f"Speed-up of 2:4, {profile.hardware.device}, {profile.dtype}"
+    title = wrapped(title, figure.get_figwidth() - 0.3, TITLE, most=2, weight="bold")
+    figure.suptitle(title, fontsize=TITLE, weight="bold")
     save_figure(figure, path)
 
 
@@ -61,24 +67,23 @@ def _fill(axes: "Axes", curves: dict[tuple[Part, str], Curve], part: Part) -> No
     axes.set_xscale("log", base=2)
     axes.axhline(1.0, color="black", linewidth=0.8)
     widths: set[float] = set()
-    for index, (_, _, label, marker, line) in enumerate(_SERIES):
+    for index, (_, _, label) in enumerate(_SERIES):
         curve = curves.get((part, label))
         if curve is None or curve.widths is None:
             continue
         widths |= set(curve.widths.tolist())
         spread = [curve.median - curve.low, curve.high - curve.median]
-        shade = f"{0.18 * index:.2f}"
         axes.errorbar(
             curve.widths * (1 + _SHIFT * index),
             curve.median,
             yerr=spread,
             label=label,
-            color=shade,
-            marker=marker,
-            linestyle=line,
-            markersize=4.5,
-            linewidth=1.2,
-            capsize=2.5,
+            color=palette.SERIES[index],
+            marker=palette.MARKERS[index],
+            linestyle=palette.LINES[index],
+            markersize=3.5,
+            linewidth=1.1,
+            capsize=2.0,
         )
     ticks = sorted(widths)
     axes.set_xticks(ticks, [f"{width:g}" for width in ticks], rotation=45)
@@ -86,4 +91,3 @@ def _fill(axes: "Axes", curves: dict[tuple[Part, str], Curve], part: Part) -> No
     axes.set_ylim(bottom=0.0)
     axes.set_xlabel("width of the model")
     axes.grid(visible=True, axis="y", linewidth=0.4, color="0.85")
-    axes.legend(fontsize=8, loc="best")

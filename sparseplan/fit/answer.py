@@ -10,7 +10,7 @@ from msgspec import Struct
 
 from sparseplan.common.caveat import Caveat
 from sparseplan.common.intervals import LEVEL, Bounds, bounds
-from sparseplan.fit.bootstrap import Bootstrap, method
+from sparseplan.fit.bootstrap import Bootstrap
 from sparseplan.fit.choose_form import Choice, FormScore
 from sparseplan.fit.compare import Dependence, Rival, average_parameter_law, exponent_depends_on_sparsity
 from sparseplan.fit.fit_caveats import fit_caveats, schedule_caveats
@@ -29,6 +29,7 @@ from sparseplan.fit.influence import (
 from sparseplan.fit.law_from_fit import LawMetadata
 from sparseplan.fit.rates_answer import FittedRepetition, fitted_repetition, rates_caveats
 from sparseplan.fit.read_back import ReadBack, read_back
+from sparseplan.fit.shared_errors import SharedError
 from sparseplan.laws.forms import FORMS
 from sparseplan.laws.forms.budget import schedule_budget
 from sparseplan.runs.table import LeftOut
@@ -49,6 +50,8 @@ class FitAnswer(Struct, frozen=True, kw_only=True):
         coefficients: the form's, in natural units, of the first family.
         groups: number of groups of runs that share a trunk or seed, by the column `grouped_by`; null where all runs
             are separate.
+        shared_errors: what the residuals say of each grouping that the table offers: are errors alike within it?
+            The most probable first; empty without draws, for runs said to be independent, and where data repeat.
         families: what every pattern family has of its own.
         intervals: central `level` of each coefficient's draws; null without draws.
         free_size_sparsity: best S with N free under sparse FLOPs; null where it depends on the budget.
@@ -71,6 +74,7 @@ class FitAnswer(Struct, frozen=True, kw_only=True):
     n_runs: int
     groups: int | None
     grouped_by: str | None
+    shared_errors: list[SharedError]
     left_out: list[LeftOut]
     loss: str
     residual: str
@@ -133,6 +137,7 @@ def diagnose(
         n_runs=len(fit.runs),
         groups=None if fit.runs.group is None else fit.runs.groups,
         grouped_by=fit.runs.grouped_by,
+        shared_errors=[] if drawn is None else list(drawn.errors.found),
         left_out=list(fit.runs.left_out),
         loss=fit.objective.penalty.name,
         residual=fit.objective.residual,
@@ -147,7 +152,7 @@ def diagnose(
         intervals=intervals,
         level=LEVEL,
         draws=0 if drawn is None else len(drawn.theta),
-        method=None if drawn is None else method(fit.runs),
+        method=None if drawn is None else drawn.method,
         free_size_sparsity=best_S,
         free_size_sparsity_interval=best_S_interval,
         starts=fit.certificate.starts,

@@ -8,9 +8,9 @@ a residual, so its weight gets the larger variance 1 / (1 - phi h)^2: h is its l
 with m of n runs inliers of the penalty: 1 for squared error, 0 for a delta so small that only as many residuals lie
 within it as p coefficients can meet exactly; leverage then doesn't shrink the others.
 
-Runs that share a trunk or seed share a group's weight. Few groups are few degrees of freedom: with four groups draws
-fill three dimensions of the seven, with one they are all the same. Below `FEWEST_GROUPS` a run's weight is therefore
-the product of its group's and one of its own, which counts the noise of single runs twice rather than not at all.
+Weights are of independent runs. Where errors are shared, by the groups that were given or as the residuals say, losses
+are simulated with the shared error and fitted again instead: see `shared_errors`. A few groups' weights would be few
+degrees of freedom: with four groups draws fill three dimensions of the seven, with one they are all the same.
 
 docs/fitting.md has the coverage of the resulting intervals beside that of the alternatives.
 
@@ -26,9 +26,9 @@ from sparseplan.fit.derivatives import residual_jacobian
 from sparseplan.fit.fitting import Fit, base_draws, on_base
 from sparseplan.fit.objective import Problem
 from sparseplan.fit.repeats import Rates
+from sparseplan.fit.shared_errors import ErrorModel, error_model
 from sparseplan.fit.solver import Solution, solve
 from sparseplan.laws.forms.fitting.coordinates import Array
-from sparseplan.runs.table import Runs
 
 FEWEST_GROUPS = 6
 """Below this number of groups their weights alone don't show what runs leave open; see the module."""
@@ -44,39 +44,50 @@ class Bootstrap:
     Attributes:
         theta: parameter vectors, shape (K, P), only refits that converged, to a law that makes sense.
         asked: refits that were made.
+        errors: how the errors of the runs are shared.
         rates: the rates at which repeats count, one a draw; None where no run repeats data.
     """
 
     theta: Array
     asked: int
+    errors: ErrorModel
     rates: Rates | None = None
+
+    @property
+    def method(self) -> str:
+        """How the draws came about, in words."""
+        if self.errors.independent:
+            return _METHOD
+        if None in self.errors.groupings:
+            return f"{_METHOD}; where errors are shared, refits to simulated losses: {self.errors.words}"
+        return f"refits to simulated losses, percentile intervals: {self.errors.words}"
 
 
 def bootstrap(fit: Fit, count: int, rng: np.random.Generator) -> Bootstrap:
     """Refit `count` times under random weights; a frozen base takes a random draw of its own each time."""
-    weights = draw_weights(fit, count, rng)
+    errors = error_model(fit)
+    weights = draw_weights(fit, count, rng, grouped=fit.joint is not None)
     if fit.joint is not None and fit.rates is not None:
         start = np.concatenate([fit.theta, fit.rates.logs])
         vectors, solution = fit.joint.solve(np.tile(start, (count, 1)), weights)
         kept = solution.converged & fit.fitted.makes_sense(fit.design, solution.theta)
         theta, rates = fit.joint.split(vectors[kept])
-        return Bootstrap(theta=theta, asked=count, rates=rates)
+        return Bootstrap(theta=theta, asked=count, errors=errors, rates=rates)
     starts = np.tile(fit.theta, (count, 1))
     if fit.base is not None and (values := base_draws(fit.base, count, rng)) is not None:
         starts = on_base(starts, fit.fitted, fit.design, fit.base, values)
     # A refit is pulled to what the prior might as well have said: else its draws would be sure of a prior's centre.
     prior = None if fit.problem.prior is None else fit.problem.prior.drawn(count, rng)
-    solution = refit(replace(fit.problem, weights=weights, prior=prior), starts)
+    problem = replace(fit.problem, weights=weights, prior=prior)
+    if not errors.independent:
+        shared, losses = errors.simulate(fit, count, rng)
+        weights[shared] = 1.0 / len(fit.runs)
+        measured = np.tile(fit.runs.loss, (count, 1))
+        measured[shared] = losses
+        problem = replace(problem, measured=measured)
+    solution = refit(problem, starts)
     kept = solution.converged & fit.fitted.makes_sense(fit.design, solution.theta)
-    return Bootstrap(theta=solution.theta[kept], asked=count)
-
-
-def method(runs: Runs) -> str:
-    """How draws of a law that is fitted to these runs come about, in words."""
-    if runs.group is None:
-        return _METHOD
-    both = " times those of runs" if runs.groups < FEWEST_GROUPS else ""
-    return f"{_METHOD}, weights of {runs.groups} groups of runs{both}"
+    return Bootstrap(theta=solution.theta[kept], asked=count, errors=errors)
 
 
 def refit(problem: Problem, starts: Array) -> Solution:
@@ -96,10 +107,14 @@ def refit(problem: Problem, starts: Array) -> Solution:
     return solution
 
 
-def draw_weights(fit: Fit, count: int, rng: np.random.Generator) -> Array:
-    """Random weights of the runs, shape (count, n), that add up to 1; runs of one group share theirs."""
+def draw_weights(fit: Fit, count: int, rng: np.random.Generator, *, grouped: bool = True) -> Array:
+    """Random weights of the runs, shape (count, n), that add up to 1.
+
+    `grouped`: runs of one group share theirs. Below `FEWEST_GROUPS` a run's weight is the product of its group's and
+    one of its own, which counts the noise of single runs twice rather than not at all.
+    """
     alone = np.arange(len(fit.runs), dtype=np.intp)
-    if fit.runs.group is None:
+    if fit.runs.group is None or not grouped:
         weights = unit_weights(fit, alone, count, rng)
     else:
         weights = unit_weights(fit, np.unique(fit.runs.group, return_inverse=True)[1], count, rng)

@@ -15,7 +15,7 @@ from sparseplan.fit.read_back import slips
 from sparseplan.fit.status import counted_before_pruning
 from sparseplan.fit.trends import trends
 from sparseplan.laws.forms.base import Theta
-from sparseplan.laws.law import coefficients
+from sparseplan.laws.law import coefficients, poor_fit
 from sparseplan.runs.table import LeftOut
 from sparseplan.sparsity.schedule import Schedule
 
@@ -58,8 +58,8 @@ def fit_caveats(
         warn(
             "few-runs", f"{len(runs)} runs for {len(fit.free)} coefficients: intervals are rough below three runs each."
         )
-    if drawn is not None and (few := _few_groups(fit)):
-        warn("few-groups", few)
+    if drawn is not None:
+        found += _of_the_groups(fit, drawn)
     if drawn is not None and len(drawn.theta) < drawn.asked:
         warn(
             "draws",
@@ -161,6 +161,15 @@ def _left_out(rows: tuple[LeftOut, ...]) -> str:
     return f"{len(rows)} row{'s were' if len(rows) > 1 else ' was'} left out: {shown}{more}."
 
 
+def _of_the_groups(fit: Fit, drawn: Bootstrap) -> list[Caveat]:
+    found = []
+    if few := _few_groups(fit):
+        found.append(Caveat(code="few-groups", message=few))
+    if alike := _shared_errors(drawn):
+        found.append(Caveat(code="shared-errors", message=alike))
+    return found
+
+
 def _few_groups(fit: Fit) -> str:
     """What draws from few independent units can't know; empty where there are enough of them."""
     runs = fit.runs
@@ -172,11 +181,19 @@ def _few_groups(fit: Fit) -> str:
         return f"all runs are in one group{by}: an error that they share can't be seen and is not in the intervals."
     if runs.groups < FEWEST_GROUPS:
         return (
-            f"the runs share {runs.groups} groups{by}, too few to show how much groups differ: intervals also take "
-            "the runs as independent, and may still be too narrow."
+            f"the runs share {runs.groups} groups{by}, too few to show well how much groups differ: the intervals "
+            "also rest on what is plausible for such an error."
         )
-    few = f"the draws rest on {runs.groups} groups{by}; intervals may be too narrow."
-    return few if runs.groups < 2 * len(fit.free) else ""
+    return ""
+
+
+def _shared_errors(drawn: Bootstrap) -> str:
+    """By what errors turned out to be shared besides the groups that were given; empty where nothing shows it."""
+    seen = [one for one in drawn.errors.found if one.used and one.shared_by != drawn.errors.given]
+    if not seen:
+        return ""
+    words = "; ".join(f"of one {one.shared_by} (probability {format_percent(one.probability)})" for one in seen)
+    return f"errors seem to be alike among runs {words}: the intervals take them so."
 
 
 def _numerator(theta: Theta) -> NDArray[np.float64]:
@@ -186,9 +203,13 @@ def _numerator(theta: Theta) -> NDArray[np.float64]:
 
 def _base_caveats(fit: Fit, drawn: Bootstrap | None) -> list[Caveat]:
     """Whether f(0) came out at the dense value of a frozen base, as it must if the setups are the same."""
-    if fit.base is None or fit.base.tied:
+    if fit.base is None:
         return []
     found = []
+    if (ended := poor_fit(fit.base.law)) is not None:
+        found.append(Caveat(code="base", message=f"the base {fit.base.law.name!r} is no law to rest on: its {ended}"))
+    if fit.base.tied:
+        return found
     family = fit.design.families[0]
     known = float(_numerator(coefficients(fit.base.law)))
     f0 = float(_numerator(fit.coefficients(family)))

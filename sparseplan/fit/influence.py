@@ -3,11 +3,10 @@
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
 
 from sparseplan.fit.bootstrap import refit
 from sparseplan.fit.fitting import Fit
-from sparseplan.fit.levels import by_level
+from sparseplan.fit.levels import binned, by_level
 from sparseplan.laws.forms.fitting.coordinates import Array, predict
 
 
@@ -55,7 +54,6 @@ class Outlier:
     times: float
 
 
-_MOST_LEVELS, _BINS = 8, 6
 _FAR = 8.0
 _SMALL = 1e-3
 
@@ -105,7 +103,7 @@ def level_errors(fit: Fit) -> list[LevelErrors]:
         ("N", runs.nonzero_params, np.log(runs.nonzero_params)),
         ("D", runs.data_seen, np.log(runs.data_seen)),
     ):
-        for rows in _binned(by_level(scale)):
+        for rows in binned(by_level(scale)):
             here = error[rows]
             found.append(
                 LevelErrors(
@@ -119,14 +117,6 @@ def level_errors(fit: Fit) -> list[LevelErrors]:
                 )
             )
     return found
-
-
-def _binned(levels: list[NDArray[np.intp]]) -> list[NDArray[np.intp]]:
-    if len(levels) <= _MOST_LEVELS:
-        return levels
-    after = np.cumsum([len(rows) for rows in levels])
-    number = np.minimum((after - 1) * _BINS // after[-1], _BINS - 1)
-    return [np.concatenate([levels[i] for i in np.flatnonzero(number == one)]) for one in np.unique(number)]
 
 
 def without_each_run(fit: Fit) -> Array:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from sparseplan.common.caveat import Caveat
-from sparseplan.fit.bootstrap import Bootstrap, method
+from sparseplan.fit.bootstrap import Bootstrap
 from sparseplan.fit.fitting import Fit
 from sparseplan.fit.levels import level_of
 from sparseplan.fit.repeats import Rates
@@ -121,7 +121,7 @@ def _draws(fit: Fit, drawn: Bootstrap) -> Draws:
     table |= drawn_rates(fit, drawn)
     if fit.base is not None and fit.base.law.draws is None:  # the base stands still: its error isn't known
         table = {column: values for column, values in table.items() if "." in column}
-    return Draws.pack(list(table), np.stack(list(table.values()), axis=1), method=method(fit.runs))
+    return Draws.pack(list(table), np.stack(list(table.values()), axis=1), method=drawn.method)
 
 
 def _ends(values: Any) -> tuple[float, float]:

@@ -6,6 +6,7 @@ from numpy.typing import NDArray
 from sparseplan.laws.forms.fitting.coordinates import Array, Design
 
 WIDTH = 0.01
+MOST_LEVELS, _BINS = 8, 6
 _LINE = 0.1
 """Whole batches and rounded sizes move data per parameter by less than this."""
 
@@ -42,3 +43,12 @@ def has_one_ratio(design: Design) -> bool:
     if count_levels(design.x) < 2:
         return False
     return any(np.ptp(design.y - size) < _LINE for size in (design.x, design.x - design.u))
+
+
+def binned(levels: list[NDArray[np.intp]], bins: int = _BINS) -> list[NDArray[np.intp]]:
+    """Levels as they are, or, where there are more than `MOST_LEVELS`, bins of about equally many runs."""
+    if len(levels) <= MOST_LEVELS:
+        return levels
+    after = np.cumsum([len(rows) for rows in levels])
+    number = np.minimum((after - 1) * bins // after[-1], bins - 1)
+    return [np.concatenate([levels[i] for i in np.flatnonzero(number == one)]) for one in np.unique(number)]

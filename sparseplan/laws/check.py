@@ -4,7 +4,7 @@ import numpy as np
 
 from sparseplan.laws import repetition
 from sparseplan.laws.finding import Finding
-from sparseplan.laws.law import Law, axes, coefficient_draws, coefficients, draw_columns, form_of
+from sparseplan.laws.law import Law, axes, coefficient_draws, coefficients, draw_columns, form_of, poor_fit
 from sparseplan.laws.mistakes import find_mistakes
 
 _SENSIBLE_LOSS = (1e-3, 100.0)
@@ -16,6 +16,7 @@ _ROUNDING = 1e-5  # draws are in single precision; those of a base that stands s
 def check_law(law: Law) -> list[Finding]:
     """Find what is doubtful about a law whose file is valid; an empty list is a clean bill."""
     return [
+        *_status(law),
         *_values(law),
         *_range(law),
         *_units(law),
@@ -25,6 +26,11 @@ def check_law(law: Law) -> list[Finding]:
         *_repetition(law),
         *find_mistakes(law),
     ]
+
+
+def _status(law: Law) -> list[Finding]:
+    ended = poor_fit(law)
+    return [] if ended is None else [Finding(key="fit.status", code="poor-fit", message=f"this law's {ended}")]
 
 
 def _values(law: Law) -> list[Finding]:

@@ -131,7 +131,7 @@ class Head(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     format: Annotated[Literal["sparseplan-law/1"], Meta(description="This file's format.")]
     name: Annotated[str, Meta(pattern=f"^{LAW_NAME}$", max_length=LONGEST_NAME)]
-    description: str
+    description: str = ""
     data_unit: Annotated[str, Meta(min_length=1, description="What D counts: token, image, byte, ...")]
     tokens_per_unit: Annotated[
         float,
@@ -175,6 +175,19 @@ class Law(Head, frozen=True, kw_only=True, forbid_unknown_fields=True):
 def form_of(law: Law) -> Form:
     """The law's functional form."""
     return FORMS[law.form]
+
+
+_POOR_FITS = ("not converged", "flat direction", "too few levels", "contradicted")
+
+
+def poor_fit(law: Law) -> str | None:
+    """How the law's own fit ended where that was not with a law to plan with, in words after "this law's"; else None.
+
+    `fit` writes such laws all the same: answers from them are numbers, and no sentence rests on them.
+    """
+    if law.fit.get("status") not in _POOR_FITS:
+        return None
+    return f"fit ended with '{law.fit['status']}': {law.fit.get('explanation', 'see `fit`')}"
 
 
 def is_transferred(law: Law) -> bool:

@@ -85,6 +85,9 @@ class Given(Struct, frozen=True, kw_only=True):
     device_hours: float | None = None
     unique_data: float | None = None
     loss: float | None = None
+    data_seen: float | None = None
+    max_data: float | None = None
+    tokens_per_param: float | None = None
 
 
 class Plan(Struct, frozen=True, kw_only=True):
@@ -121,6 +124,7 @@ class Comparison(Struct, frozen=True, kw_only=True):
         dense_flops_any_size: What a dense model needs whose size is free.
         compute_ratio_any_size: The plan's FLOPs over those.
         overtraining: How many times the budget at which the dense plan's size would be compute-optimal.
+        compute_optimal_flops: That budget.
         uncapped_sparsity: The optimum without the cap at the law's range; None for a single n:m pattern.
     """
 
@@ -130,6 +134,7 @@ class Comparison(Struct, frozen=True, kw_only=True):
     dense_flops_any_size: float
     compute_ratio_any_size: float
     overtraining: float
+    compute_optimal_flops: float
     uncapped_sparsity: float | None
 
 
@@ -216,7 +221,7 @@ def answer(
         given=given_of(question, device_hours),
         plan=plan_of(point.best, law, question, rate),
         dense=plan_of(point.dense, law, question, rate),
-        comparison=_comparison(sides, point, judged.planned, uncapped),
+        comparison=_comparison(sides, question, point, judged.planned, uncapped),
         intervals=intervals,
         by_values=None if objective == "point" else by_values(law, family, at_budget, judged),
         extrapolation=[*outside, *(hardware.distances if hardware else ())],
@@ -303,19 +308,26 @@ def given_of(question: Question, device_hours: float | None = None) -> Given:
         device_hours=device_hours,
         unique_data=None if question.unique_data is None else question.unique_data.amount,
         loss=_optional(question.loss),
+        data_seen=_optional(question.data_seen),
+        max_data=_optional(question.max_data),
+        tokens_per_param=_optional(question.tokens_per_param),
     )
 
 
-def _comparison(sides: Sides, point: Planned, judged: Planned, uncapped: float | None) -> Comparison:
+def _comparison(
+    sides: Sides, question: Question, point: Planned, judged: Planned, uncapped: float | None
+) -> Comparison:
     budget, finite = _number(point.best.total_flops), bool(np.isfinite(point.equal))
     dense = judged.dense
+    optimal = sides.dense.optimal_tokens(dense.nonzero_params)
     return Comparison(
         loss_gain=float(dense.loss - judged.best.loss),
         dense_flops_for_equal_loss=float(point.equal) if finite else None,
         compute_ratio=budget / float(point.equal) if finite else None,
         dense_flops_any_size=float(point.any_equal),
         compute_ratio_any_size=budget / float(point.any_equal),
-        overtraining=float(dense.nonzero_params * dense.data_seen / sides.dense.optimal_tokens(dense.nonzero_params)),
+        overtraining=float(dense.nonzero_params * dense.data_seen / optimal),
+        compute_optimal_flops=float(question.cost.flops_for(optimal, 0.0, 1.0)),
         uncapped_sparsity=uncapped,
     )
 

@@ -86,6 +86,11 @@ def plan_sides(sides: Sides, question: Question) -> Planned:
     return Planned(best=best, dense=dense, any_dense=dense_plan(sides.dense, free), equal=equal, any_equal=any_equal)
 
 
+def best_allowed(sides: Sides, question: Question) -> Plans:
+    """The best plan alone, for values or draws, scalars or arrays that broadcast."""
+    return _best(sides, question, dense_plan(sides.dense, question))
+
+
 def plan_draws(draws: Sides, question: Question) -> Planned:
     """Plan a question for draws, some at a time: what is held in between grows with how many there are."""
     counts = [theta.count for theta in draws if theta.count is not None]

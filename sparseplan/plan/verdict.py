@@ -21,6 +21,7 @@ from sparseplan.plan.hardware_answer import FamilyVerdict, Kind, Memory, Speedup
 from sparseplan.plan.intervals import sparse_is_better
 from sparseplan.plan.objective import Objective, choose
 from sparseplan.plan.question import Plans, Question
+from sparseplan.plan.runs import run_for_loss
 from sparseplan.shapes.base import typical_width
 from sparseplan.sparsity.pattern import TWO_OF_FOUR, UNSTRUCTURED, Pattern
 from sparseplan.sparsity.schedule import Schedule
@@ -116,14 +117,11 @@ def break_even_speedup(
 
     Below 1 the pattern pays even where it is slower than dense.
     """
-    S, N = float(plan.sparsity), float(plan.nonzero_params)
-    if question.size_is_free:
-        needed = float(theta.cheapest_tokens(dense.reducible, S))
-    else:
-        needed = N * float(theta.data_for(S, N, dense.reducible))
+    S = float(plan.sparsity)
+    N, D = run_for_loss(theta, question, S, dense.reducible)
     settled = float(schedule.settled(S))
     ramp = float(schedule.length(S)) - settled
-    time = float(dense.nonzero_params * dense.data_seen) / needed * (1.0 - S) - ramp
+    time = float(dense.nonzero_params * dense.data_seen) / float(N * D) * (1.0 - S) - ramp
     return settled / time if time > 0.0 and settled > 0.0 else None
 
 

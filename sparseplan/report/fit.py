@@ -15,6 +15,7 @@ from sparseplan.fit.fit_caveats import SIGNIFICANT
 from sparseplan.fit.fit_table import FitResult
 from sparseplan.fit.rates_answer import FittedRepetition
 from sparseplan.fit.read_back import in_words
+from sparseplan.fit.verdict import said_against, verdict
 from sparseplan.laws.forms import FORMS
 from sparseplan.plan.first_plan import first_question
 from sparseplan.report.plan import print_caveats
@@ -61,35 +62,14 @@ def _converged(answer: FitAnswer) -> bool:
     return answer.status == "converged"
 
 
-_GOOD = 0.01
-"""A typical error that is called good: published laws miss half of their runs by 0.3 to 0.6 %."""
-_HARMLESS = (
-    *("left-out", "group-unused", "schedule-assumed", "one-sparsity"),
-    *("base-draws", "few-groups", "wide"),  # of the intervals
-)
-"""Warnings that say nothing against the fit itself."""
-
-
 def _verdict(answer: FitAnswer, written: Path | None) -> str:
-    """Whether this is a law to plan with; `Good fit` only where no warning says anything against it."""
+    """Whether this is a law to plan with, and where it is."""
+    found = verdict(answer)
     if not _converged(answer):
-        why = f"No law to plan with ({answer.status}): {answer.explanation}"
-        return why if written is None else f"{why} Written to {written}: plans with it give numbers and no verdict."
-    good = answer.typical_error <= _GOOD and all(one.code in _HARMLESS for one in answer.warnings)
-    found = f"typical error {format_error(answer.typical_error)}, {answer.n_runs} runs"
-    fit = f"Good fit: {found}." if good else f"Converged: {found}; mind the warnings."
-    if not good and not answer.warnings:
-        fit = f"Converged: {found}."
-    return f"{fit} " + (f"Written to {written}." if written is not None else "Not written: `save` writes the law.")
-
-
-def format_error(share: float) -> str:
-    """Write a relative error in percent with two digits.
-
-    >>> format_error(0.00283), format_error(0.0214), format_error(0.0)
-    ('0.28%', '2.1%', '0%')
-    """
-    return f"{100 * share:.2g}%"
+        return found if written is None else f"{found} Written to {written}: plans with it give numbers and no verdict."
+    if said_against(answer):
+        found = f"{found.removesuffix('.')}; mind the warnings."
+    return f"{found} " + (f"Written to {written}." if written is not None else "Not written: `save` writes the law.")
 
 
 def _next_command(result: FitResult, written: Path) -> str:

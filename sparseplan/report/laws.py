@@ -47,7 +47,7 @@ def print_law(law: Law) -> None:
     """Print one law."""
     console = open_console()
     say(console, f"{law.name} {law_hash(law)}", style="bold")
-    say_wrapped(console, law.description)
+    say_wrapped(console, law.description or "no description")
     say(console)
     say(console, form_of(law).formula)
     table = open_table(console, "coefficient", "unit", "value", "90% of draws", text_columns=2)

@@ -20,7 +20,7 @@ from sparseplan.common.units import (
     format_scientific,
     format_sparsity,
 )
-from sparseplan.plan.answer import Answer, LawName
+from sparseplan.plan.answer import Answer, LawName, Plan
 from sparseplan.plan.brackets import Bracket
 from sparseplan.plan.repeats import Repetition
 
@@ -102,6 +102,8 @@ def verdict(answer: Answer) -> str:
 def _goal(answer: Answer) -> str:
     """The budget, or the loss and the budget that it needs."""
     budget = f"{format_scientific(answer.plan.train_flops)} FLOPs"
+    if answer.given.train_flops is not None and not _is_spent(answer, answer.plan):
+        return f"{budget} of {format_scientific(answer.given.train_flops)}"
     if answer.given.loss is None:
         return budget
     intervals = answer.intervals
@@ -109,6 +111,11 @@ def _goal(answer: Answer) -> str:
         budget += f" ({_flops_bounds(intervals.train_flops)})"
     word = loss_word(answer).capitalize()
     return f"{word} {answer.given.loss:g} needs {budget}"
+
+
+def _is_spent(answer: Answer, plan: Plan) -> bool:
+    """Whether a plan spends the budget; where size and data are both held, it may not."""
+    return answer.given.train_flops is None or plan.train_flops >= (1.0 - 1e-9) * answer.given.train_flops
 
 
 def _flops_bounds(bounds: Bounds) -> str:
@@ -155,9 +162,11 @@ def _reach(answer: Answer) -> str:
 def _dense_needs(answer: Answer) -> str:
     """What a dense model needs for the plan's loss: of any size, and of the size that is fixed."""
     comparison = answer.comparison
-    if answer.given.unique_data is not None and comparison.compute_ratio_any_size == 0:
-        return "With these unique data no compute is enough for a dense model to reach this loss"
-    needs = f"A dense model needs {_needed(comparison.compute_ratio_any_size)} the compute for this loss"
+    if _data_end_losses(answer) and comparison.compute_ratio_any_size == 0:
+        data = _on_data(answer) or " with these unique data"
+        return f"No compute is enough for a dense model{data} to reach this loss"
+    ratio = _needed(comparison.compute_ratio_any_size)
+    needs = f"A dense model{_on_data(answer)} needs {ratio} the compute for this loss"
     if size_is_free(answer):
         return needs
     if comparison.compute_ratio is None:
@@ -168,6 +177,22 @@ def _dense_needs(answer: Answer) -> str:
 def _needed(ratio: float) -> str:
     """What a dense model needs, in budgets, where the budget is `ratio` of it; 0 where that overflows."""
     return format_ratio(1 / ratio) if ratio > 0 else "over 1e300x"
+
+
+def _on_data(answer: Answer) -> str:
+    """What is given of the data, as an addition to a model's name."""
+    given = answer.given
+    if given.data_seen is not None:
+        return " on these data"
+    if given.max_data is not None:
+        return " within these data"
+    return "" if given.tokens_per_param is None else " at this ratio"
+
+
+def _data_end_losses(answer: Answer) -> bool:
+    """Whether limited data may put a loss out of reach of all compute."""
+    given = answer.given
+    return any(one is not None for one in (given.unique_data, given.data_seen, given.max_data))
 
 
 def size_is_free(answer: Answer) -> bool:
@@ -203,13 +228,16 @@ def _plan_table(console: Console, answer: Answer) -> Table:
         ("loss", f"{loss_word(answer)} (nats)", format_loss),
         ("train_flops", "training FLOPs", format_scientific),
     ):
-        if key == "train_flops" and answer.given.loss is None:  # the same for both plans, and given
-            continue
+        if key == "train_flops" and _is_spent(answer, plan) and _is_spent(answer, dense) and answer.given.loss is None:
+            continue  # the same for both plans, and given
         cells = [write(getattr(plan, key))]
         if intervals is not None:
             # Beside the plan's loss stands what this plan may reach; beside its size, what the best size may be.
             spread = intervals.plan_loss if key == "loss" else getattr(intervals, key)
-            cells.append(_flops_bounds(spread) if key == "train_flops" else format_bounds(spread, write))
+            if key == "train_flops":
+                cells.append("" if spread is None else _flops_bounds(spread))
+            else:
+                cells.append(format_bounds(spread, write))
         table.add_row(noun, *cells, *([] if alone else [_or_none(getattr(dense, key), write)]))
     if plan.unique_data is not None and plan.epochs is not None:
         given = [] if intervals is None else [""]
@@ -244,10 +272,16 @@ def format_epochs(epochs: float) -> str:
 def _givens(answer: Answer) -> str:
     given = answer.given
     size = "size free"
+    if given.data_seen is not None:
+        size = f"on {format_count(given.data_seen)}"
+    elif given.tokens_per_param is not None:
+        size = f"{given.tokens_per_param:g} per parameter"
     if given.nonzero_params is not None:
         size = f"{format_count(given.nonzero_params)} {'parameters' if is_dense_only(answer) else 'non-zero'}"
     elif given.dense_params is not None:
         size = f"{format_count(given.dense_params)} dense"
+    if given.max_data is not None:
+        size += f", at most {format_count(given.max_data)}"
     return size if answer.pattern == "unstructured" else f"{size}, {answer.pattern}"
 
 
@@ -264,14 +298,15 @@ def _against_dense(answer: Answer) -> list[str]:
         lines.append(f"No allowed sparsity {better} than the dense plan.")
     else:
         verb = "lowers" if comparison.loss_gain >= 0 else "raises"
-        rival = "the best dense model" if size_is_free(answer) else "dense at this size"
+        rival = f"the best dense model{_on_data(answer)}" if size_is_free(answer) else "dense at this size"
         at = "Sparsity" if answer.given.loss is None else "At this budget sparsity"
         lines.append(f"{at} {verb} the loss by {format_difference(abs(comparison.loss_gain))} nats against {rival}.")
+    if not (_is_spent(answer, plan) and _is_spent(answer, answer.dense)):
+        lines.append("Size and data are both held, so part of the budget is left.")
     if not size_is_free(answer) and 0 < comparison.overtraining < float("inf"):
         lines.append(_training_length(answer))
     if answer.brackets:
-        limited = answer.given.unique_data is not None
-        lines.append(" ".join(f"{_BRACKETS[one.cost]}: {_bracket(one, limited=limited)}." for one in answer.brackets))
+        lines.append(" ".join(f"{_BRACKETS[one.cost]}: {_bracket(answer, one)}." for one in answer.brackets))
     return lines
 
 
@@ -313,21 +348,22 @@ def repeats_in_words(used: Repetition, unique: float, epochs: float, units: str,
 
 def _training_length(answer: Answer) -> str:
     ratio, size = answer.comparison.overtraining, format_count(answer.dense.nonzero_params)
-    optimal = format_scientific(answer.plan.train_flops / ratio)
+    optimal = format_scientific(answer.comparison.compute_optimal_flops)
     word = f"Overtrained {format_ratio(ratio)}" if ratio >= 1 else f"Undertrained {format_ratio(1 / ratio)}"
     return f"{word}: for {size} dense, {optimal} FLOPs would be compute-optimal."
 
 
-def _bracket(one: Bracket, *, limited: bool) -> str:
+def _bracket(answer: Answer, one: Bracket) -> str:
     if one.sparsity == 0:
         interval = one.sparsity_interval
         spread = f" (draws: {format_bounds(interval, format_sparsity)} sparse)" if interval and interval[1] > 0 else ""
         return f"stay dense{spread}"
-    if limited and one.compute_ratio_any_size == 0:
-        return f"{format_sparsity(one.sparsity)} sparse reaches what no compute of a dense model does"
+    if _data_end_losses(answer) and one.compute_ratio_any_size == 0:
+        return f"{format_sparsity(one.sparsity)} sparse reaches what no compute of a dense model{_on_data(answer)} does"
     worth = _needed(one.compute_ratio_any_size)
     spread = _inverse(one.compute_ratio_any_size_interval)
-    return f"{format_sparsity(one.sparsity)} sparse is worth {worth}{spread} the compute of the best dense model"
+    rival = f"the best dense model{_on_data(answer)}"
+    return f"{format_sparsity(one.sparsity)} sparse is worth {worth}{spread} the compute of {rival}"
 
 
 def _inverse(ratio: Bounds | None) -> str:

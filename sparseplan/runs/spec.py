@@ -97,12 +97,15 @@ Optimizer = AdamW | Adafactor
 class LearningRate(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The learning rate over training, as a factor of the optimizer's `learning_rate`.
 
-    Up linearly over `warmup` steps; then constant, or down with the inverse square root of the step; and over the last
-    share `cooldown` of training linearly to zero. Only the cooldown depends on a run's length: before it, runs of all
-    lengths train alike and can share a trunk.
+    Up linearly over `warmup` steps, or with `held-inverse-sqrt` at once; then constant, or down with the inverse square
+    root of the step; and over the last share `cooldown` of training linearly to zero. Only the cooldown depends on a
+    run's length: before it, runs of all lengths train alike and can share a trunk.
     """
 
-    kind: Literal["constant", "inverse-sqrt"] = "constant"
+    kind: Annotated[
+        Literal["constant", "inverse-sqrt", "held-inverse-sqrt"],
+        Meta(description="held-inverse-sqrt is T5's: constant for `warmup` steps instead of rising."),
+    ] = "constant"
     warmup: Annotated[int, Meta(ge=1, description="Steps, the same for every length.")] = 100
     cooldown: Annotated[float, Meta(ge=0, le=1, description="Share of training.")] = 0.2
 
@@ -117,8 +120,8 @@ class LearningRate(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
         >>> [rate.factor(step, 100) for step in (0, 9, 50, 80, 90, 99)]
         [0.1, 1.0, 1.0, 1.0, 0.5, 0.05]
         """
-        rate = min(1.0, (step + 1) / self.warmup)
-        if self.kind == "inverse-sqrt" and step >= self.warmup:
+        rate = 1.0 if self.kind == "held-inverse-sqrt" else min(1.0, (step + 1) / self.warmup)
+        if self.kind != "constant" and step >= self.warmup:
             rate = math.sqrt(self.warmup / (step + 1))
         start = self.cooldown_start(steps)
         return rate if step < start else rate * ((steps - step) / (steps - start))
@@ -148,6 +151,13 @@ class RunSpec(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     dtype: Annotated[
         Literal["float32", "bfloat16"], Meta(description="Of the matrix products; weights stay float32.")
     ] = "float32"
+    scale_by_density: Annotated[
+        bool,
+        Meta(
+            description="Start prunable weights larger by 1 / sqrt(density) and train them 1 / density as fast, where "
+            "a run is sparse from its first step; adamw only."
+        ),
+    ] = False
     seed: Annotated[int, Meta(ge=0, lt=2**32)] = 0
     evaluation_sequences: Annotated[
         int, Meta(ge=1, description="Sequences of the validation loss, spread over `valid`; all where fewer.")
@@ -162,12 +172,21 @@ class RunSpec(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
                     f"expected a width that {group} divides, as the pattern {self.pruning.pattern} needs, "
                     f"found {matrix.inputs} inputs of {matrix.name}"
                 )
+        if self.scale_by_density and not isinstance(self.optimizer, AdamW):
+            raise ValueError(
+                "expected the optimizer adamw, whose rate scale_by_density knows how to scale, found another"
+            )
         if self.epochs > self.data.max_epochs:
             raise TooManyEpochsError(
                 f"expected at most {self.data.max_epochs:g} passes over the training data, found {self.epochs:.3g}: "
-                f"{self.data_seen} {self.data.unit}s seen of {self.data.train.tokens}; "
+                f"{self.data_seen} {self.data.unit}s seen of {self.unique_data}; "
                 "train shorter, bring more data, or raise max_epochs"
             )
+
+    @property
+    def scaled_by_density(self) -> bool:
+        """Whether `scale_by_density` changes anything: whether the run is sparse when it starts."""
+        return self.scale_by_density and self.pruning.from_start
 
     @property
     def updates(self) -> int:
@@ -270,6 +289,7 @@ class RunSpec(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
             del facts[later]
         if not pruned:
             del facts["pruning"]
+            facts.pop("scale_by_density", None)  # the same luck, scaled
         del facts["learning_rate"]["cooldown"]
         del facts["data"]["valid"]
         return "trunk-" + _digest(facts)
@@ -282,6 +302,8 @@ class RunSpec(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         for aside in ("max_epochs", "bytes_per_token", "unit"):
             del facts["data"][aside]
         facts["pruning"] = self.pruning.determinants()
+        if not self.scaled_by_density:
+            del facts["scale_by_density"]
         if facts["optimizer"].get("factored"):  # as all were before there was a choice: their identities stay
             del facts["optimizer"]["factored"]
         if not self.z_loss:  # likewise

@@ -27,7 +27,8 @@ from sparseplan.sparsity.pattern import Pattern, parse_pattern
 
 Array = NDArray[np.float64]
 NEEDED = ("sparsity", "nonzero_params", "data_seen", "loss")
-GROUP, TRUNK = "group", "trunk"
+GROUP, TRUNK, SEED = "group", "trunk", "seed"
+NO_GROUPS = "none"
 KNOWN = (
     *NEEDED,
     "pattern",
@@ -71,6 +72,8 @@ class Runs:
         where: its place in the file, `runs.csv:7`; empty for runs that come from no table.
         group: number of the run's group, equal for runs that share a trunk or seed; None where all are separate.
         grouped_by: the file's column that says so; None as `group`.
+        labels: further columns of what runs may share, `trunk` and `seed`, by the file's name with numbers as `group`.
+        independent: whether the user said that no runs share anything.
         data_unit: what D counts; None where the table doesn't say.
         strategy: the one strategy of the sparse runs; None where the table doesn't say.
         unique_data: the unique data that each run drew on, shape (n,), infinite where the table doesn't say; None where
@@ -89,6 +92,8 @@ class Runs:
     where: tuple[str, ...] = ()
     group: NDArray[np.int64] | None = None
     grouped_by: str | None = None
+    labels: tuple[tuple[str, NDArray[np.int64]], ...] = ()
+    independent: bool = False
     data_unit: str | None = None
     strategy: str | None = None
     unique_data: Array | None = None
@@ -123,6 +128,7 @@ class Runs:
             run_id=tuple(self.run_id[i] for i in index),
             where=tuple(self.where[i] for i in index) if self.where else (),
             group=None if self.group is None else self.group[index],
+            labels=tuple((name, numbers[index]) for name, numbers in self.labels),
             unique_data=None if self.unique_data is None else self.unique_data[index],
         )
 
@@ -180,7 +186,7 @@ def read_runs(path: Path, *, columns: Mapping[str, str] | None = None, group: st
         columns: our column names to the table's: `{"nonzero_params": "N"}`.
         group: the table's column that names the runs that share a trunk or seed; by default `trunk`, which
             `sparseplan calibrate` writes, where there is one. A column that happens to be called `group` is only used
-            when asked for.
+            when asked for. `none` says that no runs share anything.
 
     Raises:
         RunsError: naming the first bad rows by file and line, and how many more there are.
@@ -194,7 +200,8 @@ def runs_from(table: Table, *, columns: Mapping[str, str] | None = None, group: 
     Raises:
         RunsError: naming the first bad rows by their place, and how many more there are.
     """
-    names = _column_names(table, dict(columns or {}), group)
+    independent = group == NO_GROUPS and NO_GROUPS not in table.columns
+    names = _column_names(table, dict(columns or {}), None if independent else group)
     parsed, left_out, bad = [], [], []
     seen: dict[tuple[str, ...], str] = {}
     by_id: dict[str, str] = {}
@@ -237,7 +244,7 @@ def runs_from(table: Table, *, columns: Mapping[str, str] | None = None, group: 
         raise RunsError("\n".join(bad[:MAX_NAMED_ROWS]) + more)
     if not parsed:
         raise RunsError(f"{table.source}: no run is left: {left_out[0].where}: {left_out[0].reason}.")
-    numbers = _group_numbers([run.group for run in parsed])
+    numbers = None if independent else _group_numbers([run.group for run in parsed])
     return Runs(
         sparsity=np.array([run.sparsity for run in parsed]),
         nonzero_params=np.array([run.nonzero_params for run in parsed]),
@@ -248,6 +255,8 @@ def runs_from(table: Table, *, columns: Mapping[str, str] | None = None, group: 
         where=tuple(run.where for run in parsed),
         group=numbers,
         grouped_by=None if numbers is None else names.get(GROUP, names.get(TRUNK)),
+        labels=_labels(parsed, names),
+        independent=independent,
         data_unit=units[0] if units else None,
         strategy=strategies[0] if strategies else None,
         unique_data=_unique_data([run.unique_data for run in parsed]),
@@ -268,6 +277,7 @@ class _Run:
     family: str
     run_id: str | None
     group: str | None
+    labels: dict[str, str]
     strategy: str | None
     data_unit: str | None
     unique_data: float | None
@@ -325,6 +335,7 @@ def _parse_row(row: Row, names: dict[str, str]) -> "_Run | LeftOut":
         family=pattern.family if pattern is not None else "unstructured",
         run_id=cells.get("run_id") or None,
         group=cells.get(GROUP if GROUP in names else TRUNK) or None,
+        labels={name: cells[name] for name in (TRUNK, SEED) if cells.get(name)},
         strategy=cells.get("strategy") or None,
         data_unit=cells.get("data_unit") or None,
         unique_data=_positive("unique_data", cells["unique_data"]) if cells.get("unique_data") else None,
@@ -392,6 +403,14 @@ def _unique_data(values: list[float | None]) -> Array | None:
     if all(value is None for value in values):
         return None
     return np.array([np.inf if value is None else value for value in values])
+
+
+def _labels(runs: list[_Run], names: dict[str, str]) -> tuple[tuple[str, NDArray[np.int64]], ...]:
+    """What runs may share besides their group, by the table's name; nothing where no two runs share one."""
+    numbered = (
+        (names[name], _group_numbers([run.labels.get(name) for run in runs])) for name in (TRUNK, SEED) if name in names
+    )
+    return tuple((name, numbers) for name, numbers in numbered if numbers is not None)
 
 
 def _group_numbers(groups: list[str | None]) -> NDArray[np.int64] | None:

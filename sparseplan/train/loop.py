@@ -17,6 +17,7 @@ from sparseplan.errors import SparseplanError
 from sparseplan.runs.job import Job, Record, kept_checkpoint, rolling_checkpoint
 from sparseplan.train import checkpoint, semi_structured
 from sparseplan.train.checkpoint import State
+from sparseplan.train.density import initial_densities, scale_weights
 from sparseplan.train.device import open_device
 from sparseplan.train.families import build_model, open_task
 from sparseplan.train.final_phase import final_runner
@@ -62,7 +63,9 @@ class Training:
             )
         self._task = open_task(self._run, self._device)
         model = build_model(self._run.shape, seed=self._run.seed).to(self._device)
-        optimizer = build_optimizer(model, self._run.optimizer)
+        densities = initial_densities(self._run)
+        scale_weights(model, densities)
+        optimizer = build_optimizer(model, self._run.optimizer, densities)
         self._state = State(
             model, optimizer, build_pruner(model.prunable(), self._run, ModelView(model, self._task, self._run))
         )

@@ -63,7 +63,7 @@ def test_without_matplotlib_arrays_are_there_and_drawing_says_what_to_install(
 
 
 def test_a_map_is_named_by_its_ends(chart: sp.SparsityMap) -> None:
-    assert repr(chart).startswith("<SparsityMap of frantar2023-t5-c4-refit, sparse cost: 1.33M .. 8.49B non-zero")
+    assert repr(chart).startswith("<SparsityMap of frantar2023-t5-c4-refit, sparse cost: 664k .. 8.49B non-zero")
 
 
 def test_ends_in_the_wrong_order_name_their_argument() -> None:

@@ -25,12 +25,21 @@ from sparseplan.errors import RecipeError
 from sparseplan.fit.choose_form import AUTO
 from sparseplan.laws.forms.fitting import SPARSE
 from sparseplan.runs.spec import Adafactor, AdamW, DataSpec, RunSpec, Split
-from sparseplan.runs.strategies import GradualMagnitude
+from sparseplan.runs.strategies import (
+    GradualMagnitude,
+    OneShot,
+    Rewinding,
+    RigL,
+    SparseEvolution,
+    SparseGpt,
+    Structured,
+)
 from sparseplan.runs.trunks import plan_segments
 from sparseplan.shapes.base import Images, Inputs
 from sparseplan.shapes.bert import BertShape
 from sparseplan.shapes.gpt import GptShape
 from sparseplan.shapes.vit import VitShape
+from sparseplan.sparsity.schedule import Schedule
 
 DATA = DataSpec(
     train=Split(path="t", sha256="a" * 64, tokens=10**9),
@@ -98,7 +107,7 @@ def test_the_family_decides_the_shape_and_a_run_of_another_family_is_another_run
 
 
 def test_a_family_that_does_not_exist_is_named_with_those_that_do() -> None:
-    with pytest.raises(RecipeError, match=r"team\.yaml:5: model\.family: expected one of gpt, bert, vit, found 'brt'"):
+    with pytest.raises(RecipeError, match=r"team\.yaml:5: model\.family: expected one of gpt, bert, vit, t5, found"):
         read(replaced("context: 32", "family: brt\n  context: 32"))
 
 
@@ -397,3 +406,33 @@ def test_any_number_in_any_place_of_a_recipe_gives_runs_or_a_recipe_error_in_lit
     assert len(said) > len(numbers)
     assert all("team.yaml:" in message for message in said)
     assert peak < 50e6
+
+
+def test_scaling_by_density_is_for_adamw() -> None:
+    text = load_recipe("gpt-stdlib-cpu").text + "scale_by_density: true\n"
+    assert parse_recipe(text, source="r.yaml").recipe.scale_by_density
+    own = "optimizer: {name: adamw, learning_rate: 0.006, base_width: 64}"
+    assert own in text
+    with pytest.raises(RecipeError, match=r"r.yaml:\d+: scale_by_density: expected the optimizer adamw"):
+        parse_recipe(text.replace(own, "optimizer: {name: adafactor}"), source="r.yaml")
+
+
+@pytest.mark.parametrize(
+    ("pruning", "strategy"),
+    [
+        ("{strategy: one-shot, at: 0.5}", OneShot()),
+        ("{schedule: {kind: geometric, start: 0, end: 0.5}, scope: global}", None),
+        ("{strategy: set, every: 100, drop: 0.1}", SparseEvolution()),
+        ("{strategy: rigl, distribution: erdos-renyi}", RigL(distribution="erdos-renyi")),
+        ("{strategy: rewinding, share: 0.2, to: 0.1}", Rewinding()),
+        ("{strategy: sparsegpt, at: 0.5, batches: 8}", SparseGpt()),
+        ("{strategy: structured, updates: 16}", Structured()),
+    ],
+)
+def test_a_recipe_chooses_any_strategy_with_its_settings(pruning: str, strategy: object) -> None:
+    text = load_recipe("gpt-stdlib-cpu").text.replace(', "2:4"]', "]")  # not all strategies know groups
+    old = "pruning: {schedule: {kind: cubic, start: 0.25, end: 0.75}, updates: 32}"
+    assert old in text
+    found = parse_recipe(text.replace(old, f"pruning: {pruning}"), source="r.yaml").recipe.pruning
+    geometric = Schedule(kind="geometric", start=0, end=0.5)
+    assert found == (strategy or GradualMagnitude(schedule=geometric, scope="global"))

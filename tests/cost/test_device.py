@@ -279,7 +279,7 @@ def test_the_map_of_a_device_is_the_dense_map_but_where_2to4_wins() -> None:
         MapCost(device_cost(TWICE, UNSTRUCTURED, LAW.schedule)),
         MapCost(device_cost(TWICE, UNSTRUCTURED, LAW.schedule), device_cost(TWICE, TWO_OF_FOUR, LAW.schedule)),
     ]
-    plain, device = sparsity_maps(LAW, costs, family="unstructured", points=40)
+    plain, device = sparsity_maps(LAW, costs, points=40)
     wins = device.two_to_four
     assert wins is not None
     assert 0 < wins.mean() < 0.5

@@ -6,7 +6,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from sparseplan.fit.bootstrap import draw_weights, refit, unit_weights
 from sparseplan.fit.fit_table import FitJob, fit_runs
 from sparseplan.fit.fitting import fit_law
 from sparseplan.fit.influence import without_each_run
@@ -235,41 +234,6 @@ def test_a_loss_that_sparsity_does_not_touch_is_reported_at_its_bound() -> None:
     indifferent = replace(TRUTH, a_S=0.0, c_S=52.3)
     fit = fit_law(simulate(truth=indifferent, noise=0.004))
     assert fit.certificate.bounds_hit or float(fit.coefficients("unstructured").as_dict()["a_S"]) < 5
-
-
-def test_runs_that_share_a_trunk_are_weighted_together_and_widen_the_intervals() -> None:
-    runs = simulate()
-    group = np.repeat(np.arange(16), 3)  # the three lengths of one model come from one trunk
-    shared = 0.006 * np.random.default_rng(2).standard_normal(16)[group]
-    runs = replace(runs, loss=runs.loss * np.exp(shared))
-    alone, together = (fit_runs(table, FitJob(draws=300)).answer for table in (runs, replace(runs, group=group)))
-    assert alone.intervals is not None
-    assert together.intervals is not None
-    width = {key: high - low for key, (low, high) in alone.intervals.items()}
-    wider = {key: high - low for key, (low, high) in together.intervals.items()}
-    assert wider["b_N"] > 1.2 * width["b_N"]
-    assert alone.coefficients == pytest.approx(together.coefficients)
-
-
-def test_few_groups_have_wider_intervals_than_their_own_weights_or_those_of_runs_would_give() -> None:
-    runs = simulate(sparsities=(*SPARSITIES, 0.9375), noise=0.004, seed=4)
-    group = np.repeat(np.arange(4), 15)  # one trunk a size
-    shared = 0.004 * np.random.default_rng(5).standard_normal(4)[group]
-    runs = replace(runs, loss=runs.loss * np.exp(shared), group=group)
-    fit = fit_law(runs)
-    rng = np.random.default_rng(0)
-    weights = draw_weights(fit, 400, rng)
-    assert weights.shape == (400, 60)
-    assert weights.sum(axis=1) == pytest.approx(np.ones(400))
-    assert len(np.unique(weights[0])) == 60
-
-    def spread(chosen: Array) -> Array:
-        theta = refit(replace(fit.problem, weights=chosen), np.tile(fit.theta, (400, 1))).theta
-        return np.asarray(fit.predict(runs, theta).std(axis=0))
-
-    for unit in (group, np.arange(60)):
-        one = unit_weights(fit, unit, 400, rng)
-        assert np.median(spread(weights) / spread(one / one.sum(axis=1, keepdims=True))) > 1.02
 
 
 def test_leaving_out_the_only_group_leaves_out_runs() -> None:

@@ -17,7 +17,7 @@ from sparseplan.laws.law import Draws, Law, coefficient_draws, coefficients
 from sparseplan.plan.answer import answer, to_json
 from sparseplan.plan.predict import predict
 from sparseplan.plan.question import Question, best_plan
-from sparseplan.plan.sparsity_map import sparsity_map
+from sparseplan.plan.sparsity_map import MapCost, sparsity_maps
 from sparseplan.report.plan import verdict
 from sparseplan.sparsity.pattern import parse_pattern
 from sparseplan.sparsity.schedule import Schedule
@@ -113,7 +113,9 @@ def test_draws_that_do_not_touch_the_question_are_no_draws(t5: Law, only_n4: Law
 
 
 def test_a_law_of_n4_alone_maps_and_compares(only_n4: Law, t5: Law) -> None:
-    chart = sparsity_map(only_n4, flops_cost("sparse", only_n4.schedule), family="n:4", points=5, spread=True)
+    cost = MapCost(flops_cost("sparse", only_n4.schedule))
+    (chart,) = sparsity_maps(only_n4, [cost], pattern=parse_pattern("n:4"), points=5, spread=True)
+    assert set(np.unique(chart.sparsity)) <= {0.0, 0.25, 0.5, 0.75}
     assert chart.low is not None
     assert chart.low.shape == chart.sparsity.shape == (5, 5)
     assert diff_laws(only_n4, t5).loss_difference is not None

@@ -82,7 +82,7 @@ def best_sparsity(
     ends = np.stack([x, np.zeros(shape)], axis=-1)
     at = losses(ends)
     # What no digit of the loss can tell from dense is dense.
-    return np.asarray(np.where(at[..., 0] < at[..., 1], 0.0 - np.expm1(x), 0.0))
+    return np.asarray(np.where(at[..., 0] < at[..., 1], np.minimum(0.0 - np.expm1(x), highest), 0.0))
 
 
 def densities(highest: float, shape: tuple[int, ...]) -> tuple[Array, Array, int]:

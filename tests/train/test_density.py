@@ -1,0 +1,72 @@
+"""Claims about scaling by density: sizes and rates by hand, what it leaves alone, and that the best rate stays put."""
+
+import math
+
+import msgspec
+import pytest
+
+pytest.importorskip("torch")
+
+import torch
+
+from sparseplan.runs.pruning import Pruning
+from sparseplan.runs.spec import Adafactor, AdamW, RunSpec
+from sparseplan.runs.strategies import SparseEvolution, Static
+from sparseplan.train.density import initial_densities, scale_weights
+from sparseplan.train.families import build_model
+from sparseplan.train.optimizers import build_optimizer
+from sparseplan.train.pruning.distribution import spread_zeros
+from tests.helpers.specs import pruned_run
+
+STATIC = Pruning(sparsity=0.75, strategy=Static())
+
+
+def scaled(pruning: Pruning) -> RunSpec:
+    return msgspec.structs.replace(pruned_run(pruning), scale_by_density=True)
+
+
+def test_weights_start_twice_as_large_and_learn_four_times_as_fast_at_a_quarter() -> None:
+    run = scaled(STATIC)
+    plain, model = (build_model(run.shape, seed=0) for _ in range(2))
+    scale_weights(model, initial_densities(run))
+    for name, weight in model.named_parameters():
+        factor = 2.0 if name in model.prunable() else 1.0
+        assert torch.equal(weight, factor * plain.get_parameter(name))
+    optimizer = build_optimizer(model, run.optimizer, initial_densities(run))
+    peaks = {id(p): group["peak"] for group in optimizer.param_groups for p in group["params"]}
+    assert len(peaks) == len(list(model.parameters()))
+    assert isinstance(run.optimizer, AdamW)
+    own = run.optimizer.learning_rate  # at the base width of 64
+    for name, weight in model.named_parameters():
+        assert peaks[id(weight)] == pytest.approx(own * 4 if name in model.prunable() else own)
+
+
+def test_every_matrix_goes_by_its_own_density() -> None:
+    run = scaled(Pruning(sparsity=0.75, strategy=SparseEvolution(distribution="erdos-renyi")))
+    zeros = spread_zeros({m.name: (m.outputs, m.inputs) for m in run.shape.matrices}, 0.75, "erdos-renyi")
+    found = initial_densities(run)
+    for matrix in run.shape.matrices:
+        assert found[matrix.name] == pytest.approx(1 - zeros[matrix.name] / matrix.numel)
+    assert found["blocks.0.out.weight"] > found["blocks.0.up.weight"]  # 64 x 64 beside 256 x 64
+
+
+def test_runs_that_start_dense_are_the_same_runs_with_and_without() -> None:
+    for pruning in (Pruning(), Pruning(sparsity=0.75)):
+        assert scaled(pruning).run_id == pruned_run(pruning).run_id
+        assert initial_densities(scaled(pruning)) == {}
+    assert scaled(STATIC).run_id != pruned_run(STATIC).run_id
+    assert scaled(STATIC).trunk_id != pruned_run(STATIC).trunk_id
+    assert scaled(STATIC).origin_id == pruned_run(STATIC).origin_id == scaled(Pruning()).origin_id
+
+
+def test_adafactor_whose_steps_follow_the_weights_is_refused() -> None:
+    with pytest.raises(ValueError, match="expected the optimizer adamw"):
+        msgspec.structs.replace(scaled(STATIC), optimizer=Adafactor())
+
+
+def test_what_a_layer_gives_starts_at_the_size_of_a_dense_one() -> None:
+    x = torch.randn(512, 256, generator=torch.Generator().manual_seed(0))
+    weight = torch.randn(128, 256, generator=torch.Generator().manual_seed(1))
+    mask = torch.rand(128, 256, generator=torch.Generator().manual_seed(2)) < 0.125
+    dense, sparse = (x @ weight.t()).std(), (x @ (weight * mask / math.sqrt(0.125)).t()).std()
+    assert float(sparse / dense) == pytest.approx(1.0, abs=0.05)  # 128 rows of about 32 weights each
