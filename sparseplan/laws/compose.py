@@ -31,6 +31,7 @@ from sparseplan.laws.law import (
     form_of,
     law_block,
     poor_fit,
+    require_one_form,
     require_sparse,
 )
 from sparseplan.laws.repetition import Repetition, with_dense_value
@@ -89,6 +90,7 @@ def compose(dense: Law, sparse: Law, *, name: str, carry: Carried = "multiplier"
     """
     lender = require_sparse(sparse)
     for law in (dense, lender):
+        require_one_form(law, "composing")
         if (ended := poor_fit(law)) is not None:
             raise LawError(f"{law.name}: nothing to compose with: this law's {ended}")
     form = _form_for(dense)
