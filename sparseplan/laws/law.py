@@ -259,6 +259,19 @@ def require_one_form(law: Law, what: str) -> Law:
     return law
 
 
+_POOR_FITS = ("not converged", "flat direction", "too few levels", "contradicted")
+
+
+def poor_fit(law: Law) -> str | None:
+    """How the law's own fit ended where that was not with a law to plan with, in words after "this law's"; else None.
+
+    `fit` writes such laws all the same: answers from them are numbers, and no sentence rests on them.
+    """
+    if law.fit.get("status") not in _POOR_FITS:
+        return None
+    return f"fit ended with '{law.fit['status']}': {law.fit.get('explanation', 'see `fit`')}"
+
+
 def is_transferred(law: Law) -> bool:
     """Whether the law's sparsity set was taken from another law rather than measured."""
     return law.fit.get("status") == "transferred"
