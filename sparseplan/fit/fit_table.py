@@ -20,7 +20,7 @@ from sparseplan.fit.law_from_fit import LawMetadata, to_law
 from sparseplan.fit.objective import Objective, Residual
 from sparseplan.fit.penalties import PENALTIES
 from sparseplan.laws.file import load_law
-from sparseplan.laws.law import LAW_NAME, LONGEST_NAME, Law
+from sparseplan.laws.law import LAW_NAME, LONGEST_NAME, Law, require_one_form
 from sparseplan.runs.strategies import schedule_of
 from sparseplan.runs.table import Runs, read_runs
 from sparseplan.sparsity.schedule import Schedule
@@ -87,7 +87,11 @@ def fit_runs(runs: Runs, job: FitJob) -> FitResult:
         raise FitError(f"`name` {job.name}: expected a name that YAML reads as text, found a number, date or the like.")
     if job.tie_dense and job.freeze_dense is None:
         raise FitError("`tie_dense`: there is no dense value to keep; give the base with `freeze_dense`.")
-    base = None if job.freeze_dense is None else DenseBase(law=load_law(job.freeze_dense), tied=job.tie_dense)
+    base = (
+        None
+        if job.freeze_dense is None
+        else DenseBase(law=require_one_form(load_law(job.freeze_dense), "`freeze_dense`"), tied=job.tie_dense)
+    )
     objective = Objective(residual=job.residual, penalty=PENALTIES[job.loss].with_delta(job.huber_delta))
     naming = _naming(job, runs, base)
     form, prior, choice = job.form, job.prior, None

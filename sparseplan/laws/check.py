@@ -1,10 +1,12 @@
 """Plausibility of a law: what a valid file may still get wrong."""
 
+from dataclasses import replace
+
 import numpy as np
 
 from sparseplan.laws import repetition
 from sparseplan.laws.finding import Finding
-from sparseplan.laws.law import Law, axes, coefficient_draws, coefficients, draw_columns, form_of
+from sparseplan.laws.law import Law, axes, coefficient_draws, coefficients, draw_columns, form_of, members
 from sparseplan.laws.mistakes import find_mistakes
 
 _SENSIBLE_LOSS = (1e-3, 100.0)
@@ -14,17 +16,16 @@ _ROUNDING = 1e-5  # draws are in single precision; those of a base that stands s
 
 @np.errstate(all="ignore")  # what overflows shows as a doubtful prediction
 def check_law(law: Law) -> list[Finding]:
-    """Find what is doubtful about a law whose file is valid; an empty list is a clean bill."""
-    return [
-        *_values(law),
-        *_range(law),
-        *_units(law),
-        *_predictions(law),
-        *_draws(law),
-        *_families(law),
-        *_repetition(law),
-        *find_mistakes(law),
-    ]
+    """Find what is doubtful about a law whose file is valid; an empty list is a clean bill.
+
+    Of an averaged law every form's block is looked at as a law of its own.
+    """
+    found = [*_range(law), *_units(law), *_repetition(law)]
+    for index, one in enumerate(members(law)):
+        own = [*_values(one), *_predictions(one), *_draws(one), *_families(one), *find_mistakes(one)]
+        prefix = f"forms[{index}]." if law.forms else ""
+        found += [replace(finding, key=f"{prefix}{finding.key}") for finding in own]
+    return found
 
 
 def _values(law: Law) -> list[Finding]:

@@ -29,6 +29,7 @@ from sparseplan.laws.law import (
     draw_table,
     form_of,
     law_block,
+    require_one_form,
     require_sparse,
 )
 from sparseplan.laws.repetition import Repetition, with_dense_value
@@ -86,6 +87,8 @@ def compose(dense: Law, sparse: Law, *, name: str, carry: Carried = "multiplier"
         LawError: if `sparse` has no sparsity term.
     """
     lender = require_sparse(sparse)
+    for law in (dense, lender):
+        require_one_form(law, "composing")
     form = _form_for(dense)
     transfer = _Transfer(form=form, lender=lender, carry=carry)
     base = coefficients(dense)

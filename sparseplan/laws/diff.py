@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from sparseplan.laws.forms.base import Coefficient, Form, Theta
 from sparseplan.laws.forms.budget import flops_budget, schedule_budget
-from sparseplan.laws.law import Law, coefficients, form_of
+from sparseplan.laws.law import Law, coefficients, form_of, members, weights
 from sparseplan.laws.repetition import NAMES, Repetition
 
 Bounds = tuple[float, float]
@@ -90,6 +90,8 @@ def _coefficients(laws: tuple[Law, Law], thetas: tuple[Theta, Theta]) -> list[Ch
     Where a law says what the other cannot, a coefficient has no partner.
     """
     forms = [form_of(law) for law in laws]
+    if any(law.forms for law in laws):
+        return _by_form(laws)
     sparse = [index for index in (0, 1) if forms[index].knows_sparsity] or [0, 1]
     index = next((one for one in sparse if forms[one].takes_base_of(forms[1 - one])), None)
     if index is None:
@@ -108,6 +110,20 @@ def _coefficients(laws: tuple[Law, Law], thetas: tuple[Theta, Theta]) -> list[Ch
     dense = Change(name=f"f(0) = {shown.numerator_words}", first=at_zero[0], second=at_zero[1])
     count = len(shown.per_family)
     return [*rows[:count], dense, *rows[count:]]
+
+
+def _by_form(laws: tuple[Law, Law]) -> list[Change]:
+    """Weights and coefficients of every form, where one of the laws is averaged over forms: each by its form's name."""
+    values: list[dict[str, float]] = []
+    for law in laws:
+        found: dict[str, float] = {}
+        for one, weight in zip(members(law), weights(law), strict=True):
+            found[f"{one.form} weight"] = weight
+            found |= {f"{one.form} {name}": float(v) for name, v in coefficients(one).as_dict().items()}
+        values.append(found)
+    names = list(dict.fromkeys(name for found in values for name in found))
+    names.sort(key=lambda name: name.split()[0])  # stable: the rows of a form stay together, in its own order
+    return [Change(name=name, first=values[0].get(name), second=values[1].get(name)) for name in names]
 
 
 def _rates(laws: tuple[Law, Law]) -> list[Change]:

@@ -15,24 +15,33 @@ from msgspec import Meta
 from sparseplan.common import lookup, yaml_struct
 from sparseplan.common.files import write_text
 from sparseplan.common.json_schema import json_schema
+from sparseplan.common.yaml_document import Key
 from sparseplan.errors import LawError, nearest
 from sparseplan.laws.forms import FORMS
 from sparseplan.laws.forms.base import Coefficient, Form, Theta
 from sparseplan.laws.forms.budget import Array
 from sparseplan.laws.identity import written
 from sparseplan.laws.law import (
+    AVERAGE,
+    Draws,
     Family,
+    FormBlock,
     Head,
     Law,
     coefficient_draws,
     coefficients,
     draw_columns,
     form_of,
+    members,
     repetition_columns,
 )
 from sparseplan.sparsity.schedule import Schedule
 
 _TOKENS_PER_UNIT = "It is what one unit of data costs: 1 for tokens, 196 for ViT/16 images at 224 px."
+
+
+_STRICT: Any = {"frozen": True, "kw_only": True, "forbid_unknown_fields": True}
+_WEIGHTS_ADD_UP = 1e-3
 
 
 def read_law(path: Path) -> Law:
@@ -53,7 +62,38 @@ def parse_law(text: str, *, source: str) -> Law:
 @cache
 def _file_type() -> Any:
     """The msgspec type of law files: of each form a struct with exactly its coefficients, distinguished by `form`."""
-    return reduce(or_, (_form_type(form) for form in FORMS.values()))
+    return reduce(or_, (_form_type(form) for form in FORMS.values()), _average_type())
+
+
+def _average_type() -> Any:
+    """A law averaged over forms: a block for each of them."""
+    blocks = reduce(or_, (_block_type(form) for form in FORMS.values()))
+    fields: list[Any] = [
+        ("forms", Annotated[GenericAlias(list, (blocks,)), Meta(min_length=2, description="A block for each form.")]),
+        ("schedule", Schedule, msgspec.field(default_factory=Schedule)),
+    ]
+    return msgspec.defstruct(
+        "AverageLaw",
+        fields,
+        bases=(Head,),
+        tag_field="form",
+        tag=AVERAGE,
+        namespace={"__doc__": "The mean of laws of several forms."},
+        **_STRICT,
+    )
+
+
+def _block_type(form: Form) -> Any:
+    word = form.name.title().replace("-", "")
+    fields: list[Any] = [
+        ("weight", Annotated[float, Meta(gt=0, le=1, description="How much this form's losses count.")]),
+        ("coefficients", _coefficients_type(f"{word}BlockBase", form.base)),
+    ]
+    if form.knows_sparsity:
+        own = _coefficients_type(f"{word}BlockSparsity", form.per_family)
+        fields += [("sparsity", Annotated[GenericAlias(dict, (Family, own)), Meta(min_length=1)])]
+    fields += [("draws", Draws | None, None)]
+    return msgspec.defstruct(f"{word}Block", fields, tag_field="form", tag=form.name, **_STRICT)
 
 
 def _form_type(form: Form) -> type[Head]:
@@ -63,7 +103,6 @@ def _form_type(form: Form) -> type[Head]:
         own = _coefficients_type(f"{word}Sparsity", form.per_family)
         fields += [("sparsity", Annotated[GenericAlias(dict, (Family, own)), Meta(min_length=1)])]
         fields += [("schedule", Schedule, msgspec.field(default_factory=Schedule))]
-    options: Any = {"frozen": True, "kw_only": True, "forbid_unknown_fields": True}
     found = msgspec.defstruct(
         f"{word}Law",
         fields,
@@ -71,7 +110,7 @@ def _form_type(form: Form) -> type[Head]:
         tag_field="form",
         tag=form.name,
         namespace={"__doc__": form.formula},
-        **options,
+        **_STRICT,
     )
     return cast(type[Head], found)
 
@@ -95,6 +134,8 @@ def _checked(document: yaml_struct.Document) -> Law:
         document, _file_type(), error=LawError, reasons=reasons | {"tokens_per_unit": _TOKENS_PER_UNIT}
     )
     facts = {name: getattr(found, name) for name in found.__struct_fields__}
+    if found.__struct_config__.tag == AVERAGE:
+        return _checked_average(facts, document)
     facts["coefficients"] = msgspec.to_builtins(facts["coefficients"])
     if "sparsity" in facts:
         facts["sparsity"] = msgspec.to_builtins(facts["sparsity"])
@@ -104,34 +145,65 @@ def _checked(document: yaml_struct.Document) -> Law:
     return law
 
 
-def _check_draws(law: Law, document: yaml_struct.Document) -> None:
+def _checked_average(facts: dict[str, Any], document: yaml_struct.Document) -> Law:
+    blocks = tuple(
+        FormBlock(
+            form=one.__struct_config__.tag,
+            weight=one.weight,
+            coefficients=msgspec.to_builtins(one.coefficients),
+            sparsity=msgspec.to_builtins(getattr(one, "sparsity", {})),
+            draws=one.draws,
+        )
+        for one in facts["forms"]
+    )
+    total, families = sum(one.weight for one in blocks), list(blocks[0].sparsity)
+    if abs(total - 1.0) > _WEIGHTS_ADD_UP:
+        raise LawError(f"{document.where(('forms',))}expected weights that add up to 1, found {total:.4g} in all.")
+    if facts["draws"] is not None:
+        raise LawError(f"{document.where(('draws',))}expected draws in the blocks of `forms` alone, found some here.")
+    for index, one in enumerate(blocks):
+        if set(one.sparsity) != set(families):
+            raise LawError(
+                f"{document.where(('forms', index))}expected the pattern families of the first form "
+                f"({', '.join(families) or 'none'}), found {', '.join(one.sparsity) or 'none'}."
+            )
+        if (one.draws is None) != (blocks[0].draws is None):
+            raise LawError(f"{document.where(('forms', index))}expected draws of every form or of none.")
+    law = Law(**facts | {"form": AVERAGE, "forms": blocks, "sparsity": {family: {} for family in families}})
+    for index, member in enumerate(members(law)):
+        _check_draws(member, document, ("forms", index))
+        _check_numerators(member, document, ("forms", index))
+    return law
+
+
+def _check_draws(law: Law, document: yaml_struct.Document, at: Key = ()) -> None:
     if law.draws is None:
         return
     allowed = draw_columns(law) | repetition_columns(law)
     for index, column in enumerate(law.draws.columns):
         if column not in allowed or column in law.draws.columns[:index]:
-            where = document.where(("draws", "columns", index))
+            where = document.where((*at, "draws", "columns", index))
             close = nearest(column, list(allowed))
             raise LawError(f"{where}expected a coefficient of this law, each once, found {column!r}{close}.")
     for column, values in zip(law.draws.columns, law.draws.table().T, strict=True):
         if not allowed[column].allows(values):
             raise LawError(
-                f"{document.where(('draws', 'data'))}expected draws of {column} above 0, found {values.min():g}."
+                f"{document.where((*at, 'draws', 'data'))}expected draws of {column} above 0, found {values.min():g}."
             )
 
 
 @np.errstate(all="ignore")  # what overflows is no number above 0, or is refused by the answer
-def _check_numerators(law: Law, document: yaml_struct.Document) -> None:
+def _check_numerators(law: Law, document: yaml_struct.Document, at: Key = ()) -> None:
     """A dense model of one parameter needs a size term: coefficients that are 0 each on their own may not be 0 all."""
     words = form_of(law).numerator_words
     for family in law.sparsity or (None,):
         drawn = coefficient_draws(law, family)
         if drawn is not None and np.any(_numerator(drawn) <= 0):
             of = f"{family}'s " if family is not None else ""
-            raise LawError(f"{document.where(('draws', 'data'))}expected draws of {of}{words} above 0.")
+            raise LawError(f"{document.where((*at, 'draws', 'data'))}expected draws of {of}{words} above 0.")
         if np.any(_numerator(coefficients(law, family)) <= 0):
             place = ("sparsity", family) if family is not None else ("coefficients",)
-            raise LawError(f"{document.where(place)}expected {words} above 0, found both 0.")
+            raise LawError(f"{document.where((*at, *place))}expected {words} above 0, found both 0.")
 
 
 def _numerator(theta: Theta) -> Array:

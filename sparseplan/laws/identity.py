@@ -10,7 +10,7 @@ from sparseplan.laws.law import Law, form_of
 
 KEYS = (
     *("format", "name", "description", "form", "loss", "data_unit", "tokens_per_unit", "counts_embeddings"),
-    *("coefficients", "sparsity", "schedule", "repetition", "range", "levels", "held_out", "fit", "draws"),
+    *("coefficients", "sparsity", "forms", "schedule", "repetition", "range", "levels", "held_out", "fit", "draws"),
     "provenance",
 )
 """The keys of a law file, in the order of the format's description."""
@@ -20,6 +20,10 @@ HASH_DIGITS = 8
 def law_data(law: Law) -> dict[str, Any]:
     """The law as plain data, with the keys that files of its form have."""
     data: dict[str, Any] = msgspec.to_builtins(law)
+    if law.forms:
+        blocks = [{key: value for key, value in block.items() if value not in (None, {})} for block in data["forms"]]
+        return {k: v for k, v in data.items() if k not in {"coefficients", "sparsity", "draws"}} | {"forms": blocks}
+    del data["forms"]
     return data if form_of(law).knows_sparsity else {k: v for k, v in data.items() if k not in {"sparsity", "schedule"}}
 
 

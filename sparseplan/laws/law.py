@@ -15,13 +15,17 @@ from numpy.typing import NDArray
 from sparseplan.errors import LawError
 from sparseplan.laws import DEFAULT_LAW
 from sparseplan.laws.forms import FORMS
-from sparseplan.laws.forms.base import Coefficient, Form, Theta
+from sparseplan.laws.forms.base import AverageForm, Coefficient, Form, Theta
 from sparseplan.laws.forms.budget import Floats
+from sparseplan.laws.forms.mean import Mean
+from sparseplan.laws.forms.mixture import Mixture
 from sparseplan.laws.repetition import Repetition, column_coefficients
 from sparseplan.sparsity.schedule import Schedule
 
 LAW_NAME = r"[A-Za-z0-9][A-Za-z0-9._-]*"
 LONGEST_NAME = 100
+AVERAGE = "average"
+"""What a law file says for its form where it is averaged over several."""
 _FAMILY = r"^(unstructured|n:([2-9]|[1-5][0-9]|6[0-4]))$"
 
 _ENCODINGS: dict[str, np.dtype[Any]] = {"float32-base64": np.dtype("<f4"), "float64-base64": np.dtype("<f8")}
@@ -126,12 +130,28 @@ class HeldOutError(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
             raise ValueError(f"held_out: expected worst at least mean ({self.mean:g}), found {self.worst:g}")
 
 
+class FormBlock(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One form of a law that is averaged over forms.
+
+    Attributes:
+        form: Its name.
+        weight: How much its losses count; over all blocks weights add up to 1.
+        coefficients, sparsity, draws: As in a law of that form alone.
+    """
+
+    form: str
+    weight: float
+    coefficients: dict[str, float]
+    sparsity: dict[str, dict[str, float]] = field(default_factory=dict)
+    draws: Draws | None = None
+
+
 class Head(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What laws of every form hold besides their coefficients."""
 
     format: Annotated[Literal["sparseplan-law/1"], Meta(description="This file's format.")]
     name: Annotated[str, Meta(pattern=f"^{LAW_NAME}$", max_length=LONGEST_NAME)]
-    description: str
+    description: str = ""
     data_unit: Annotated[str, Meta(min_length=1, description="What D counts: token, image, byte, ...")]
     tokens_per_unit: Annotated[
         float,
@@ -160,21 +180,81 @@ class Law(Head, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A law of any form.
 
     Attributes:
-        form: Name of its functional form, one of `laws.forms.FORMS`.
+        form: Name of its functional form, one of `laws.forms.FORMS`, or "average".
         coefficients: Of the dense base, by name.
         sparsity: Of each pattern family, by name; empty for a form that knows nothing of sparsity.
         schedule: The ramp that its runs were pruned with.
+        forms: The forms of an averaged law, which has coefficients and draws in these blocks alone, and of whose
+            `sparsity` only the names of the families stand; empty for a law of one form.
     """
 
     form: str
-    coefficients: dict[str, float]
+    coefficients: dict[str, float] = field(default_factory=dict)
     sparsity: dict[str, dict[str, float]] = field(default_factory=dict)
     schedule: Schedule = field(default_factory=Schedule)
+    forms: tuple[FormBlock, ...] = ()
+
+
+def members(law: Law) -> tuple[Law, ...]:
+    """The laws of one form each that an averaged law is made of; a law of one form is its own and only one."""
+    if not law.forms:
+        return (law,)
+    facts = {name: getattr(law, name) for name in law.__struct_fields__} | {"forms": ()}
+    return tuple(
+        Law(
+            **facts
+            | {
+                "form": one.form,
+                "coefficients": one.coefficients,
+                "sparsity": one.sparsity,
+                "draws": one.draws,
+            }
+        )
+        for one in law.forms
+    )
+
+
+def weights(law: Law) -> tuple[float, ...]:
+    """The weights of an averaged law's members, which add up to 1."""
+    if not law.forms:
+        return (1.0,)
+    total = sum(one.weight for one in law.forms)
+    return tuple(one.weight / total for one in law.forms)
 
 
 def form_of(law: Law) -> Form:
     """The law's functional form."""
-    return FORMS[law.form]
+    if not law.forms:
+        return FORMS[law.form]
+    own = [FORMS[one.form] for one in law.forms]
+    shares = ", ".join(f"{100 * share:.0f}% {form.name}" for share, form in zip(weights(law), own, strict=True))
+    return AverageForm(
+        name=AVERAGE,
+        title="a law averaged over forms",
+        formula=f"L(S, N, D) = the mean of {shares}",
+        source="weights by what each form predicted of runs that were set aside",
+        coefficients=(),
+        theta=Mean,
+        numerator_words="each form's numerator",
+        inputs=own[0].inputs,
+        dense_form=AVERAGE,
+        sparse=own[0].knows_sparsity,
+    )
+
+
+def require_one_form(law: Law, what: str) -> Law:
+    """Return the law if it has one form.
+
+    Raises:
+        LawError: if it is averaged over several; `what` says what can't be done with it.
+    """
+    if law.forms:
+        names = " and ".join(one.form for one in law.forms)
+        raise LawError(
+            f"the law {law.name!r} is averaged over the forms {names}: {what} needs a law of one form. "
+            "Fit that again with `form`, or take another law."
+        )
+    return law
 
 
 def is_transferred(law: Law) -> bool:
@@ -214,6 +294,8 @@ def coefficients(law: Law, family: str | None = None) -> Theta:
     Raises:
         LawError: if the law is dense only, or has no set that serves the family.
     """
+    if law.forms:
+        return Mean(tuple(coefficients(one, family) for one in members(law)), weights(law))
     chosen = main_family(law) if family is None else family_used(law, family)
     return _theta(law, law.coefficients | (law.sparsity[chosen] if chosen is not None else {}))
 
@@ -242,6 +324,8 @@ def coefficient_draws(law: Law, family: str | None = None) -> Theta | None:
 
     Coefficients that were not drawn (a frozen base, say) keep their one value. `family` as in `coefficients`.
     """
+    if law.forms:
+        return _mixed_draws(law, family)
     if law.draws is None:
         return None
     columns = _columns(law, family)
@@ -251,11 +335,35 @@ def coefficient_draws(law: Law, family: str | None = None) -> Theta | None:
     return _theta(law, {name: table.get(column, np.full(law.draws.count, value)) for name, column, value in columns})
 
 
+def _mixed_draws(law: Law, family: str | None) -> Theta | None:
+    """Draws of all the forms, as many of each as its weight says; None unless all have some."""
+    found = [coefficient_draws(one, family) for one in members(law)]
+    drawn = [theta for theta in found if theta is not None]
+    if len(drawn) < len(found):
+        return None
+    counts = [theta.count or 1 for theta in drawn]
+    shares = weights(law)
+    total = min(count / share for count, share in zip(counts, shares, strict=True))
+    taken = [min(round(share * total), count) for share, count in zip(shares, counts, strict=True)]
+    parts = [(theta.rows(slice(0, count)), count) for theta, count in zip(drawn, taken, strict=True) if count]
+    return Mixture(tuple(theta for theta, _ in parts), tuple(count for _, count in parts))
+
+
+def draw_count(law: Law) -> int:
+    """How many draws the law carries; 0 without any."""
+    if not law.forms:
+        return 0 if law.draws is None else law.draws.count
+    drawn = coefficient_draws(law)
+    return 0 if drawn is None else drawn.count or 0
+
+
 def undrawn(law: Law, family: str | None = None) -> list[str]:
     """The coefficients, named as draws are, that the law's draws hold at one value; empty without draws.
 
     A place of reference was never uncertain.
     """
+    if law.forms:
+        return list(dict.fromkeys(column for one in members(law) for column in undrawn(one, family)))
     if law.draws is None:
         return []
     places = {one.name for one in form_of(law).coefficients if one.reference}

@@ -5,7 +5,7 @@ import math
 from msgspec import Struct
 
 from sparseplan.laws.forms.budget import Array
-from sparseplan.laws.law import Law, form_of
+from sparseplan.laws.law import Law, form_of, members
 
 ASSUMED = 0.005
 """Relative scatter where a law doesn't say how it was fitted: about what another seed changes."""
@@ -38,7 +38,7 @@ def scatter_of(law: Law, given: float | None = None) -> Scatter:
     delta = {"huber": _number(facts.get("huber_delta")), "squared": math.inf}.get(facts.get("loss", ""))
     if objective is None or runs is None or delta is None:
         return Scatter(value=ASSUMED, relative=True, source="assumed")
-    free = len(form_of(law).coefficients)
+    free = max(len(form_of(one).coefficients) for one in members(law))
     slack = math.sqrt(runs / max(runs - free, 1))
     return Scatter(
         value=slack * _normal_scatter(objective, delta),

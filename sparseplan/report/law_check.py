@@ -17,7 +17,9 @@ if TYPE_CHECKING:  # fits take long to import, and most checks hold no law again
 def check_facts(law: Law, findings: list[Finding], runs: "AgainstRuns | None" = None) -> dict[str, Any]:
     """The findings of a law as plain data, and how it stands against a runs table where one was given."""
     facts: dict[str, Any] = {"law": law.name, "hash": law_hash(law), "findings": [asdict(one) for one in findings]}
-    return facts if runs is None else facts | {"runs": msgspec.to_builtins(runs)}
+    if runs is None:
+        return facts
+    return facts | {"runs": msgspec.json.decode(msgspec.json.encode(runs))}  # an infinite error is null in JSON
 
 
 def print_check(law: Law, findings: list[Finding], runs: "AgainstRuns | None" = None) -> None:

@@ -8,6 +8,7 @@ from sparseplan.common.units import format_bounds, format_count
 from sparseplan.errors import LawError
 from sparseplan.laws.file import law_files, read_law, shadowing
 from sparseplan.laws.identity import law_date, law_hash
+from sparseplan.laws.law import draw_count
 
 _INDENT = "    "
 
@@ -34,7 +35,7 @@ def law_rows() -> list[dict[str, Any]]:
                 "data_unit": law.data_unit,
                 "nonzero_params": law.range.nonzero_params,
                 "data_seen": law.range.data_seen,
-                "draws": law.draws.count if law.draws is not None else 0,
+                "draws": draw_count(law),
                 "description": law.description,
                 "status": law.fit.get("status"),
                 "date": law_date(law),

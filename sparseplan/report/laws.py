@@ -10,10 +10,21 @@ from sparseplan.common.intervals import bounds
 from sparseplan.common.units import format_bounds, format_count, format_sparsity
 from sparseplan.laws.compose import CARRIED_IN_WORDS, SPREAD, Composed
 from sparseplan.laws.diff import SHOWN_SPARSITIES, Change, LawDiff
+from sparseplan.laws.forms import FORMS
 from sparseplan.laws.forms.base import Theta
 from sparseplan.laws.forms.repeated import effective_epochs
 from sparseplan.laws.identity import law_data, law_hash
-from sparseplan.laws.law import HeldOutError, Law, coefficient_draws, coefficients, form_of
+from sparseplan.laws.law import (
+    Draws,
+    HeldOutError,
+    Law,
+    coefficient_draws,
+    coefficients,
+    draw_count,
+    form_of,
+    members,
+    weights,
+)
 from sparseplan.laws.repetition import NAMES
 
 _REGIONS = {
@@ -34,7 +45,14 @@ def law_facts(law: Law) -> dict[str, Any]:
     """A law as plain data with its formula, its draws counted rather than written out."""
     facts: dict[str, Any] = {"hash": law_hash(law), "formula": form_of(law).formula} | law_data(law)
     if law.draws is not None:
-        facts["draws"] = {"count": law.draws.count, "columns": law.draws.columns, "method": law.draws.method}
+        facts["draws"] = _draw_facts(law.draws)
+    if law.forms:
+        facts["forms"] = [
+            block
+            | {"formula": FORMS[one.form].formula}
+            | ({} if one.draws is None else {"draws": _draw_facts(one.draws)})
+            for block, one in zip(facts["forms"], law.forms, strict=True)
+        ]
     if law.sparsity:
         facts["size_multipliers"] = {
             family: {str(S): float(m) for S, m in size_multipliers(law, coefficients(law, family)).items()}
@@ -43,17 +61,18 @@ def law_facts(law: Law) -> dict[str, Any]:
     return facts
 
 
+def _draw_facts(draws: Draws) -> dict[str, Any]:
+    return {"count": draws.count, "columns": draws.columns, "method": draws.method}
+
+
 def print_law(law: Law) -> None:
     """Print one law."""
     console = open_console()
     say(console, f"{law.name} {law_hash(law)}", style="bold")
-    say(console, law.description)
+    say(console, law.description or "no description")
     say(console)
     say(console, form_of(law).formula)
-    table = open_table(console, "coefficient", "unit", "value", "90% of draws", text_columns=2)
-    for name, value, unit in _coefficient_rows(law):
-        table.add_row(name, unit, f"{value:.6g}", _spread(law, name))
-    console.print(table)
+    _print_coefficients(law)
     if law.sparsity:
         _print_multipliers(law)
     _print_repetition(law)
@@ -71,10 +90,23 @@ def print_law(law: Law) -> None:
                     say(console, f"fit warned: {one.get('message') if isinstance(one, dict) else one}")
             else:
                 say(console, f"{title} {key}: {value}")
-    if law.draws is not None:
-        say(console, f"draws: {law.draws.count}, {law.draws.method or 'method not stated'}")
+    if (count := draw_count(law)) > 0:
+        method = next((one.draws.method for one in members(law) if one.draws is not None), "")
+        say(console, f"draws: {count}, {method or 'method not stated'}")
     else:
         say(console, "draws: none, so answers from this law have no intervals")
+
+
+def _print_coefficients(law: Law) -> None:
+    """A table, of an averaged law one a form."""
+    console = open_console()
+    for one, weight in zip(members(law), weights(law), strict=True):
+        if law.forms:
+            say(console, f"{one.form}, weight {weight:.3g}: {form_of(one).formula}")
+        table = open_table(console, "coefficient", "unit", "value", "90% of draws", text_columns=2)
+        for name, value, unit in _coefficient_rows(one):
+            table.add_row(name, unit, f"{value:.6g}", _spread(one, name))
+        console.print(table)
 
 
 def _coefficient_rows(law: Law) -> list[tuple[str, float, str]]:

@@ -97,12 +97,15 @@ Optimizer = AdamW | Adafactor
 class LearningRate(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The learning rate over training, as a factor of the optimizer's `learning_rate`.
 
-    Up linearly over `warmup` steps; then constant, or down with the inverse square root of the step; and over the last
-    share `cooldown` of training linearly to zero. Only the cooldown depends on a run's length: before it, runs of all
-    lengths train alike and can share a trunk.
+    Up linearly over `warmup` steps, or with `held-inverse-sqrt` at once; then constant, or down with the inverse square
+    root of the step; and over the last share `cooldown` of training linearly to zero. Only the cooldown depends on a
+    run's length: before it, runs of all lengths train alike and can share a trunk.
     """
 
-    kind: Literal["constant", "inverse-sqrt"] = "constant"
+    kind: Annotated[
+        Literal["constant", "inverse-sqrt", "held-inverse-sqrt"],
+        Meta(description="held-inverse-sqrt is T5's: constant for `warmup` steps instead of rising."),
+    ] = "constant"
     warmup: Annotated[int, Meta(ge=1, description="Steps, the same for every length.")] = 100
     cooldown: Annotated[float, Meta(ge=0, le=1, description="Share of training.")] = 0.2
 
@@ -117,8 +120,8 @@ class LearningRate(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
         >>> [rate.factor(step, 100) for step in (0, 9, 50, 80, 90, 99)]
         [0.1, 1.0, 1.0, 1.0, 0.5, 0.05]
         """
-        rate = min(1.0, (step + 1) / self.warmup)
-        if self.kind == "inverse-sqrt" and step >= self.warmup:
+        rate = 1.0 if self.kind == "held-inverse-sqrt" else min(1.0, (step + 1) / self.warmup)
+        if self.kind != "constant" and step >= self.warmup:
             rate = math.sqrt(self.warmup / (step + 1))
         start = self.cooldown_start(steps)
         return rate if step < start else rate * ((steps - step) / (steps - start))
@@ -176,7 +179,7 @@ class RunSpec(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         if self.epochs > self.data.max_epochs:
             raise TooManyEpochsError(
                 f"expected at most {self.data.max_epochs:g} passes over the training data, found {self.epochs:.3g}: "
-                f"{self.data_seen} {self.data.unit}s seen of {self.data.train.tokens}; "
+                f"{self.data_seen} {self.data.unit}s seen of {self.unique_data}; "
                 "train shorter, bring more data, or raise max_epochs"
             )
 

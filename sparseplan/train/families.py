@@ -10,11 +10,13 @@ from sparseplan.shapes.families import Shape, tag_of
 from sparseplan.train.models.base import Model
 from sparseplan.train.models.bert import Bert
 from sparseplan.train.models.gpt import Gpt
+from sparseplan.train.models.t5 import T5
 from sparseplan.train.models.vit import Vit
 from sparseplan.train.tasks.base import Task
 from sparseplan.train.tasks.classify_images import ClassifyImages
 from sparseplan.train.tasks.masked_tokens import MaskedTokens
 from sparseplan.train.tasks.next_token import NextToken
+from sparseplan.train.tasks.span_corruption import SpanCorruption
 
 
 class Family(NamedTuple):
@@ -28,6 +30,7 @@ FAMILIES: dict[str, Family] = {
     "gpt": Family(Gpt, NextToken),
     "bert": Family(Bert, MaskedTokens),
     "vit": Family(Vit, ClassifyImages),
+    "t5": Family(T5, SpanCorruption),
 }
 
 

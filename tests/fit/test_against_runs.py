@@ -15,6 +15,7 @@ from sparseplan.fit.against_runs import against_runs, check_runs
 from sparseplan.fit.fit_table import FitJob, fit_runs, run_fit
 from sparseplan.laws.file import builtin_laws, law_text, load_law, parse_law, read_law
 from sparseplan.laws.law import Law
+from sparseplan.report.law_check import check_facts
 from sparseplan.runs.published import published_folder
 from sparseplan.runs.table import Runs
 from tests.fit.test_repeats import made, made_sparse
@@ -153,6 +154,13 @@ def test_a_law_that_records_nothing_is_neither_confirmed_nor_denied(table: Path)
 @pytest.mark.parametrize("fit", [{"loss": 3, "runs": "many"}, {"loss": "huber", "residual": "log", "objective": "low"}])
 def test_odd_words_about_the_fit_break_nothing(table: Path, fit: dict[str, object]) -> None:
     assert check_runs(replace(fitted(table), fit=fit, provenance={}), table).outcome == "unknown"
+
+
+def test_predictions_that_overflow_are_errors_without_bound_and_null_in_json(table: Path) -> None:
+    law = replace(fitted(table), coefficients={"b_N": 300.0, "a_D": 1e300, "b_D": 300.0, "c": 1e308})
+    found = check_runs(law, table)
+    assert found.outcome == "other numbers"
+    assert json.loads(json.dumps(check_facts(law, [], found), allow_nan=False))["runs"]["rms"] is None
 
 
 def test_a_table_in_another_unit_or_of_other_patterns_is_an_error(table: Path, tmp_path: Path) -> None:

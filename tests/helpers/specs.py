@@ -3,6 +3,7 @@
 from sparseplan.runs.pruning import Pruning
 from sparseplan.runs.spec import DataSpec, RunSpec, Split
 from sparseplan.shapes.gpt import GptShape
+from sparseplan.shapes.t5 import T5Shape
 from sparseplan.shapes.vit import VitShape
 
 DATA = DataSpec(
@@ -16,6 +17,8 @@ DATA = DataSpec(
 
 SHAPE = GptShape(layers=2, width=64, heads=2, vocab=256, context=32)
 VIT = VitShape(layers=2, width=32, heads=2, side=8, channels=1, patch=2, classes=10, pooling="mean")
+LLAMA = GptShape(layers=2, width=32, heads=4, kv_heads=2, mlp="gated", mlp_width=88, vocab=256, context=32)
+T5 = T5Shape(layers=2, width=32, heads=2, mlp_width=88, vocab=256, context=64)
 
 
 def spec(sparsity: float = 0.0, pattern: str = "unstructured", *, steps: int = 100, seed: int = 0) -> RunSpec:

@@ -56,6 +56,12 @@ def test_the_first_nine_keys_make_a_valid_law() -> None:
     assert law.draws is None
 
 
+def test_a_law_needs_no_description() -> None:
+    law = parse_law(MINIMAL.replace("description: Our decoders on our data.\n", ""), source="law.yaml")
+    assert law.description == ""
+    assert parse_law(law_text(law), source="again.yaml") == law
+
+
 def test_the_documented_example_is_a_valid_law() -> None:
     page = (Path(__file__).parents[2] / "docs" / "laws.md").read_text(encoding="utf-8")
     parse_law(page.split("```yaml\n")[1].split("```")[0], source="docs/laws.md")

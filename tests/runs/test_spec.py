@@ -28,6 +28,13 @@ def test_the_learning_rate_warms_up_stays_and_cools_down() -> None:
     assert paper.factor(399, 10**4) == pytest.approx(0.5)  # sqrt(100 / 400)
 
 
+def test_t5s_schedule_is_constant_before_it_falls() -> None:
+    # t5x, utils.create_learning_rate_scheduler: constant * rsqrt_decay, 1 / sqrt(max(step, warmup))
+    held = LearningRate(kind="held-inverse-sqrt", warmup=100, cooldown=0)
+    assert [held.factor(step, 1000) for step in (0, 50, 99)] == [1.0, 1.0, 1.0]
+    assert held.factor(399, 1000) == 0.5
+
+
 def test_identity_names_what_determines_the_numbers_and_no_paths() -> None:
     run = spec(0.5)
     moved = msgspec.structs.replace(DATA, train=msgspec.structs.replace(DATA.train, path="/elsewhere"))

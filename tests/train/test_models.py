@@ -1,6 +1,7 @@
 """Claims about the models: what they count, where they look, how they start."""
 
 import math
+from pathlib import Path
 
 import msgspec
 import pytest
@@ -10,20 +11,25 @@ pytest.importorskip("torch")
 import torch
 
 from benchmarks.train_throughput import PlainGpt
+from sparseplan.runs.spec import DataSpec
+from sparseplan.runs.trunks import plan_segments
 from sparseplan.shapes.bert import BertShape
 from sparseplan.shapes.families import SHAPES, Shape, tag_of
 from sparseplan.shapes.gpt import GptShape
-from sparseplan.train.families import FAMILIES, build_model
+from sparseplan.train.families import FAMILIES, build_model, open_task
+from sparseplan.train.loop import StoppedError
 from sparseplan.train.models.bert import Bert
 from sparseplan.train.models.gpt import Gpt
 from sparseplan.train.models.transformer import Block, rotary_tables, rotate
-from tests.helpers.specs import VIT
-from tests.helpers.training import BERT, SHAPE
+from tests.helpers.flops import counted_flops
+from tests.helpers.specs import LLAMA, T5, VIT
+from tests.helpers.training import BERT, SHAPE, StopAfter, tiny_run, train_alone, train_segment
 
 POOLED = msgspec.structs.replace(VIT, pooling="map")
 
 TEXT = pytest.mark.parametrize("shape", [SHAPE, BERT], ids=["gpt", "bert"])
-EVERY = pytest.mark.parametrize("shape", [SHAPE, BERT, VIT, POOLED], ids=["gpt", "bert", "vit", "vit-map"])
+NAMED = {"gpt": SHAPE, "llama": LLAMA, "bert": BERT, "vit": VIT, "vit-map": POOLED, "t5": T5}
+EVERY = pytest.mark.parametrize("shape", NAMED.values(), ids=NAMED.keys())
 PATTERNS = ("2:4", "1:4", "4:8", "2:8")
 
 
@@ -135,6 +141,66 @@ def test_the_benchmarks_plain_decoder_computes_what_ours_does() -> None:
     plain.load_state_dict(state, strict=False)
     ours = torch.nn.functional.cross_entropy(model(tokens).flatten(0, 1), tokens.flatten())
     assert plain(tokens, tokens).item() == pytest.approx(ours.item(), rel=1e-5)
+
+
+def test_a_llama_like_decoder_computes_what_the_formulas_say() -> None:
+    # Written out again, one head at a time: rotary positions, two query heads a key head, SwiGLU.
+    model, tokens = Gpt(LLAMA, seed=1), tokens_of(1)
+    state = {name: p.detach().double() for name, p in model.state_dict().items()}
+    T, W, H, G, K = 32, 32, 4, 2, 8
+    angles = torch.outer(torch.arange(T).double(), 10_000.0 ** (-torch.arange(0, K, 2).double() / K))
+
+    def normed(x: torch.Tensor, scale: torch.Tensor) -> torch.Tensor:
+        return x * (x.square().mean(-1, keepdim=True) + 1e-6).rsqrt() * scale
+
+    def turned(first: torch.Tensor, second: torch.Tensor) -> torch.Tensor:
+        cos, sin = angles.cos(), angles.sin()
+        return torch.cat([first * cos - second * sin, second * cos + first * sin], dim=-1)
+
+    x = state["embedding.weight"][tokens[0]]
+    for layer in range(2):
+        part = {name.split(".", 2)[2]: p for name, p in state.items() if name.startswith(f"blocks.{layer}.")}
+        projected = normed(x, part["norm1.weight"]) @ part["qkv.weight"].T
+        half = (H + G) * K // 2
+        heads = [
+            turned(projected[:, at : at + K // 2], projected[:, half + at : half + at + K // 2])
+            for at in range(0, half, K // 2)
+        ]
+        found = []
+        for head in range(H):
+            key = H + head // 2
+            value = projected[:, 2 * half + (head // 2) * K :][:, :K]
+            scores = (heads[head] @ heads[key].T / K**0.5).masked_fill(torch.ones(T, T).triu(1).bool(), -torch.inf)
+            found.append(scores.softmax(-1) @ value)
+        x = x + torch.cat(found, dim=-1) @ part["out.weight"].T
+        y = normed(x, part["norm2.weight"])
+        gate = y @ part["gate.weight"].T
+        x = x + (gate / (1 + (-gate).exp()) * (y @ part["up.weight"].T)) @ part["down.weight"].T
+    expected = normed(x, state["norm.weight"]) @ state["head.weight"].T
+    assert expected.shape == (T, 256)
+    assert LLAMA.width == W
+    assert torch.allclose(model(tokens)[0].double(), expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("shape", [SHAPE, LLAMA, BERT], ids=["gpt", "llama", "bert"])
+def test_machine_flops_on_text_are_those_that_torch_counts(data: DataSpec, shape: GptShape | BertShape) -> None:
+    task = open_task(tiny_run(data, shape=shape), torch.device("cpu"))
+    counted = counted_flops(build_model(shape, seed=0), task, task.batch(0))
+    # torch counts all scores of causal attention, a machine computes half of them
+    skipped = 0.0 if isinstance(shape, BertShape) else 6.0 * shape.layers * shape.width * 32
+    assert (shape.machine_flops_per_token() + skipped) * 4 * 32 == pytest.approx(counted, rel=1e-9)
+
+
+def test_a_sparse_llama_like_decoder_learns_and_resumes_bit_for_bit(data: DataSpec, tmp_path: Path) -> None:
+    run = tiny_run(data, 0.5, "2:4", shape=LLAMA)
+    segment = plan_segments([run]).segments[0]
+    whole = train_alone(run, tmp_path / "whole")
+    assert whole.loss is not None
+    assert whole.loss < LLAMA.loss_of_a_guess - 1
+    assert whole.nonzero_params == LLAMA.dense_params // 2
+    with pytest.raises(StoppedError):
+        train_segment(segment, tmp_path / "stopped", stop=StopAfter(25))
+    assert train_segment(segment, tmp_path / "stopped").loss == whole.loss  # type: ignore[union-attr]
 
 
 @pytest.mark.gpu

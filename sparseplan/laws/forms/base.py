@@ -250,3 +250,19 @@ class Form:
     def knows_sparsity(self) -> bool:
         """Whether the form says anything of sparse models."""
         return bool(self.per_family)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class AverageForm(Form):
+    """The form of a law averaged over forms: it has no coefficients of its own.
+
+    Attributes:
+        sparse: Whether its forms say anything of sparse models.
+    """
+
+    sparse: bool
+
+    @property
+    def knows_sparsity(self) -> bool:
+        """Whether its forms do."""
+        return self.sparse

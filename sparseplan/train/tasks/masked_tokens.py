@@ -23,12 +23,11 @@ from sparseplan.shapes.bert import BertShape
 from sparseplan.train.data import splitmix64
 from sparseplan.train.models.bert import Bert
 from sparseplan.train.tasks.base import Batch, Task
-from sparseplan.train.tasks.text import Text
+from sparseplan.train.tasks.text import VALIDATION, Text
 
 MASKED, RANDOM = 0.8, 0.1
 """Shares of the chosen tokens that are shown as [MASK] and as a random token."""
 _SALT = 0x6D61736B  # so that masks don't follow the hashes of the data's order
-_VALIDATION = 2**32  # above every seed
 
 
 class MaskedTokens(Task):
@@ -58,7 +57,7 @@ class MaskedTokens(Task):
     def validation(self) -> Iterator[Batch]:
         """The validation data, a batch at a time."""
         for windows in self._text.validation_windows():
-            yield self._hidden(self._text.valid.read(windows), windows.astype(np.uint64), seed=_VALIDATION)
+            yield self._hidden(self._text.valid.read(windows), windows.astype(np.uint64), seed=VALIDATION)
 
     def answers(self, model: Bert, batch: Batch) -> tuple[Tensor, Tensor]:
         """Logits of the tokens at the chosen places, and those that stood there."""

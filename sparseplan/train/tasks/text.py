@@ -10,6 +10,9 @@ from sparseplan.runs.spec import RunSpec
 from sparseplan.shapes.vit import VitShape
 from sparseplan.train.data import Order, Windows, validation_windows
 
+VALIDATION = 2**32
+"""In the place of a seed where validation data are hashed: above every seed."""
+
 
 class Text:
     """The training and the validation windows of a run.
