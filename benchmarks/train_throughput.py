@@ -154,11 +154,11 @@ def plain_loop(run: RunSpec, device: str) -> Seconds:
 
     for _ in range(10 if bf16 else 0):  # compilation isn't throughput
         update()
-    marks = [_seconds(device)]
+    marks = [seconds_now(device)]
     for step in range(1, run.steps + 1):
         update()
         if device == "cpu" or step == run.steps:
-            marks.append(_seconds(device))
+            marks.append(seconds_now(device))
     return np.diff(marks)
 
 
@@ -170,10 +170,10 @@ def our_loop(run: RunSpec, device: str) -> Seconds:
 
         def note(step: int) -> None:
             if device == "cpu" or step == run.updates:  # a GPU must not wait at every update
-                marks.append(_seconds(device))
+                marks.append(seconds_now(device))
 
         training = Training(_job(segment, Path(folder), device), stop=threading.Event(), on_step=note)
-        marks.append(_seconds(device))
+        marks.append(seconds_now(device))
         training.train()
         return np.diff(marks)
 
@@ -192,9 +192,9 @@ def _grid(runs: list[RunSpec], folder: Path, device: str, *, share: bool) -> tup
     records, seconds = [], 0.0
     for segment in plan_segments(runs, share=share).segments:
         training = Training(_job(segment, folder, device), stop=threading.Event())
-        start = _seconds(device)
+        start = seconds_now(device)
         records.append(training.train())
-        seconds += _seconds(device) - start
+        seconds += seconds_now(device) - start
     return [record for record in records if isinstance(record, RunRecord)], seconds
 
 
@@ -260,7 +260,8 @@ def trunks(data: DataSpec, *, device: str, steps: int) -> None:
     print(f"\nEqual losses, bit for bit: {losses[True] == losses[False]}")
 
 
-def _seconds(device: str) -> float:
+def seconds_now(device: str) -> float:
+    """CPU time of this process, or wall time on a GPU once it has done its work."""
     if device == "cpu":
         return time.process_time()
     torch.cuda.synchronize()

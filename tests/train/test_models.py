@@ -10,6 +10,7 @@ pytest.importorskip("torch")
 
 import torch
 
+from benchmarks.plain_models import PlainT5, PlainVit
 from benchmarks.train_throughput import PlainGpt
 from sparseplan.runs.spec import DataSpec
 from sparseplan.runs.trunks import plan_segments
@@ -20,6 +21,7 @@ from sparseplan.train.families import FAMILIES, build_model, open_task
 from sparseplan.train.loop import StoppedError
 from sparseplan.train.models.bert import Bert
 from sparseplan.train.models.gpt import Gpt
+from sparseplan.train.models.t5 import Attention
 from sparseplan.train.models.transformer import Block, rotary_tables, rotate
 from tests.helpers.flops import counted_flops
 from tests.helpers.specs import LLAMA, T5, VIT
@@ -201,6 +203,34 @@ def test_a_sparse_llama_like_decoder_learns_and_resumes_bit_for_bit(data: DataSp
     with pytest.raises(StoppedError):
         train_segment(segment, tmp_path / "stopped", stop=StopAfter(25))
     assert train_segment(segment, tmp_path / "stopped").loss == whole.loss  # type: ignore[union-attr]
+
+
+def test_the_benchmarks_plain_models_compute_what_ours_do(data: DataSpec, images: DataSpec) -> None:
+    # They share no code with ours: T5's relative positions and attention written out, patches by convolution.
+    task = open_task(tiny_run(data, shape=T5), torch.device("cpu"))
+    ours, plain, batch = build_model(T5, seed=0), PlainT5(T5), task.batch(0)
+    names = {"itself.": "itself_", "other.": "other_", "mlp.": ""}
+    state = ours.state_dict()
+    for old, new in names.items():
+        state = {name.replace(old, new): value for name, value in state.items()}
+    plain.load_state_dict(state)
+    assert plain(*batch).item() == pytest.approx(task.loss(ours, batch).item(), rel=1e-5)
+    task = open_task(tiny_run(images, shape=VIT), torch.device("cpu"))
+    ours, vision, batch = build_model(VIT, seed=0), PlainVit(VIT), task.batch(0)
+    state = ours.state_dict()
+    state["patches.weight"] = state.pop("embedding.weight").view(32, 1, 2, 2)
+    vision.load_state_dict(state)
+    assert vision(*batch).item() == pytest.approx(task.loss(ours, batch).item(), rel=1e-5)
+
+
+def test_on_a_gpu_t5s_fused_attention_is_the_one_written_out_for_the_cpu() -> None:
+    attention, generator = Attention(32, 2), torch.Generator().manual_seed(0)
+    x, memory = (torch.randn(3, length, 32, generator=generator) for length in (5, 7))
+    bias = torch.randn(2, 5, 7, generator=generator)
+    q, k, v = (attention._split(each) for each in (attention.query(x), attention.key(memory), attention.value(memory)))
+    fused = torch.nn.functional.scaled_dot_product_attention(q, k, v, attn_mask=bias, scale=1.0)
+    expected = attention.out(fused.transpose(1, 2).reshape(3, 5, 32))
+    assert torch.allclose(attention(x, memory, bias), expected, atol=1e-6)
 
 
 @pytest.mark.gpu

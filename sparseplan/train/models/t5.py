@@ -33,8 +33,12 @@ class Attention(nn.Module):
     def forward(self, x_BUW: Tensor, memory_BTW: Tensor, bias_HUT: Tensor | None = None) -> Tensor:
         """What tokens take from others, `(B, U, W)`; `bias_HUT` is added to the scores."""
         q, k, v = self._split(self.query(x_BUW)), self._split(self.key(memory_BTW)), self._split(self.value(memory_BTW))
-        bias = None if bias_HUT is None else bias_HUT.to(q.dtype)
-        attended = functional.scaled_dot_product_attention(q, k, v, attn_mask=bias, scale=1.0)
+        if bias_HUT is not None and x_BUW.device.type == "cpu":
+            # no fused kernel there has a gradient of the bias, and torch's own way scales queries and keys by 1 first
+            attended = (q @ k.transpose(-1, -2) + bias_HUT).softmax(-1) @ v
+        else:
+            bias = None if bias_HUT is None else bias_HUT.to(q.dtype)
+            attended = functional.scaled_dot_product_attention(q, k, v, attn_mask=bias, scale=1.0)
         taken: Tensor = self.out(attended.transpose(1, 2).reshape(x_BUW.shape))
         return taken
 
