@@ -116,7 +116,8 @@ def fit(
         group: The table's column that names the runs that share a trunk or seed; by default `trunk`, and what the
             residuals show; "none" takes all runs as independent.
         form: The functional form, "frantar2023", "coupled" or "varying-exponents"; dense runs give its dense form.
-            "auto" takes the one that predicts larger and longer runs best, and decides on the prior too.
+            "auto" takes the one that predicts larger and longer runs best, and decides on the prior too; "average"
+            keeps every form in one law, each with a weight by how well it predicts them.
         prior: "weak" pulls exponents and floor towards those of other setups.
         residual: Residuals of "log" loss, or of the "plain" loss.
         loss: Penalty of a residual, "huber" or "squared".

@@ -12,6 +12,7 @@ from sparseplan.api.arguments import Number, PatternLike
 from sparseplan.api.givens import givens
 from sparseplan.common.caveat import Caveat
 from sparseplan.cost.flops import FLOPS_COSTS, Cost, flops_cost
+from sparseplan.cost.inference import Inference, flops_inference
 from sparseplan.errors import HardwareError, PlanError
 from sparseplan.laws import DEFAULT_LAW
 from sparseplan.laws import file as law_files
@@ -93,6 +94,9 @@ def optimal(
     max_data: Number | None = None,
     tokens_per_param: Number | None = None,
     unique_data: Number | None = None,
+    inference_tokens: Number | None = None,
+    inference: "CostLike | None" = None,
+    inference_price: Number | None = None,
     pattern: PatternLike | None = None,
     law: LawLike = DEFAULT_LAW,
     cost: "CostLike" = "sparse",
@@ -117,6 +121,10 @@ def optimal(
         tokens_per_param: Data per non-zero parameter, D / N, where that is decided; size and data follow.
         unique_data: Unique data to draw on, in the law's unit; beyond it data is repeated, which counts as the law's
             `repetition` says. By default all data are unique.
+        inference_tokens: Tokens that the model will read or write once it is trained; then `flops` is the total of
+            training and inference, and a `loss` is reached with the least total.
+        inference: What zeros cost in inference, as `cost` in training; by default what `cost` says.
+        inference_price: What a FLOP of inference costs against one of training, by price and utilization; 1 by default.
         pattern: "unstructured" (the default), one n:m such as "2:4", or a family such as "n:4".
         law: By name, path or object.
         cost: What zeros cost in training: nothing ("sparse"), as much as weights ("dense"), or what a device makes of
@@ -173,7 +181,10 @@ def optimal(
         max_sparsity=sparsity_cap(chosen) if cap is None else cap,
         pattern_cap=1.0 if cap is None else cap,
         unique_data=None if given.unique_data is None else limited(chosen, given.unique_data),
+        inference=_inference(inference_tokens, inference, inference_price, cost, made),
     )
+    if inference_tokens is not None and (device_hours is not None or days is not None):
+        raise PlanError("`inference_tokens`: expected `flops`, the total, or a `loss`; found hours of training.")
     device = _device(
         profile,
         device_hours=device_hours,
@@ -279,8 +290,27 @@ def _flops_for(
     return flops_for_hours(theta if unique is None else unique.limit(theta), ask, device, hours)
 
 
-def profile_of(cost: "CostLike") -> "Profile | None":
-    """The hardware profile that a cost means; None where it means a FLOP count."""
+def _inference(
+    tokens: Number | None, cost: "CostLike | None", price: Number | None, training: "CostLike", pattern: Pattern
+) -> Inference | None:
+    """What the model is to serve; by default zeros cost in inference what they cost in training."""
+    demand, weight = arguments.positive("inference_tokens", tokens), arguments.positive("inference_price", price)
+    if demand is None:
+        for name, value in (("inference", cost), ("inference_price", weight)):
+            if value is not None:
+                raise PlanError(f"`{name}`: expected `inference_tokens` beside it, the demand that it is about.")
+        return None
+    asked = training if cost is None else cost
+    profile = profile_of(asked, name="cost" if cost is None else "inference")
+    if profile is None:
+        return flops_inference(str(asked), demand, weight or 1.0)
+    from sparseplan.cost.device import device_inference
+
+    return device_inference(profile, pattern, demand, weight or 1.0)
+
+
+def profile_of(cost: "CostLike", *, name: str = "cost") -> "Profile | None":
+    """The hardware profile that a cost means; None where it means a FLOP count. `name` is the argument's."""
     if not isinstance(cost, str | Path):
         return cost
     if cost in FLOPS_COSTS:
@@ -290,7 +320,7 @@ def profile_of(cost: "CostLike") -> "Profile | None":
     try:
         return load_profile(str(cost))
     except HardwareError as problem:
-        raise HardwareError(f"`cost`: expected sparse, dense or a hardware profile: {problem}") from None
+        raise HardwareError(f"`{name}`: expected sparse, dense or a hardware profile: {problem}") from None
 
 
 def cost_of(cost: "CostLike", profile: "Profile | None", law: Law, pattern: Pattern) -> Cost:

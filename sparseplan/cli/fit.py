@@ -40,7 +40,7 @@ def fit(
             metavar="FORM",
             help="Form of the law: frantar2023; coupled, with one exponent over the sum of size and data term; or "
             "varying-exponents, whose exponents depend on sparsity; auto takes the one that predicts larger and longer "
-            "runs best. Default: frantar2023.",
+            "runs best; average keeps all, each with a weight by how well it predicts them. Default: frantar2023.",
         ),
     ] = None,
     prior: Annotated[

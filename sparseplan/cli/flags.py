@@ -22,7 +22,7 @@ FLAGS = {
 }
 _OPTIONS = (
     *("flops", "params", "dense_params", "data", "sparsity", "pattern", "law", "cost", "max_sparsity", "unique_data"),
-    *("max_data", "tokens_per_param"),
+    *("max_data", "tokens_per_param", "inference_tokens", "inference", "inference_price"),
     "objective",
     *("device_hours", "days", "peak", "utilization", "devices", "price", "points", "out", "force", "device"),
     *(

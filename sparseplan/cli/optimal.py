@@ -9,6 +9,7 @@ EPILOG = """Examples:
 - `sparseplan optimal --loss 1.8 --params 1B`
 - `sparseplan optimal --flops 1e23 --objective mean`
 - `sparseplan optimal --flops 1e23 --max-data 300B`
+- `sparseplan optimal --loss 1.8 --inference-tokens 1T --inference dense`
 - `sparseplan optimal --flops 5e22 --params 7B --pattern n:4 --cost dense --json`
 - `sparseplan optimal --device-hours 20k --cost h100 --devices 256 --price 2.50`"""
 
@@ -22,6 +23,9 @@ def optimal(
     max_data: o.MaxDataOption = None,
     tokens_per_param: o.TokensPerParamOption = None,
     unique_data: o.UniqueDataOption = None,
+    inference_tokens: o.InferenceTokensOption = None,
+    inference: o.InferenceOption = None,
+    inference_price: o.InferencePriceOption = None,
     pattern: o.PatternOption = None,
     law: o.LawOption = DEFAULT_LAW,
     cost: o.CostOption = "sparse",
@@ -40,11 +44,11 @@ def optimal(
 
     --loss asks for the least compute that reaches a loss, with an interval of that compute. With --flops or --loss
     alone the model size is chosen too; --params, --dense-params, --data or --tokens-per-param fixes it, and --max-data
-    limits the data. The answer stands beside the best dense
-    plan for the same, with 90% intervals where the law carries draws, and says how far it lies outside what the law's
-    runs covered. With a hardware profile as --cost it also says, for unstructured sparsity, 2:4 and other n:m, whether
-    it pays on that device and how fast 2:4 would have to be; the budget may then be in --device-hours, or in --days of
-    all --devices.
+    limits the data. With --inference-tokens, --flops is the total of training and inference. The answer stands beside
+    the best dense plan for the same, with 90% intervals where the law carries draws, and says how far it lies outside
+    what the law's runs covered. With a hardware profile as --cost it also says, for unstructured sparsity, 2:4 and
+    other n:m, whether it pays on that device and how fast 2:4 would have to be; the budget may then be in
+    --device-hours, or in --days of all --devices.
     """
     from sparseplan.api.planning import optimal as plan
 
@@ -57,6 +61,9 @@ def optimal(
         max_data=max_data,
         tokens_per_param=tokens_per_param,
         unique_data=unique_data,
+        inference_tokens=inference_tokens,
+        inference=inference,
+        inference_price=inference_price,
         pattern=pattern,
         law=law,
         cost=cost,

@@ -224,6 +224,33 @@ FixedDataOption = Annotated[
         help="Data seen in the law's unit, repeats counted, as in 300B; the size follows.",
     ),
 ]
+InferenceTokensOption = Annotated[
+    float | None,
+    typer.Option(
+        "--inference-tokens",
+        parser=read_positive,
+        metavar="T",
+        help="Tokens to read or write once trained, as in 1T; then --flops is the total of training and inference.",
+    ),
+]
+InferenceOption = Annotated[
+    str | None,
+    typer.Option(
+        "--inference",
+        metavar="sparse|dense|PROFILE",
+        autocompletion=cost_names,
+        help="What zeros cost in inference: nothing, as much as weights, or what a device does. Default: --cost.",
+    ),
+]
+InferencePriceOption = Annotated[
+    float | None,
+    typer.Option(
+        "--inference-price",
+        parser=read_positive,
+        metavar="R",
+        help="What a FLOP of inference costs against one of training, by price and utilization. Default: 1.",
+    ),
+]
 MaxDataOption = Annotated[
     float | None,
     typer.Option("--max-data", parser=read_positive, metavar="D", help="The most data that may be seen, as in 300B."),

@@ -12,6 +12,7 @@ all other n:m cost 1 / (1 - S): no kernel that these devices have makes use of t
 """
 
 from dataclasses import dataclass, replace
+from typing import Self
 
 import numpy as np
 
@@ -90,7 +91,11 @@ class DeviceInference(Inference):
     @property
     def depends_on_size(self) -> bool:
         """Whether the speed-up was measured at several widths."""
-        return self.curve.widths is not None
+        return self.curve.widths is not None and bool(self.accelerated)
+
+    def on(self, pattern: Pattern) -> Self:
+        """The same device, with the sparsities of the pattern that it accelerates."""
+        return replace(self, accelerated=accelerated_sparsities(pattern))
 
     def speedup(self, S: Floats, N: Floats) -> Array:
         """That of 2:4 where the device runs a sparsity as 2:4, else 1."""
@@ -99,12 +104,13 @@ class DeviceInference(Inference):
         return np.asarray(np.where(np.isin(S, self.accelerated), faster, 1.0))
 
 
-def device_inference(profile: Profile, pattern: Pattern, tokens: Floats) -> Inference:
+def device_inference(profile: Profile, pattern: Pattern, tokens: Floats, weight: float = 1.0) -> Inference:
     """Inference of a pattern's sparsities on a device, on many tokens at once: multiplying bounds the speed."""
-    curve, accelerated = speedup(profile, "inference", "large"), accelerated_sparsities(pattern)
-    if curve is None or not accelerated:
-        return Inference(name=profile.name, tokens=tokens)
-    return DeviceInference(name=profile.name, tokens=tokens, accelerated=accelerated, curve=curve)
+    curve = speedup(profile, "inference", "large")
+    if curve is None:
+        return Inference(name=profile.name, tokens=tokens, weight=weight)
+    accelerated = accelerated_sparsities(pattern)
+    return DeviceInference(name=profile.name, tokens=tokens, weight=weight, accelerated=accelerated, curve=curve)
 
 
 def accelerated_sparsities(pattern: Pattern) -> tuple[float, ...]:

@@ -68,6 +68,8 @@ class Cost:
         """The same cost for runs of another ramp and data unit."""
         if self.name in FLOPS_COSTS:
             return flops_cost(self.name, schedule, tokens_per_unit=tokens_per_unit)
+        if not self.saving:  # zeros cost like weights
+            return schedule_cost(self.name, schedule, zeros_free=False, tokens_per_unit=tokens_per_unit)
         return replace(self, tokens_per_unit=tokens_per_unit)
 
     def data_for(self, train_flops: Floats, S: Floats, N: Floats) -> Array:

@@ -9,11 +9,13 @@ Source: Sardana et al. 2024, arXiv:2401.00448, for dense models; with sparsity i
 """
 
 from dataclasses import dataclass, replace
+from typing import Self
 
 import numpy as np
 
 from sparseplan.cost.flops import FLOPS_COSTS, FLOPS_PER_PARAMETER_AND_TOKEN, Cost
 from sparseplan.laws.forms.budget import Array, Budget, Floats
+from sparseplan.sparsity.pattern import Pattern
 
 FLOPS_PER_PARAMETER_AND_TOKEN_SERVED = 2.0
 
@@ -24,16 +26,22 @@ class Inference:
 
     Attributes:
         name: What the user called it: sparse, dense or a hardware profile.
-        tokens: T, > 0; a scalar, or an array that broadcasts with sizes.
+        tokens: T, >= 0; a scalar, or an array that broadcasts with sizes.
+        weight: What a FLOP of inference costs against one of training: 1 where both run at one rate and price.
     """
 
     name: str
     tokens: Floats
+    weight: float = 1.0
 
     @property
     def depends_on_size(self) -> bool:
         """Whether v depends on N."""
         return False
+
+    def on(self, pattern: Pattern) -> Self:  # noqa: ARG002 - devices read it
+        """The same for another pattern."""
+        return self
 
     def speedup(self, S: Floats, N: Floats) -> Array:  # noqa: ARG002 - devices read N
         """v(S, N), against the dense model before pruning."""
@@ -50,10 +58,10 @@ class Inference:
         return np.asarray(FLOPS_PER_PARAMETER_AND_TOKEN_SERVED * dense_params * self.tokens / self.speedup(S, N))
 
 
-def flops_inference(name: str, tokens: Floats) -> Inference:
+def flops_inference(name: str, tokens: Floats, weight: float = 1.0) -> Inference:
     """Inference in which zeros cost nothing ("sparse"), or as much as weights ("dense")."""
     assert name in FLOPS_COSTS
-    return Inference(name=name, tokens=tokens)
+    return Inference(name=name, tokens=tokens, weight=weight)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -80,7 +88,7 @@ class LifetimeCost(Cost):
         1.0
         """
         per_unit = FLOPS_PER_PARAMETER_AND_TOKEN * self.tokens_per_unit * np.asarray(N) * self.multiplier(S, N)
-        return np.asarray(self.inference.flops(S, N) / per_unit)
+        return np.asarray(self.inference.weight * self.inference.flops(S, N) / per_unit)
 
     def budget(self, train_flops: Floats) -> Budget:
         """What a total of training and inference FLOPs buys."""
@@ -88,8 +96,8 @@ class LifetimeCost(Cost):
         return replace(plain, saving=None, depends_on_size=self.depends_on_size, idle=self.idle)
 
     def flops_for(self, D: Floats, S: Floats, N: Floats) -> Array:
-        """Training and inference FLOPs of a run."""
-        return np.asarray(self.training.flops_for(D, S, N) + self.inference.flops(S, N))
+        """Training FLOPs of a run, and what its inference costs in such FLOPs."""
+        return np.asarray(self.training.flops_for(D, S, N) + self.inference.weight * self.inference.flops(S, N))
 
 
 def lifetime_cost(training: Cost, inference: Inference) -> LifetimeCost:

@@ -168,7 +168,7 @@ def _facts(result: FitResult, chart: SparsityMap | None) -> str:
     if _scattered(result):
         found.append("Learning curves: the runs stand where their losses would be at the panel's size and sparsity.")
     if chart is not None:
-        found.append(f"Map: {map_words.caption([chart], 'Faded')}")
+        found.append(f"Map: {map_words.caption([chart], 'Faded', written=False)}")
     elif result.law.loss:
         found.append(f"Loss: {result.law.loss}.")
     return " ".join(found)

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from sparseplan.common.units import format_bounds, format_count, format_sparsity
+from sparseplan.laws.identity import law_hash
 from sparseplan.plan.sparsity_map import MapPlan, SparsityMap, map_caveats
 from sparseplan.sparsity.pattern import UNSTRUCTURED
 
@@ -25,19 +26,20 @@ def title(charts: Sequence[SparsityMap]) -> str:
     return f"Optimal sparsity, {pattern}" + (f"; {cost_words(first.cost_name)}" if len(charts) == 1 else "")
 
 
-def caption(charts: Sequence[SparsityMap], extrapolated: str) -> str:
+def caption(charts: Sequence[SparsityMap], extrapolated: str, *, written: bool = True) -> str:
     """What a reader of the map alone has to know: which loss, at which cost, and how far it can be trusted.
 
     Args:
         charts: The maps, of one law.
         extrapolated: How extrapolated points are marked, as in "Faded".
+        written: Whether the law is as its file has it, and so has its hash.
     """
     law, several = charts[0].law, len(charts) > 1
     price = "" if several else f"; {cost_words(charts[0].cost_name)}"
+    hashed = f" {law_hash(law)}" if written else ""
     of = law.loss or "its file doesn't say which"
-    found = [
-        f"The sparsity of the lowest loss for each size and training budget by the law {law.name}{price}. Loss: {of}."
-    ]
+    what = "The sparsity of the lowest loss for each size and training budget"
+    found = [f"{what} by the law {law.name}{hashed}{price}. Loss: {of}."]
     if charts[0].outside is None:
         found.append("The law doesn't say what its runs covered.")
     elif any(np.any(chart.extrapolated) for chart in charts):

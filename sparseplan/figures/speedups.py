@@ -53,8 +53,10 @@ def draw_speedups(profile: Profile, path: Path) -> None:
         panel.set_title(title)
         panel.label_outer()
     axes[0].set_ylabel("time of dense over time of 2:4")
-    handles, labels = axes[0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=2 * len(panels), frameon=False)
+    entries = {
+        label: handle for panel in axes for handle, label in zip(*panel.get_legend_handles_labels(), strict=True)
+    }
+    figure.legend(entries.values(), entries.keys(), loc="outside lower center", ncols=2 * len(panels), frameon=False)
     title = f"Speed-up of 2:4, {profile.hardware.device}, {profile.dtype}"
     title = wrapped(title, figure.get_figwidth() - 0.3, TITLE, most=2, weight="bold")
     figure.suptitle(title, fontsize=TITLE, weight="bold")

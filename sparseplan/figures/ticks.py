@@ -11,7 +11,12 @@ if TYPE_CHECKING:
 
 _DIGITS = (
     *((1.0,), (1.0, 3.0), (1.0, 2.0, 5.0), (1.0, 1.5, 2.0, 3.0, 5.0, 7.0)),
-    *(tuple(np.arange(2, 20) / 2), tuple(np.arange(5, 50) / 5), tuple(np.arange(10, 100) / 10)),
+    *(
+        tuple(np.arange(1, 10)),
+        tuple(np.arange(2, 20) / 2),
+        tuple(np.arange(5, 50) / 5),
+        tuple(np.arange(10, 100) / 10),
+    ),
 )
 _DECADES = 3
 

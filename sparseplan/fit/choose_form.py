@@ -23,7 +23,8 @@ from sparseplan.laws.forms.fitting.coordinates import Array
 from sparseplan.runs.table import Runs
 from sparseplan.sparsity.schedule import Schedule
 
-AUTO = "auto"
+AUTO, AVERAGE = "auto", "average"
+_LEAST_WEIGHT = 0.02
 _DEAREST = (0.5, 0.4, 0.3, 0.2, 0.1)
 _SIMILAR = 1.5
 _CLOSE, _LEVEL = 1.1, 1.05
@@ -42,6 +43,8 @@ class FormScore(Struct, frozen=True, kw_only=True):
         agree: share of these pairs whose order was predicted.
         level: root mean square of log predicted over measured loss.
         chosen: whether this is the form that was fitted.
+        weight: what it counts in an average over forms, see `form_weights`; 0 where another setting of the prior does
+            the form's part, or next to nothing.
     """
 
     form: str
@@ -50,6 +53,7 @@ class FormScore(Struct, frozen=True, kw_only=True):
     agree: float
     level: float
     chosen: bool = False
+    weight: float = 0.0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -85,8 +89,12 @@ class _Options:
 
 @dataclass(frozen=True, slots=True)
 class _Cut:
-    """Runs to fit and runs to predict; `first` and `second` number the pairs of the latter that cost about the same."""
+    """Runs to fit and runs to predict; `first` and `second` number the pairs of the latter that cost about the same.
 
+    Cuts of one kind are nested: what one of them says of a form the others say again.
+    """
+
+    kind: str
     rest: Runs
     held: Runs
     first: NDArray[np.intp]
@@ -112,7 +120,7 @@ def choose_form(runs: Runs, *, objective: Objective, schedule: Schedule, starts:
     cost = runs.nonzero_params * runs.data_seen * schedule.mean_density(runs.sparsity) / (1.0 - runs.sparsity)
     names = SPARSE if np.any(runs.sparsity > 0) else DENSE
     options = _Options(objective=objective, starts=min(starts, _STARTS), seed=seed)
-    cuts = [cut for held in _held(runs, cost) if (cut := _cut(runs, held, cost)) is not None]
+    cuts = [cut for kind, held in _held(runs, cost) if (cut := _cut(runs, kind, held, cost))]
     plain = [options.fit(names[0], False, cut.rest) for cut in cuts]
     judged = [one for one in zip(cuts, plain, strict=True) if _determined(one[1])]
     cuts, plain = [cut for cut, _ in judged], [fit for _, fit in judged]
@@ -123,13 +131,16 @@ def choose_form(runs: Runs, *, objective: Objective, schedule: Schedule, starts:
             f"{sum(len(cut.first) for cut in cuts)} in {len(runs)} runs. Name a `form`."
         )
     scores: list[FormScore] = []
+    densities: list[float] = []
     left_out: dict[str, str] = {}
     for form in names:
         for prior in (False, True):
             try:
                 known = plain if form == names[0] and not prior else None
                 fits = known or (options.fit(form, prior, cut.rest) for cut in cuts)
-                scores.append(_judge(form, prior, cuts, fits))
+                score, density = _judge(form, prior, cuts, fits)
+                scores.append(score)
+                densities.append(density)
             except FitError as problem:
                 left_out[f"{form}{' with the prior' if prior else ''}"] = str(problem)
     if not scores:
@@ -138,21 +149,44 @@ def choose_form(runs: Runs, *, objective: Objective, schedule: Schedule, starts:
     near = [one for one in scores if one.order <= _CLOSE * order]
     level = min(one.level for one in near)
     best = next(one for one in near if one.level <= _LEVEL * level)
-    marked = tuple(structs.replace(one, chosen=one is best) for one in scores)
+    shares = form_weights([one.form for one in scores], densities)
+    marked = tuple(
+        structs.replace(one, chosen=one is best, weight=share) for one, share in zip(scores, shares, strict=True)
+    )
     return Choice(form=best.form, prior=best.prior, scores=marked, left_out=left_out, cuts=len(cuts))
 
 
-def _held(runs: Runs, cost: Array) -> Iterator[NDArray[np.bool_]]:
-    """Masks of what to set aside: the dearest runs, the one or two largest dense sizes, the longest runs."""
+def form_weights(forms: list[str], densities: list[float]) -> list[float]:
+    """What each candidate counts in an average: in proportion to its predictive density on what was set aside.
+
+    Of the two settings of the prior the denser one speaks for a form. Those below a fiftieth are left out.
+
+    >>> [round(one, 3) for one in form_weights(["a", "a", "b"], [1.0, 0.0, 0.0])]
+    [0.731, 0.0, 0.269]
+    """
+    best: dict[str, int] = {}
+    for index, form in enumerate(forms):
+        if form not in best or densities[index] > densities[best[form]]:
+            best[form] = index
+    speaks = list(best.values())
+    shares = np.exp(np.asarray(densities)[speaks] - max(densities))
+    shares = np.where(shares < _LEAST_WEIGHT * shares.sum(), 0.0, shares)
+    weights = np.zeros(len(forms))
+    weights[speaks] = shares / shares.sum()
+    return [float(one) for one in weights]
+
+
+def _held(runs: Runs, cost: Array) -> Iterator[tuple[str, NDArray[np.bool_]]]:
+    """Kind and mask of what to set aside: the dearest runs, the one or two largest dense sizes, the longest runs."""
     for share in _DEAREST:
-        yield cost > np.quantile(cost, 1.0 - share)
-    for axis in (runs.nonzero_params / (1.0 - runs.sparsity), runs.data_seen):
+        yield "dearest", cost > np.quantile(cost, 1.0 - share)
+    for kind, axis in (("largest", runs.nonzero_params / (1.0 - runs.sparsity)), ("longest", runs.data_seen)):
         levels = level_of(np.log(axis))
         most = int(levels.max())
-        yield from (levels > most - count for count in (1, 2) if most - count >= 1)
+        yield from ((kind, levels > most - count) for count in (1, 2) if most - count >= 1)
 
 
-def _cut(runs: Runs, held: NDArray[np.bool_], cost: Array) -> _Cut | None:
+def _cut(runs: Runs, kind: str, held: NDArray[np.bool_], cost: Array) -> _Cut | None:
     """None where one side would be empty, or a family would be predicted that no run is left to fit."""
     rest, target = runs.take(~held), runs.take(held)
     left = {family for family, S in zip(rest.family, rest.sparsity, strict=True) if S > 0}
@@ -162,7 +196,7 @@ def _cut(runs: Runs, held: NDArray[np.bool_], cost: Array) -> _Cut | None:
     first, second = np.triu_indices(len(target), 1)
     price = np.log(cost[held])
     near = np.abs(price[first] - price[second]) < np.log(_SIMILAR)
-    return _Cut(rest, target, first[near], second[near])
+    return _Cut(kind, rest, target, first[near], second[near])
 
 
 def _determined(fit: Fit) -> bool:
@@ -170,23 +204,30 @@ def _determined(fit: Fit) -> bool:
     return fit.certificate.status in ("converged", "not converged")
 
 
-def _judge(form: str, prior: bool, cuts: list[_Cut], fits: Iterable[Fit]) -> FormScore:
-    """Every cut counts alike, however many runs it has.
+def _judge(form: str, prior: bool, cuts: list[_Cut], fits: Iterable[Fit]) -> tuple[FormScore, float]:
+    """The score, every cut counting alike however many runs it has, and the logarithm of the predictive density.
+
+    The density is that of normal errors whose scale is their root mean square: 1 over it, up to a factor that all forms
+    share. Cuts of one kind, which are nested, count as one observation of each error, of level and of order.
 
     Raises:
         FitError: if the form can't be fitted to what a cut leaves, or the runs don't determine it there.
     """
     order, agree, level = [], [], []
+    of_kind: dict[tuple[str, str], list[float]] = {}
     for cut, fit in zip(cuts, fits, strict=True):
         if not _determined(fit):
             raise FitError(f"{len(cut.rest)} of the runs do not determine it ({fit.certificate.status}).")
         predicted, measured = np.log(fit.predict(cut.held)), np.log(cut.held.loss)
         level.append(float(np.mean((predicted - measured) ** 2)))
+        of_kind.setdefault((cut.kind, "level"), []).append(level[-1])
         if len(cut.first):
             gaps = predicted[cut.first] - predicted[cut.second], measured[cut.first] - measured[cut.second]
             order.append(float(np.mean((gaps[0] - gaps[1]) ** 2)))
+            of_kind.setdefault((cut.kind, "order"), []).append(order[-1])
             agree.append(float(np.mean(np.sign(gaps[0]) == np.sign(gaps[1]))))
     values = [float(np.sqrt(np.mean(order))), float(np.mean(agree)), float(np.sqrt(np.mean(level)))]
     if not np.all(np.isfinite(values)):
         raise FitError("it predicts no finite loss for some of the runs that were set aside.")
-    return FormScore(form=form, prior=prior, order=values[0], agree=values[1], level=values[2])
+    density = -0.5 * sum(float(np.log(np.mean(squares))) for squares in of_kind.values())
+    return FormScore(form=form, prior=prior, order=values[0], agree=values[1], level=values[2]), density

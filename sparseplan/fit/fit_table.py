@@ -12,13 +12,14 @@ from sparseplan.common.yaml_document import reads_as_text
 from sparseplan.errors import FitError
 from sparseplan.fit.answer import FitAnswer, diagnose
 from sparseplan.fit.bootstrap import DEFAULT_DRAWS, Bootstrap, bootstrap
-from sparseplan.fit.choose_form import AUTO, choose_form
+from sparseplan.fit.choose_form import AUTO, AVERAGE, Choice, choose_form
 from sparseplan.fit.fit_caveats import travelling
 from sparseplan.fit.fitting import DEFAULT_STARTS, DenseBase, Fit, fit_law
 from sparseplan.fit.holdout import Split, hold_out
-from sparseplan.fit.law_from_fit import LawMetadata, to_law
+from sparseplan.fit.law_from_fit import LawMetadata, average_of, to_law
 from sparseplan.fit.objective import Objective, Residual
 from sparseplan.fit.penalties import PENALTIES
+from sparseplan.fit.repeats import repeats_data
 from sparseplan.laws.file import load_law
 from sparseplan.laws.law import LAW_NAME, LONGEST_NAME, Law, require_one_form
 from sparseplan.runs.strategies import schedule_of
@@ -95,9 +96,11 @@ def fit_runs(runs: Runs, job: FitJob) -> FitResult:
     objective = Objective(residual=job.residual, penalty=PENALTIES[job.loss].with_delta(job.huber_delta))
     naming = _naming(job, runs, base)
     form, prior, choice = job.form, job.prior, None
-    if form == AUTO:
+    if form in (AUTO, AVERAGE):
         if base is not None:
-            raise FitError("`form` auto: a frozen dense base fixes what forms are told apart by. Name a `form`.")
+            raise FitError(f"`form` {form}: a frozen dense base fixes what forms are told apart by. Name a `form`.")
+        if form == AVERAGE and repeats_data(runs).any():
+            raise FitError("`form` average: runs that repeat data are fitted with rates of one form. Name a `form`.")
         choice = choose_form(runs, objective=objective, schedule=naming.schedule, starts=job.starts, seed=job.seed)
         form, prior = choice.form, choice.prior
     fit = fit_law(runs, form=form, objective=objective, base=base, prior=prior, starts=job.starts, seed=job.seed)
@@ -120,7 +123,34 @@ def fit_runs(runs: Runs, job: FitJob) -> FitResult:
         )
     answer = diagnose(fit, drawn, naming=naming, holdout=held, choice=choice, seed=job.seed)
     law = to_law(fit, drawn, naming, travelling(answer.warnings))
+    if job.form == AVERAGE and choice is not None:
+        law = _averaged(runs, job, objective, choice, naming, law)
     return FitResult(fit=fit, drawn=drawn, law=law, answer=answer)
+
+
+def _averaged(runs: Runs, job: FitJob, objective: Objective, choice: Choice, naming: LawMetadata, chosen: Law) -> Law:
+    """Every form that counts, fitted to all runs, with as many draws as it weighs.
+
+    Raises:
+        FitError: if fewer than two are left.
+    """
+    parts = []
+    for one in choice.scores:
+        if one.weight == 0.0:
+            continue
+        fit = fit_law(runs, form=one.form, objective=objective, prior=one.prior, starts=job.starts, seed=job.seed)
+        if fit.certificate.status != "converged":
+            continue
+        count = max(2, round(one.weight * job.draws))
+        drawn = None if job.draws == 0 else bootstrap(fit, count, np.random.default_rng([job.seed, 0]))
+        parts.append((to_law(fit, drawn, naming, []), one.weight))
+    if len(parts) < 2:
+        names = ", ".join(law.form for law, _ in parts) or "no form"
+        raise FitError(
+            "`form` average: expected at least two forms that predict about as well and that these runs determine, "
+            f"found {names}. Take `form` auto."
+        )
+    return average_of(chosen, parts)
 
 
 def _naming(job: FitJob, runs: Runs, base: DenseBase | None) -> LawMetadata:

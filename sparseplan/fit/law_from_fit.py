@@ -16,7 +16,7 @@ from sparseplan.fit.repeats import Rates
 from sparseplan.laws.forms.fitting.coordinates import Array
 from sparseplan.laws.forms.fitting.prior import WORDS as PRIOR_WORDS
 from sparseplan.laws.forms.repeated import Rate
-from sparseplan.laws.law import Draws, Law, Levels, Range, coefficients, draw_table, law_block
+from sparseplan.laws.law import AVERAGE, Draws, FormBlock, Law, Levels, Range, coefficients, draw_table, law_block
 from sparseplan.laws.repetition import BLOCK, RateInSparsity, Repetition
 from sparseplan.sparsity.schedule import Schedule
 from sparseplan.version import __version__
@@ -70,6 +70,31 @@ def to_law(fit: Fit, drawn: Bootstrap | None, naming: LawMetadata, warnings: lis
         schedule=naming.schedule,
         draws=None if drawn is None else _draws(fit, drawn),
     )
+
+
+def average_of(chosen: Law, parts: list[tuple[Law, float]]) -> Law:
+    """One law of several forms; what is not a form's own is that of the chosen one."""
+    total = sum(weight for _, weight in parts)
+    blocks = tuple(
+        FormBlock(
+            form=law.form,
+            weight=float(f"{weight / total:.6g}"),
+            coefficients=law.coefficients,
+            sparsity=law.sparsity,
+            draws=law.draws,
+        )
+        for law, weight in parts
+    )
+    facts = {name: getattr(chosen, name) for name in chosen.__struct_fields__}
+    own: dict[str, Any] = {
+        "form": AVERAGE,
+        "forms": blocks,
+        "coefficients": {},
+        "sparsity": {family: {} for family in chosen.sparsity},
+        "draws": None,
+        "fit": chosen.fit | {"averaged": f"weights by what each form predicted of runs set aside; {chosen.form} first"},
+    }
+    return Law(**facts | own)
 
 
 def _levels(sparsity: Array) -> Levels | None:

@@ -20,6 +20,7 @@ from sparseplan.laws.law import HeldOutError, Law, form_of, require_sparse
 from sparseplan.laws.unique_data import UniqueData
 from sparseplan.plan.across_laws import AcrossLaws, across_laws
 from sparseplan.plan.brackets import Bracket, brackets
+from sparseplan.plan.break_even import Serving, serving
 from sparseplan.plan.caveats import (
     Distance,
     distances,
@@ -35,7 +36,7 @@ from sparseplan.plan.intervals import Intervals, draw_caveats, plan_intervals
 from sparseplan.plan.objective import Objective, OtherPlan, by_values, choose
 from sparseplan.plan.other_rates import PlanUnderRates, rates_caveats, under_other_rates
 from sparseplan.plan.question import Plans, Question, best_sparsity, dense_run_for
-from sparseplan.plan.reach import require_reached
+from sparseplan.plan.reach import require_paid, require_reached
 from sparseplan.plan.repeats import Repetition, passes, repeat_distances, repetition
 from sparseplan.plan.sides import Planned, Sides, law_sides, plan_sides
 from sparseplan.sparsity.pattern import TWO_OF_FOUR, Pattern
@@ -77,6 +78,7 @@ class Given(Struct, frozen=True, kw_only=True):
 
     Attributes:
         loss: The loss to reach with the least compute; then no budget is given.
+        total_flops: The budget of training and inference together, in place of `train_flops`, where both count.
     """
 
     train_flops: float | None
@@ -88,17 +90,21 @@ class Given(Struct, frozen=True, kw_only=True):
     data_seen: float | None = None
     max_data: float | None = None
     tokens_per_param: float | None = None
+    total_flops: float | None = None
+    inference_tokens: float | None = None
 
 
 class Plan(Struct, frozen=True, kw_only=True):
     """One way to spend the budget, or to reach the loss; device_hours is None where no device is named.
 
-    Where no dense run reaches the loss asked for, the dense plan's `train_flops` is infinite and its `loss` NaN: null
-    in JSON.
+    Where no dense run reaches the loss asked for, or is paid for beside its inference, the dense plan's `train_flops`
+    is infinite and its `loss` NaN: null in JSON.
 
     Attributes:
         unique_data: How many of the data seen are unique; None where the question says nothing of them.
         epochs: How often each of them is seen, likewise.
+        inference_flops: What it takes to serve the tokens asked for; None where none are.
+        total_flops: That and `train_flops`, likewise.
     """
 
     sparsity: float
@@ -111,6 +117,8 @@ class Plan(Struct, frozen=True, kw_only=True):
     device_hours: float | None
     unique_data: float | None = None
     epochs: float | None = None
+    inference_flops: float | None = None
+    total_flops: float | None = None
 
 
 class Comparison(Struct, frozen=True, kw_only=True):
@@ -144,7 +152,8 @@ class Answer(Struct, frozen=True, kw_only=True):
     With the `objective` mean every loss, and what follows from losses, is of the mean over the law's draws, and
     `by_values` is the plan that the law's values make best. `device` where one is named, `verdict` where its profile is
     the cost; `repetition` of the plan and, under the other published rates, `repetition_spread` where unique data are
-    limited. `across_laws` is None for questions about dense models alone, or with limited unique data.
+    limited; `serving` where inference counts. `across_laws` is None for dense models alone, limited unique data, and
+    questions that give more than a budget and a size.
     """
 
     format: Literal["sparseplan-plan/1"] = "sparseplan-plan/1"
@@ -161,6 +170,7 @@ class Answer(Struct, frozen=True, kw_only=True):
     extrapolation: list[Distance]
     brackets: list[Bracket]
     across_laws: AcrossLaws | None = None
+    serving: Serving | None = None
     device: DeviceUse | None
     verdict: list[FamilyVerdict] | None
     repetition: Repetition | None = None
@@ -198,18 +208,19 @@ def answer(
     sides, draws, point, drawn = chosen
     if question.loss is not None:
         require_reached(law, sides, question, point)
+    require_paid(question, point)
     for plan in (point.best, point.dense, point.any_dense):
-        if np.isfinite(plan.train_flops) or question.loss is None:
+        if np.isfinite(plan.spent) or (question.loss is None and question.inference is None):
             require_real(N=plan.nonzero_params, D=plan.data_seen, loss=plan.loss)
     # A plan that reaches a loss is judged as the plan of the budget that it needs.
-    at_budget = question if question.loss is None else question.at_budget(float(point.best.total_flops))
+    at_budget = question if question.loss is None else question.at_budget(float(point.best.spent))
     judged = chosen if question.loss is None else choose(law, family, at_budget, objective)
     intervals = None
     if draws is not None and drawn is not None and judged.drawn is not None:
         intervals = plan_intervals(draws, question, point.best, drawn, judged.planned, judged.drawn)
     uncapped = None if family is None else _uncapped(sides, question)
     outside = _distances(law, question, sides, point)
-    hardware = None if device is None else _on_hardware(law, at_budget, objective, device, point)
+    hardware = None if device is None else _on_hardware(law, at_budget, objective, device, sides, point)
     rate = hardware.use.flops_per_second if hardware and hardware.use else None
     spread = [] if unique is None else under_other_rates(law, family, question, objective, point)
     ends = [] if family is None or question.only_dense else brackets(law, question, sides, draws, point, drawn)
@@ -226,6 +237,7 @@ def answer(
         by_values=None if objective == "point" else by_values(law, family, at_budget, judged),
         extrapolation=[*outside, *(hardware.distances if hardware else ())],
         brackets=ends,
+        serving=None if question.inference is None else serving(sides, question, float(point.any_dense.data_seen)),
         across_laws=across_laws(law, question, point) if ends and unique is None and question.is_plain else None,
         device=hardware.use if hardware else None,
         verdict=hardware.verdict if hardware else None,
@@ -263,7 +275,7 @@ def _distances(law: Law, question: Question, sides: Sides, point: Planned) -> li
     best, dense = point.best, point.dense
     found = _outside(law, question, *best[:3], "plan")
     if best.sparsity > 0:
-        if question.loss is None:
+        if question.loss is None and np.isfinite(dense.spent):
             found += _outside(law, question, *dense[:3], "dense plan")
         if np.isfinite(point.equal) and point.equal > 0:
             run = dense_run_for(sides.dense, question, best.reducible)
@@ -301,8 +313,9 @@ def answering_family(law: Law, pattern: Pattern) -> str | None:
 
 def given_of(question: Question, device_hours: float | None = None) -> Given:
     """What was given, as plain numbers."""
+    serves = question.inference is not None
     return Given(
-        train_flops=_optional(question.train_flops),
+        train_flops=None if serves else _optional(question.train_flops),
         nonzero_params=_optional(question.nonzero_params),
         dense_params=_optional(question.dense_params),
         device_hours=device_hours,
@@ -311,13 +324,15 @@ def given_of(question: Question, device_hours: float | None = None) -> Given:
         data_seen=_optional(question.data_seen),
         max_data=_optional(question.max_data),
         tokens_per_param=_optional(question.tokens_per_param),
+        total_flops=_optional(question.train_flops) if serves else None,
+        inference_tokens=None if question.inference is None else _number(question.inference.tokens),
     )
 
 
 def _comparison(
     sides: Sides, question: Question, point: Planned, judged: Planned, uncapped: float | None
 ) -> Comparison:
-    budget, finite = _number(point.best.total_flops), bool(np.isfinite(point.equal))
+    budget, finite = _number(point.best.spent), bool(np.isfinite(point.equal))
     dense = judged.dense
     optimal = sides.dense.optimal_tokens(dense.nonzero_params)
     return Comparison(
@@ -339,18 +354,21 @@ class _OnHardware(NamedTuple):
     warnings: list[Caveat]
 
 
-def _on_hardware(law: Law, question: Question, objective: Objective, device: "Device", point: Planned) -> _OnHardware:
+def _on_hardware(
+    law: Law, question: Question, objective: Objective, device: "Device", sides: Sides, point: Planned
+) -> _OnHardware:
     """What the answer says of the device; nothing of it is loaded where no device is named."""
     from sparseplan.hardware.profile import training_rate  # noqa: PLC0415
     from sparseplan.plan.device_hours import device_use  # noqa: PLC0415
 
     use = None
+    N, D = dense_run_for(sides.dense, question, point.best.reducible)
     if device.asked_for or device.profile is None or training_rate(device.profile) is not None:
         use = device_use(
             device,
             train_flops=_number(point.best.train_flops),
             dense_params=_rated_size(point.best, point.dense),
-            dense_flops_for_equal_loss=float(point.equal),
+            dense_flops_for_equal_loss=float(question.cost.flops_for(D, 0.0, N)),
         )
     if device.profile is None:
         return _OnHardware(use, None, [], [])
@@ -393,6 +411,8 @@ def plan_of(plans: Plans, law: Law, question: Question, flops_per_second: float 
         device_hours=None if flops_per_second is None else train_flops / flops_per_second / SECONDS_PER_HOUR,
         unique_data=None if unique is None else min(unique.amount, float(plans.data_seen)),
         epochs=None if unique is None else passes(float(plans.data_seen), unique.amount),
+        inference_flops=None if question.inference is None else float(plans.inference_flops),
+        total_flops=None if question.inference is None else train_flops + float(plans.inference_flops),
     )
 
 

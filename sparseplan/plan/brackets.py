@@ -7,6 +7,7 @@ from msgspec import Struct
 
 from sparseplan.common.intervals import Bounds, bounds
 from sparseplan.cost.flops import FLOPS_COSTS, flops_cost
+from sparseplan.cost.inference import flops_inference
 from sparseplan.laws.law import Law
 from sparseplan.plan.question import Question
 from sparseplan.plan.sides import Planned, Sides, plan_draws, plan_sides
@@ -38,12 +39,17 @@ def brackets(
     for name in FLOPS_COSTS:
         cost = flops_cost(name, law.schedule, tokens_per_unit=law.tokens_per_unit)
         here, there = point, drawn
-        if cost != question.cost:
-            asked = replace(question, cost=cost)
+        inference = question.inference
+        if inference is not None:
+            inference = flops_inference(name, inference.tokens, inference.weight)
+        if (cost, inference) != (question.cost, question.inference):
+            asked = replace(question, cost=cost, inference=inference)
             here, there = plan_sides(sides, asked), None if draws is None else plan_draws(draws, asked)
+        if not np.isfinite(here.best.spent):  # nothing is paid for at this price
+            continue
         sparsity = ratio = None
         if there is not None:
-            ratios = there.best.total_flops / there.any_equal
+            ratios = there.best.spent / there.any_equal
             real = np.isfinite(ratios)
             if np.count_nonzero(real) > 1:
                 sparsity = bounds(np.broadcast_to(there.best.sparsity, real.shape)[real])
@@ -53,7 +59,7 @@ def brackets(
                 cost=name,
                 sparsity=float(here.best.sparsity),
                 sparsity_interval=sparsity,
-                compute_ratio_any_size=float(here.best.total_flops / here.any_equal),
+                compute_ratio_any_size=float(here.best.spent / here.any_equal),
                 compute_ratio_any_size_interval=ratio,
             )
         )

@@ -43,6 +43,7 @@ class Intervals(Struct, frozen=True, kw_only=True):
             size; None where the plan is dense.
         train_flops: What each draw's own optimum costs: the interval of the answer where a loss was asked for. Draws
             in which no compute is enough count as infinite, null in JSON.
+        total_flops: Likewise of training and inference, where both count.
         p_reached: Share of draws in which some compute reaches the loss asked for; None without one.
     """
 
@@ -64,6 +65,7 @@ class Intervals(Struct, frozen=True, kw_only=True):
     p_sparse_better: float
     p_beats_best_dense: float | None
     train_flops: Bounds | None = None
+    total_flops: Bounds | None = None
     p_reached: float | None = None
 
 
@@ -82,7 +84,7 @@ def plan_intervals(
     """
     count = next(theta.count for theta in draws if theta.count is not None)
     best, dense = drawn.best, at_budget.dense
-    spent = np.broadcast_to(best.total_flops, count)
+    spent = np.broadcast_to(best.spent, count)
     columns = {
         "sparsity": best.sparsity,
         "nonzero_params": best.nonzero_params,
@@ -98,7 +100,9 @@ def plan_intervals(
     }
     table = np.stack([np.broadcast_to(column, count) for column in columns.values()])
     reached = np.isfinite(spent) if question.loss is not None else np.ones(count, dtype=np.bool_)
-    real = np.all(np.isfinite(table), axis=0)
+    finite = np.isfinite(table)
+    # Where the budget pays for no dense run beside its inference, what compares with one is not there in any draw.
+    real = np.all(finite | ~np.any(finite, axis=1, keepdims=True), axis=0) & np.isfinite(spent)
     if np.count_nonzero(real) < 2:
         return None
     kept = {name: column[real] for name, column in zip(columns, table, strict=True)}
@@ -106,6 +110,10 @@ def plan_intervals(
     lost = kept["plan_loss"] - np.broadcast_to(at_budget.best.loss, count)[real]
     beats = kept["plan_loss"] < np.broadcast_to(at_budget.any_dense.loss, count)[real]
     asked_for_loss = question.loss is not None
+
+    def costs(flops: Array) -> Bounds:
+        return _cost_bounds(np.broadcast_to(flops, count)[real | ~reached])
+
     return Intervals(
         level=LEVEL,
         draws=count,
@@ -113,7 +121,8 @@ def plan_intervals(
         regret=Regret.of(lost),
         p_sparse_better=float(np.mean(better)),
         p_beats_best_dense=float(np.mean(beats)) if plan.sparsity > 0 else None,
-        train_flops=_cost_bounds(np.broadcast_to(best.train_flops, count)[real | ~reached]) if asked_for_loss else None,
+        train_flops=costs(best.train_flops) if asked_for_loss else None,
+        total_flops=costs(best.train_flops + best.inference_flops) if asked_for_loss and question.inference else None,
         p_reached=float(np.mean(reached)) if asked_for_loss else None,
         **{name: bounds(column) for name, column in kept.items()},
     )
@@ -138,6 +147,8 @@ def sparse_is_better(draws: Sides, point: Planned, drawn: Planned) -> NDArray[np
 
     Where the plan is dense: whether some allowed sparsity would beat it.
     """
+    if not np.isfinite(point.dense.spent):  # no dense plan is paid for
+        return np.ones((), dtype=np.bool_)
     if point.best.sparsity > 0:
         return np.asarray(draws.loss(point.best) < draws.loss(point.dense))
     return np.asarray(drawn.best.loss < drawn.dense.loss)

@@ -122,7 +122,8 @@ class Question:
 class Plans(NamedTuple):
     """One plan, or an array of them (over draws, or a grid); all members broadcast.
 
-    Where a loss is asked for that no run reaches, FLOPs are infinite and the loss is NaN.
+    Where a loss is asked for that no run reaches, FLOPs are infinite and the loss is NaN. `spent` is what a budget pays
+    for: training FLOPs, and inference at what its FLOPs cost in such.
     """
 
     sparsity: Array
@@ -132,16 +133,12 @@ class Plans(NamedTuple):
     reducible: Array
     train_flops: Array
     inference_flops: Array
+    spent: Array
 
     @property
     def dense_params(self) -> Array:
         """Prunable parameters before pruning."""
         return np.asarray(self.nonzero_params / (1.0 - self.sparsity))
-
-    @property
-    def total_flops(self) -> Array:
-        """Training and inference."""
-        return np.asarray(self.train_flops + self.inference_flops)
 
 
 def plan_at(theta: Theta, question: Question, S: Floats) -> Plans:
@@ -153,18 +150,21 @@ def plan_at(theta: Theta, question: Question, S: Floats) -> Plans:
         N, D = run_for_loss(theta, question, S, question.loss - np.asarray(theta.floor))
     inference = question.inference
     served = np.zeros(()) if inference is None else inference.flops(S, N)
-    spent = question.cost.flops_for(D, S, N)
+    price = 0.0 if inference is None else inference.weight * served
+    trained = question.cost.flops_for(D, S, N)
+    spent = np.asarray(trained + price)
     if question.train_flops is not None:
         # What is spent but for rounding is the budget itself.
-        left = question.train_flops - served
-        spent = np.where(np.abs(spent - left) <= _ROUNDING * left, left, spent)
+        whole = np.abs(spent - question.train_flops) <= _ROUNDING * question.train_flops
+        spent = np.where(whole, question.train_flops, spent)
+        trained = np.where(whole, question.train_flops - price, trained)
     reducible = np.where(np.isfinite(spent), theta.reducible(S, N, D), np.nan)
-    return Plans(S, N, D, np.asarray(reducible + theta.floor), reducible, spent, served)
+    return Plans(S, N, D, np.asarray(reducible + theta.floor), reducible, trained, served, spent)
 
 
 def objective(question: Question, plan: Plans) -> Array:
     """What a question wants least of: the loss, or what it costs to reach one; infinite where a plan means nothing."""
-    value = plan.reducible if question.loss is None else plan.total_flops
+    value = plan.reducible if question.loss is None else plan.spent
     return np.where(np.isnan(value), np.inf, value)
 
 

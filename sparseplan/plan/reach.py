@@ -1,8 +1,8 @@
-"""Refusals of a loss that no run reaches: the floor of the law, or of the runs that the givens allow."""
+"""Refusals of what no run can do: a loss below the floor of the law or of the givens, a demand above the budget."""
 
 import numpy as np
 
-from sparseplan.common.units import format_loss
+from sparseplan.common.units import format_count, format_loss, format_scientific
 from sparseplan.errors import PlanError
 from sparseplan.laws.law import Law
 from sparseplan.plan.question import Question, lowest_reducible
@@ -15,7 +15,7 @@ def require_reached(law: Law, sides: Sides, question: Question, point: Planned) 
     Raises:
         PlanError: with the loss that runs come near to, however much they cost.
     """
-    if np.isfinite(point.best.total_flops) and point.best.total_flops > 0.0:
+    if np.isfinite(point.best.spent) and point.best.spent > 0.0:
         return
     assert question.loss is not None
     wanted, floor = format_loss(float(question.loss)), float(sides.dense.floor)
@@ -28,6 +28,21 @@ def require_reached(law: Law, sides: Sides, question: Question, point: Planned) 
     raise PlanError(
         f"`loss`: no compute reaches {wanted} with {_limits(question)}: these runs end at {format_loss(nearest)}; "
         f"the floor of the law {law.name} is {format_loss(floor)}."
+    )
+
+
+def require_paid(question: Question, point: Planned) -> None:
+    """Refuse a total that inference alone exceeds.
+
+    Raises:
+        PlanError: naming both.
+    """
+    inference = question.inference
+    if inference is None or question.train_flops is None or np.isfinite(point.best.spent):
+        return
+    raise PlanError(
+        f"`flops`: a total of {format_scientific(float(question.train_flops))} does not pay for the inference of "
+        f"{format_count(float(inference.tokens))} tokens at this size; raise it, or lower `inference_tokens`."
     )
 
 

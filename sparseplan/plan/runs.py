@@ -18,12 +18,16 @@ if TYPE_CHECKING:
 
 
 def run_for_budget(theta: Theta, question: "Question", S: Array) -> tuple[Array, Array]:
-    """N and D that spend the question's budget; less than it where neither more size nor more data is allowed."""
+    """N and D that spend the question's budget; less than it where neither more size nor more data is allowed.
+
+    D is infinite where inference leaves nothing for training.
+    """
     budget, most = question.budget, question.max_data
     N = given_size(question, S)
     if N is not None:
         D = budget.data(S, N)
-        return N, D if most is None else np.minimum(D, most)
+        D = np.where(D > 0.0, D, np.inf)  # inference alone takes more than the budget: no run is paid for
+        return N, D if most is None else np.where(np.isfinite(D), np.minimum(D, most), D)
     if question.data_seen is not None:
         D = np.asarray(question.data_seen, dtype=np.float64)
         return budget.size(S, D), D

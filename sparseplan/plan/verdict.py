@@ -15,6 +15,8 @@ from sparseplan.common.units import format_count
 from sparseplan.cost.device import accelerated_sparsities, device_cost
 from sparseplan.hardware.profile import COMPRESSED_SHARE, Curve, MeasuredProfile, Profile, speedup, training_rate
 from sparseplan.laws.forms.base import Theta
+from sparseplan.laws.forms.budget import Array
+from sparseplan.laws.forms.search import lowest
 from sparseplan.laws.law import Law, family_used
 from sparseplan.plan.caveats import ROUNDING, Distance
 from sparseplan.plan.hardware_answer import FamilyVerdict, Kind, Memory, SpeedupRange
@@ -27,6 +29,7 @@ from sparseplan.sparsity.pattern import TWO_OF_FOUR, UNSTRUCTURED, Pattern
 from sparseplan.sparsity.schedule import Schedule
 
 MASTER_BYTES = 4.0
+_REACH = 7.0  # of ln N around the dense plan's
 COMPUTE_BYTES = 2.0
 
 
@@ -70,7 +73,8 @@ def _verdict(
     pattern: Pattern,
 ) -> FamilyVerdict:
     cost = device_cost(profile, pattern, law.schedule, tokens_per_unit=law.tokens_per_unit)
-    asked = replace(question, pattern=pattern, cost=cost)
+    inference = None if question.inference is None else question.inference.on(pattern)
+    asked = replace(question, pattern=pattern, cost=cost, inference=inference)
     sides, draws, point, drawn = choose(law, pattern.family, asked, objective)
     plan, dense = point.best, point.dense
     gain = float(dense.loss - plan.loss)
@@ -118,11 +122,31 @@ def break_even_speedup(
     Below 1 the pattern pays even where it is slower than dense.
     """
     S = float(plan.sparsity)
-    N, D = run_for_loss(theta, question, S, dense.reducible)
     settled = float(schedule.settled(S))
     ramp = float(schedule.length(S)) - settled
-    time = float(dense.nonzero_params * dense.data_seen) / float(N * D) * (1.0 - S) - ramp
+    time = _allowed_multiplier(theta, question, S, dense) * (1.0 - S) - ramp
     return settled / time if time > 0.0 and settled > 0.0 else None
+
+
+def _allowed_multiplier(theta: Theta, question: Question, S: float, dense: Plans) -> float:
+    """The largest c_mul at which a run of sparsity S reaches the dense loss for what the dense plan costs."""
+    inference = question.inference
+    if inference is None:
+        N, D = run_for_loss(theta, question, S, dense.reducible)
+        return float(dense.nonzero_params * dense.data_seen / (N * D))
+    per_token = question.cost.flops_for(1.0, 0.0, 1.0)
+
+    def multiplier(N: Array) -> Array:
+        _, D = run_for_loss(theta, replace(question, nonzero_params=N, dense_params=None), S, dense.reducible)
+        return (dense.spent - inference.weight * inference.flops(S, N)) / (per_token * N * D)
+
+    if not question.size_is_free or question.data_seen is not None or question.tokens_per_param is not None:
+        N, _ = run_for_loss(theta, question, S, dense.reducible)
+        return float(multiplier(N))
+    # The size moves with c_mul: less training leaves room for a larger model.
+    middle = np.log(np.asarray(dense.nonzero_params))
+    x = lowest(lambda x: -multiplier(np.exp(x)), middle - _REACH, middle + _REACH)
+    return float(multiplier(np.exp(x)))
 
 
 def memory(dense_params: float, *, compressed: bool) -> Memory:

@@ -29,7 +29,7 @@ def print_fit(console: Console, result: FitResult, *, written: Path | None) -> N
     say_wrapped(console, _certificate(answer))
     if answer.forms is not None:
         say(console)
-        _print_forms(console, answer.forms)
+        _print_forms(console, answer.forms, averaged=bool(result.law.forms))
     say(console)
     _print_coefficients(console, answer)
     if answer.repetition is not None:
@@ -100,16 +100,25 @@ def _headline(answer: FitAnswer) -> str:
     )
 
 
-def _print_forms(console: Console, forms: list[FormScore]) -> None:
+def _print_forms(console: Console, forms: list[FormScore], *, averaged: bool) -> None:
     """What every form predicted of the larger and longer runs that it had not seen."""
-    table = open_table(console, "form", "prior", "order, error", "pairs right", "level, error")
+    table = open_table(
+        console, "form", "prior", "order, error", "pairs right", "level, error", *(["weight"] if averaged else [])
+    )
     for one in forms:
         style = "bold" if one.chosen else None
         errors = f"{100 * one.order:.2f}%", f"{100 * one.agree:.0f}%", f"{100 * one.level:.2f}%"
-        table.add_row(one.form, "weak" if one.prior else "none", *errors, style=style)
+        share = [f"{one.weight:.2f}"] if averaged else []
+        table.add_row(one.form, "weak" if one.prior else "none", *errors, *share, style=style)
     print_table(console, table)
     chosen = next(one for one in forms if one.chosen)
     what = f"{chosen.form}{' with the weak prior' if chosen.prior else ''}"
+    if averaged:
+        say_wrapped(
+            console,
+            "The law averages the forms with these weights, which are in proportion to the density of the errors; what "
+            f"follows is of {chosen.form} alone.",
+        )
     say_wrapped(
         console,
         f"Chosen: {what}. Larger and longer runs were set aside and predicted from the others: the differences between "

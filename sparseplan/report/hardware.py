@@ -25,9 +25,9 @@ from sparseplan.sparsity.pattern import parse_pattern
 _FAMILIES = {"unstructured": "unstructured", "2:4": "2:4", "n:m": "other n:m"}
 
 
-def print_device(console: Console, use: DeviceUse, *, sparse: bool) -> None:
-    """Print the budget in hours, wall-clock time and money, and what a sparse plan saves."""
-    line = f"Budget: {format_count(use.device_hours)} device hours on {use.name}"
+def print_device(console: Console, use: DeviceUse, *, sparse: bool, what: str = "Budget") -> None:
+    """Print the budget (or `what`) in hours, wall-clock time and money, and what a sparse plan saves."""
+    line = f"{what}: {format_count(use.device_hours)} device hours on {use.name}"
     if use.wall_clock_hours is not None and use.devices is not None:
         line += (
             f", {format_hours(use.wall_clock_hours)} on {use.devices:g} {'device' if use.devices == 1 else 'devices'}"

@@ -47,6 +47,7 @@ def print_answer(console: Console, answer: Answer, *, explain: bool = False) -> 
         if poor
         else (
             *_against_dense(answer),
+            *_serving(answer),
             *_repeats(answer),
             *_how_sure(answer),
             *_in_the_mean(answer),
@@ -58,7 +59,12 @@ def print_answer(console: Console, answer: Answer, *, explain: bool = False) -> 
         from sparseplan.report import hardware as hardware_report  # noqa: PLC0415  only where a device is named
 
         if answer.device is not None:
-            hardware_report.print_device(console, answer.device, sparse=answer.plan.sparsity > 0 and not poor)
+            hardware_report.print_device(
+                console,
+                answer.device,
+                sparse=answer.plan.sparsity > 0 and not poor,
+                what="Budget" if answer.serving is None else "Training",
+            )
         if answer.verdict is not None and poor is None:
             say(console)
             hardware_report.print_verdict(console, answer.cost, answer.verdict, plan_loss=answer.plan.loss)
@@ -84,6 +90,7 @@ def verdict(answer: Answer) -> str:
         run += f", {loss_word(answer)} {plan.loss:.3f}"
     source = f"law {answer.law.name}{_reach(answer)}"
     cost = _COSTS.get(answer.cost, f"at its cost on {answer.cost}")
+    cost += "" if answer.serving is None else " in training"
     if is_dense_only(answer):
         return f"{budget}: {format_count(plan.nonzero_params)} parameters on {run} ({source}, a dense law)."
     if is_only_dense(answer):
@@ -101,21 +108,39 @@ def verdict(answer: Answer) -> str:
 
 def _goal(answer: Answer) -> str:
     """The budget, or the loss and the budget that it needs."""
-    budget = f"{format_scientific(answer.plan.train_flops)} FLOPs"
-    if answer.given.train_flops is not None and not _is_spent(answer, answer.plan):
-        return f"{budget} of {format_scientific(answer.given.train_flops)}"
+    serves = " in training and inference" if answer.serving is not None else ""
+    budget, asked = f"{format_scientific(_cost(answer.plan))} FLOPs", _budget(answer)
+    if asked is not None and not _is_spent(answer, answer.plan):
+        return f"{budget} of {format_scientific(asked)}{serves}"
     if answer.given.loss is None:
-        return budget
+        return budget + serves
     intervals = answer.intervals
-    if intervals is not None and intervals.train_flops is not None:
-        budget += f" ({_flops_bounds(intervals.train_flops)})"
+    spread = None if intervals is None else intervals.total_flops or intervals.train_flops
+    budget += serves if spread is None else f" ({_flops_bounds(spread)}){serves}"
     word = loss_word(answer).capitalize()
     return f"{word} {answer.given.loss:g} needs {budget}"
 
 
 def _is_spent(answer: Answer, plan: Plan) -> bool:
     """Whether a plan spends the budget; where size and data are both held, it may not."""
-    return answer.given.train_flops is None or plan.train_flops >= (1.0 - 1e-9) * answer.given.train_flops
+    budget = _budget(answer)
+    return budget is None or _paid(answer, plan) >= (1.0 - 1e-9) * budget
+
+
+def _budget(answer: Answer) -> float | None:
+    """The budget that was given; None where a loss was."""
+    return answer.given.total_flops or answer.given.train_flops
+
+
+def _cost(plan: Plan) -> float:
+    """FLOPs of a plan, of inference too where it counts."""
+    return plan.total_flops or plan.train_flops
+
+
+def _paid(answer: Answer, plan: Plan) -> float:
+    """What a plan takes of the budget: inference at its price."""
+    price = 1.0 if answer.serving is None else answer.serving.price
+    return plan.train_flops + price * (plan.inference_flops or 0.0)
 
 
 def _flops_bounds(bounds: Bounds) -> str:
@@ -228,7 +253,8 @@ def _plan_table(console: Console, answer: Answer) -> Table:
         ("loss", f"{loss_word(answer)} (nats)", format_loss),
         ("train_flops", "training FLOPs", format_scientific),
     ):
-        if key == "train_flops" and _is_spent(answer, plan) and _is_spent(answer, dense) and answer.given.loss is None:
+        spent = _is_spent(answer, plan) and _is_spent(answer, dense)
+        if key == "train_flops" and spent and answer.given.loss is None and answer.serving is None:
             continue  # the same for both plans, and given
         cells = [write(getattr(plan, key))]
         if intervals is not None:
@@ -239,6 +265,18 @@ def _plan_table(console: Console, answer: Answer) -> Table:
             else:
                 cells.append(format_bounds(spread, write))
         table.add_row(noun, *cells, *([] if alone else [_or_none(getattr(dense, key), write)]))
+    if plan.inference_flops is not None and plan.total_flops is not None:
+        for noun, ours, theirs, spread in (
+            ("inference FLOPs", plan.inference_flops, dense.inference_flops, None),
+            ("total FLOPs", plan.total_flops, dense.total_flops, None if intervals is None else intervals.total_flops),
+        ):
+            given = [] if intervals is None else ["" if spread is None else _flops_bounds(spread)]
+            table.add_row(
+                noun,
+                format_scientific(ours),
+                *given,
+                *([] if alone else [_or_none(_known(theirs), format_scientific)]),
+            )
     if plan.unique_data is not None and plan.epochs is not None:
         given = [] if intervals is None else [""]
         for noun, values in (
@@ -256,7 +294,7 @@ def _or_none(value: float, write: Callable[[float], str]) -> str:
 
 
 def _known(value: float | None) -> float:
-    assert value is not None, "both plans draw on the same unique data"
+    assert value is not None, "both plans have what one has"
     return value
 
 
@@ -293,6 +331,8 @@ def _against_dense(answer: Answer) -> list[str]:
         lines.append(f"The law {answer.law.name} knows nothing of sparsity: this is its dense plan.")
     elif is_only_dense(answer):
         lines.append("Only dense models are allowed here.")
+    elif not isfinite(comparison.loss_gain):
+        lines.append("The budget pays for no dense model of this size beside its inference.")
     elif plan.sparsity == 0:
         better = "reaches a lower loss" if answer.given.loss is None else "reaches this loss for less"
         lines.append(f"No allowed sparsity {better} than the dense plan.")
@@ -308,6 +348,23 @@ def _against_dense(answer: Answer) -> list[str]:
     if answer.brackets:
         lines.append(" ".join(f"{_BRACKETS[one.cost]}: {_bracket(answer, one)}." for one in answer.brackets))
     return lines
+
+
+def _serving(answer: Answer) -> list[str]:
+    """The demand, what zeros cost in serving it, and from which demand on sparsity pays."""
+    found = answer.serving
+    if found is None:
+        return []
+    costs = {"sparse": "zeros cost nothing", "dense": "zeros cost as much as weights"}
+    there = costs.get(found.inference, f"speed-ups of {found.inference}")
+    price = "" if found.price == 1.0 else f", a FLOP of it costs {found.price:g} of one in training"
+    line = f"Inference: {format_count(found.tokens)} tokens, {there}{price}."
+    if is_dense_only(answer) or any(caveat.code == "only-dense" for caveat in answer.warnings):
+        return [line]
+    if found.break_even_tokens is None:
+        return [f"{line} Sparsity pays at {'any' if found.pays == 'always' else 'no'} demand under these givens."]
+    side = "from" if found.pays == "above" else "up to"
+    return [f"{line} Sparsity pays {side} {format_count(found.break_even_tokens)} tokens of inference."]
 
 
 def _repeats(answer: Answer) -> list[str]:

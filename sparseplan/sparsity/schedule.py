@@ -64,7 +64,9 @@ class Schedule(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         Annotated[
             float,
             Meta(
-                gt=0, lt=1, description="Of rewinding: the share of what is left that a round prunes; 0.2 if not given."
+                ge=0.01,
+                lt=1,
+                description="Of rewinding: the share that a round prunes of what is left; 0.2 by default.",
             ),
         ]
         | UnsetType

@@ -305,7 +305,7 @@ def test_control_c_ends_bench_with_130_and_keeps_what_was_measured(tmp_path: Pat
 
 
 def test_the_picture_of_speedups_is_drawn_and_refused_where_there_is_nothing_to_draw(tmp_path: Path) -> None:
-    kinds = (("linear", "forward"), ("linear", "training"), ("block", "training"))
+    kinds = (("linear", "forward"), ("linear", "training"), ("block", "inference"))
     done = [
         outcome(case(part, phase, width=width, tokens=4096), faster=width / 1024)
         for part, phase in kinds
@@ -313,6 +313,9 @@ def test_the_picture_of_speedups_is_drawn_and_refused_where_there_is_nothing_to_
     ]
     draw_speedups(assemble(FACTS, done, name="x", peak_flops=None, seconds=1.0), tmp_path / "x.png")
     assert (tmp_path / "x.png").read_bytes().startswith(b"\x89PNG")
+    draw_speedups(assemble(FACTS, done, name="x", peak_flops=None, seconds=1.0), tmp_path / "x.svg")
+    drawn = (tmp_path / "x.svg").read_text(encoding="utf-8")
+    assert all(f">{series}<" in drawn for series in ("forward pass", "forward and backward", "inference, prefill"))
     dense = assemble(FACTS, [outcome(case(), faster=None)], name="x", peak_flops=None, seconds=1.0)
     for profile in (dense, load_profile("h100")):
         with pytest.raises(HardwareError, match="expected times of 2:4 to draw"):

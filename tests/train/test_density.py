@@ -1,8 +1,12 @@
 """Claims about scaling by density: sizes and rates by hand, what it leaves alone, and that the best rate stays put."""
 
 import math
+import sysconfig
+from pathlib import Path
+from typing import Any
 
 import msgspec
+import numpy as np
 import pytest
 
 pytest.importorskip("torch")
@@ -10,13 +14,15 @@ pytest.importorskip("torch")
 import torch
 
 from sparseplan.runs.pruning import Pruning
-from sparseplan.runs.spec import Adafactor, AdamW, RunSpec
+from sparseplan.runs.spec import Adafactor, AdamW, DataSpec, LearningRate, RunSpec
 from sparseplan.runs.strategies import SparseEvolution, Static
+from sparseplan.shapes.gpt import GptShape
 from sparseplan.train.density import initial_densities, scale_weights
 from sparseplan.train.families import build_model
 from sparseplan.train.optimizers import build_optimizer
 from sparseplan.train.pruning.distribution import spread_zeros
 from tests.helpers.specs import pruned_run
+from tests.helpers.training import tiny_run, train_alone, write_tokens
 
 STATIC = Pruning(sparsity=0.75, strategy=Static())
 
@@ -70,3 +76,41 @@ def test_what_a_layer_gives_starts_at_the_size_of_a_dense_one() -> None:
     mask = torch.rand(128, 256, generator=torch.Generator().manual_seed(2)) < 0.125
     dense, sparse = (x @ weight.t()).std(), (x @ (weight * mask / math.sqrt(0.125)).t()).std()
     assert float(sparse / dense) == pytest.approx(1.0, abs=0.05)  # 128 rows of about 32 weights each
+
+
+TEXT = ("argparse.py", "ast.py", "doctest.py", "inspect.py", "pickle.py", "subprocess.py", "tarfile.py", "typing.py")
+
+
+@pytest.mark.slow
+def test_the_best_rate_of_dense_runs_is_that_of_sparse_ones_once_scaled(tmp_path: Path) -> None:
+    library = Path(sysconfig.get_paths()["stdlib"])
+    letters = np.frombuffer(b"".join((library / name).read_bytes() for name in TEXT), dtype=np.uint8)
+    cut = len(letters) * 9 // 10
+    train, valid = write_tokens(tmp_path / "train", letters[:cut]), write_tokens(tmp_path / "valid", letters[cut:])
+    data = DataSpec(train=train, valid=valid, dtype="uint8", unit="byte", max_epochs=10)
+    shape = GptShape(layers=2, width=64, heads=4, vocab=256, context=32)
+    sparse = Pruning(sparsity=0.875, strategy=Static())
+
+    def best(pruning: Pruning, *, scale: bool, powers: range) -> float:
+        """Base-2 logarithm of the rate of the lowest loss, by a parabola through the three lowest in a row."""
+        losses: list[float] = []
+        for power in powers:
+            changes: dict[str, Any] = {
+                "shape": shape,
+                "batch": 16,
+                "steps": 150,
+                "pruning": pruning,
+                "scale_by_density": scale,
+            }
+            rate = AdamW(learning_rate=2.0**power, base_width=64)
+            run = tiny_run(data, optimizer=rate, learning_rate=LearningRate(warmup=20), **changes)
+            record = train_alone(msgspec.structs.replace(run, evaluation_sequences=256), tmp_path / run.run_id)
+            assert record.loss is not None
+            losses.append(record.loss)
+        at = int(np.argmin(losses))
+        assert 0 < at < len(losses) - 1, losses
+        before, here, after = losses[at - 1 : at + 2]
+        return powers[at] + (before - after) / (2 * (before - 2 * here + after))
+
+    dense = best(Pruning(), scale=False, powers=range(-9, -4))
+    assert abs(best(sparse, scale=True, powers=range(-9, -4)) - dense) < math.log2(1.5)

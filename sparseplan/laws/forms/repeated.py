@@ -133,8 +133,7 @@ class Repeated(Theta):
         """Where the balance is that of the budget; searched on a grid where the cost depends on the size."""
         if budget.depends_on_size:
             return super().best_size(S, budget)
-        start = np.broadcast_to(np.log(self.theta.best_size(S, budget)), self._shape(S, budget.tokens))
-        return balanced.best_size(self, S, budget, start)
+        return balanced.best_size(self, S, budget, np.log(self.theta.best_size(S, budget)))
 
     def cheapest_size(self, S: Floats, reducible: Floats, idle: Floats = 0.0) -> Array:
         """Where the balance is that of the runs that reach the loss; the unique data's size is near it."""

@@ -113,7 +113,8 @@ class RigL(Settings, frozen=True, kw_only=True, tag="rigl"):
 
     def dense_gradients(self, from_step: int, to_step: int, steps: int) -> int:
         """The rewirings among these updates."""
-        return sum(self.rewires_at(step, steps) for step in range(from_step, to_step))
+        first, last = max(from_step, 1), min(to_step, math.ceil(self.until * steps))
+        return max(0, (last - 1) // self.every - (first - 1) // self.every)
 
     def alike_until(self, steps: int) -> int:
         """Until the first rewiring, whose share depends on the length."""

@@ -18,7 +18,7 @@ class Rewinding(Settings, frozen=True, kw_only=True, tag="rewinding"):
     2019, arXiv:1903.01611.
     """
 
-    share: Annotated[float, Meta(gt=0, lt=1, description="Of the weights that are left, pruned in every round.")] = 0.2
+    share: Annotated[float, Meta(ge=0.01, lt=1, description="Pruned in every round, of the weights left.")] = 0.2
     to: Annotated[
         float, Meta(ge=0, lt=1, description="The fraction of training that weights and optimizer go back to.")
     ] = 0.1

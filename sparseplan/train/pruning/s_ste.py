@@ -34,10 +34,9 @@ class SStePruner(StraightThroughPruner):
     def _shrunk(self) -> Tensor:
         """The unscaled forward weights of all matrices, flat."""
         assert self._pattern.group is not None
-        size = self._dense.abs()
-        left_out = (size * (1.0 - self._mask)).view(-1, self._pattern.group)
-        threshold = left_out.amax(1, keepdim=True).expand_as(left_out).flatten()
-        return self._dense.sign() * (size - threshold) * self._mask
+        dense, mask = (flat.view(-1, self._pattern.group) for flat in (self._dense, self._mask))
+        threshold = dense.abs().mul_(1.0 - mask).amax(1, keepdim=True)
+        return (dense - dense.clamp(-threshold, threshold)).flatten()  # 0 up to the threshold, less it beyond
 
     @torch.no_grad()
     def _choose(self, *, exactly: bool) -> None:  # noqa: ARG002 - groups always are

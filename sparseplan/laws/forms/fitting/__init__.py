@@ -32,6 +32,6 @@ def fitted_form(name: str | None, *, sparse: bool) -> FittedForm:
     allowed = SPARSE if sparse else (*SPARSE, *DENSE)
     if name is not None and name not in allowed:
         dense = f", whose dense runs give {' or '.join(DENSE)}" if sparse else ""
-        raise FitError(f"`form` {name}: expected auto, {' or '.join(allowed)}{dense}.")
+        raise FitError(f"`form` {name}: expected auto, average, {' or '.join(allowed)}{dense}.")
     chosen = FITTED[name or SPARSE[0]]
     return chosen if sparse or not chosen.form.knows_sparsity else FITTED[chosen.form.dense_form]
