@@ -155,7 +155,7 @@ def test_the_first_words_come_before_any_work_and_trunks_are_shown_while_they_tr
     assert trunks[0].startswith("[0/18] 768 dense, trunk") or trunks[0].startswith("[0/18] 3.07k dense, trunk")
 
 
-@pytest.mark.parametrize("name", ["gpt-stdlib-cpu", "bert-stdlib-cpu"])
+@pytest.mark.parametrize("name", ["gpt-stdlib-cpu", "bert-stdlib-cpu", "vit-fashion-cpu"])
 def test_a_committed_manifest_keeps_what_names_the_runs_of_its_recipe_and_no_more(name: str) -> None:
     """One kept the settings of an earlier fit, a huber_delta of 1e-3 beside a recipe that says 1e-2."""
     folder = Folder(ROOT / "calibration" / name)
