@@ -162,8 +162,12 @@ def _left_out(rows: tuple[LeftOut, ...]) -> str:
 
 
 def _of_the_groups(fit: Fit, drawn: Bootstrap) -> list[Caveat]:
-    sentences = {"few-groups": _few_groups(fit), "shared-errors": _shared_errors(drawn)}
-    return [Caveat(code=code, message=message) for code, message in sentences.items() if message]
+    found: list[Caveat] = []
+    if few := _few_groups(fit):
+        found.append(Caveat(code="few-groups", message=few))
+    if shared := _shared_errors(drawn):
+        found.append(Caveat(code="shared-errors", message=shared))
+    return found
 
 
 def _few_groups(fit: Fit) -> str:
