@@ -16,7 +16,7 @@ _PYTHON = re.compile(r"^```python\n(.*?)^```", re.DOTALL | re.MULTILINE)
 SAYS = {
     "compare_laws": ["frantar2023-t5-c4-refit       49.4%", "besiroglu2024-chinchilla       0.0%"],
     "draw_a_map": ["wrote map.png"],
-    "fit_a_dataframe": ["converged: objective", "90% interval", "law mine"],
+    "fit_a_dataframe": ["typical error", "90% interval", "law mine"],
     "plan": ["sparsity              67.6%      62% .. 71.8%", "sparse cost: 67.6% sparse", " dense cost: 53.0% sparse"],
 }
 LEAVES = {"compare_laws": [], "draw_a_map": ["map.png"], "fit_a_dataframe": ["mine.yaml"], "plan": []}

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 Array = NDArray[np.float64]
 Rows = NDArray[np.intp]
 _MAX_PANELS = 4
+_NINETY = 1.645  # standard deviations to either side of a normal error
 _MAP_POINTS = 120
 _EDGE, _LEFT, _RIGHT, _UNDER, _HEADING = 0.06, 0.55, 0.14, 0.46, 0.2
 _BESIDE = 0.2
@@ -165,6 +166,9 @@ def _facts(result: FitResult, chart: SparsityMap | None) -> str:
         f"objective {answer.objective:.4g}, reached by {answer.starts_at_optimum} of {answer.starts} starts.",
         "Curves: the law. Bars below: mean and root mean square error, of every level or of bins of runs.",
     ]
+    if answer.prediction is not None:
+        reach = _NINETY * float(answer.prediction.deviation(0.0))
+        found.append(f"90% of runs like these are expected within {100 * reach:.2g}% of the law.")
     if _scattered(result):
         found.append("Learning curves: the runs stand where their losses would be at the panel's size and sparsity.")
     if chart is not None:

@@ -32,6 +32,7 @@ from sparseplan.fit.read_back import ReadBack, read_back
 from sparseplan.fit.shared_errors import SharedError
 from sparseplan.laws.forms import FORMS
 from sparseplan.laws.forms.budget import schedule_budget
+from sparseplan.laws.run_error import RunError
 from sparseplan.runs.table import LeftOut
 from sparseplan.sparsity.schedule import Schedule
 
@@ -65,6 +66,7 @@ class FitAnswer(Struct, frozen=True, kw_only=True):
         forms: with `form` auto what every form predicted of larger and longer runs, and which was chosen; else null.
         holdout: held-out groups; null unless asked for.
         repetition: how repeated data counts; null where no run repeats data.
+        prediction: how far a measured run lies from the law's mean, as the law file has it; null without draws.
     """
 
     format: Literal["sparseplan-fit/1"] = "sparseplan-fit/1"
@@ -105,6 +107,7 @@ class FitAnswer(Struct, frozen=True, kw_only=True):
     repetition: FittedRepetition | None = None
     prior: Literal["none", "weak"] = "none"
     forms: list[FormScore] | None = None
+    prediction: RunError | None = None
     warnings: list[Caveat]
 
 
@@ -115,6 +118,7 @@ def diagnose(
     naming: LawMetadata,
     holdout: list[HeldOut] | None,
     choice: Choice | None = None,
+    prediction: RunError | None = None,
     seed: int,
 ) -> FitAnswer:
     """Examine a fit from every side; with 0 draws nothing that needs random numbers is computed."""
@@ -171,6 +175,7 @@ def diagnose(
         repetition=rates,
         prior="none" if fit.problem.prior is None else "weak",
         forms=None if choice is None else list(choice.scores),
+        prediction=prediction,
         warnings=[
             *fit_caveats(fit, drawn, intervals, dependence, rival, far),
             *rates_caveats(rates),

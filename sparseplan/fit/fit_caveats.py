@@ -15,7 +15,7 @@ from sparseplan.fit.read_back import slips
 from sparseplan.fit.status import counted_before_pruning
 from sparseplan.fit.trends import trends
 from sparseplan.laws.forms.base import Theta
-from sparseplan.laws.law import coefficients
+from sparseplan.laws.law import coefficients, poor_fit
 from sparseplan.runs.table import LeftOut
 from sparseplan.sparsity.schedule import Schedule
 
@@ -162,8 +162,12 @@ def _left_out(rows: tuple[LeftOut, ...]) -> str:
 
 
 def _of_the_groups(fit: Fit, drawn: Bootstrap) -> list[Caveat]:
-    sentences = {"few-groups": _few_groups(fit), "shared-errors": _shared_errors(drawn)}
-    return [Caveat(code=code, message=message) for code, message in sentences.items() if message]
+    found = []
+    if few := _few_groups(fit):
+        found.append(Caveat(code="few-groups", message=few))
+    if alike := _shared_errors(drawn):
+        found.append(Caveat(code="shared-errors", message=alike))
+    return found
 
 
 def _few_groups(fit: Fit) -> str:
@@ -199,9 +203,13 @@ def _numerator(theta: Theta) -> NDArray[np.float64]:
 
 def _base_caveats(fit: Fit, drawn: Bootstrap | None) -> list[Caveat]:
     """Whether f(0) came out at the dense value of a frozen base, as it must if the setups are the same."""
-    if fit.base is None or fit.base.tied:
+    if fit.base is None:
         return []
     found = []
+    if (ended := poor_fit(fit.base.law)) is not None:
+        found.append(Caveat(code="base", message=f"the base {fit.base.law.name!r} is no law to rest on: its {ended}"))
+    if fit.base.tied:
+        return found
     family = fit.design.families[0]
     known = float(_numerator(coefficients(fit.base.law)))
     f0 = float(_numerator(fit.coefficients(family)))

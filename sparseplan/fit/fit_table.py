@@ -20,6 +20,7 @@ from sparseplan.fit.law_from_fit import LawMetadata, average_of, to_law
 from sparseplan.fit.objective import Objective, Residual
 from sparseplan.fit.penalties import PENALTIES
 from sparseplan.fit.repeats import repeats_data
+from sparseplan.fit.run_error import run_error
 from sparseplan.laws.file import load_law
 from sparseplan.laws.law import LAW_NAME, LONGEST_NAME, Law, require_one_form
 from sparseplan.runs.strategies import schedule_of
@@ -121,8 +122,9 @@ def fit_runs(runs: Runs, job: FitJob) -> FitResult:
             starts=job.starts,
             seed=job.seed,
         )
-    answer = diagnose(fit, drawn, naming=naming, holdout=held, choice=choice, seed=job.seed)
-    law = to_law(fit, drawn, naming, travelling(answer.warnings))
+    prediction = None if drawn is None else run_error(fit, drawn, seed=job.seed)
+    answer = diagnose(fit, drawn, naming=naming, holdout=held, choice=choice, prediction=prediction, seed=job.seed)
+    law = to_law(fit, drawn, naming, travelling(answer.warnings), prediction)
     if job.form == AVERAGE and choice is not None:
         law = _averaged(runs, job, objective, choice, naming, law)
     return FitResult(fit=fit, drawn=drawn, law=law, answer=answer)

@@ -18,6 +18,7 @@ from sparseplan.laws.forms.fitting.prior import WORDS as PRIOR_WORDS
 from sparseplan.laws.forms.repeated import Rate
 from sparseplan.laws.law import AVERAGE, Draws, FormBlock, Law, Levels, Range, coefficients, draw_table, law_block
 from sparseplan.laws.repetition import BLOCK, RateInSparsity, Repetition
+from sparseplan.laws.run_error import RunError
 from sparseplan.sparsity.schedule import Schedule
 from sparseplan.version import __version__
 
@@ -37,8 +38,10 @@ class LawMetadata:
     date: str
 
 
-def to_law(fit: Fit, drawn: Bootstrap | None, naming: LawMetadata, warnings: list[Caveat]) -> Law:
-    """The fitted law with its range, its draws, its provenance, and the warnings that its plans should repeat."""
+def to_law(
+    fit: Fit, drawn: Bootstrap | None, naming: LawMetadata, warnings: list[Caveat], prediction: RunError | None = None
+) -> Law:
+    """The fitted law with range, draws, provenance, a run's error, and the warnings that its plans should repeat."""
     runs = fit.runs
     least, most = _ends(runs.sparsity)
     common: dict[str, Any] = {
@@ -55,6 +58,7 @@ def to_law(fit: Fit, drawn: Bootstrap | None, naming: LawMetadata, warnings: lis
         ),
         "levels": _levels(runs.sparsity),
         "repetition": None if fit.rates is None else _repetition(fit.rates),
+        "prediction": prediction,
         "fit": fit_facts(fit, drawn, warnings),
         "provenance": _provenance(fit, naming),
     }
@@ -92,6 +96,7 @@ def average_of(chosen: Law, parts: list[tuple[Law, float]]) -> Law:
         "coefficients": {},
         "sparsity": {family: {} for family in chosen.sparsity},
         "draws": None,
+        "prediction": None,  # measured of the chosen form, whose error the average carries in its draws
         "fit": chosen.fit | {"averaged": f"weights by what each form predicted of runs set aside; {chosen.form} first"},
     }
     return Law(**facts | own)

@@ -29,7 +29,7 @@ from sparseplan.laws.forms.fitting.coordinates import Array
 from sparseplan.runs.table import Runs
 
 MOST_GROUPS = 400
-_BASELINE = 0.6
+_INDEPENDENT, _GIVEN = 0.6, 0.9
 _WINDOW = 0.3
 _SHARES = (np.arange(40) + 0.5) / 40
 _PLAUSIBLE = 2.0
@@ -163,8 +163,9 @@ def error_model(fit: Fit) -> ErrorModel:
     if not given:
         options = [None, *options]
         evidence = [-0.5 * spare * np.log(square), *evidence]
-    prior = np.full(len(options), (1.0 - _BASELINE) / max(len(options) - 1, 1))
-    prior[0] = _BASELINE
+    first = _GIVEN if given else _INDEPENDENT
+    prior = np.full(len(options), (1.0 - first) / max(len(options) - 1, 1))
+    prior[0] = first
     weight = prior * np.exp(np.array(evidence) - max(evidence))
     weight /= weight.sum()
     kept = weight >= _WINDOW * weight.max()

@@ -6,7 +6,7 @@ import numpy as np
 
 from sparseplan.laws import repetition
 from sparseplan.laws.finding import Finding
-from sparseplan.laws.law import Law, axes, coefficient_draws, coefficients, draw_columns, form_of, members
+from sparseplan.laws.law import Law, axes, coefficient_draws, coefficients, draw_columns, form_of, members, poor_fit
 from sparseplan.laws.mistakes import find_mistakes
 
 _SENSIBLE_LOSS = (1e-3, 100.0)
@@ -20,12 +20,17 @@ def check_law(law: Law) -> list[Finding]:
 
     Of an averaged law every form's block is looked at as a law of its own.
     """
-    found = [*_range(law), *_units(law), *_repetition(law)]
+    found = [*_status(law), *_range(law), *_units(law), *_repetition(law)]
     for index, one in enumerate(members(law)):
         own = [*_values(one), *_predictions(one), *_draws(one), *_families(one), *find_mistakes(one)]
         prefix = f"forms[{index}]." if law.forms else ""
         found += [replace(finding, key=f"{prefix}{finding.key}") for finding in own]
     return found
+
+
+def _status(law: Law) -> list[Finding]:
+    ended = poor_fit(law)
+    return [] if ended is None else [Finding(key="fit.status", code="poor-fit", message=f"this law's {ended}")]
 
 
 def _values(law: Law) -> list[Finding]:

@@ -14,6 +14,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from sparseplan.errors import LawError
 from sparseplan.laws.forms import FORMS
 from sparseplan.laws.forms.base import Form, Theta
 from sparseplan.laws.forms.budget import Array, Floats
@@ -29,6 +30,7 @@ from sparseplan.laws.law import (
     draw_table,
     form_of,
     law_block,
+    poor_fit,
     require_one_form,
     require_sparse,
 )
@@ -84,11 +86,13 @@ def compose(dense: Law, sparse: Law, *, name: str, carry: Carried = "multiplier"
         seed: Of the pairing and the spread.
 
     Raises:
-        LawError: if `sparse` has no sparsity term.
+        LawError: if `sparse` has no sparsity term, or the fit of one of the two did not converge.
     """
     lender = require_sparse(sparse)
     for law in (dense, lender):
         require_one_form(law, "composing")
+        if (ended := poor_fit(law)) is not None:
+            raise LawError(f"{law.name}: nothing to compose with: this law's {ended}")
     form = _form_for(dense)
     transfer = _Transfer(form=form, lender=lender, carry=carry)
     base = coefficients(dense)

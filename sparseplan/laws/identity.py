@@ -10,8 +10,8 @@ from sparseplan.laws.law import Law, form_of
 
 KEYS = (
     *("format", "name", "description", "form", "loss", "data_unit", "tokens_per_unit", "counts_embeddings"),
-    *("coefficients", "sparsity", "forms", "schedule", "repetition", "range", "levels", "held_out", "fit", "draws"),
-    "provenance",
+    *("coefficients", "sparsity", "forms", "schedule", "repetition", "range", "levels", "held_out"),
+    *("prediction", "fit", "draws", "provenance"),
 )
 """The keys of a law file, in the order of the format's description."""
 HASH_DIGITS = 8

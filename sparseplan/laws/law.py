@@ -20,6 +20,7 @@ from sparseplan.laws.forms.budget import Floats
 from sparseplan.laws.forms.mean import Mean
 from sparseplan.laws.forms.mixture import Mixture
 from sparseplan.laws.repetition import Repetition, column_coefficients
+from sparseplan.laws.run_error import RunError
 from sparseplan.sparsity.schedule import Schedule
 
 LAW_NAME = r"[A-Za-z0-9][A-Za-z0-9._-]*"
@@ -167,6 +168,7 @@ class Head(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     ] = None
     levels: Levels | None = None
     held_out: HeldOutError | None = None
+    prediction: Annotated[RunError | None, Meta(description="How far a measured run lies from the law's mean.")] = None
     fit: Annotated[dict[str, Any], Meta(description="How the law was fitted: loss, objective, runs, status.")] = field(
         default_factory=dict
     )
@@ -255,6 +257,19 @@ def require_one_form(law: Law, what: str) -> Law:
             "Fit that again with `form`, or take another law."
         )
     return law
+
+
+_POOR_FITS = ("not converged", "flat direction", "too few levels", "contradicted")
+
+
+def poor_fit(law: Law) -> str | None:
+    """How the law's own fit ended where that was not with a law to plan with, in words after "this law's"; else None.
+
+    `fit` writes such laws all the same: answers from them are numbers, and no sentence rests on them.
+    """
+    if law.fit.get("status") not in _POOR_FITS:
+        return None
+    return f"fit ended with '{law.fit['status']}': {law.fit.get('explanation', 'see `fit`')}"
 
 
 def is_transferred(law: Law) -> bool:

@@ -38,6 +38,7 @@ from sparseplan.plan.other_rates import PlanUnderRates, rates_caveats, under_oth
 from sparseplan.plan.question import Plans, Question, best_sparsity, dense_run_for
 from sparseplan.plan.reach import require_paid, require_reached
 from sparseplan.plan.repeats import Repetition, passes, repeat_distances, repetition
+from sparseplan.plan.sensitivity import Sensitivity, sensitivity
 from sparseplan.plan.sides import Planned, Sides, law_sides, plan_sides
 from sparseplan.sparsity.pattern import TWO_OF_FOUR, Pattern
 
@@ -153,7 +154,7 @@ class Answer(Struct, frozen=True, kw_only=True):
     `by_values` is the plan that the law's values make best. `device` where one is named, `verdict` where its profile is
     the cost; `repetition` of the plan and, under the other published rates, `repetition_spread` where unique data are
     limited; `serving` where inference counts. `across_laws` is None for dense models alone, limited unique data, and
-    questions that give more than a budget and a size.
+    questions that give more than a budget and a size; `sensitivity` with the objective mean.
     """
 
     format: Literal["sparseplan-plan/1"] = "sparseplan-plan/1"
@@ -171,6 +172,7 @@ class Answer(Struct, frozen=True, kw_only=True):
     brackets: list[Bracket]
     across_laws: AcrossLaws | None = None
     serving: Serving | None = None
+    sensitivity: Sensitivity | None = None
     device: DeviceUse | None
     verdict: list[FamilyVerdict] | None
     repetition: Repetition | None = None
@@ -237,6 +239,7 @@ def answer(
         by_values=None if objective == "point" else by_values(law, family, at_budget, judged),
         extrapolation=[*outside, *(hardware.distances if hardware else ())],
         brackets=ends,
+        sensitivity=None if objective == "mean" else sensitivity(sides, question, point.best),
         serving=None if question.inference is None else serving(sides, question, float(point.any_dense.data_seen)),
         across_laws=across_laws(law, question, point) if ends and unique is None and question.is_plain else None,
         device=hardware.use if hardware else None,

@@ -19,6 +19,7 @@ from sparseplan.laws.law import (
     family_used,
     form_of,
     is_transferred,
+    poor_fit,
     undrawn,
 )
 from sparseplan.plan.question import Question
@@ -169,9 +170,6 @@ def held_out_words(error: HeldOutError) -> str:
     return f"it missed {error.runs} held-out runs by {error.mean:.3f} nats on average and {error.worst:.3f} at worst"
 
 
-POOR_FITS = ("not converged", "flat direction", "too few levels", "contradicted")
-
-
 def _of_the_fit(law: Law) -> list[Caveat]:
     """The warnings that the law's own fit put into its file; what isn't one of ours is somebody's note."""
     noted = law.fit.get("warnings")
@@ -198,10 +196,8 @@ def fit_caveats(law: Law) -> list[Caveat]:
 
 
 def _of_the_status(law: Law) -> list[Caveat]:
-    if law.fit.get("status") not in POOR_FITS:
-        return []
-    message = f"this law's fit ended with '{law.fit['status']}': {law.fit.get('explanation', 'see `fit`')}"
-    return [Caveat(code="poor-fit", message=message.rstrip("."))]
+    ended = poor_fit(law)
+    return [] if ended is None else [Caveat(code="poor-fit", message=f"this law's {ended}".rstrip("."))]
 
 
 def _no_draws(law: Law) -> str:

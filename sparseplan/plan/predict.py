@@ -4,6 +4,7 @@ from typing import Literal
 
 import numpy as np
 from msgspec import Struct
+from numpy.typing import NDArray
 
 from sparseplan.common.caveat import Caveat
 from sparseplan.common.intervals import LEVEL, Bounds, bounds
@@ -52,7 +53,9 @@ class Prediction(Struct, frozen=True, kw_only=True):
     """Everything `predict` says; the JSON of `sparseplan predict --json`, key for key.
 
     Attributes:
-        interval: Percentile interval of the loss over the law's draws; None where it has none.
+        interval: Percentile interval of the law's mean loss over its draws; None where it has none.
+        prediction_interval: Where the loss of one measured run lies: besides, the scatter of runs and the form's error
+            beyond the runs; None where the law's file doesn't say how large they are, or has no draws.
         size_multiplier: A dense model this many times N would have the same capacity term; None for dense-only laws.
         epochs: How often each of the unique data is seen; None where the question says nothing of them.
         repetition: How repeats count; likewise.
@@ -64,6 +67,7 @@ class Prediction(Struct, frozen=True, kw_only=True):
     given: GivenRun
     loss: float
     interval: Bounds | None
+    prediction_interval: Bounds | None
     level: float
     size_multiplier: float | None
     epochs: float | None = None
@@ -110,6 +114,8 @@ def predict(
     multiplier = float(theta.size_multiplier(S, N)) if knows_sparsity else None
     require_real(N=N, D=D, loss=predicted)
     spread = None if draws is None else draws.loss(S, N, D)
+    if spread is not None and not np.all(np.isfinite(spread)):
+        spread = None
     outside = distances(law.range, sparsity=S, nonzero_params=N, data_seen=D, data_unit=law.data_unit)
     if unique is not None:
         outside += repeat_distances(unique, data_seen=D, data_unit=law.data_unit)
@@ -125,7 +131,8 @@ def predict(
             unique_data=unique_data,
         ),
         loss=predicted,
-        interval=None if spread is None or not np.all(np.isfinite(spread)) else bounds(spread),
+        interval=None if spread is None else bounds(spread),
+        prediction_interval=_of_a_run(law, spread, S=S, N=N, D=D),
         level=LEVEL,
         size_multiplier=multiplier,
         epochs=epochs,
@@ -139,6 +146,12 @@ def predict(
             *gap_caveats(law, [S]),
         ],
     )
+
+
+def _of_a_run(law: Law, spread: NDArray[np.float64] | None, *, S: float, N: float, D: float) -> Bounds | None:
+    if law.prediction is None or spread is None:
+        return None
+    return law.prediction.interval(spread, float(law.prediction.distance(law.range, S, N, D)))
 
 
 def _repeat_caveats(law: Law, unique: UniqueData | None, epochs: float | None, *, drawn: bool) -> list[Caveat]:

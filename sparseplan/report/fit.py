@@ -19,6 +19,7 @@ from sparseplan.fit.verdict import said_against, verdict
 from sparseplan.laws.forms import FORMS
 from sparseplan.plan.first_plan import first_question
 from sparseplan.report.plan import print_caveats
+from sparseplan.report.prediction import run_error_words
 
 
 def print_fit(console: Console, result: FitResult, *, written: Path | None) -> None:
@@ -47,6 +48,9 @@ def print_fit(console: Console, result: FitResult, *, written: Path | None) -> N
     if answer.dependence or answer.average_parameters:
         say(console)
         _print_tests(console, answer)
+    if answer.prediction is not None:
+        say(console)
+        say_wrapped(console, f"A measured run is {run_error_words(answer.prediction)}; standard deviations.")
     if answer.holdout is not None:
         say(console)
         _print_holdout(console, answer)

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sparseplan.common.console import open_console, open_table, say
+from sparseplan.common.console import open_console, open_table, print_table, say, say_wrapped
 from sparseplan.common.intervals import bounds
 from sparseplan.common.units import format_bounds, format_count, format_sparsity
 from sparseplan.laws.compose import CARRIED_IN_WORDS, SPREAD, Composed
@@ -26,6 +26,7 @@ from sparseplan.laws.law import (
     weights,
 )
 from sparseplan.laws.repetition import NAMES
+from sparseplan.report.prediction import run_error_words
 
 _REGIONS = {
     "both": "the range both cover",
@@ -69,7 +70,7 @@ def print_law(law: Law) -> None:
     """Print one law."""
     console = open_console()
     say(console, f"{law.name} {law_hash(law)}", style="bold")
-    say(console, law.description or "no description")
+    say_wrapped(console, law.description or "no description")
     say(console)
     say(console, form_of(law).formula)
     _print_coefficients(law)
@@ -78,21 +79,21 @@ def print_law(law: Law) -> None:
     _print_repetition(law)
     _print_range(law)
     if law.levels is not None:
-        say(console, f"sparsities run: {', '.join(map(format_sparsity, law.levels.sparsity))}")
+        say_wrapped(console, f"sparsities run: {', '.join(map(format_sparsity, law.levels.sparsity))}")
     if law.counts_embeddings:
         say(console, "N counts embeddings too")
-    if law.held_out is not None:
-        say(console, f"error on {law.held_out.runs} held-out runs: {held_out_words(law.held_out)}")
+    _print_errors(law)
     for title, facts in (("fit", law.fit), ("provenance", law.provenance)):
         for key, value in facts.items():
             if (title, key) == ("fit", "warnings") and isinstance(value, list):
                 for one in value:
-                    say(console, f"fit warned: {one.get('message') if isinstance(one, dict) else one}")
+                    message = one.get("message") if isinstance(one, dict) else one
+                    say_wrapped(console, f"fit warned: {message}", indent="  ")
             else:
-                say(console, f"{title} {key}: {value}")
+                say_wrapped(console, f"{title} {key}: {value}", indent="  ")
     if (count := draw_count(law)) > 0:
         method = next((one.draws.method for one in members(law) if one.draws is not None), "")
-        say(console, f"draws: {count}, {method or 'method not stated'}")
+        say_wrapped(console, f"draws: {count}, {method or 'method not stated'}")
     else:
         say(console, "draws: none, so answers from this law have no intervals")
 
@@ -106,7 +107,7 @@ def _print_coefficients(law: Law) -> None:
         table = open_table(console, "coefficient", "unit", "value", "90% of draws", text_columns=2)
         for name, value, unit in _coefficient_rows(one):
             table.add_row(name, unit, f"{value:.6g}", _spread(one, name))
-        console.print(table)
+        print_table(console, table)
 
 
 def _coefficient_rows(law: Law) -> list[tuple[str, float, str]]:
@@ -125,6 +126,14 @@ def _spread(law: Law, column: str) -> str:
         return "-"
     values = law.draws.table()[:, law.draws.columns.index(column)]
     return format_bounds(bounds(values), lambda value: f"{value:.4g}")
+
+
+def _print_errors(law: Law) -> None:
+    console = open_console()
+    if law.held_out is not None:
+        say(console, f"error on {law.held_out.runs} held-out runs: {held_out_words(law.held_out)}")
+    if law.prediction is not None:
+        say_wrapped(console, f"a measured run is {run_error_words(law.prediction)}")
 
 
 def held_out_words(error: HeldOutError) -> str:
@@ -147,12 +156,13 @@ def _print_repetition(law: Law) -> None:
         worth = effective_epochs(_SHOWN_EPOCHS, values["R_D"])
         at = f" at {format_sparsity(S)}" if varies else ""
         parts.append(f"{worth:.2f}{at} (R_D {values['R_D']:.3g}, R_N {values['R_N']:.3g})")
-    say(open_console(), f"{_SHOWN_EPOCHS:g} epochs of repeated data count as {', '.join(parts)} epochs of unique data")
+    counts = ", ".join(parts)
+    say_wrapped(open_console(), f"{_SHOWN_EPOCHS:g} epochs of repeated data count as {counts} epochs of unique data")
 
 
 def _print_multipliers(law: Law) -> None:
     console = open_console()
-    say(console, "A sparse model is as capable as a dense one of this many times its non-zero parameters:")
+    say_wrapped(console, "A sparse model is as capable as a dense one of this many times its non-zero parameters:")
     for family in law.sparsity:
         draws = coefficient_draws(law, family)
         drawn = None if draws is None else size_multipliers(law, draws)
@@ -160,7 +170,7 @@ def _print_multipliers(law: Law) -> None:
         for S, value in size_multipliers(law, coefficients(law, family)).items():
             spread = "" if drawn is None else f" ({format_bounds(bounds(drawn[S]), _multiplier)})"
             parts.append(f"{_multiplier(float(value))}x{spread} at {format_sparsity(S)}")
-        say(console, f"  {family}: {', '.join(parts)}")
+        say_wrapped(console, f"  {family}: {', '.join(parts)}", indent="    ")
 
 
 def _multiplier(value: float) -> str:
@@ -179,7 +189,7 @@ def _print_range(law: Law) -> None:
         parts.append(f"{format_bounds(covered.unique_data, format_count)} of them unique")
     if covered.epochs is not None:
         parts.append(f"{format_bounds(covered.epochs, lambda value: f'{value:.4g}')} epochs")
-    say(console, f"measured over: {', '.join(parts)}")
+    say_wrapped(console, f"measured over: {', '.join(parts)}", indent="  ")
     if law.sparsity:
         say(console, f"pruned: {law.schedule.describe()}")
     if law.tokens_per_unit != 1:
@@ -215,16 +225,18 @@ def print_diff(difference: LawDiff) -> None:
         if change.first is None and change.second is None:
             continue
         table.add_row(change.name, _value(change.first), _value(change.second), _change(change))
-    console.print(table)
+    print_table(console, table)
     if difference.loss_difference is None or difference.data_seen is None:
         say(console, "The two laws count different data: their losses can't be compared.")
         return
     N, D = (format_bounds(axis, format_count) for axis in (difference.nonzero_params, difference.data_seen))
-    say(console, f"Over {_REGIONS[difference.region]}, N {N}, D {D}:")
-    say(console, f"  loss changes by {_three(difference.loss_difference)} nats (least, median, most)")
+    say_wrapped(console, f"Over {_REGIONS[difference.region]}, N {N}, D {D}:")
+    changes = _three(difference.loss_difference)
+    say_wrapped(console, f"  loss changes by {changes} nats (least, median, most)", indent="    ")
     if difference.sparsity_difference is not None:
         low, middle, high = (100 * value for value in difference.sparsity_difference)
-        say(console, f"  optimal sparsity at fixed N and C changes by {low:+.1f}, {middle:+.1f}, {high:+.1f} points")
+        points = f"{low:+.1f}, {middle:+.1f}, {high:+.1f} points"
+        say_wrapped(console, f"  optimal sparsity at fixed N and C changes by {points}", indent="    ")
 
 
 def _value(value: float | None) -> str:

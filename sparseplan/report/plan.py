@@ -48,6 +48,7 @@ def print_answer(console: Console, answer: Answer, *, explain: bool = False) -> 
         else (
             *_against_dense(answer),
             *_serving(answer),
+            *(_sensitivity(answer) if explain else ()),
             *_repeats(answer),
             *_how_sure(answer),
             *_in_the_mean(answer),
@@ -348,6 +349,25 @@ def _against_dense(answer: Answer) -> list[str]:
     if answer.brackets:
         lines.append(" ".join(f"{_BRACKETS[one.cost]}: {_bracket(answer, one)}." for one in answer.brackets))
     return lines
+
+
+def _sensitivity(answer: Answer) -> list[str]:
+    """How far each number may be rounded."""
+    found = answer.sensitivity
+    if found is None:
+        return []
+    parts = [
+        f"{noun} {format_bounds(ends, write)}"
+        for noun, ends, write in (
+            ("sparsity", found.sparsity, format_sparsity),
+            ("non-zero parameters", found.nonzero_params, format_count),
+            ("data", found.data_seen, format_count),
+        )
+        if ends is not None
+    ]
+    if not parts:
+        return []
+    return [f"For {format_percent(found.share)} more compute at this loss, each alone: {', '.join(parts)}."]
 
 
 def _serving(answer: Answer) -> list[str]:

@@ -1,9 +1,18 @@
 """The answer of `predict` for people."""
 
+import numpy as np
 from rich.console import Console
 
 from sparseplan.common.console import say, say_wrapped
-from sparseplan.common.units import format_bounds, format_count, format_loss, format_ratio, format_sparsity
+from sparseplan.common.units import (
+    format_bounds,
+    format_count,
+    format_loss,
+    format_percent,
+    format_ratio,
+    format_sparsity,
+)
+from sparseplan.laws.run_error import RunError
 from sparseplan.plan.predict import Prediction
 from sparseplan.plan.repeats import Repetition
 from sparseplan.report.plan import print_caveats, print_law_facts, repeats_in_words
@@ -19,6 +28,9 @@ def print_prediction(console: Console, prediction: Prediction) -> None:
         )
     sure = None if any(caveat.code == "poor-fit" for caveat in prediction.warnings) else "bold"
     say(console, f"loss {format_loss(prediction.loss)} nats{interval}", style=sure)
+    if prediction.prediction_interval is not None:
+        within = format_bounds(prediction.prediction_interval, format_loss)
+        say(console, f"a measured run: {within} nats ({100 * prediction.level:.0f}% interval)")
     size = f"{format_count(given.nonzero_params)} parameters"
     if given.sparsity > 0:
         size = f"{format_count(given.nonzero_params)} non-zero of {format_count(given.dense_params)} parameters"
@@ -49,3 +61,12 @@ def _print_repeats(
     for other in prediction.repetition_spread:
         loss = f"loss {format_loss(other.loss)} ({other.loss - prediction.loss:+.4f} nats)"
         say_wrapped(console, f"With {other.law}'s rates (R_D {other.R_D:.1f}) instead: {loss}.")
+
+
+def run_error_words(error: RunError) -> str:
+    """The parts of a measured run's error, as standard deviations."""
+    shared = f", {format_percent(error.groups)} shared with runs of its group" if error.groups > 0 else ""
+    source = f"from {error.cuts} cuts" if error.cuts > 0 else "assumed"
+    alone, beyond = format_percent(error.runs), format_percent(error.beyond)
+    further = f"and by {beyond} more per factor {np.e:.1f} beyond the runs ({source})"
+    return f"off the law by {alone} by itself{shared}, {further}"

@@ -155,9 +155,9 @@ def test_the_command_fits_the_form_and_shows_its_coefficients(
     [
         (
             ["--form", "chinchilla"],
-            "--form chinchilla: expected auto, frantar2023 or varying-exponents or coupled, whose dense runs",
+            "--form chinchilla: expected auto, average, frantar2023 or varying-exponents or coupled, whose dense runs",
         ),
-        (["--form", "varying"], "expected auto, frantar2023 or varying-exponents"),
+        (["--form", "varying"], "expected auto, average, frantar2023 or varying-exponents"),
         (
             ["--form", "varying-exponents", "--freeze-dense", "frantar2023-t5-c4"],
             "it can't keep the dense base of 'frantar2023-t5-c4', of the form frantar2023",

@@ -7,7 +7,10 @@ from types import ModuleType
 
 import numpy as np
 import pytest
+from msgspec import structs
 
+from sparseplan.errors import LawError
+from sparseplan.fit.fit_table import FitJob, fit_runs
 from sparseplan.laws.check import check_law
 from sparseplan.laws.compose import SPREAD, Carried, compose
 from sparseplan.laws.file import load_law, write_law
@@ -18,6 +21,7 @@ from sparseplan.laws.law import Law, Range, coefficient_draws, coefficients, law
 from sparseplan.plan.answer import answer
 from tests.helpers.laws import T5
 from tests.helpers.questions import codes, question
+from tests.helpers.tables import simulated
 
 S = np.array([0.3, 0.5, 0.75, 0.875])
 CHINCHILLA = "besiroglu2024-chinchilla"
@@ -159,3 +163,18 @@ def test_the_spread_is_what_ten_pairs_of_laws_show_and_the_multiplier_carries_be
     assert transfer_spread.spread(found, ratio=True) == pytest.approx(SPREAD["ratio"], abs=0.01)
     errors = [transfer_spread.rms_log_error(found, ratio=ratio) for ratio in (False, True)]
     assert errors[0] < 0.5 * errors[1]
+
+
+def test_a_law_whose_fit_did_not_converge_is_no_half_of_another(t5: Law, tmp_path: Path) -> None:
+    poor = structs.replace(t5, name="poor", fit={"status": "flat direction", "explanation": "the runs leave b_S open."})
+    for dense, sparse in ((poor, t5), (load_law(CHINCHILLA), poor)):
+        with pytest.raises(LawError, match="poor: nothing to compose with: this law's fit ended with 'flat direction'"):
+            compose(dense, sparse, name="mixed")
+    assert [one.message for one in check_law(poor) if one.code == "poor-fit"] == [
+        "this law's fit ended with 'flat direction': the runs leave b_S open."
+    ]
+    # As a frozen base it is warned of, in plans too.
+    write_law(structs.replace(poor, draws=None), tmp_path / "poor.yaml")
+    base = str(tmp_path / "poor.yaml")
+    fitted = fit_runs(simulated(), FitJob(freeze_dense=base, tie_dense=True, draws=0, starts=4))
+    assert any("'poor' is no law to rest on" in one["message"] for one in fitted.law.fit["warnings"])

@@ -95,7 +95,8 @@ def test_numbers_in_powers_of_ten_are_numbers(number: str) -> None:
         (
             "kind: cubic",
             "kind: cubik",
-            "law.yaml:11: schedule.kind: expected one of cubic, geometric, linear, straight-through, found 'cubik'",
+            "law.yaml:11: schedule.kind: expected one of cubic, geometric, linear, rewinding, straight-through, "
+            "found 'cubik'",
         ),
         ("start: 0.25", "start: 0.9", "law.yaml:11: schedule: expected start <= end"),
         ("name: team-gpt", "name: team gpt", "law.yaml:2: name: expected text matching"),

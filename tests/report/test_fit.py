@@ -8,9 +8,12 @@ import numpy as np
 import pytest
 
 import sparseplan as sp
+from sparseplan.calibration.write_up import Conclusion
 from sparseplan.cli import run
+from sparseplan.common.console import open_console
 from sparseplan.fit.fit_table import FitJob, FitResult, fit_runs
 from sparseplan.laws.forms.frantar2023 import loss
+from sparseplan.report.calibration import print_conclusion
 from sparseplan.runs.table import Runs
 from sparseplan.sparsity.schedule import Schedule
 from tests.helpers.tables import TRUTH, Grid, changed, simulated, write
@@ -117,6 +120,15 @@ def test_whether_the_exponents_hold_is_a_question_with_its_answer(capsys: pytest
     bent = straight.loss + size_term * ((N / 1e8) ** (-0.03 * np.log1p(-S)) - 1)  # sparser: size helps less
     out = " ".join(str(sp.fit(_columns(straight) | {"loss": bent}, draws=40, starts=8)).split())
     assert re.search(r"Same size exponent \(b_N\) at all sparsities\? No \(p = 0\.0", out)
+
+
+def test_a_calibration_that_did_not_converge_names_no_plan(capsys: pytest.CaptureFixture[str]) -> None:
+    poor = fitted(simulated().take(np.array([0, 7, 14, 23, 31, 42, 58])))
+    print_conclusion(open_console(), Conclusion(result=poor, limits=[], next_command=None, written=True), Path("c"))
+    out = " ".join(capsys.readouterr().out.split())
+    assert "7 runs, too few levels: there are 7 runs for 7 coefficients" in out
+    assert out.endswith("No law to plan with (too few levels): plans with it give numbers and no verdict.")
+    assert "Next:" not in out
 
 
 def _columns(runs: Runs) -> dict[str, np.ndarray]:

@@ -72,9 +72,9 @@ def test_a_product_that_comes_back_transposed_reaches_attention_in_the_layout_of
     seen: list[list[tuple[int, ...]]] = []
     attention = functional.scaled_dot_product_attention
 
-    def watched(q: Tensor, k: Tensor, v: Tensor, *, is_causal: bool) -> Tensor:
+    def watched(q: Tensor, k: Tensor, v: Tensor, *, is_causal: bool, enable_gqa: bool = False) -> Tensor:
         seen.append([part.stride() for part in (q, k, v)])
-        return attention(q, k, v, is_causal=is_causal)
+        return attention(q, k, v, is_causal=is_causal, enable_gqa=enable_gqa)
 
     monkeypatch.setattr(functional, "scaled_dot_product_attention", watched)
     model = Gpt(SHAPE, seed=0)

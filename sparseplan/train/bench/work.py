@@ -128,16 +128,16 @@ class Bench:
             for layer in linears(block):
                 layer.backend = None if backend is None else Compressed(backend, layer.weight.detach())
             turns = cycle(inputs)
-            return torch.inference_mode()(lambda: block(next(turns), cos, sin))
+            return torch.inference_mode()(lambda: block(next(turns), (cos, sin)))
         for layer in linears(block):
             layer.backend = backend
         if case.phase == "forward":
-            return self._forward(lambda x: block(x, cos, sin), cycle(inputs))
+            return self._forward(lambda x: block(x, (cos, sin)), cycle(inputs))
         masks = [(weight, weight.detach() != 0) for weight in prunable(block)] if backend is not None else []
         upstream = torch.randn_like(inputs[0])
         for x in inputs:
             x.requires_grad_()
-        return self._training(lambda x: block(x, cos, sin), cycle(inputs), upstream, list(block.parameters()), masks)
+        return self._training(lambda x: block(x, (cos, sin)), cycle(inputs), upstream, list(block.parameters()), masks)
 
     def _fresh_block(self, width: int, *, sparse: bool) -> Block:
         shape = GptShape(layers=1, width=width, heads=width // head_width(width), vocab=2, context=BLOCK_CONTEXT)
@@ -206,9 +206,9 @@ def head_width(width: int) -> int:
 
 
 def rotation(width: int, context: int, device: torch.device) -> tuple[Tensor, Tensor]:
-    """Cosines and sines of a block's rotary positions, on the device."""
-    heads = width // head_width(width)
-    cos, sin = rotary_tables(context, heads=heads, head_width=head_width(width))
+    """Cosines and sines of the rotary positions of a block's queries and keys, on the device."""
+    turned = 2 * (width // head_width(width))
+    cos, sin = rotary_tables(context, heads=turned, head_width=head_width(width))
     return cos.to(device), sin.to(device)
 
 
@@ -269,7 +269,7 @@ def block_fault(block: Block, backend: Backend, *, dtype: torch.dtype) -> str:
         for layer in linears(block):
             layer.backend = kind
         with torch.no_grad(), torch.autocast(x.device.type, dtype=torch.bfloat16, enabled=not exact):
-            y: Tensor = block(x, cos, sin)
+            y: Tensor = block(x, (cos, sin))
         return y.float()
 
     low = dtype != torch.bfloat16
