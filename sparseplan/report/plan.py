@@ -90,7 +90,7 @@ def verdict(answer: Answer) -> str:
     if answer.given.loss is None:
         run += f", {loss_word(answer)} {plan.loss:.3f}"
     source = f"law {answer.law.name}{_reach(answer)}"
-    cost = _COSTS.get(answer.cost, f"at its cost on {answer.cost}")
+    cost = cost_word(answer)
     cost += "" if answer.serving is None else " in training"
     if is_dense_only(answer):
         return f"{budget}: {format_count(plan.nonzero_params)} parameters on {run} ({source}, a dense law)."
@@ -148,6 +148,11 @@ def _flops_bounds(bounds: Bounds) -> str:
     """An interval of FLOPs, which has no upper end where no compute may be enough."""
     low, high = bounds
     return format_bounds(bounds, format_scientific) if isfinite(high) else f"at least {format_scientific(low)}"
+
+
+def cost_word(answer: Answer) -> str:
+    """What zeros cost in training."""
+    return _COSTS.get(answer.cost, f"at its cost on {answer.cost}")
 
 
 def loss_word(answer: Answer) -> str:
@@ -308,7 +313,8 @@ def format_epochs(epochs: float) -> str:
     return f"{epochs:.1f}" if epochs < 999.95 else format_count(epochs)
 
 
-def _givens(answer: Answer) -> str:
+def size_given(answer: Answer) -> str:
+    """What is decided of size and data."""
     given = answer.given
     size = "size free"
     if given.data_seen is not None:
@@ -321,6 +327,11 @@ def _givens(answer: Answer) -> str:
         size = f"{format_count(given.dense_params)} dense"
     if given.max_data is not None:
         size += f", at most {format_count(given.max_data)}"
+    return size
+
+
+def _givens(answer: Answer) -> str:
+    size = size_given(answer)
     return size if answer.pattern == "unstructured" else f"{size}, {answer.pattern}"
 
 
@@ -513,7 +524,7 @@ def _across_laws(answer: Answer, *, explain: bool) -> list[str]:
 
 def print_caveats(console: Console, caveats: list[Caveat], *, most: int | None = None) -> None:
     """Print caveats as a list, the gravest first: `most` of them, and how many are left."""
-    listed = sorted((one for one in caveats if one.code != "dense-only"), key=_gravity)
+    listed = sorted((one for one in caveats if one.code != "dense-only"), key=gravity)
     shown = listed if most is None or len(listed) <= most else listed[:most]
     for caveat in shown:
         say_wrapped(console, f"! {caveat.message}", style="yellow", indent="  ")
@@ -539,5 +550,6 @@ _GRAVEST = (
 )
 
 
-def _gravity(caveat: Caveat) -> int:
+def gravity(caveat: Caveat) -> int:
+    """Where a warning stands in a list: the gravest are 0."""
     return _GRAVEST.index(caveat.code) if caveat.code in _GRAVEST else len(_GRAVEST)
