@@ -29,12 +29,13 @@ _CLIP = 6.0
 _EFFICIENCY = np.pi / 2  # variance of a fit with a small Huber delta over that of least squares
 _PER_SCATTER, _WITHIN = 1.0, np.log(2.0)
 _GRID = np.exp(np.linspace(np.log(0.1), np.log(12.0), 49))
+_LEAST = 1e-9  # what a law that fits exactly strays by: rounding
 
 
 def run_error(fit: Fit, drawn: Bootstrap, *, seed: int) -> RunError:
     """Measure the three parts; `seed` is of the starting points of the fits without the held-out runs."""
     own, shared = _parts(fit, drawn)
-    scatter = float(np.hypot(own, shared))
+    scatter = max(float(np.hypot(own, shared)), _LEAST)
     ratio = _GRID * scatter
     weight = -0.5 * ((np.log(_GRID) - np.log(_PER_SCATTER)) / _WITHIN) ** 2
     cuts = 0
