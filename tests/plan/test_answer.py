@@ -18,7 +18,7 @@ from sparseplan.plan.answer import answer, to_json
 from sparseplan.plan.predict import predict
 from sparseplan.plan.question import Question, best_plan
 from sparseplan.plan.sparsity_map import MapCost, sparsity_maps
-from sparseplan.report.plan import verdict
+from sparseplan.report.plan_verdict import verdict
 from sparseplan.sparsity.pattern import parse_pattern
 from sparseplan.sparsity.schedule import Schedule
 from tests.helpers.questions import codes, question
