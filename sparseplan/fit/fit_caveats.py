@@ -161,11 +161,11 @@ def _left_out(rows: tuple[LeftOut, ...]) -> str:
 
 
 def _of_the_groups(fit: Fit, drawn: Bootstrap) -> list[Caveat]:
-    found = []
+    found: list[Caveat] = []
     if few := _few_groups(fit):
         found.append(Caveat(code="few-groups", message=few))
-    if alike := _shared_errors(drawn):
-        found.append(Caveat(code="shared-errors", message=alike))
+    if shared := _shared_errors(drawn):
+        found.append(Caveat(code="shared-errors", message=shared))
     return found
 
 

@@ -25,6 +25,7 @@ from sparseplan.laws.law import draw_table, law_block
 from sparseplan.runs.job import Job, diverged_record, read_job, to_json
 from sparseplan.runs.spec import DataSpec, Split
 from sparseplan.runs.trunks import plan_segments
+from sparseplan.shapes.base import Images
 from sparseplan.sweep.executors.slurm import Slurm, SlurmExecutor
 from sparseplan.sweep.folder import Folder
 from sparseplan.sweep.progress import ProgressReader
@@ -204,7 +205,8 @@ def recipe(random: Random, folder: Path) -> int:
 
 def _spread_out(path: Path) -> None:
     loaded = load_recipe(str(path))
-    runs = expand(loaded, DATA, 256)
+    inputs = Images(side=28, channels=1, classes=10) if loaded.recipe.model.reads is Images else 256
+    runs = expand(loaded, DATA, inputs)
     plan_segments(runs, share=loaded.recipe.share_trunks)
     say(open_progress(), f"{loaded.recipe.name} {loaded.recipe.description}: {len(runs)} runs")
 
