@@ -12,6 +12,7 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
+from sparseplan.common.intervals import ends
 from sparseplan.errors import FitError
 from sparseplan.fit.bootstrap import Bootstrap
 from sparseplan.fit.derivatives import residual_jacobian
@@ -115,9 +116,9 @@ def _missed(fit: Fit, held: NDArray[np.bool_], seed: int) -> tuple[Array, Array,
     if without.certificate.status not in ("converged", "not converged"):
         return None
     covered = Range(
-        sparsity=_ends(rest.sparsity), nonzero_params=_ends(rest.nonzero_params), data_seen=_ends(rest.data_seen)
+        sparsity=ends(rest.sparsity), nonzero_params=ends(rest.nonzero_params), data_seen=ends(rest.data_seen)
     )
-    reach = RunError(runs=0.0, beyond=0.0, product=_ends(rest.nonzero_params * rest.data_seen))
+    reach = RunError(runs=0.0, beyond=0.0, product=ends(rest.nonzero_params * rest.data_seen))
     distance = reach.distance(covered, target.sparsity, target.nonzero_params, target.data_seen)
     predicted = without.predict(target)
     if not np.all(np.isfinite(predicted)):
@@ -141,7 +142,3 @@ def _explained(fit: Fit, target: Runs, predicted: Array) -> Array:
 
 def _sparse_families(runs: Runs) -> list[str]:
     return [name for name, S in zip(runs.family, runs.sparsity, strict=True) if S > 0]
-
-
-def _ends(values: Array) -> tuple[float, float]:
-    return float(values.min()), float(values.max())

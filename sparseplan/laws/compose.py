@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sparseplan.errors import LawError
+from sparseplan.laws.draws import Draws
 from sparseplan.laws.forms import FORMS
 from sparseplan.laws.forms.base import Form, Theta
 from sparseplan.laws.forms.budget import Array, Floats
@@ -22,7 +23,6 @@ from sparseplan.laws.forms.closest_shape import closest_shape, places, shaped
 from sparseplan.laws.forms.frantar2023 import Coefficients
 from sparseplan.laws.forms.power_terms import PowerTerms
 from sparseplan.laws.law import (
-    Draws,
     Law,
     Range,
     coefficient_draws,

@@ -12,7 +12,7 @@ import yaml
 from sparseplan.cli import run
 from sparseplan.laws.file import read_law
 from sparseplan.laws.forms.frantar2023 import Coefficients, loss
-from sparseplan.runs.table import RunRow, write_runs
+from sparseplan.runs.written_table import RunRow, write_runs
 from sparseplan.sparsity.schedule import Schedule
 from tests.helpers.tables import Grid, simulated, write
 
