@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from hypothesis import settings
 
+from sparseplan.laws.draws import Draws
 from sparseplan.laws.file import load_law
-from sparseplan.laws.law import Draws, Law, coefficients
+from sparseplan.laws.law import Law, coefficients
 
 # The same examples on every run: a red test is a change of ours, never the luck of the draw.
 settings.register_profile("steady", derandomize=True, deadline=None)

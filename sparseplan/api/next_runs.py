@@ -37,7 +37,7 @@ class NextRuns(choosing.NextRuns, frozen=True, kw_only=True):
         Raises:
             PlanError: for a name that doesn't end in .csv.
         """
-        from sparseplan.runs.table import RunRow, write_runs
+        from sparseplan.runs.written_table import RunRow, write_runs
 
         target = Path(path)
         require_name(target, None)

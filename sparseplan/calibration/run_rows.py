@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from sparseplan.runs.facts import RunFacts
 from sparseplan.runs.job import RunRecord
 from sparseplan.runs.spec import RunSpec
-from sparseplan.runs.table import RunRow
+from sparseplan.runs.written_table import RunRow
 from sparseplan.shapes.families import tag_of
 
 

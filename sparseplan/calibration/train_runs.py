@@ -15,8 +15,8 @@ from sparseplan.calibration.setup import Setup, kind_of
 from sparseplan.common.console import say
 from sparseplan.runs.job import RunRecord, TrunkRecord
 from sparseplan.runs.spec import RunSpec
-from sparseplan.runs.table import write_runs
 from sparseplan.runs.trunks import plan_segments
+from sparseplan.runs.written_table import write_runs
 from sparseplan.sweep.display import open_display
 from sparseplan.sweep.driver import Driver
 from sparseplan.sweep.executors import Executor

@@ -1,6 +1,7 @@
 """The end of a calibration: the law fitted to its runs, figures, and a README that says what they can't tell."""
 
 import hashlib
+import shlex
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
@@ -178,7 +179,7 @@ def _next_command(setup: Setup, folder: Folder, result: FitResult) -> str | None
     own = found_by_name and folder.root.name == setup.loaded.recipe.name
     name = setup.loaded.recipe.name if own else folder.law
     given = "" if size is None else f" --params {format_count(size)}"
-    return f"sparseplan optimal --flops {format_scientific(budget)}{given} --law {name}"
+    return f"sparseplan optimal --flops {format_scientific(budget)}{given} --law {shlex.quote(str(name))}"
 
 
 def coefficient_rows(answer: FitAnswer) -> list[tuple[str, str, str]]:

@@ -25,3 +25,8 @@ def bounds(values: NDArray[np.float64]) -> Bounds:
     """The central `LEVEL` of the values: their percentiles 5 and 95."""
     low, high = quantiles(np.ravel(values), [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
     return low, high
+
+
+def ends(values: NDArray[np.float64]) -> Bounds:
+    """The least and the largest of some values."""
+    return float(values.min()), float(values.max())

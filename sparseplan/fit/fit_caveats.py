@@ -1,7 +1,6 @@
 """What a fit cannot vouch for, each with its code and this fit's numbers; some of it travels in the law's file."""
 
 import numpy as np
-from numpy.typing import NDArray
 
 from sparseplan.common.caveat import TRAVELS, Caveat
 from sparseplan.common.intervals import Bounds, bounds
@@ -14,7 +13,7 @@ from sparseplan.fit.levels import has_one_ratio
 from sparseplan.fit.read_back import slips
 from sparseplan.fit.status import counted_before_pruning
 from sparseplan.fit.trends import trends
-from sparseplan.laws.forms.base import Theta
+from sparseplan.laws.forms.base import dense_numerator
 from sparseplan.laws.law import coefficients, poor_fit
 from sparseplan.runs.table import LeftOut
 from sparseplan.sparsity.schedule import Schedule
@@ -196,11 +195,6 @@ def _shared_errors(drawn: Bootstrap) -> str:
     return f"errors seem to be alike among runs {words}: the intervals take them so."
 
 
-def _numerator(theta: Theta) -> NDArray[np.float64]:
-    """The numerator of a dense model's size term: what the law says of one parameter and endless data."""
-    return theta.reducible(0.0, 1.0, np.inf)
-
-
 def _base_caveats(fit: Fit, drawn: Bootstrap | None) -> list[Caveat]:
     """Whether f(0) came out at the dense value of a frozen base, as it must if the setups are the same."""
     if fit.base is None:
@@ -211,10 +205,10 @@ def _base_caveats(fit: Fit, drawn: Bootstrap | None) -> list[Caveat]:
     if fit.base.tied:
         return found
     family = fit.design.families[0]
-    known = float(_numerator(coefficients(fit.base.law)))
-    f0 = float(_numerator(fit.coefficients(family)))
+    known = float(dense_numerator(coefficients(fit.base.law)))
+    f0 = float(dense_numerator(fit.coefficients(family)))
     if drawn is not None:
-        low, high = bounds(_numerator(fit.coefficients(family, drawn.theta)))
+        low, high = bounds(dense_numerator(fit.coefficients(family, drawn.theta)))
     else:
         low, high = 0.98 * f0, 1.02 * f0
     if not low <= known <= high:

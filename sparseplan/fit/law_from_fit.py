@@ -9,14 +9,16 @@ from typing import Any
 import numpy as np
 
 from sparseplan.common.caveat import Caveat
+from sparseplan.common.intervals import ends
 from sparseplan.fit.bootstrap import Bootstrap
 from sparseplan.fit.fitting import Fit
 from sparseplan.fit.levels import level_of
 from sparseplan.fit.repeats import Rates
+from sparseplan.laws.draws import Draws
 from sparseplan.laws.forms.fitting.coordinates import Array
 from sparseplan.laws.forms.fitting.prior import WORDS as PRIOR_WORDS
 from sparseplan.laws.forms.repeated import Rate
-from sparseplan.laws.law import AVERAGE, Draws, FormBlock, Law, Levels, Range, coefficients, draw_table, law_block
+from sparseplan.laws.law import AVERAGE, FormBlock, Law, Levels, Range, coefficients, draw_table, law_block
 from sparseplan.laws.repetition import BLOCK, RateInSparsity, Repetition
 from sparseplan.laws.run_error import RunError
 from sparseplan.sparsity.schedule import Schedule
@@ -43,7 +45,7 @@ def to_law(
 ) -> Law:
     """The fitted law with range, draws, provenance, a run's error, and the warnings that its plans should repeat."""
     runs = fit.runs
-    least, most = _ends(runs.sparsity)
+    least, most = ends(runs.sparsity)
     common: dict[str, Any] = {
         "format": "sparseplan-law/1",
         "name": naming.name,
@@ -52,8 +54,8 @@ def to_law(
         "tokens_per_unit": naming.tokens_per_unit,
         "range": Range(
             sparsity=(0.0 if fit.base is not None else least, most),  # of a frozen base the dense model was measured
-            nonzero_params=_ends(runs.nonzero_params),
-            data_seen=_ends(runs.data_seen),
+            nonzero_params=ends(runs.nonzero_params),
+            data_seen=ends(runs.data_seen),
             **_repeat_ranges(fit),
         ),
         "levels": _levels(runs.sparsity),
@@ -117,7 +119,7 @@ def _repeat_ranges(fit: Fit) -> dict[str, tuple[float, float]]:
     if fit.rates is None or runs.unique_data is None:
         return {}
     unique = np.minimum(runs.unique_data, runs.data_seen)
-    return {"unique_data": _ends(unique), "epochs": _ends(runs.data_seen / unique)}
+    return {"unique_data": ends(unique), "epochs": ends(runs.data_seen / unique)}
 
 
 def _repetition(rates: Rates) -> Repetition:
@@ -152,10 +154,6 @@ def _draws(fit: Fit, drawn: Bootstrap) -> Draws:
     if fit.base is not None and fit.base.law.draws is None:  # the base stands still: its error isn't known
         table = {column: values for column, values in table.items() if "." in column}
     return Draws.pack(list(table), np.stack(list(table.values()), axis=1), method=drawn.method)
-
-
-def _ends(values: Any) -> tuple[float, float]:
-    return float(values.min()), float(values.max())
 
 
 def fit_facts(fit: Fit, drawn: Bootstrap | None, warnings: list[Caveat]) -> dict[str, Any]:

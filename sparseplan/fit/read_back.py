@@ -4,7 +4,7 @@ import numpy as np
 from msgspec import Struct
 
 from sparseplan.common.caveat import Caveat
-from sparseplan.common.intervals import Bounds
+from sparseplan.common.intervals import Bounds, ends
 from sparseplan.common.units import format_bounds, format_count, format_loss, format_sparsity
 from sparseplan.laws.forms.fitting.coordinates import Array
 from sparseplan.runs.table import Runs
@@ -37,10 +37,10 @@ class ReadBack(Struct, frozen=True, kw_only=True):
 def read_back(runs: Runs, families: tuple[str, ...], data_unit: str) -> ReadBack:
     """The ends of every column."""
     return ReadBack(
-        sparsity=_ends(runs.sparsity),
-        nonzero_params=_ends(runs.nonzero_params),
-        data_seen=_ends(runs.data_seen),
-        loss=_ends(runs.loss),
+        sparsity=ends(runs.sparsity),
+        nonzero_params=ends(runs.nonzero_params),
+        data_seen=ends(runs.data_seen),
+        loss=ends(runs.loss),
         data_unit=data_unit,
         dense_runs=int(np.sum(runs.sparsity == 0)),
         families=list(families),
@@ -97,7 +97,3 @@ def _perplexity(runs: Runs) -> str:
         f"losses reach {high:.3g}, and a uniform guess among 50,000 tokens has 10.8 nats: is the column a perplexity? "
         "The law is of its logarithm."
     )
-
-
-def _ends(values: Array) -> Bounds:
-    return float(values.min()), float(values.max())

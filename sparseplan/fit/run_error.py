@@ -12,6 +12,7 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
+from sparseplan.common.intervals import ends
 from sparseplan.errors import FitError
 from sparseplan.fit.bootstrap import Bootstrap
 from sparseplan.fit.derivatives import residual_jacobian
@@ -29,12 +30,13 @@ _CLIP = 6.0
 _EFFICIENCY = np.pi / 2  # variance of a fit with a small Huber delta over that of least squares
 _PER_SCATTER, _WITHIN = 1.0, np.log(2.0)
 _GRID = np.exp(np.linspace(np.log(0.1), np.log(12.0), 49))
+_LEAST = 1e-9  # what a law that fits exactly strays by: rounding
 
 
 def run_error(fit: Fit, drawn: Bootstrap, *, seed: int) -> RunError:
     """Measure the three parts; `seed` is of the starting points of the fits without the held-out runs."""
     own, shared = _parts(fit, drawn)
-    scatter = float(np.hypot(own, shared))
+    scatter = max(float(np.hypot(own, shared)), _LEAST)
     ratio = _GRID * scatter
     weight = -0.5 * ((np.log(_GRID) - np.log(_PER_SCATTER)) / _WITHIN) ** 2
     cuts = 0
@@ -114,9 +116,9 @@ def _missed(fit: Fit, held: NDArray[np.bool_], seed: int) -> tuple[Array, Array,
     if without.certificate.status not in ("converged", "not converged"):
         return None
     covered = Range(
-        sparsity=_ends(rest.sparsity), nonzero_params=_ends(rest.nonzero_params), data_seen=_ends(rest.data_seen)
+        sparsity=ends(rest.sparsity), nonzero_params=ends(rest.nonzero_params), data_seen=ends(rest.data_seen)
     )
-    reach = RunError(runs=0.0, beyond=0.0, product=_ends(rest.nonzero_params * rest.data_seen))
+    reach = RunError(runs=0.0, beyond=0.0, product=ends(rest.nonzero_params * rest.data_seen))
     distance = reach.distance(covered, target.sparsity, target.nonzero_params, target.data_seen)
     predicted = without.predict(target)
     if not np.all(np.isfinite(predicted)):
@@ -140,7 +142,3 @@ def _explained(fit: Fit, target: Runs, predicted: Array) -> Array:
 
 def _sparse_families(runs: Runs) -> list[str]:
     return [name for name, S in zip(runs.family, runs.sparsity, strict=True) if S > 0]
-
-
-def _ends(values: Array) -> tuple[float, float]:
-    return float(values.min()), float(values.max())

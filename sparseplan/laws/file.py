@@ -17,13 +17,12 @@ from sparseplan.common.files import write_text
 from sparseplan.common.json_schema import json_schema
 from sparseplan.common.yaml_document import Key
 from sparseplan.errors import LawError, nearest
+from sparseplan.laws.draws import Draws
 from sparseplan.laws.forms import FORMS
-from sparseplan.laws.forms.base import Coefficient, Form, Theta
-from sparseplan.laws.forms.budget import Array
+from sparseplan.laws.forms.base import Coefficient, Form, dense_numerator
 from sparseplan.laws.identity import written
 from sparseplan.laws.law import (
     AVERAGE,
-    Draws,
     Family,
     FormBlock,
     Head,
@@ -204,16 +203,12 @@ def _check_numerators(law: Law, document: yaml_struct.Document, at: Key = ()) ->
     words = form_of(law).numerator_words
     for family in law.sparsity or (None,):
         drawn = coefficient_draws(law, family)
-        if drawn is not None and np.any(_numerator(drawn) <= 0):
+        if drawn is not None and np.any(dense_numerator(drawn) <= 0):
             of = f"{family}'s " if family is not None else ""
             raise LawError(f"{document.where((*at, 'draws', 'data'))}expected draws of {of}{words} above 0.")
-        if np.any(_numerator(coefficients(law, family)) <= 0):
+        if np.any(dense_numerator(coefficients(law, family)) <= 0):
             place = ("sparsity", family) if family is not None else ("coefficients",)
             raise LawError(f"{document.where((*at, *place))}expected {words} above 0, found both 0.")
-
-
-def _numerator(theta: Theta) -> Array:
-    return theta.reducible(0.0, 1.0, np.inf)
 
 
 def write_law(law: Law, path: Path) -> None:

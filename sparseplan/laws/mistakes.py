@@ -61,7 +61,7 @@ def _data_units(law: Law) -> Iterator[Finding]:
         yield Finding(
             key="coefficients",
             code="data-units",
-            message=f"at D = {scale:.3g} {units} the data term is one nat, which is far from every law measured "
+            message=f"at D = {scale:.3g} {units} the data term is one nat, which is far from nearly all laws measured "
             f"(1.5e5 to 2.2e10): {advice}. Or is a numerator given for a scale, or the other way round?",
         )
 

@@ -4,7 +4,7 @@ These structs are the JSON of `sparseplan optimal --json`, key for key.
 """
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import TYPE_CHECKING, Literal
 
 import msgspec
 import numpy as np
@@ -34,13 +34,14 @@ from sparseplan.plan.caveats import (
 from sparseplan.plan.hardware_answer import SECONDS_PER_HOUR, DeviceUse, FamilyVerdict
 from sparseplan.plan.intervals import Intervals, draw_caveats, plan_intervals
 from sparseplan.plan.objective import Objective, OtherPlan, by_values, choose
+from sparseplan.plan.on_device import on_device
 from sparseplan.plan.other_rates import PlanUnderRates, rates_caveats, under_other_rates
 from sparseplan.plan.question import Plans, Question, best_sparsity, dense_run_for
 from sparseplan.plan.reach import require_paid, require_reached
 from sparseplan.plan.repeats import Repetition, passes, repeat_distances, repetition
 from sparseplan.plan.sensitivity import Sensitivity, sensitivity
 from sparseplan.plan.sides import Planned, Sides, law_sides, plan_sides
-from sparseplan.sparsity.pattern import TWO_OF_FOUR, Pattern
+from sparseplan.sparsity.pattern import Pattern
 
 if TYPE_CHECKING:
     from sparseplan.plan.device_hours import Device
@@ -222,7 +223,7 @@ def answer(
         intervals = plan_intervals(draws, question, point.best, drawn, judged.planned, judged.drawn)
     uncapped = None if family is None else _uncapped(sides, question)
     outside = _distances(law, question, sides, point)
-    hardware = None if device is None else _on_hardware(law, at_budget, objective, device, sides, point)
+    hardware = None if device is None else on_device(law, at_budget, objective, device, sides, point)
     rate = hardware.use.flops_per_second if hardware and hardware.use else None
     spread = [] if unique is None else under_other_rates(law, family, question, objective, point)
     ends = [] if family is None or question.only_dense else brackets(law, question, sides, draws, point, drawn)
@@ -257,11 +258,6 @@ def answer(
             *(hardware.warnings if hardware else ()),
         ],
     )
-
-
-def _rated_size(plan: Plans, dense: Plans) -> float:
-    """The size whose rate of training stands for the answer: the dense plan's, where there is one."""
-    return float(np.where(np.isfinite(dense.train_flops), dense.dense_params, plan.dense_params))
 
 
 def _uncapped(sides: Sides, question: Question) -> float | None:
@@ -347,55 +343,6 @@ def _comparison(
         overtraining=float(dense.nonzero_params * dense.data_seen / optimal),
         compute_optimal_flops=float(question.cost.flops_for(optimal, 0.0, 1.0)),
         uncapped_sparsity=uncapped,
-    )
-
-
-class _OnHardware(NamedTuple):
-    use: DeviceUse | None
-    verdict: list[FamilyVerdict] | None
-    distances: list[Distance]
-    warnings: list[Caveat]
-
-
-def _on_hardware(
-    law: Law, question: Question, objective: Objective, device: "Device", sides: Sides, point: Planned
-) -> _OnHardware:
-    """What the answer says of the device; nothing of it is loaded where no device is named."""
-    from sparseplan.hardware.profile import training_rate  # noqa: PLC0415
-    from sparseplan.plan.device_hours import device_use  # noqa: PLC0415
-
-    use = None
-    N, D = dense_run_for(sides.dense, question, point.best.reducible)
-    if device.asked_for or device.profile is None or training_rate(device.profile) is not None:
-        use = device_use(
-            device,
-            train_flops=_number(point.best.train_flops),
-            dense_params=_rated_size(point.best, point.dense),
-            dense_flops_for_equal_loss=float(question.cost.flops_for(D, 0.0, N)),
-        )
-    if device.profile is None:
-        return _OnHardware(use, None, [], [])
-    from sparseplan.plan.verdict import hardware_caveats, verdicts, width_distances  # noqa: PLC0415
-
-    knows = form_of(law).knows_sparsity
-    verdict = verdicts(law, question, device.profile, objective) if knows else None
-    models = {
-        "dense plan's model": float(point.dense.dense_params),
-        "plan's model": float(point.best.dense_params),
-    }
-    models |= {f"{one.pattern} model": one.dense_params for one in verdict or () if one.training_speedup is not None}
-    far = width_distances(device.profile, models)
-    known = law_caveats(law, question.pattern.family) if knows else []
-    asked = law_caveats(law, TWO_OF_FOUR.family) if knows else []
-    return _OnHardware(
-        use,
-        verdict,
-        far,
-        [
-            *(caveat for caveat in asked if caveat not in known),
-            *hardware_caveats(device.profile, utilization_given=device.utilization is not None),
-            *(Caveat(code="hardware-extrapolation", message=distance.message) for distance in far),
-        ],
     )
 
 

@@ -18,7 +18,7 @@ from sparseplan.fit.read_back import in_words
 from sparseplan.fit.verdict import said_against, verdict
 from sparseplan.laws.forms import FORMS
 from sparseplan.plan.first_plan import first_question
-from sparseplan.report.plan import print_caveats
+from sparseplan.report.caveats import print_caveats
 from sparseplan.report.prediction import run_error_words
 
 

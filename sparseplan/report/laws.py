@@ -10,12 +10,12 @@ from sparseplan.common.intervals import bounds
 from sparseplan.common.units import format_bounds, format_count, format_sparsity
 from sparseplan.laws.compose import CARRIED_IN_WORDS, SPREAD, Composed
 from sparseplan.laws.diff import SHOWN_SPARSITIES, Change, LawDiff
+from sparseplan.laws.draws import Draws
 from sparseplan.laws.forms import FORMS
 from sparseplan.laws.forms.base import Theta
 from sparseplan.laws.forms.repeated import effective_epochs
 from sparseplan.laws.identity import law_data, law_hash
 from sparseplan.laws.law import (
-    Draws,
     HeldOutError,
     Law,
     coefficient_draws,

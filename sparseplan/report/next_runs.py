@@ -15,7 +15,7 @@ from sparseplan.common.units import (
     format_sparsity,
 )
 from sparseplan.plan.next_runs import NextRuns
-from sparseplan.report.plan import print_caveats
+from sparseplan.report.caveats import print_caveats
 
 
 def print_next_runs(console: Console, answer: NextRuns) -> None:

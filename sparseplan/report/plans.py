@@ -19,16 +19,11 @@ from sparseplan.common.units import (
     format_sparsity,
 )
 from sparseplan.plan.answer import Answer
-from sparseplan.report.plan import (
-    SHOWN_CAVEATS,
-    cost_word,
-    gravity,
-    is_dense_only,
-    is_only_dense,
-    loss_word,
-    print_law_facts,
-    size_given,
-)
+from sparseplan.report.caveats import gravity
+from sparseplan.report.plan import SHOWN_CAVEATS, print_law_facts
+from sparseplan.report.plan_table import size_given
+from sparseplan.report.plan_verdict import cost_word
+from sparseplan.report.plan_words import budget_of, cost_of, is_dense_only, is_only_dense, loss_word
 
 Cell = Callable[[Answer], str]
 _INTERVALS = ("sparsity", "nonzero_params", "dense_params", "data_seen")
@@ -107,7 +102,7 @@ def _figures(answers: Sequence[Answer]) -> dict[str, Cell]:
     if first.given.loss is None:
         found[loss_word(first)] = lambda one: format_loss(one.plan.loss)
     else:
-        found["FLOPs"] = lambda one: format_scientific(one.plan.total_flops or one.plan.train_flops)
+        found["FLOPs"] = lambda one: format_scientific(cost_of(one.plan))
     found["gain"] = lambda one: "inf" if (gain := _gain(one)) is None else format_ratio(gain)
     return found
 
@@ -194,7 +189,7 @@ def _goal(answer: Answer) -> str:
         return f"{format_count(given.device_hours)} device hours"
     if given.loss is not None:
         return f"loss {given.loss:g}"
-    return format_scientific(given.total_flops or given.train_flops or 0.0, digits=6)
+    return format_scientific(budget_of(answer) or 0.0, digits=6)
 
 
 def _is_extrapolated(answer: Answer) -> bool:
@@ -211,7 +206,7 @@ def _row(answer: Answer) -> dict[str, str | None]:
     """One plan as a row of CSV, numbers to the last digit."""
     plan, dense, intervals = answer.plan, answer.dense, answer.intervals
     numbers: dict[str, float | None] = {
-        "budget": answer.given.total_flops or answer.given.train_flops,
+        "budget": budget_of(answer),
         "loss_asked": answer.given.loss,
         "device_hours": answer.given.device_hours,
     }

@@ -15,7 +15,9 @@ from sparseplan.common.units import (
 from sparseplan.laws.run_error import RunError
 from sparseplan.plan.predict import Prediction
 from sparseplan.plan.repeats import Repetition
-from sparseplan.report.plan import print_caveats, print_law_facts, repeats_in_words
+from sparseplan.report.caveats import print_caveats
+from sparseplan.report.plan import print_law_facts
+from sparseplan.report.plan_sentences import repeats_in_words
 
 
 def print_prediction(console: Console, prediction: Prediction) -> None:

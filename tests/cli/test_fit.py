@@ -12,7 +12,7 @@ import yaml
 from sparseplan.cli import run
 from sparseplan.laws.file import read_law
 from sparseplan.laws.forms.frantar2023 import Coefficients, loss
-from sparseplan.runs.table import RunRow, write_runs
+from sparseplan.runs.written_table import RunRow, write_runs
 from sparseplan.sparsity.schedule import Schedule
 from tests.helpers.tables import Grid, simulated, write
 
@@ -130,7 +130,10 @@ def test_the_figure_page_is_drawn(suffix: str, table: Path, tmp_path: Path) -> N
         (["--freeze-dense", "hoffmann2022-chinchilla"], "count data in bytes"),
         (["--name", "my law"], "expected letters, digits"),
         (["--data-unit", "token"], "the table says byte"),
-        (["--schedule", "quadratic"], "expected cubic, linear, geometric, straight-through with the ends of the ramp"),
+        (
+            ["--schedule", "quadratic"],
+            "expected cubic, linear, geometric, straight-through, rewinding with the ends of the ramp",
+        ),
         (["--schedule", "cubic:75%..25%"], "found 'cubic:75%..25%'"),
         (["--schedule", "straight-through"], "as in cubic:25%..75% or straight-through:0"),
         (["--report", "page.txt"], "expected a picture ending in"),

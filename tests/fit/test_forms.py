@@ -83,7 +83,8 @@ def test_a_fitted_law_is_saved_predicts_as_the_fit_does_and_plans(
         assert drawn is not None
         spread = np.quantile(drawn.loss(S, 2.1e7, 1e10), [0.05, 0.95])
         assert 0.99 * spread[0] < truth.loss(S, 2.1e7, 1e10) < 1.01 * spread[1]
-        assert 0 < spread[1] - spread[0] < 0.1
+        # The runs' own form knows them well; another errs alike at all runs of a size, and its intervals say so.
+        assert 0 < spread[1] - spread[0] < (0.1 if form == "varying-exponents" else 0.5)
         assert undrawn(result.law, family) == []  # a place of reference is known exactly
     law = tmp_path / "team.yaml"
     write_law(result.law, law)

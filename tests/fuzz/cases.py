@@ -19,8 +19,9 @@ from sparseplan.cli.flags import in_flags
 from sparseplan.common.console import open_progress, say
 from sparseplan.errors import SparseplanError
 from sparseplan.hardware.file import builtin_profiles
+from sparseplan.laws.draws import Draws
 from sparseplan.laws.file import builtin_laws
-from sparseplan.laws.law import Draws, draw_table, law_block
+from sparseplan.laws.law import draw_table, law_block
 from sparseplan.runs.job import Job, diverged_record, read_job, to_json
 from sparseplan.runs.spec import DataSpec, Split
 from sparseplan.runs.trunks import plan_segments

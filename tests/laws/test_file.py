@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from sparseplan.common.yaml_struct import read_document
 from sparseplan.errors import LawError
+from sparseplan.laws.draws import Draws
 from sparseplan.laws.file import (
     builtin_laws,
     law_files,
@@ -25,7 +26,7 @@ from sparseplan.laws.file import (
     shadowing,
     write_law,
 )
-from sparseplan.laws.law import Draws, Law, coefficient_draws
+from sparseplan.laws.law import Law, coefficient_draws
 
 MINIMAL = """\
 format: sparseplan-law/1

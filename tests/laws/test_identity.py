@@ -6,9 +6,10 @@ import numpy as np
 import yaml
 from msgspec.structs import replace
 
+from sparseplan.laws.draws import Draws
 from sparseplan.laws.file import builtin_laws, law_text, parse_law, read_law
 from sparseplan.laws.identity import law_hash
-from sparseplan.laws.law import Draws, Law
+from sparseplan.laws.law import Law
 
 
 def test_layout_comments_and_spelling_of_numbers_do_not_change_the_hash(t5: Law) -> None:

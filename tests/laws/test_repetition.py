@@ -9,8 +9,9 @@ from sparseplan.errors import LawError
 from sparseplan.laws.check import check_law
 from sparseplan.laws.compose import compose
 from sparseplan.laws.diff import diff_laws
+from sparseplan.laws.draws import Draws
 from sparseplan.laws.file import law_text, load_law, parse_law
-from sparseplan.laws.law import Draws, Law, coefficient_draws, coefficients
+from sparseplan.laws.law import Law, coefficient_draws, coefficients
 from sparseplan.laws.repetition import RateInSparsity, Repetition
 from sparseplan.laws.unique_data import limited, published
 

@@ -10,15 +10,16 @@ import pytest
 from sparseplan.cost.flops import flops_cost
 from sparseplan.errors import LawError, PlanError
 from sparseplan.laws.diff import diff_laws
+from sparseplan.laws.draws import Draws
 from sparseplan.laws.file import load_law
 from sparseplan.laws.forms.budget import schedule_budget
 from sparseplan.laws.forms.frantar2023 import Coefficients
-from sparseplan.laws.law import Draws, Law, coefficient_draws, coefficients
+from sparseplan.laws.law import Law, coefficient_draws, coefficients
 from sparseplan.plan.answer import answer, to_json
 from sparseplan.plan.predict import predict
 from sparseplan.plan.question import Question, best_plan
 from sparseplan.plan.sparsity_map import MapCost, sparsity_maps
-from sparseplan.report.plan import verdict
+from sparseplan.report.plan_verdict import verdict
 from sparseplan.sparsity.pattern import parse_pattern
 from sparseplan.sparsity.schedule import Schedule
 from tests.helpers.questions import codes, question

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from sparseplan.cost.flops import flops_cost
+from sparseplan.laws.draws import Draws
 from sparseplan.laws.file import write_law
-from sparseplan.laws.law import Draws, Law
+from sparseplan.laws.law import Law
 from sparseplan.plan import sides
 from sparseplan.plan.question import Question
 from sparseplan.plan.sides import draw_sides, plan_draws, plan_sides

@@ -10,8 +10,9 @@ import pytest
 import sparseplan as sp
 from sparseplan.cost.flops import flops_cost
 from sparseplan.errors import PlanError
+from sparseplan.laws.draws import Draws
 from sparseplan.laws.file import load_law
-from sparseplan.laws.law import Draws, Law
+from sparseplan.laws.law import Law
 from sparseplan.laws.unique_data import limited
 from sparseplan.plan.answer import answer
 from sparseplan.plan.question import Question

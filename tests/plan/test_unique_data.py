@@ -9,8 +9,9 @@ import pytest
 import sparseplan as sp
 from sparseplan.api.planning import Answer
 from sparseplan.errors import QuantityError
+from sparseplan.laws.draws import Draws
 from sparseplan.laws.file import load_law
-from sparseplan.laws.law import Draws, Law, coefficients
+from sparseplan.laws.law import Law, coefficients
 from sparseplan.laws.unique_data import limited
 from tests.helpers.questions import codes
 

@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sparseplan.errors import RunsError
-from sparseplan.runs.table import RunRow, Runs, read_runs, write_runs
+from sparseplan.runs.table import Runs, read_runs
+from sparseplan.runs.written_table import RunRow, write_runs
 
 HEADER = "sparsity,nonzero_params,data_seen,loss"
 

@@ -266,3 +266,8 @@ class AverageForm(Form):
     def knows_sparsity(self) -> bool:
         """Whether its forms do."""
         return self.sparse
+
+
+def dense_numerator(theta: Theta) -> Array:
+    """The numerator of a dense model's size term: what is left above the floor at one parameter and endless data."""
+    return theta.reducible(0.0, 1.0, np.inf)

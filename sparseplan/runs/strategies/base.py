@@ -3,9 +3,11 @@
 Each has besides, as a field or a property, `schedule`: what the law's c_mul counts, as fractions of training.
 """
 
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
-from msgspec import Struct
+from msgspec import Meta, Struct
+
+from sparseplan.sparsity.schedule import Schedule
 
 Ramp = tuple[tuple[int, float], ...]
 """At each update the sparsity that holds from there on, ascending in both."""
@@ -45,3 +47,18 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, ta
     def alike_until(self, steps: int) -> int:
         """Of a strategy that prunes from the start: the update until which runs of all lengths are pruned alike."""
         return steps
+
+
+class OneCut(Settings, frozen=True, kw_only=True):
+    """What strategies share that train a dense model to the moment `at`, cut it there, and train on."""
+
+    at: Annotated[float, Meta(ge=0, le=1, description="When the weights are cut, as a fraction of training.")] = 0.5
+
+    @property
+    def schedule(self) -> Schedule:
+        """A ramp of no length."""
+        return Schedule(start=self.at, end=self.at)
+
+    def ramp(self, sparsity: float, steps: int) -> Ramp:
+        """The final sparsity from the cut on."""
+        return ((round(self.at * steps), sparsity),)

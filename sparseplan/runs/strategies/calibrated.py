@@ -4,24 +4,13 @@ from typing import Annotated
 
 from msgspec import Meta
 
-from sparseplan.runs.strategies.base import Ramp, Settings
-from sparseplan.sparsity.schedule import Schedule
+from sparseplan.runs.strategies.base import OneCut
 
 
-class Calibrated(Settings, frozen=True, kw_only=True):
+class Calibrated(OneCut, frozen=True, kw_only=True):
     """What strategies share that cut once by the inputs of the matrices."""
 
-    at: Annotated[float, Meta(ge=0, le=1, description="When the weights are cut, as a fraction of training.")] = 0.5
     batches: Annotated[int, Meta(ge=1, description="Training batches, the last before the cut, for the inputs.")] = 8
-
-    @property
-    def schedule(self) -> Schedule:
-        """One cut."""
-        return Schedule(start=self.at, end=self.at)
-
-    def ramp(self, sparsity: float, steps: int) -> Ramp:
-        """The final sparsity from the cut on."""
-        return ((round(self.at * steps), sparsity),)
 
 
 class Wanda(Calibrated, frozen=True, kw_only=True, tag="wanda"):

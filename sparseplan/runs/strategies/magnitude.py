@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from msgspec import Meta
 
-from sparseplan.runs.strategies.base import Ramp, Settings
+from sparseplan.runs.strategies.base import OneCut, Ramp, Settings
 from sparseplan.sparsity.schedule import Schedule
 
 DEFAULT_STRATEGY = "gradual-magnitude"
@@ -65,23 +65,13 @@ class GradualMagnitude(Settings, frozen=True, kw_only=True, tag=DEFAULT_STRATEGY
         return f"{self.schedule.describe()}, {self.updates} updates{_scope(self.scope)}"
 
 
-class OneShot(Settings, frozen=True, kw_only=True, tag="one-shot"):
+class OneShot(OneCut, frozen=True, kw_only=True, tag="one-shot"):
     """Dense to the moment `at`, one cut of the smallest weights, then trained on: a ramp of no length.
 
     Source: the limit of Zhu & Gupta 2017, arXiv:1710.01878.
     """
 
-    at: Annotated[float, Meta(ge=0, le=1, description="When the weights are cut, as a fraction of training.")] = 0.5
     scope: Scope = "matrix"
-
-    @property
-    def schedule(self) -> Schedule:
-        """One cut."""
-        return Schedule(start=self.at, end=self.at)
-
-    def ramp(self, sparsity: float, steps: int) -> Ramp:
-        """The final sparsity from the cut on."""
-        return ((round(self.at * steps), sparsity),)
 
     def describe(self) -> str:
         """The strategy in a few words."""

@@ -4,13 +4,12 @@ A pruned weight stays zero since its gradient and its optimizer state are zero: 
 momentum, decay and resumption alike.
 """
 
-from abc import abstractmethod
-
 import torch
 from torch import Tensor
 
 from sparseplan.runs.spec import RunSpec
 from sparseplan.train.pruning.base import Pruner, Weights
+from sparseplan.train.pruning.masks import pruned_mask
 
 
 class HeldMasks(Pruner):
@@ -25,9 +24,9 @@ class HeldMasks(Pruner):
         sparsity = self._ramp[step]
         return {name: self._choose(name, weight, self.masks[name], sparsity) for name, weight in self._weights.items()}
 
-    @abstractmethod
-    def _choose(self, name: str, weight: Tensor, mask: Tensor, sparsity: float) -> Tensor:
-        """The mask of a weight from here on, of `mask`'s dtype and shape."""
+    def _choose(self, name: str, weight: Tensor, mask: Tensor, sparsity: float) -> Tensor:  # noqa: ARG002
+        """The mask of a weight from here on, of `mask`'s dtype and shape. Here: the smallest of what is left go."""
+        return pruned_mask(weight, mask, sparsity, kept=self._pattern.kept, group=self._pattern.group)
 
     def acts_at(self, step: int) -> bool:
         """At the steps of the ramp."""

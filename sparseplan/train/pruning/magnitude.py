@@ -14,7 +14,7 @@ from sparseplan.runs.strategies import GradualMagnitude, OneShot
 from sparseplan.shapes.base import pruned_weights
 from sparseplan.train.pruning.base import Weights
 from sparseplan.train.pruning.held import HeldMasks
-from sparseplan.train.pruning.masks import pruned_mask, smallest
+from sparseplan.train.pruning.masks import smallest
 
 
 class MagnitudePruner(HeldMasks):
@@ -38,6 +38,3 @@ class MagnitudePruner(HeldMasks):
         alive &= ~smallest(scores, alive, number - (len(alive) - int(alive.sum())))
         pieces = zip(self.masks.items(), torch.split(alive, sizes), strict=True)
         return {name: piece.view_as(mask).to(mask) for (name, mask), piece in pieces}
-
-    def _choose(self, name: str, weight: Tensor, mask: Tensor, sparsity: float) -> Tensor:  # noqa: ARG002
-        return pruned_mask(weight, mask, sparsity, kept=self._pattern.kept, group=self._pattern.group)

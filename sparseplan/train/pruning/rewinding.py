@@ -14,7 +14,6 @@ from sparseplan.runs.spec import RunSpec
 from sparseplan.runs.strategies import Rewinding
 from sparseplan.train.pruning.base import Weights
 from sparseplan.train.pruning.held import HeldMasks
-from sparseplan.train.pruning.masks import pruned_mask
 from sparseplan.train.saved import Saved
 
 _EARLY = "early."
@@ -47,9 +46,6 @@ class RewindingPruner(HeldMasks):
             self._early = Saved.of(optimizer, self._loaded)
         self._early.restore()
         self._set(masks, optimizer)
-
-    def _choose(self, name: str, weight: Tensor, mask: Tensor, sparsity: float) -> Tensor:  # noqa: ARG002
-        return pruned_mask(weight, mask, sparsity, kept=self._pattern.kept, group=self._pattern.group)
 
     def state(self) -> dict[str, Tensor]:
         """The masks, and what rounds go back to once it is there."""

@@ -39,10 +39,6 @@ class SStePruner(StraightThroughPruner):
         return (dense - dense.clamp(-threshold, threshold)).flatten()  # 0 up to the threshold, less it beyond
 
     @torch.no_grad()
-    def _choose(self, *, exactly: bool) -> None:  # noqa: ARG002 - groups always are
-        self._choose_groups()
-
-    @torch.no_grad()
     def _put(self) -> None:
         torch._foreach_copy_(self._parameters, self._matrices(self._shrunk()))
         torch._foreach_mul_(self._parameters, self._scales)

@@ -25,13 +25,6 @@ class SrStePruner(StraightThroughPruner):
         self._decay = strategy.decay
         super().__init__(weights, run)
 
-    @torch.no_grad()
-    def _choose(self, *, exactly: bool) -> None:  # noqa: ARG002 - groups always are
-        self._choose_groups()
-
-    def _put(self) -> None:
-        torch._foreach_mul_(self._parameters, list(self.masks.values()))
-
     def _add_to_gradients(self) -> None:
         left_out = torch._foreach_sub(self._dense_matrices, self._parameters)  # W - M W
         torch._foreach_add_(self._gradients(), left_out, alpha=self._decay)

@@ -18,7 +18,7 @@ class StePruner(StraightThroughPruner):
     @torch.no_grad()
     def _choose(self, *, exactly: bool) -> None:
         if self._pattern.group is not None:
-            self._choose_groups()
+            super()._choose(exactly=exactly)
             return
         assert self._zeros is not None
         for zeros, dense, mask in zip(self._zeros.values(), self._dense_matrices, self.masks.values(), strict=True):
@@ -28,6 +28,3 @@ class StePruner(StraightThroughPruner):
             elif zeros:
                 size = dense.abs()
                 torch.gt(size, kth_smallest(size.flatten(), zeros), out=mask)
-
-    def _put(self) -> None:
-        torch._foreach_mul_(self._parameters, list(self.masks.values()))

@@ -5,8 +5,6 @@ gradient is simply their gradient; then the dense weights are put back. Nothing 
 dtype is touched. After the last update the weights are masked for good.
 """
 
-from abc import abstractmethod
-
 import torch
 from torch import Tensor
 
@@ -42,13 +40,22 @@ class StraightThroughPruner(Pruner):
         """Keep a copy of the weights as they stand."""
         torch.cat([weight.detach().flatten() for weight in self._parameters], out=self._dense)
 
-    @abstractmethod
-    def _choose(self, *, exactly: bool) -> None:
-        """Set the masks for the dense weights; `exactly` in number even where two weights are equal."""
+    @torch.no_grad()
+    def _choose(self, *, exactly: bool) -> None:  # noqa: ARG002 - groups always are
+        """Set the masks for the dense weights; `exactly` in number even where two weights are equal. Here: by groups,
+        the n largest of every one, the first of equals.
+        """
+        group, kept = self._pattern.group, self._pattern.kept
+        assert group is not None
+        assert kept is not None
+        size = group * (_PIECE // group)
+        for dense, mask in zip(torch.split(self._dense, size), torch.split(self._mask, size), strict=True):
+            mask.view(-1, group).copy_(group_winners(dense.abs().view(-1, group), kept))
 
-    @abstractmethod
+    @torch.no_grad()
     def _put(self) -> None:
-        """Put what the forward pass uses in the parameters, which hold the dense weights."""
+        """Put what the forward pass uses in the parameters, which hold the dense weights. Here: these, masked."""
+        torch._foreach_mul_(self._parameters, list(self.masks.values()))
 
     def _add_to_gradients(self) -> None:
         """Add what else moves the weights, while the parameters hold what the forward pass used; nothing in most."""
@@ -84,12 +91,3 @@ class StraightThroughPruner(Pruner):
     def load(self, state: dict[str, Tensor]) -> None:
         """Take nothing."""
         assert not state, "a checkpoint of straight-through masks holds none"
-
-    def _choose_groups(self) -> None:
-        """Set the masks to the n largest of every group, the first of equals."""
-        group, kept = self._pattern.group, self._pattern.kept
-        assert group is not None
-        assert kept is not None
-        size = group * (_PIECE // group)
-        for dense, mask in zip(torch.split(self._dense, size), torch.split(self._mask, size), strict=True):
-            mask.view(-1, group).copy_(group_winners(dense.abs().view(-1, group), kept))

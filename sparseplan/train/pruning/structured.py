@@ -73,6 +73,3 @@ class StructuredPruner(HeldMasks):
     def _squares(self, name: str, axis: int, places: Tensor) -> Tensor:
         squares = self._weights[name].detach().square().sum(1 - axis)
         return squares[places.to(squares.device)].sum(1)
-
-    def _choose(self, name: str, weight: Tensor, mask: Tensor, sparsity: float) -> Tensor:
-        raise NotImplementedError("units span matrices")

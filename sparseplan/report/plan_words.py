@@ -1,0 +1,85 @@
+"""What several parts of a printed plan ask of an answer, and how they call it."""
+
+from math import isfinite
+
+from sparseplan.common.intervals import Bounds
+from sparseplan.common.units import format_bounds, format_count, format_ratio, format_scientific
+from sparseplan.plan.answer import Answer, Plan
+
+
+def loss_word(answer: Answer) -> str:
+    """What the losses of an answer are."""
+    return "mean loss" if answer.objective == "mean" else "loss"
+
+
+def size_is_free(answer: Answer) -> bool:
+    """Whether the size was to be chosen too."""
+    return answer.given.nonzero_params is None and answer.given.dense_params is None
+
+
+def is_dense_only(answer: Answer) -> bool:
+    """Whether the law knows nothing of sparsity, so that there is one plan and nothing to compare."""
+    return any(caveat.code == "dense-only" for caveat in answer.warnings)
+
+
+def is_only_dense(answer: Answer) -> bool:
+    """Whether the question allows no sparsity above 0, so that nothing was compared."""
+    return any(caveat.code == "only-dense" for caveat in answer.warnings)
+
+
+def is_spent(answer: Answer, plan: Plan) -> bool:
+    """Whether a plan spends the budget; where size and data are both held, it may not."""
+    budget = budget_of(answer)
+    return budget is None or _paid(answer, plan) >= (1.0 - 1e-9) * budget
+
+
+def budget_of(answer: Answer) -> float | None:
+    """The budget that was given; None where a loss was."""
+    return answer.given.total_flops or answer.given.train_flops
+
+
+def cost_of(plan: Plan) -> float:
+    """FLOPs of a plan, of inference too where it counts."""
+    return plan.total_flops or plan.train_flops
+
+
+def _paid(answer: Answer, plan: Plan) -> float:
+    """What a plan takes of the budget: inference at its price."""
+    price = 1.0 if answer.serving is None else answer.serving.price
+    return plan.train_flops + price * (plan.inference_flops or 0.0)
+
+
+def data_end_losses(answer: Answer) -> bool:
+    """Whether limited data may put a loss out of reach of all compute."""
+    given = answer.given
+    return any(one is not None for one in (given.unique_data, given.data_seen, given.max_data))
+
+
+def on_data(answer: Answer) -> str:
+    """What is given of the data, as an addition to a model's name."""
+    given = answer.given
+    if given.data_seen is not None:
+        return " on these data"
+    if given.max_data is not None:
+        return " within these data"
+    return "" if given.tokens_per_param is None else " at this ratio"
+
+
+def needed(ratio: float) -> str:
+    """What a dense model needs, in budgets, where the budget is `ratio` of it; 0 where that overflows."""
+    return format_ratio(1 / ratio) if ratio > 0 else "over 1e300x"
+
+
+def flops_bounds(bounds: Bounds) -> str:
+    """An interval of FLOPs, which has no upper end where no compute may be enough."""
+    low, high = bounds
+    return format_bounds(bounds, format_scientific) if isfinite(high) else f"at least {format_scientific(low)}"
+
+
+def format_epochs(epochs: float) -> str:
+    """A number of epochs.
+
+    >>> format_epochs(1.0), format_epochs(8.343), format_epochs(1234.5)
+    ('1.0', '8.3', '1.23k')
+    """
+    return f"{epochs:.1f}" if epochs < 999.95 else format_count(epochs)
