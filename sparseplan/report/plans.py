@@ -19,16 +19,10 @@ from sparseplan.common.units import (
     format_sparsity,
 )
 from sparseplan.plan.answer import Answer
-from sparseplan.report.plan import (
-    SHOWN_CAVEATS,
-    cost_word,
-    gravity,
-    is_dense_only,
-    is_only_dense,
-    loss_word,
-    print_law_facts,
-    size_given,
-)
+from sparseplan.report.caveats import gravity
+from sparseplan.report.plan import SHOWN_CAVEATS, print_law_facts
+from sparseplan.report.plan_table import size_given
+from sparseplan.report.plan_words import cost_word, is_dense_only, is_only_dense, loss_word
 
 Cell = Callable[[Answer], str]
 _INTERVALS = ("sparsity", "nonzero_params", "dense_params", "data_seen")
