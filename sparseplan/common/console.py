@@ -75,8 +75,10 @@ def print_table(console: Console, table: Table, *, in_parts: bool = False) -> No
     """
     piped = _PIPED if in_parts else _WIDTH
     width = get_terminal_size().columns if console.is_terminal else piped
-    if _width(console, table) > width:
-        table = _of_columns(table, table.columns, plain=True)
+    if _width(console, table) <= width:
+        console.print(_of_columns(table, table.columns))
+        return
+    table = _of_columns(table, table.columns, plain=True)
     parts: list[list[Column]] = [table.columns[:1]]
     for column in table.columns[1:]:
         if len(parts[-1]) > 1 and _width(console, _of_columns(table, [*parts[-1], column])) > width:

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from sparseplan.fit.trends import Trend
+from sparseplan.sparsity.pattern import UNSTRUCTURED
 
 Status = Literal["converged", "not converged", "flat direction", "too few levels", "contradicted"]
 _FINE = 1e-3
@@ -147,6 +148,10 @@ def _open_words(flat: tuple[tuple[str, ...], ...]) -> str:
 def _way_out(facts: Facts) -> str:
     if counted_before_pruning(facts.trends):
         return "Sparser runs do worse at equal nonzero_params: does it count weights before pruning?"
+    families = {name.rpartition(".")[0] for names in facts.flat for name in names}
+    if not families & {"", str(UNSTRUCTURED)}:  # one sparsity beside dense, say, where others settle the base
+        which = " and ".join(sorted(families))
+        return f"Train more sparsities of {which}, or leave these runs out of the table."
     return "Freeze a known base (`freeze_dense`), or train runs further apart."
 
 

@@ -56,9 +56,10 @@ def distances(
 ) -> list[Distance]:
     """The axes on which a point lies outside a law's range; an axis without a range is left out."""
     found: list[Distance] = []
+    saw = "any of the law's runs saw"
     for axis, value, bounds, more, less, what in (
         ("nonzero_params", nonzero_params, covered.nonzero_params, "larger", "smaller", "any model of the law's runs"),
-        ("data_seen", data_seen, covered.data_seen, f"more {data_unit}s", f"fewer {data_unit}s", "any of its runs saw"),
+        ("data_seen", data_seen, covered.data_seen, f"more {data_unit}s", f"fewer {data_unit}s", saw),
     ):
         if bounds is None or bounds[0] / ROUNDING <= value <= bounds[1] * ROUNDING:
             continue
@@ -71,12 +72,12 @@ def distances(
     if covered.sparsity is not None and sparsity > covered.sparsity[1]:
         low, high = covered.sparsity
         factor = (1.0 - high) / (1.0 - sparsity)
-        text = f"{format_sparsity(sparsity)} is sparser than any of its runs ({format_sparsity(high)})"
+        text = f"{format_sparsity(sparsity)} is sparser than any of the law's runs ({format_sparsity(high)})"
         found.append(Distance(of=of, axis="sparsity", value=sparsity, low=low, high=high, factor=factor, message=text))
     if covered.sparsity is not None and sparsity < covered.sparsity[0]:
         low, high = covered.sparsity
         factor = (1.0 - sparsity) / (1.0 - low)
-        text = f"{format_sparsity(sparsity)} is less sparse than any of its runs ({format_sparsity(low)})"
+        text = f"{format_sparsity(sparsity)} is less sparse than any of the law's runs ({format_sparsity(low)})"
         found.append(Distance(of=of, axis="sparsity", value=sparsity, low=low, high=high, factor=factor, message=text))
     return found
 

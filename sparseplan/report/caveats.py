@@ -18,6 +18,7 @@ _GRAVEST = (
     "transferred",
     "pattern-borrowed",
     "sparsity-capped",
+    "sparsity-gap",
     "extrapolation",
     "hardware-datasheet",
 )

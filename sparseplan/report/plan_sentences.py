@@ -23,6 +23,7 @@ from sparseplan.report.plan_words import (
     is_dense_only,
     is_only_dense,
     is_spent,
+    loss_word,
     needed,
     on_data,
     size_is_free,
@@ -48,7 +49,8 @@ def against_dense(answer: Answer) -> list[str]:
         verb = "lowers" if comparison.loss_gain >= 0 else "raises"
         rival = f"the best dense model{on_data(answer)}" if size_is_free(answer) else "dense at this size"
         at = "Sparsity" if answer.given.loss is None else "At this budget sparsity"
-        lines.append(f"{at} {verb} the loss by {format_difference(abs(comparison.loss_gain))} nats against {rival}.")
+        gap = format_difference(abs(comparison.loss_gain))
+        lines.append(f"{at} {verb} the {loss_word(answer)} by {gap} nats against {rival}.")
     if not (is_spent(answer, plan) and is_spent(answer, answer.dense)):
         lines.append("Size and data are both held, so part of the budget is left.")
     if not size_is_free(answer) and 0 < comparison.overtraining < float("inf"):
@@ -173,11 +175,11 @@ def how_sure(answer: Answer) -> list[str]:
     if intervals.p_reached is not None and intervals.p_reached < 1.0:
         share = format_percent(1.0 - intervals.p_reached)
         reached = [f"In {share} of the law's draws no compute reaches this loss."]
-    loses = f"{format_regret(regret.median)} nats"
     return [
         *reached,
         f"Over the law's {intervals.draws} draws this plan beats each draw's best dense model in "
-        f"{format_percent(intervals.p_beats_best_dense)}, and loses {loses} against each draw's own optimum"
+        f"{format_percent(intervals.p_beats_best_dense)}, and in the median loses {format_regret(regret.median)} nats "
+        f"against each draw's own optimum"
         f"{'' if answer.given.loss is None else ' at this budget'} (95%: {format_regret(regret.p95)}).",
     ]
 
@@ -207,12 +209,15 @@ def across_laws(answer: Answer, *, explain: bool) -> list[str]:
     sets = [one.runs for one in found.laws]
     same = max(sets.count(one) for one in sets)
     of_which = f" ({same} of them fits of the same runs)" if same > 1 else ""
+    tied = sum(one.sparsity is None for one in found.laws)
+    but = f"; by {'one' if tied == 1 else tied} of them every sparsity does as well" if tied else ""
+    low, high = found.compute_ratio
     lines = [
         f"Over {len(sets)} laws{of_which}, each with its own runs' ramp: best sparsity "
-        f"{format_bounds(found.sparsity, format_sparsity)}, for {format_bounds(found.compute_ratio, format_ratio)} the "
-        "compute that the best dense model needs for the same loss."
+        f"{format_bounds(found.sparsity, format_sparsity)}, worth {format_bounds((1 / high, 1 / low), format_ratio)} "
+        f"the compute of the best dense model{but}."
     ]
     for one in found.laws if explain else ():
         best = "every sparsity does as well" if one.sparsity is None else f"{format_sparsity(one.sparsity)} sparse"
-        lines.append(f"- {one.law}: {best}, {format_ratio(one.compute_ratio)} ({one.ramp})")
+        lines.append(f"- {one.law}: {best}, worth {needed(one.compute_ratio)} ({one.ramp})")
     return lines

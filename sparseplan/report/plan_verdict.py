@@ -10,6 +10,7 @@ from sparseplan.plan.answer import Answer
 from sparseplan.report.plan_words import (
     budget_of,
     cost_of,
+    cost_word,
     data_end_losses,
     flops_bounds,
     is_dense_only,
@@ -45,12 +46,6 @@ def verdict(answer: Answer) -> str:
     model = f"{format_count(plan.nonzero_params)} non-zero of {format_count(plan.dense_params)} weights"
     needs = f"{_dense_needs(answer)}, {cost} ({source}).{_undecided(answer)}"
     return f"{budget}: sparsity {sparsity}, {model} on {run}. {needs}"
-
-
-def cost_word(answer: Answer) -> str:
-    """What zeros cost in training."""
-    costs = {"sparse": "if zeros cost nothing", "dense": "if zeros cost as much as weights"}
-    return costs.get(answer.cost, f"at its cost on {answer.cost}")
 
 
 def _goal(answer: Answer) -> str:

@@ -22,8 +22,7 @@ from sparseplan.plan.answer import Answer
 from sparseplan.report.caveats import gravity
 from sparseplan.report.plan import SHOWN_CAVEATS, print_law_facts
 from sparseplan.report.plan_table import size_given
-from sparseplan.report.plan_verdict import cost_word
-from sparseplan.report.plan_words import budget_of, cost_of, is_dense_only, is_only_dense, loss_word
+from sparseplan.report.plan_words import budget_of, cost_of, cost_word, is_dense_only, is_only_dense, loss_word
 
 Cell = Callable[[Answer], str]
 _INTERVALS = ("sparsity", "nonzero_params", "dense_params", "data_seen")

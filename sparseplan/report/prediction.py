@@ -40,7 +40,7 @@ def print_prediction(console: Console, prediction: Prediction) -> None:
     elif prediction.size_multiplier is not None:
         size += ", dense"
     data = f"{format_count(given.data_seen)} {given.data_unit}s"
-    say_wrapped(console, f"{size}, {data}; law {prediction.law.name}")
+    say_wrapped(console, f"{size}, {data}.")
     if prediction.repetition is not None and prediction.epochs is not None and given.unique_data is not None:
         _print_repeats(console, prediction, prediction.repetition, prediction.epochs, given.unique_data)
     if prediction.size_multiplier is not None and given.sparsity > 0:

@@ -258,7 +258,7 @@ def test_where_the_runs_begin_sparse_the_dense_plan_is_extrapolated_and_draws_st
     plan = json.loads(capsys.readouterr().out)
     far = {(one["of"], one["axis"]): one for one in plan["extrapolation"]}
     assert far["dense plan", "sparsity"]["factor"] == pytest.approx(10)
-    assert "0% is less sparse than any of its runs (90%)" in far["dense plan", "sparsity"]["message"]
+    assert "0% is less sparse than any of the law's runs (90%)" in far["dense plan", "sparsity"]["message"]
     facts = yaml.safe_load(law.read_text("utf-8"))
     facts["sparsity"]["unstructured"] = {"a_S": 0.0, "b_S": 1.0, "c_S": 52.3}  # the law's values say dense
     law.write_text(yaml.safe_dump(facts), "utf-8")

@@ -128,15 +128,16 @@ def test_the_terminal_says_it_in_one_line_and_explains_it_on_request(capsys: pyt
 
     assert run(["optimal", "--flops", "1e23", "--law", T5]) == 0
     text = " ".join(capsys.readouterr().out.split())
-    line = (
-        "Over 5 laws (3 of them fits of the same runs), each with its own runs' ramp: best sparsity 49.4% .. 93.8%, for"
+    said = (
+        "Over 5 laws (3 of them fits of the same runs), each with its own runs' ramp: best sparsity 49.4% .. 93.8%, "
+        "worth 1x .. 2.24x the compute of the best dense model; by one of them every sparsity does as well."
     )
-    assert f"{line} 0.447x .. 1x the compute that the best dense model needs for the same loss." in text
+    assert said in text
     assert "- wu2026-llama-c4" not in text
     assert run(["optimal", "--flops", "1e23", "--law", T5, "--explain"]) == 0
     text = " ".join(capsys.readouterr().out.split())
-    assert "- wu2026-llama-c4: 93.8% sparse, 0.447x (sparse from the first step)" in text
-    assert f"- {JIN}: every sparsity does as well, 1x" in text
+    assert "- wu2026-llama-c4: 93.8% sparse, worth 2.24x (sparse from the first step)" in text
+    assert f"- {JIN}: every sparsity does as well, worth 1x" in text
     assert run(["optimal", "--flops", "1e23", "--law", T5, "--json"]) == 0
     told = json.loads(capsys.readouterr().out)["across_laws"]
     assert set(told) == {"sparsity", "compute_ratio", "laws"}
