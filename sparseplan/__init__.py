@@ -10,7 +10,7 @@
     sp.optimal(flops=1e23, law=runs.law)
 
 `optimal`, `predict` and `fit` are the commands of these names, `sparsity_map` is `contour`, `next_runs` is `next`;
-see docs/python.md.
+`plans` is `optimal` with several budgets, laws, costs or patterns. See docs/python.md.
 """
 
 import sys
@@ -25,11 +25,13 @@ if TYPE_CHECKING:
     from sparseplan.api.maps import SparsityMap, sparsity_map
     from sparseplan.api.next_runs import NextRuns, next_runs
     from sparseplan.api.planning import Answer, Prediction, load_law, optimal, predict
+    from sparseplan.api.plans import Plans, plans
 
 __all__ = [
     "Answer",
     "Fit",
     "NextRuns",
+    "Plans",
     "Prediction",
     "SparsityMap",
     "__version__",
@@ -37,6 +39,7 @@ __all__ = [
     "load_law",
     "next_runs",
     "optimal",
+    "plans",
     "predict",
     "sparsity_map",
 ]
@@ -46,6 +49,7 @@ _HOMES = {
     "maps": ("SparsityMap", "sparsity_map"),
     "next_runs": ("NextRuns", "next_runs"),
     "planning": ("Answer", "Prediction", "load_law", "optimal", "predict"),
+    "plans": ("Plans", "plans"),
 }
 
 

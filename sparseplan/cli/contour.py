@@ -1,6 +1,5 @@
 """`sparseplan contour`: optimal sparsity over sizes and budgets, as a picture or a table."""
 
-import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -8,8 +7,8 @@ import typer
 
 from sparseplan.cli import options as o
 from sparseplan.cli.flags import in_flags
-from sparseplan.common.units import parse_positive
-from sparseplan.errors import PlanError, QuantityError
+from sparseplan.common.units import parse_span
+from sparseplan.errors import PlanError
 from sparseplan.laws import DEFAULT_LAW
 
 if TYPE_CHECKING:
@@ -25,21 +24,6 @@ _TEXT_POINTS = 9
 _MOST_TEXT_POINTS = 30
 _CSV_POINTS = 60
 _PICTURE_POINTS = 240
-
-
-def parse_span(text: str) -> tuple[float, float]:
-    """Read two numbers with two dots between them, as in 1M..10B.
-
-    >>> parse_span("1M..10B")
-    (1000000.0, 10000000000.0)
-    """
-    parts = re.split(r"\.\.(?!\.)", text)
-    if len(parts) != 2:
-        raise QuantityError(f"expected a range such as 1M..10B, found {text!r}.")
-    low, high = (parse_positive(part) for part in parts)
-    if low >= high:
-        raise QuantityError(f"expected a range from small to large, found {text!r}.")
-    return low, high
 
 
 def contour(

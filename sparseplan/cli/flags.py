@@ -39,7 +39,7 @@ _OPTIONS = (
         "schedule",
         "loss",
     ),
-    *("executor", "workers", "huber_delta", "tokens_per_unit", "report", "explain"),
+    *("executor", "workers", "huber_delta", "tokens_per_unit", "report", "explain", "markdown", "json"),
     *("runs", "budget", "sizes", "most", "noise"),
     *("plan_flops", "plan_params", "width"),
 )

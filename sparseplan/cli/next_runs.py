@@ -7,9 +7,8 @@ import typer
 
 from sparseplan.cli import options as o
 from sparseplan.cli.calibrate import recipe_names
-from sparseplan.cli.contour import parse_span
 from sparseplan.cli.flags import in_flags
-from sparseplan.common.units import parse_share
+from sparseplan.common.units import parse_share, parse_span
 
 EPILOG = """Examples:
 

@@ -1,6 +1,8 @@
 """`sparseplan optimal`: the best sparsity, size and data for a budget, or the least compute for a loss."""
 
 from sparseplan.cli import options as o
+from sparseplan.common.text import shown
+from sparseplan.errors import PlanError
 from sparseplan.laws import DEFAULT_LAW
 
 EPILOG = """Examples:
@@ -10,12 +12,13 @@ EPILOG = """Examples:
 - `sparseplan optimal --flops 1e23 --objective mean`
 - `sparseplan optimal --flops 1e23 --max-data 300B`
 - `sparseplan optimal --loss 1.8 --inference-tokens 1T --inference dense`
+- `sparseplan optimal --flops 1e21..1e24 --cost sparse,dense`
 - `sparseplan optimal --flops 5e22 --params 7B --pattern n:4 --cost dense --json`
 - `sparseplan optimal --device-hours 20k --cost h100 --devices 256 --price 2.50`"""
 
 
 def optimal(
-    flops: o.OptionalFlopsOption = None,
+    flops: o.BudgetsOption = None,
     loss: o.LossOption = None,
     params: o.ParamsOption = None,
     dense_params: o.DenseParamsOption = None,
@@ -26,9 +29,9 @@ def optimal(
     inference_tokens: o.InferenceTokensOption = None,
     inference: o.InferenceOption = None,
     inference_price: o.InferencePriceOption = None,
-    pattern: o.PatternOption = None,
-    law: o.LawOption = DEFAULT_LAW,
-    cost: o.CostOption = "sparse",
+    pattern: o.PatternsOption = None,
+    law: o.LawsOption = None,
+    cost: o.CostsOption = None,
     max_sparsity: o.MaxSparsityOption = None,
     objective: o.ObjectiveOption = "point",
     device_hours: o.DeviceHoursOption = None,
@@ -38,6 +41,9 @@ def optimal(
     devices: o.DevicesOption = None,
     price: o.PriceOption = None,
     explain: o.ExplainOption = False,
+    csv: o.CsvOption = None,
+    markdown: o.MarkdownOption = False,
+    force: o.ForceOption = False,
     json: o.JsonOption = False,
 ) -> None:
     """Find the sparsity, size and data that reach the lowest loss for a training budget, or a loss for the least one.
@@ -49,11 +55,19 @@ def optimal(
     what the law's runs covered. With a hardware profile as --cost it also says, for unstructured sparsity, 2:4 and
     other n:m, whether it pays on that device and how fast 2:4 would have to be; the budget may then be in
     --device-hours, or in --days of all --devices.
-    """
-    from sparseplan.api.planning import optimal as plan
 
-    answer = plan(
-        flops,
+    Several --flops, --law, --cost or --pattern, each repeated or with commas, give a table of all combinations, in
+    which --explain prints the warnings of every plan.
+    """
+    from sparseplan.api.plans import plans
+
+    if markdown and json:
+        raise PlanError("expected `markdown` or `json`, found both.")
+    if csv is not None:
+        o.require_new("--csv", csv, force=force)
+        o.require_place("--csv", csv)
+    found = plans(
+        o.flat(flops),
         loss=loss,
         params=params,
         dense_params=dense_params,
@@ -64,9 +78,9 @@ def optimal(
         inference_tokens=inference_tokens,
         inference=inference,
         inference_price=inference_price,
-        pattern=pattern,
-        law=law,
-        cost=cost,
+        pattern=o.flat(pattern),
+        law=o.flat(law) or DEFAULT_LAW,
+        cost=o.flat(cost) or "sparse",
         max_sparsity=max_sparsity,
         objective=objective,
         device_hours=device_hours,
@@ -76,9 +90,19 @@ def optimal(
         devices=devices,
         price=price,
     )
-    if json:
-        o.print_json(answer.to_json())
-        return
-    from sparseplan.report.plan import print_answer
+    if csv is not None:
+        found.save(csv)
+    if markdown:
+        print(shown(found.to_markdown(), lines=True))
+    elif json:
+        o.print_json((found if len(found) > 1 else found[0]).to_json())
+    elif len(found) > 1:
+        from sparseplan.report.plans import print_plans
 
-    print_answer(o.open_console(), answer, explain=explain)
+        print_plans(o.open_console(), found.plans, explain=explain)
+    else:
+        from sparseplan.report.plan import print_answer
+
+        print_answer(o.open_console(), found[0], explain=explain)
+    if csv is not None:
+        o.note(f"wrote {csv}")

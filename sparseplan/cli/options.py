@@ -1,19 +1,20 @@
 """Options that several commands share, and how their words are read."""
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
 import typer
 
 from sparseplan.cli.flags import in_flags
+from sparseplan.common.several import parse_budgets, split
 from sparseplan.common.text import shown, shown_json
 from sparseplan.common.units import parse_money, parse_positive, parse_share, parse_sparsity
 from sparseplan.errors import FitError, SparseplanError
-from sparseplan.sparsity.pattern import parse_pattern
+from sparseplan.laws import DEFAULT_LAW
+from sparseplan.sparsity.pattern import parse_pattern, parse_patterns
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from rich.console import Console
 
 T = TypeVar("T")
@@ -32,7 +33,7 @@ def reader(parse: Callable[[str], T]) -> Callable[[Any], T]:
     return read
 
 
-def require_yaml(out: "Path | None") -> None:
+def require_yaml(out: Path | None) -> None:
     """Refuse, before any work, a file to write that could not be named as a law or profile again.
 
     Raises:
@@ -42,7 +43,7 @@ def require_yaml(out: "Path | None") -> None:
         raise SparseplanError(f"--out: expected a file ending in .yaml, found {out}.")
 
 
-def require_place(option: str, path: "Path") -> None:
+def require_place(option: str, path: Path) -> None:
     """Refuse, before any work, a file that could not be written after it: no folder, no permission, a full disk.
 
     A folder that is not there may be a slip, and nothing would say so.
@@ -57,7 +58,7 @@ def require_place(option: str, path: "Path") -> None:
     try_writing(path)
 
 
-def require_new(option: str, path: "Path | None", *, force: bool) -> None:
+def require_new(option: str, path: Path | None, *, force: bool) -> None:
     """Refuse, before any work, to write over a file that is there: one rule for every command that writes one.
 
     Raises:
@@ -103,11 +104,22 @@ def parse_mapping(text: str) -> tuple[str, str]:
     return ours.strip(), theirs.strip()
 
 
+def flat(given: list[list[T]] | None) -> list[T] | None:
+    """The values of an option that is repeated and holds several each time; None where it is not given."""
+    return None if given is None else [value for values in given for value in values]
+
+
 read_positive = reader(parse_positive)
 
-OptionalFlopsOption = Annotated[
-    float | None,
-    typer.Option("--flops", parser=read_positive, metavar="C", help="Training budget in FLOPs, as in 1e23."),
+BudgetsOption = Annotated[
+    list[Any] | None,
+    typer.Option(
+        "--flops",
+        parser=reader(parse_budgets),
+        metavar="C",
+        help="Training budget in FLOPs, as in 1e23; several as in 1e21,1e22 or 1e21..1e24 (1, 2 and 5 of each power "
+        "of ten).",
+    ),
 ]
 LossOption = Annotated[
     float | None,
@@ -176,6 +188,17 @@ PatternOption = Annotated[
         help="unstructured, one pattern such as 2:4 (S = 0.5), or a family such as n:4 (S from what it can make).",
     ),
 ]
+PatternsOption = Annotated[
+    list[Any] | None,
+    typer.Option(
+        "--pattern",
+        parser=reader(parse_patterns),
+        metavar="P",
+        autocompletion=pattern_names,
+        help="unstructured, one pattern such as 2:4 (S = 0.5), or a family such as n:4 (S from what it can make); "
+        "several with commas.",
+    ),
+]
 SparsityOption = Annotated[
     float | None,
     typer.Option(
@@ -191,6 +214,17 @@ LawOption = Annotated[
         "--law", metavar="LAW", autocompletion=law_names, help="Law by name (sparseplan laws list) or by path."
     ),
 ]
+LawsOption = Annotated[
+    list[Any] | None,
+    typer.Option(
+        "--law",
+        parser=reader(split),
+        metavar="LAW",
+        autocompletion=law_names,
+        show_default=DEFAULT_LAW,
+        help="Law by name (sparseplan laws list) or by path; several with commas.",
+    ),
+]
 CostOption = Annotated[
     str,
     typer.Option(
@@ -199,6 +233,18 @@ CostOption = Annotated[
         autocompletion=cost_names,
         help="What zeros cost in training: nothing (sparse), as much as weights (dense), or what a device makes of it: "
         "a hardware profile by name (sparseplan hardware list) or path.",
+    ),
+]
+CostsOption = Annotated[
+    list[Any] | None,
+    typer.Option(
+        "--cost",
+        parser=reader(split),
+        metavar="sparse|dense|PROFILE",
+        autocompletion=cost_names,
+        show_default="sparse",
+        help="What zeros cost in training: nothing (sparse), as much as weights (dense), or what a device makes of "
+        "it: a hardware profile by name (sparseplan hardware list) or path; several with commas.",
     ),
 ]
 MaxSparsityOption = Annotated[
@@ -282,6 +328,10 @@ ObjectiveOption = Annotated[
     ),
 ]
 ExplainOption = Annotated[bool, typer.Option("--explain", help="Print every warning, not only the two gravest.")]
+CsvOption = Annotated[
+    Path | None, typer.Option("--csv", metavar="FILE", help="Write the figures to a file too, a row a plan.")
+]
+MarkdownOption = Annotated[bool, typer.Option("--markdown", help="Print a Markdown table instead.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for machines instead.")]
 
 

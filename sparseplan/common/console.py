@@ -88,6 +88,11 @@ def print_table(console: Console, table: Table, *, in_parts: bool = False) -> No
         console.print(_of_columns(table, part))
 
 
+def narrowest(console: Console, table: Table) -> int:
+    """Columns that a table takes in one part, at the least."""
+    return _width(console, _of_columns(table, table.columns, plain=True))
+
+
 def _width(console: Console, table: Table) -> int:
     return Measurement.get(console, console.options, table).maximum
 

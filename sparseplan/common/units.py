@@ -59,6 +59,33 @@ def parse_positive(text: str) -> float:
     return value
 
 
+def is_one_number(text: str) -> bool:
+    """Whether commas, if there are any, stand between the thousands of one number.
+
+    >>> is_one_number("20,000,000"), is_one_number("1e21,1e22")
+    (True, False)
+    """
+    return ("," not in text and ".." not in text) or _THOUSANDS.fullmatch(text.strip()) is not None
+
+
+def parse_span(text: str) -> tuple[float, float]:
+    """Read two numbers with two dots between them, as in 1M..10B.
+
+    Raises:
+        QuantityError: if the text is not such a range, or it doesn't go from small to large.
+
+    >>> parse_span("1M..10B")
+    (1000000.0, 10000000000.0)
+    """
+    parts = re.split(r"\.\.(?!\.)", text)
+    if len(parts) != 2:
+        raise QuantityError(f"expected a range such as 1M..10B, found {text!r}.")
+    low, high = (parse_positive(part) for part in parts)
+    if low >= high:
+        raise QuantityError(f"expected a range from small to large, found {text!r}.")
+    return low, high
+
+
 def parse_money(text: str) -> float:
     """Read an amount of money above zero, with or without a currency's sign before it, which is dropped.
 
@@ -127,15 +154,15 @@ def format_count(value: float) -> str:
     raise AssertionError("unreachable: every size has a suffix")
 
 
-def format_scientific(value: float) -> str:
-    """Write a number as mantissa and power of ten, with at most three digits and no padding.
+def format_scientific(value: float, *, digits: int = 3) -> str:
+    """Write a number as mantissa and power of ten, with at most so many digits and no padding.
 
     >>> format_scientific(1e23), format_scientific(2.346e19)
     ('1e23', '2.35e19')
     """
     if not math.isfinite(value):
         return str(value)
-    mantissa, exponent = f"{value:.2e}".split("e")
+    mantissa, exponent = f"{value:.{digits - 1}e}".split("e")
     return f"{mantissa.rstrip('0').rstrip('.')}e{int(exponent)}"
 
 

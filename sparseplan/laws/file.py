@@ -53,6 +53,12 @@ def read_law(path: Path) -> Law:
     return _checked(document)
 
 
+@cache
+def builtin_law(name: str) -> Law:
+    """A law that ships with the package, whatever else bears its name; it is read once, since its file stays."""
+    return read_law(lookup.BUILTIN / "laws" / f"{name}.yaml")
+
+
 def parse_law(text: str, *, source: str) -> Law:
     """Read and check a law from YAML text, as `read_law` does."""
     return _checked(yaml_struct.parse_document(text, source=source, kind="law file", error=LawError))

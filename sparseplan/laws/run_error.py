@@ -5,7 +5,6 @@ scatter, runs of one size or seed have an error in common, and no form holds for
 to. The three are independent here; the last grows with the logarithm of the distance.
 """
 
-from statistics import NormalDist
 from typing import TYPE_CHECKING, Annotated
 
 import numpy as np
@@ -57,6 +56,8 @@ class RunError(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     def interval(self, losses: Array, distance: float) -> Bounds:
         """Where a run's loss lies whose mean is one of these draws, shape (K,)."""
+        from statistics import NormalDist  # noqa: PLC0415  imports a dozen modules that plans don't need
+
         count = min(max(_PAIRS // np.size(losses), _LEAST), _MOST)
         scores = np.array([NormalDist().inv_cdf((i + 0.5) / count) for i in range(count)])
         factors = np.exp(self.deviation(distance) * scores)

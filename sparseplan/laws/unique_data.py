@@ -1,10 +1,8 @@
 """Laws under limited unique data: which rates hold, the law's own or borrowed ones, and the law that they make."""
 
 from dataclasses import dataclass
-from functools import cache
 
-from sparseplan.common.lookup import BUILTIN
-from sparseplan.laws.file import read_law
+from sparseplan.laws.file import builtin_law
 from sparseplan.laws.forms.base import Theta
 from sparseplan.laws.forms.repeated import Repeated
 from sparseplan.laws.law import Law, form_of
@@ -62,12 +60,6 @@ def published(amount: float, *, but: Law) -> list[UniqueData]:
 
 
 def _lent(name: str, amount: float) -> UniqueData:
-    lender = _builtin(name)
+    lender = builtin_law(name)
     assert lender.repetition is not None, "a lender has rates"
     return UniqueData(amount=amount, repetition=lender.repetition, lender=lender, borrowed=True)
-
-
-@cache
-def _builtin(name: str) -> Law:
-    """A built-in law whatever else bears its name."""
-    return read_law(BUILTIN / "laws" / f"{name}.yaml")

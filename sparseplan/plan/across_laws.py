@@ -12,7 +12,7 @@ from msgspec import Struct
 
 from sparseplan.common.intervals import Bounds
 from sparseplan.errors import SparseplanError
-from sparseplan.laws.file import builtin_laws, read_law
+from sparseplan.laws.file import builtin_law, builtin_laws
 from sparseplan.laws.forms.average_parameters import AverageParameters
 from sparseplan.laws.law import Law, coefficients, form_of
 from sparseplan.plan.caveats import sparsity_cap
@@ -86,7 +86,7 @@ def across_laws(law: Law, question: Question, point: Planned) -> AcrossLaws | No
 def _others(law: Law, question: Question) -> Iterator[tuple[Law, Planned]]:
     """The other built-in laws, each with its plan under its own ramp and cap."""
     for path in builtin_laws():
-        other = read_law(path)
+        other = builtin_law(path.stem)
         if other.name == law.name or other.data_unit != law.data_unit or not form_of(other).knows_sparsity:
             continue
         family = question.pattern.family

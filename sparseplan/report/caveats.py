@@ -26,7 +26,7 @@ _GRAVEST = (
 
 def print_caveats(console: Console, caveats: list[Caveat], *, most: int | None = None) -> None:
     """Print caveats as a list, the gravest first: `most` of them, and how many are left."""
-    listed = sorted((one for one in caveats if one.code != "dense-only"), key=_gravity)
+    listed = sorted((one for one in caveats if one.code != "dense-only"), key=gravity)
     shown = listed if most is None or len(listed) <= most else listed[:most]
     for caveat in shown:
         say_wrapped(console, f"! {caveat.message}", style="yellow", indent="  ")
@@ -34,5 +34,6 @@ def print_caveats(console: Console, caveats: list[Caveat], *, most: int | None =
         say(console, f"  {len(listed) - len(shown)} more with `explain`")
 
 
-def _gravity(caveat: Caveat) -> int:
+def gravity(caveat: Caveat) -> int:
+    """Where a warning stands in a list: the gravest are 0."""
     return _GRAVEST.index(caveat.code) if caveat.code in _GRAVEST else len(_GRAVEST)

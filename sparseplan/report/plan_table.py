@@ -77,6 +77,12 @@ def _known(value: float | None) -> float:
 
 
 def _givens(answer: Answer) -> str:
+    size = size_given(answer)
+    return size if answer.pattern == "unstructured" else f"{size}, {answer.pattern}"
+
+
+def size_given(answer: Answer) -> str:
+    """What is decided of size and data."""
     given = answer.given
     size = "size free"
     if given.data_seen is not None:
@@ -89,4 +95,4 @@ def _givens(answer: Answer) -> str:
         size = f"{format_count(given.dense_params)} dense"
     if given.max_data is not None:
         size += f", at most {format_count(given.max_data)}"
-    return size if answer.pattern == "unstructured" else f"{size}, {answer.pattern}"
+    return size

@@ -10,6 +10,7 @@ from sparseplan.plan.answer import Answer
 from sparseplan.report.plan_words import (
     budget_of,
     cost_of,
+    cost_word,
     data_end_losses,
     flops_bounds,
     is_dense_only,
@@ -21,8 +22,6 @@ from sparseplan.report.plan_words import (
     size_is_free,
 )
 
-_COSTS = {"sparse": "if zeros cost nothing", "dense": "if zeros cost as much as weights"}
-
 
 def verdict(answer: Answer) -> str:
     """The answer in a sentence or two, true as they stand."""
@@ -32,7 +31,7 @@ def verdict(answer: Answer) -> str:
     if answer.given.loss is None:
         run += f", {loss_word(answer)} {plan.loss:.3f}"
     source = f"law {answer.law.name}{_reach(answer)}"
-    cost = _COSTS.get(answer.cost, f"at its cost on {answer.cost}")
+    cost = cost_word(answer)
     cost += "" if answer.serving is None else " in training"
     if is_dense_only(answer):
         return f"{budget}: {format_count(plan.nonzero_params)} parameters on {run} ({source}, a dense law)."

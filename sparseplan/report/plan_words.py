@@ -6,6 +6,13 @@ from sparseplan.common.intervals import Bounds
 from sparseplan.common.units import format_bounds, format_count, format_ratio, format_scientific
 from sparseplan.plan.answer import Answer, Plan
 
+_COSTS = {"sparse": "if zeros cost nothing", "dense": "if zeros cost as much as weights"}
+
+
+def cost_word(answer: Answer) -> str:
+    """What zeros cost in training."""
+    return _COSTS.get(answer.cost, f"at its cost on {answer.cost}")
+
 
 def loss_word(answer: Answer) -> str:
     """What the losses of an answer are."""

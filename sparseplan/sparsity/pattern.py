@@ -4,6 +4,7 @@ import re
 from dataclasses import dataclass
 from functools import lru_cache
 
+from sparseplan.common.several import split
 from sparseplan.errors import PatternError
 
 _PATTERN = re.compile(r"(n|\d{1,3}):(\d{1,3})")
@@ -85,3 +86,12 @@ def parse_pattern(text: str) -> Pattern:
             "n counts the weights that are kept: 2:4 keeps half."
         )
     return Pattern(kept=kept, group=group)
+
+
+def parse_patterns(text: str) -> list[Pattern]:
+    """Read one pattern or several with commas.
+
+    >>> [str(pattern) for pattern in parse_patterns("2:4,n:4")]
+    ['2:4', 'n:4']
+    """
+    return [parse_pattern(part) for part in split(text)]
