@@ -22,7 +22,7 @@ from sparseplan.plan.answer import Answer
 from sparseplan.report.caveats import gravity
 from sparseplan.report.plan import SHOWN_CAVEATS, print_law_facts
 from sparseplan.report.plan_table import size_given
-from sparseplan.report.plan_words import cost_word, is_dense_only, is_only_dense, loss_word
+from sparseplan.report.plan_words import budget_of, cost_of, cost_word, is_dense_only, is_only_dense, loss_word
 
 Cell = Callable[[Answer], str]
 _INTERVALS = ("sparsity", "nonzero_params", "dense_params", "data_seen")
@@ -101,7 +101,7 @@ def _figures(answers: Sequence[Answer]) -> dict[str, Cell]:
     if first.given.loss is None:
         found[loss_word(first)] = lambda one: format_loss(one.plan.loss)
     else:
-        found["FLOPs"] = lambda one: format_scientific(one.plan.total_flops or one.plan.train_flops)
+        found["FLOPs"] = lambda one: format_scientific(cost_of(one.plan))
     found["gain"] = lambda one: "inf" if (gain := _gain(one)) is None else format_ratio(gain)
     return found
 
@@ -188,7 +188,7 @@ def _goal(answer: Answer) -> str:
         return f"{format_count(given.device_hours)} device hours"
     if given.loss is not None:
         return f"loss {given.loss:g}"
-    return format_scientific(given.total_flops or given.train_flops or 0.0, digits=6)
+    return format_scientific(budget_of(answer) or 0.0, digits=6)
 
 
 def _is_extrapolated(answer: Answer) -> bool:
@@ -205,7 +205,7 @@ def _row(answer: Answer) -> dict[str, str | None]:
     """One plan as a row of CSV, numbers to the last digit."""
     plan, dense, intervals = answer.plan, answer.dense, answer.intervals
     numbers: dict[str, float | None] = {
-        "budget": answer.given.total_flops or answer.given.train_flops,
+        "budget": budget_of(answer),
         "loss_asked": answer.given.loss,
         "device_hours": answer.given.device_hours,
     }
