@@ -48,12 +48,6 @@ def verdict(answer: Answer) -> str:
     return f"{budget}: sparsity {sparsity}, {model} on {run}. {needs}"
 
 
-def cost_word(answer: Answer) -> str:
-    """What zeros cost in training."""
-    costs = {"sparse": "if zeros cost nothing", "dense": "if zeros cost as much as weights"}
-    return costs.get(answer.cost, f"at its cost on {answer.cost}")
-
-
 def _goal(answer: Answer) -> str:
     """The budget, or the loss and the budget that it needs."""
     serves = " in training and inference" if answer.serving is not None else ""
