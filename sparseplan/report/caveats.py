@@ -18,8 +18,8 @@ _GRAVEST = (
     "transferred",
     "pattern-borrowed",
     "sparsity-capped",
-    "sparsity-gap",
     "extrapolation",
+    "sparsity-gap",
     "hardware-datasheet",
 )
 

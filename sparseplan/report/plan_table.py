@@ -76,11 +76,6 @@ def _known(value: float | None) -> float:
     return value
 
 
-def _givens(answer: Answer) -> str:
-    size = size_given(answer)
-    return size if answer.pattern == "unstructured" else f"{size}, {answer.pattern}"
-
-
 def size_given(answer: Answer) -> str:
     """What is decided of size and data."""
     given = answer.given
@@ -96,3 +91,8 @@ def size_given(answer: Answer) -> str:
     if given.max_data is not None:
         size += f", at most {format_count(given.max_data)}"
     return size
+
+
+def _givens(answer: Answer) -> str:
+    size = size_given(answer)
+    return size if answer.pattern == "unstructured" else f"{size}, {answer.pattern}"

@@ -76,7 +76,7 @@ def test_a_law_of_dense_models_needs_no_sparsity_and_speaks_of_none(capsys: pyte
     prediction = sp.predict(params="1B", data="20B", law=law)
     assert prediction == sp.predict(params="1B", data="20B", sparsity=0, law=law)
     assert "\n1.00B parameters, 20.0B tokens.\n" in str(prediction)
-    assert "\n85.0M parameters, dense, 65.0B tokens; law" in str(sp.predict(params="85M", data="65B", sparsity=0))
+    assert "\n85.0M parameters, dense, 65.0B tokens.\n" in str(sp.predict(params="85M", data="65B", sparsity=0))
     plan = sp.optimal(flops=1e21, law=law)
     assert {"only-dense", "dense-only"} & {one.code for one in plan.warnings} == {"dense-only"}
     assert "non-zero" not in str(plan)
