@@ -364,4 +364,5 @@ def _errors(axes: "Axes", result: FitResult, kinds: list[_Kind], axis: str) -> N
     unit = f"{result.law.data_unit}s"
     axes.set_xlabel({"S": "sparsity S (%)", "N": "non-zero parameters N", "D": f"data D ({unit})"}[axis])
     most = 1.15 * max(float(np.abs(error).max()), *(100.0 * (abs(row.mean) + row.rms) for row in levels))
+    most = most or 1.0  # runs that the law meets exactly
     axes.set_ylim(-most, most)

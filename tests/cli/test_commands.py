@@ -11,6 +11,7 @@ import sys
 import time
 from pathlib import Path
 
+import msgspec
 import pytest
 
 import sparseplan as sparseplan_package
@@ -256,6 +257,9 @@ def test_a_mistake_is_one_message_on_stderr_and_exit_code_2(
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.skipif(
+    tuple(map(int, msgspec.__version__.split(".")[:2])) < (0, 22), reason="msgspec before 0.22 leaves out propertyNames"
+)
 @pytest.mark.parametrize(
     ("command", "shipped"),
     [(["laws", "schema"], "law"), (["hardware", "schema"], "hardware"), (["calibrate", "--schema"], "recipe")],

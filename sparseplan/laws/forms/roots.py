@@ -34,7 +34,7 @@ def rising_root(function: Callable[[Array], tuple[Array, Array]], start: Array, 
     lower[at_high & ~at_low] = high
     x = np.clip(np.nan_to_num(start), lower, upper)
     before, before_last = upper - lower, np.full(start.shape, np.inf)
-    for _ in range(MAX_STEPS):
+    for step in range(MAX_STEPS):
         value, derivative = function(x)
         negative = value < 0.0
         lower, upper = np.where(negative, x, lower), np.where(negative, upper, x)
@@ -43,7 +43,8 @@ def rising_root(function: Callable[[Array], tuple[Array, Array]], start: Array, 
         # Bisection replaces a step that leaves the bracket (NaN included), and Newton's method wherever two steps of it
         # haven't halved the bracket nor come close: so it can't go in circles, and every root is reached.
         width = upper - lower
-        near = np.abs(newton - x) <= NEAR
+        # Steps as short as a function's own rounding may wander without end: the later half trusts the bracket alone.
+        near = (np.abs(newton - x) <= NEAR) & (step < MAX_STEPS // 2)
         steady = (newton >= lower) & (newton <= upper) & (near | (width <= 0.5 * before_last))
         following = np.where(steady, newton, 0.5 * (lower + upper))
         # Where nothing crosses zero, x stays at its end.
