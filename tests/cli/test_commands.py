@@ -11,7 +11,6 @@ import sys
 import time
 from pathlib import Path
 
-import msgspec
 import pytest
 
 import sparseplan as sparseplan_package
@@ -19,6 +18,7 @@ from sparseplan.cli import run
 from sparseplan.laws.file import law_text, load_law
 from sparseplan.laws.identity import law_hash
 from sparseplan.version import __version__
+from tests.helpers.schemas import needs_whole_schemas
 
 GOLDEN = Path(__file__).parent / "golden"
 
@@ -257,9 +257,7 @@ def test_a_mistake_is_one_message_on_stderr_and_exit_code_2(
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.skipif(
-    tuple(map(int, msgspec.__version__.split(".")[:2])) < (0, 22), reason="msgspec before 0.22 leaves out propertyNames"
-)
+@needs_whole_schemas
 @pytest.mark.parametrize(
     ("command", "shipped"),
     [(["laws", "schema"], "law"), (["hardware", "schema"], "hardware"), (["calibrate", "--schema"], "recipe")],

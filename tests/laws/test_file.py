@@ -5,7 +5,6 @@ from importlib import resources
 from pathlib import Path
 
 import jsonschema
-import msgspec
 import numpy as np
 import pytest
 import yaml
@@ -27,6 +26,7 @@ from sparseplan.laws.file import (
     write_law,
 )
 from sparseplan.laws.law import Law, coefficient_draws
+from tests.helpers.schemas import needs_whole_schemas
 
 MINIMAL = """\
 format: sparseplan-law/1
@@ -198,9 +198,7 @@ def test_the_shipped_schema_accepts_every_built_in_law(path: Path) -> None:
     jsonschema.validate(read_document(path, kind="law file", error=LawError).data, schema)
 
 
-@pytest.mark.skipif(
-    tuple(map(int, msgspec.__version__.split(".")[:2])) < (0, 22), reason="msgspec before 0.22 leaves out propertyNames"
-)
+@needs_whole_schemas
 def test_the_shipped_schema_is_the_one_that_the_code_checks() -> None:
     shipped = (resources.files("sparseplan") / "builtin/schemas/law.schema.json").read_text("utf-8")
     assert shipped == json.dumps(law_schema(), indent=2) + "\n"
