@@ -1,6 +1,8 @@
 """The committed versions and what pyproject.toml allows are one."""
 
 import re
+import subprocess
+import sys
 import tomllib
 from pathlib import Path
 
@@ -43,3 +45,13 @@ def test_the_citation_names_the_version() -> None:
     from sparseplan.version import __version__
 
     assert f"\nversion: {__version__}\n" in (ROOT / "CITATION.cff").read_text(encoding="utf-8")
+
+
+def test_the_tests_helpers_import_without_torch() -> None:
+    """pytest imports every one of them to look for examples, on machines without torch too."""
+    helpers = sorted(path.stem for path in (ROOT / "tests" / "helpers").glob("*.py"))
+    code = "import importlib, sys; sys.modules['torch'] = None\n" + "\n".join(
+        f"importlib.import_module('tests.helpers.{name}')" for name in helpers
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
