@@ -16,6 +16,7 @@ CODES = {
     "partial-draws": "The draws take some coefficients as exactly known; the intervals leave their error out.",
     "pattern-borrowed": "The law has no coefficients for the pattern; those for unstructured sparsity stand in.",
     "poor-fit": "The law's own fit did not end as `converged`.",
+    "pretrained-start": "The law's runs started from dense checkpoints; D and FLOPs count what comes after those.",
     "repetition-borrowed": "The law says nothing of repeated data; the rates of a published law stand in.",
     "repetition-disagreement": "The published rates of repetition disagree on whether sparsity pays.",
     "repetition-undrawn": "The intervals take the rates of repetition as exactly known.",

@@ -27,7 +27,6 @@ from tests.helpers.fake_trainer import expected_loss, record_of
 from tests.helpers.sweeps import (
     MACHINE,
     RECIPE,
-    environment,
     executor_for,
     expected,
     losses,
@@ -36,16 +35,6 @@ from tests.helpers.sweeps import (
     sweep_in,
 )
 from tests.sweep.test_slurm import Quiet
-
-
-@pytest.fixture
-def fakes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder for faults, with the fake trainer on the workers' path."""
-    faults = tmp_path / "faults"
-    faults.mkdir()
-    for name, value in environment(faults).items():
-        monkeypatch.setenv(name, value)
-    return faults
 
 
 def finished_losses(root: Path) -> dict[str, float | None]:
