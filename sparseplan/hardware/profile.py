@@ -16,7 +16,9 @@ import numpy as np
 from msgspec import Meta, Struct, field
 from numpy.typing import NDArray
 
+from sparseplan.errors import SparseplanError
 from sparseplan.shapes.base import MLP_RATIO
+from sparseplan.sparsity.pattern import parse_pattern
 
 Array = NDArray[np.float64]
 Floats = Array | float
@@ -25,6 +27,7 @@ Positive = Annotated[float, Meta(gt=0)]
 Part = Literal["linear", "block"]
 Phase = Literal["forward", "training", "inference"]
 Batch = Literal["small", "large"]
+Work = Literal["training", "decoding", "prefill"]
 
 SMALL_BATCH = 64
 """Inference on at most this many tokens at once is bound by reading the weights: generating text."""
@@ -117,6 +120,70 @@ class Hardware(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     accelerator: Literal["cuda", "cpu", "other"] = "other"
     capability: Annotated[str, Meta(description="CUDA compute capability, as in 9.0.")] = ""
     memory_bytes: Positive | None = None
+    memory_bandwidth: Annotated[Positive | None, Meta(description="Peak bytes per second that its memory reads.")] = (
+        None
+    )
+
+
+class Kernel(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How much faster than dense some software runs one sparsity of a pattern on this device, at every width.
+
+    Rows of one pattern and kind of work make a curve over sparsity (`hardware.acceleration`). Training is a step with
+    the final mask, forward and backward.
+    """
+
+    pattern: Annotated[str, Meta(description="unstructured, or one n:m.")]
+    work: Annotated[Work, Meta(description="Decoding: inference on few tokens at once; prefill: on many.")]
+    sparsity: Annotated[
+        Annotated[float, Meta(gt=0, lt=1)] | None, Meta(description="Of an unstructured row; that of n:m follows.")
+    ] = None
+    speedup: Annotated[Spread, Meta(description="Time of dense weights over that of sparse ones.")]
+    evidence: Annotated[
+        Literal["measured", "claimed"], Meta(description="Measured where the source prints hardware and figures.")
+    ]
+    source: Annotated[
+        str, Meta(min_length=1, description="Software with its version, and where the figure is printed.")
+    ]
+
+    def __post_init__(self) -> None:
+        made = _single_pattern(self.pattern)
+        if made == 0.0:
+            raise ValueError(f"pattern: expected one that leaves weights out, found {self.pattern}")
+        if made is None and self.sparsity is None:
+            raise ValueError("expected the sparsity of an unstructured row (sparsity), found none; add it")
+        if made is not None and self.sparsity is not None and abs(self.sparsity - made) > 1e-9:
+            raise ValueError(f"expected the sparsity that {self.pattern} makes ({made:g}), found {self.sparsity:g}")
+
+    @property
+    def at_sparsity(self) -> float:
+        """The sparsity of the row."""
+        made = _single_pattern(self.pattern)
+        return made if made is not None else self.sparsity or 0.0
+
+
+def _require_rows_once(kernels: list[Kernel]) -> None:
+    seen: set[tuple[str, str, float]] = set()
+    for index, row in enumerate(kernels):
+        key = (row.pattern, row.work, row.at_sparsity)
+        if key in seen:
+            where = f"{row.work} of {row.pattern} at sparsity {row.at_sparsity:g}"
+            raise ValueError(f"kernels[{index}]: expected each row once, found {where} twice; remove one")
+        seen.add(key)
+
+
+def _single_pattern(word: str) -> float | None:
+    """The sparsity of one n:m; None for unstructured.
+
+    Raises:
+        ValueError: for anything else.
+    """
+    try:
+        pattern = parse_pattern(word)
+    except SparseplanError as problem:
+        raise ValueError(f"pattern: {problem}") from None
+    if pattern.group is not None and pattern.sparsity is None:
+        raise ValueError(f"pattern: expected unstructured or one n:m such as 2:4, found {word}")
+    return pattern.sparsity
 
 
 class TwoToFour(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -132,6 +199,10 @@ class _Common(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag
     description: str
     hardware: Hardware
     dtype: Annotated[str, Meta(description="Number format of weights and activations.")] = "bfloat16"
+    kernels: Annotated[
+        list[Kernel],
+        Meta(description="What software makes of sparsity here; for its pattern it stands before the rest."),
+    ] = field(default_factory=list)
 
 
 class DatasheetProfile(_Common, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="datasheet"):
@@ -144,8 +215,10 @@ class DatasheetProfile(_Common, frozen=True, kw_only=True, forbid_unknown_fields
         field(default_factory=list)
     )
     source: Annotated[str, Meta(min_length=1, description="Where the figures are printed.")]
+    date: Annotated[str, Meta(description="When they were looked up, as in 2026-11.")] = ""
 
     def __post_init__(self) -> None:
+        _require_rows_once(self.kernels)
         if self.peak_flops_2to4 is not None and not 1 <= self.peak_flops_2to4 / self.peak_flops <= 2:
             raise ValueError(
                 "peak_flops_2to4: expected between 1 and 2 times peak_flops, since 2:4 leaves half of the products, "
@@ -165,6 +238,7 @@ class MeasuredProfile(_Common, frozen=True, kw_only=True, forbid_unknown_fields=
     provenance: Annotated[dict[str, str], Meta(description="How it was measured.")] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        _require_rows_once(self.kernels)
         seen: set[tuple[str, str, int, int]] = set()
         for index, point in enumerate(self.points):
             key = (point.part, point.phase, point.width, point.tokens)
@@ -244,6 +318,31 @@ def training_rate(profile: Profile) -> Curve | None:
     return _per_second(profile, lambda point: point.model_flops)
 
 
+def inference_rate(profile: Profile, tokens: float | None = None, utilization: float | None = None) -> Curve | None:
+    """FLOP/s of dense inference by width, 2 per weight and token; None where not measured.
+
+    Each step reads all weights once, 2 bytes each, for `tokens` at once, so that at most `tokens` FLOPs come to a byte:
+    the peak bandwidth times `tokens` is the most that a datasheet can promise.
+
+    Args:
+        profile: The device.
+        tokens: How many are processed at once; None for so many that multiplying is the limit.
+        utilization: Share of the peak that multiplying reaches, in place of the datasheet's.
+    """
+    if isinstance(profile, DatasheetProfile):
+        rate = profile.peak_flops * (utilization or profile.utilization)
+        bandwidth = profile.hardware.memory_bandwidth
+        if tokens is not None and bandwidth is not None:
+            rate = min(rate, tokens * bandwidth)
+        return _constant(rate)
+    return _per_second(profile, lambda point: point.model_flops, "inference", batch_of(tokens))
+
+
+def batch_of(tokens: float | None) -> Batch:
+    """Whether reading the weights or multiplying bounds inference on some tokens at once."""
+    return "small" if tokens is not None and tokens <= SMALL_BATCH else "large"
+
+
 def training_utilization(profile: Profile) -> Curve | None:
     """Share of the peak that dense training reaches, by width, the FLOPs of attention counted; None where unknown.
 
@@ -255,10 +354,12 @@ def training_utilization(profile: Profile) -> Curve | None:
     return None if peak is None else _per_second(profile, lambda point: point.machine_flops / peak)
 
 
-def _per_second(profile: MeasuredProfile, work: Callable[[Point], float]) -> Curve | None:
-    """Work per second of dense training by width, from whole blocks where there are any."""
+def _per_second(
+    profile: MeasuredProfile, work: Callable[[Point], float], phase: Phase = "training", batch: Batch = "large"
+) -> Curve | None:
+    """Work per second of a dense phase by width, from whole blocks where there are any."""
     for part in ("block", "linear"):
-        points = _one_a_width([p for p in profile.points if p.part == part and p.phase == "training"], "large")
+        points = _one_a_width([p for p in profile.points if p.part == part and p.phase == phase], batch)
         if points:
             spreads = []
             for point in points:

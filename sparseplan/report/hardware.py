@@ -6,6 +6,7 @@ from rich.console import Console
 
 from sparseplan.common.console import open_table, print_table, say, say_wrapped
 from sparseplan.common.units import format_count, format_difference, format_percent, format_sparsity
+from sparseplan.hardware.acceleration import runs_2to4
 from sparseplan.hardware.doubts import doubts
 from sparseplan.hardware.file import ProfileRow
 from sparseplan.hardware.profile import (
@@ -194,12 +195,15 @@ def print_profile(console: Console, profile: Profile) -> None:
     """Print a profile: the device, and by width its speed and what 2:4 gains."""
     say(console, f"{profile.name}: {profile.hardware.device}, {profile.dtype}", style="bold")
     if isinstance(profile, DatasheetProfile):
-        say_wrapped(console, f"Datasheet, nothing measured. {profile.source}.")
+        when = f" Looked up in {profile.date}." if profile.date else ""
+        say_wrapped(console, f"Datasheet, nothing measured. {profile.source}.{when}")
         say_wrapped(
             console,
             f"Peak {format_count(profile.peak_flops)} FLOP/s, of which training is assumed to reach "
             f"{format_percent(profile.utilization)}.",
         )
+        if not runs_2to4(profile):
+            say(console, "It has no units for 2:4.")
     else:
         made = [profile.date, f"driver {profile.driver}" if profile.driver else ""]
         made += [f"{name} {version}" for name, version in profile.versions.items()]
@@ -234,10 +238,28 @@ def print_profile(console: Console, profile: Profile) -> None:
             f"The rest: how many times faster 2:4 is than dense{spread}. Decoding: inference on few tokens at once; "
             "prefill: on many.",
         )
+    _print_kernels(console, profile)
     for fault in sorted({point.note for point in _points(profile) if point.note}):
         say_wrapped(console, f"! {fault}", style="yellow", indent="  ")
     for doubt in doubts(profile):
         say_wrapped(console, f"! {doubt}", style="yellow", indent="  ")
+
+
+def _print_kernels(console: Console, profile: Profile) -> None:
+    """What software makes of sparsity on the device, beside what its peaks or times of 2:4 say."""
+    if not profile.kernels:
+        return
+    say(console)
+    table = open_table(console, "kernels for", "work", "S", "speed-up", "evidence", text_columns=2)
+    rows = sorted(profile.kernels, key=lambda row: (row.pattern, row.work, row.at_sparsity))
+    for row in rows:
+        low, high = row.speedup.ends
+        spread = "" if low == high else f" ({low:.2f} .. {high:.2f})"
+        speed = f"{row.speedup.median:.2f}x{spread}"
+        table.add_row(row.pattern, row.work, format_sparsity(row.at_sparsity), speed, row.evidence)
+    print_table(console, table)
+    for source in dict.fromkeys(row.source for row in rows):
+        say_wrapped(console, f"{source}.")
 
 
 def _points(profile: Profile) -> list[Point]:
