@@ -20,7 +20,7 @@ from sparseplan.hardware.profile import (
     training_rate,
     training_utilization,
 )
-from sparseplan.plan.hardware_answer import DeviceUse, FamilyVerdict
+from sparseplan.plan.hardware_answer import DeviceUse, FamilyVerdict, InferenceUse
 from sparseplan.sparsity.pattern import parse_pattern
 
 _FAMILIES = {"unstructured": "unstructured", "2:4": "2:4", "n:m": "other n:m"}
@@ -29,21 +29,36 @@ _FAMILIES = {"unstructured": "unstructured", "2:4": "2:4", "n:m": "other n:m"}
 def print_device(console: Console, use: DeviceUse, *, sparse: bool, what: str = "Budget") -> None:
     """Print the budget (or `what`) in hours, wall-clock time and money, and what a sparse plan saves."""
     line = f"{what}: {format_count(use.device_hours)} device hours on {use.name}"
+    served = use.inference
     if use.wall_clock_hours is not None and use.devices is not None:
         line += (
             f", {format_hours(use.wall_clock_hours)} on {use.devices:g} {'device' if use.devices == 1 else 'devices'}"
         )
     if use.price is not None:
         line += f", price {format_money(use.price)}"
-    rate = f"{format_count(use.flops_per_second)} FLOP/s each"
-    if use.utilization is not None:
-        rate += f", {format_percent(use.utilization)} of the peak ({use.utilization_source})"
-    say_wrapped(console, f"{line}; {rate}.")
-    if sparse and use.dense_device_hours_for_equal_loss is not None:
-        equal = f"A dense model needs {format_count(use.dense_device_hours_for_equal_loss)} device hours"
-        if use.dense_price_for_equal_loss is not None:
-            equal += f", price {format_money(use.dense_price_for_equal_loss)},"
+    say_wrapped(console, f"{line}; {_rate(use)}.")
+    if served is not None:
+        line = f"Inference: {format_count(served.device_hours)} device hours on {served.name}"
+        line += "" if served.price is None else f", price {format_money(served.price)}"
+        batch = "" if served.tokens_at_once is None else f", {format_count(served.tokens_at_once)} tokens at once"
+        say_wrapped(console, f"{line}; {_rate(served)}{batch}.")
+        both = f"Both: {format_count(served.total_device_hours)} device hours"
+        say_wrapped(
+            console, both + ("." if served.total_price is None else f", price {format_money(served.total_price)}.")
+        )
+    total = served or use
+    if sparse and total.dense_device_hours_for_equal_loss is not None:
+        equal = f"A dense model needs {format_count(total.dense_device_hours_for_equal_loss)} device hours"
+        if total.dense_price_for_equal_loss is not None:
+            equal += f", price {format_money(total.dense_price_for_equal_loss)},"
         say_wrapped(console, f"{equal} for the plan's loss.")
+
+
+def _rate(use: DeviceUse | InferenceUse) -> str:
+    rate = f"{format_count(use.flops_per_second)} FLOP/s each"
+    if use.utilization is None:
+        return rate
+    return f"{rate}, {format_percent(use.utilization)} of the peak ({use.utilization_source})"
 
 
 def format_hours(hours: float) -> str:
