@@ -48,7 +48,8 @@ class Demand(Struct, frozen=True, kw_only=True):
         if self.profile is None:
             return flops_inference(self.cost, self.tokens, self.weight or 1.0)
         from sparseplan.cost.device import device_inference
-        from sparseplan.hardware.profile import Work, batch_of
+        from sparseplan.hardware.kernels import Work
+        from sparseplan.hardware.profile import batch_of
 
         work: Work = "decoding" if batch_of(self.batch) == "small" else "prefill"
         return device_inference(self.profile, pattern, self.tokens, self.weight or 1.0, work)

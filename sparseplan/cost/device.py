@@ -20,7 +20,8 @@ import numpy as np
 from sparseplan.cost.flops import Cost, schedule_cost
 from sparseplan.cost.inference import Inference
 from sparseplan.hardware.acceleration import Acceleration, acceleration
-from sparseplan.hardware.profile import Profile, Work
+from sparseplan.hardware.kernels import Work
+from sparseplan.hardware.profile import Profile
 from sparseplan.laws.forms.budget import Array, Floats
 from sparseplan.shapes.base import typical_width
 from sparseplan.sparsity.pattern import Pattern

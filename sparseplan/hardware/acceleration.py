@@ -10,7 +10,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sparseplan.hardware.profile import Array, Batch, Curve, Floats, Phase, Profile, Spread, Work, speedup
+from sparseplan.hardware.kernels import Spread, Work
+from sparseplan.hardware.profile import Array, Batch, Curve, Floats, Phase, Profile, speedup
 from sparseplan.sparsity.pattern import Pattern
 
 _DEVICE_KEEPS, _DEVICE_GROUP = 2, 4

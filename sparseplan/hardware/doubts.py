@@ -8,7 +8,8 @@ by far, or repeats of the same work differ by a factor, something else was runni
 from collections.abc import Iterator
 
 from sparseplan.common.units import format_count, format_sparsity
-from sparseplan.hardware.profile import Kernel, MeasuredProfile, Point, Profile
+from sparseplan.hardware.kernels import Kernel
+from sparseplan.hardware.profile import MeasuredProfile, Point, Profile
 
 MOST_SCATTER = 2.0
 """Percentile 90 of the repeats over percentile 10, above which a time is no measurement."""

@@ -14,7 +14,8 @@ from sparseplan.common.caveat import Caveat
 from sparseplan.common.units import format_count
 from sparseplan.cost.device import device_cost
 from sparseplan.hardware.acceleration import accelerated_sparsities, acceleration, runs_2to4
-from sparseplan.hardware.profile import COMPRESSED_SHARE, MeasuredProfile, Profile, Spread, Work, speedup, training_rate
+from sparseplan.hardware.kernels import Spread, Work
+from sparseplan.hardware.profile import COMPRESSED_SHARE, MeasuredProfile, Profile, speedup, training_rate
 from sparseplan.laws.forms.base import Theta
 from sparseplan.laws.forms.budget import Array
 from sparseplan.laws.forms.search import lowest

@@ -22,13 +22,13 @@ from sparseplan.hardware.file import (
     read_profile,
     write_profile,
 )
+from sparseplan.hardware.kernels import Spread
 from sparseplan.hardware.profile import (
     DatasheetProfile,
     Hardware,
     MeasuredProfile,
     Phase,
     Point,
-    Spread,
     TwoToFour,
     speedup,
     training_rate,

@@ -10,7 +10,8 @@ from msgspec.structs import replace
 import sparseplan as sp
 from sparseplan.api.planning import Answer
 from sparseplan.hardware.file import load_profile
-from sparseplan.hardware.profile import Hardware, MeasuredProfile, Point, Spread, TwoToFour
+from sparseplan.hardware.kernels import Spread
+from sparseplan.hardware.profile import Hardware, MeasuredProfile, Point, TwoToFour
 from sparseplan.laws.file import load_law
 from sparseplan.laws.law import coefficients
 
