@@ -1,4 +1,4 @@
-"""What tests of sweeps share."""
+"""Fixtures of sweeps on fake trainings."""
 
 from pathlib import Path
 
