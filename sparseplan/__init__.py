@@ -22,6 +22,7 @@ from sparseplan.version import __version__
 
 if TYPE_CHECKING:
     from sparseplan.api.fitting import Fit, fit
+    from sparseplan.api.from_dense import FromDense, from_dense
     from sparseplan.api.maps import SparsityMap, sparsity_map
     from sparseplan.api.next_runs import NextRuns, next_runs
     from sparseplan.api.planning import Answer, Prediction, load_law, optimal, predict
@@ -30,12 +31,14 @@ if TYPE_CHECKING:
 __all__ = [
     "Answer",
     "Fit",
+    "FromDense",
     "NextRuns",
     "Plans",
     "Prediction",
     "SparsityMap",
     "__version__",
     "fit",
+    "from_dense",
     "load_law",
     "next_runs",
     "optimal",
@@ -46,6 +49,7 @@ __all__ = [
 
 _HOMES = {
     "fitting": ("Fit", "fit"),
+    "from_dense": ("FromDense", "from_dense"),
     "maps": ("SparsityMap", "sparsity_map"),
     "next_runs": ("NextRuns", "next_runs"),
     "planning": ("Answer", "Prediction", "load_law", "optimal", "predict"),

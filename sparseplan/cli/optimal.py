@@ -13,6 +13,7 @@ EPILOG = """Examples:
 - `sparseplan optimal --flops 1e23 --max-data 300B`
 - `sparseplan optimal --loss 1.8 --inference-tokens 1T --inference dense`
 - `sparseplan optimal --loss 1.8 --cost h100 --price 2.50 --inference-tokens 1T --inference l40s --inference-price 0.90`
+- `sparseplan optimal --flops 1e21 --from-dense 20B --dense-params 1B`
 - `sparseplan optimal --flops 1e21..1e24 --cost sparse,dense`
 - `sparseplan optimal --flops 5e22 --params 7B --pattern n:4 --cost dense --json`
 - `sparseplan optimal --device-hours 20k --cost h100 --devices 256 --price 2.50`"""
@@ -27,6 +28,7 @@ def optimal(
     max_data: o.MaxDataOption = None,
     tokens_per_param: o.TokensPerParamOption = None,
     unique_data: o.UniqueDataOption = None,
+    from_dense: o.FromDenseOption = None,
     inference_tokens: o.InferenceTokensOption = None,
     inference: o.InferenceOption = None,
     inference_weight: o.InferenceWeightOption = None,
@@ -60,11 +62,53 @@ def optimal(
     other n:m, whether it pays on that device and how fast 2:4 would have to be; the budget may then be in
     --device-hours, or in --days of all --devices.
 
+    With --from-dense T a dense model of --dense-params exists that has seen T data: for every sparsity, what pruning it
+    with --flops reaches, what training from scratch costs for the same, and which share of its data must count for
+    pruning to be the better.
+
     Several --flops, --law, --cost or --pattern, each repeated or with commas, give a table of all combinations, in
     which --explain prints the warnings of every plan.
     """
     from sparseplan.api.plans import plans
 
+    if from_dense is not None:
+        from sparseplan.cli.from_dense import answer_from_dense
+
+        answer_from_dense(
+            from_dense,
+            flops=o.flat(flops),
+            dense_params=dense_params,
+            pattern=o.flat(pattern),
+            law=o.flat(law),
+            cost=o.flat(cost),
+            max_sparsity=max_sparsity,
+            explain=explain,
+            json=json,
+            others={
+                "loss": loss,
+                "params": params,
+                "data": data,
+                "max_data": max_data,
+                "tokens_per_param": tokens_per_param,
+                "unique_data": unique_data,
+                "inference_tokens": inference_tokens,
+                "inference": inference,
+                "inference_weight": inference_weight,
+                "inference_price": inference_price,
+                "inference_utilization": inference_utilization,
+                "inference_batch": inference_batch,
+                "objective": None if objective == "point" else objective,
+                "device_hours": device_hours,
+                "days": days,
+                "peak": peak,
+                "utilization": utilization,
+                "devices": devices,
+                "price": price,
+                "csv": csv,
+                "markdown": markdown,
+            },
+        )
+        return
     if markdown and json:
         raise PlanError("expected `markdown` or `json`, found both.")
     if csv is not None:

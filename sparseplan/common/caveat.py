@@ -21,6 +21,8 @@ CODES = {
     "repetition-disagreement": "The published rates of repetition disagree on whether sparsity pays.",
     "repetition-undrawn": "The intervals take the rates of repetition as exactly known.",
     "shadowed": "A law of the user's answered that has the name of a built-in one.",
+    "start-assumed": "What a dense checkpoint's data count for once it is pruned is assumed, not measured.",
+    "start-extrapolation": "A dense checkpoint was trained on other amounts of data than those of the law's runs.",
     "sparsity-gap": "The sparsity lies in a wide gap between those that were run.",
     "sparsity-capped": "The best sparsity lies above the highest one allowed, by default that of the law's runs.",
     "transferred": "The sparsity term was borrowed from another law with `laws compose`.",
