@@ -13,6 +13,7 @@ from sparseplan.api.givens import givens
 from sparseplan.common.caveat import Caveat
 from sparseplan.cost.flops import FLOPS_COSTS, Cost, flops_cost
 from sparseplan.cost.inference import Inference, flops_inference
+from sparseplan.cost.work import PLAIN, Work
 from sparseplan.errors import HardwareError, PlanError
 from sparseplan.laws import DEFAULT_LAW
 from sparseplan.laws import file as law_files
@@ -26,8 +27,10 @@ from sparseplan.plan.question import Question
 from sparseplan.sparsity.pattern import UNSTRUCTURED, Pattern
 
 if TYPE_CHECKING:
+    from sparseplan.api.models import ModelLike
     from sparseplan.hardware.profile import Profile
     from sparseplan.plan.device_hours import Device
+    from sparseplan.plan.on_model import Sized
 
 _HOURS_PER_DAY = 24.0
 LawLike = str | Path | Law
@@ -90,6 +93,9 @@ def optimal(
     loss: Number | None = None,
     params: Number | None = None,
     dense_params: Number | None = None,
+    model: "ModelLike | None" = None,
+    context: Number | None = None,
+    max_memory: Number | None = None,
     data: Number | None = None,
     max_data: Number | None = None,
     tokens_per_param: Number | None = None,
@@ -116,6 +122,10 @@ def optimal(
         loss: A loss to reach with the least compute, nats, instead of a budget.
         params: Non-zero prunable parameters N at the end, where decided; with neither size the size is free.
         dense_params: Prunable parameters before pruning, N / (1 - S), where that is decided.
+        model: A real model whose dense size is meant, by name, by the path of its Hugging Face config, or as
+            `load_model` gives it. Then FLOPs are the model's: 6 N D, and attention, the head and patches beside it.
+        context: Tokens of a sequence of that model; by default those of its pretraining.
+        max_memory: The most memory that training that model may take on a device, 8e10 or "80GB".
         data: Data seen D in the law's unit, repeats counted, where that is decided; the size follows.
         max_data: The most that D may be.
         tokens_per_param: Data per non-zero parameter, D / N, where that is decided; size and data follow.
@@ -160,28 +170,30 @@ def optimal(
     if wanted is not None or cap is not None:
         require_sparse(chosen)
     made = wanted or UNSTRUCTURED
+    real = _real(model, chosen, context=context, max_memory=max_memory, devices=devices)
     given = givens(
         params=params,
         dense_params=dense_params,
+        model=None if real is None else real.dense_params,
         data=data,
         max_data=max_data,
         tokens_per_param=tokens_per_param,
         unique_data=unique_data,
     )
-    profile = profile_of(cost)
+    profile, work = profile_of(cost), PLAIN if real is None else real.work
     ask = partial(
         Question,
         nonzero_params=given.params,
-        dense_params=given.dense_params,
+        dense_params=given.dense_params if real is None else given.model,
         data_seen=given.data,
         max_data=given.max_data,
         tokens_per_param=given.tokens_per_param,
         pattern=made,
-        cost=cost_of(cost, profile, chosen, made),
+        cost=cost_of(cost, profile, chosen, made, work),
         max_sparsity=sparsity_cap(chosen) if cap is None else cap,
         pattern_cap=1.0 if cap is None else cap,
         unique_data=None if given.unique_data is None else limited(chosen, given.unique_data),
-        inference=_inference(inference_tokens, inference, inference_price, cost, made),
+        inference=_inference(inference_tokens, inference, inference_price, cost, made, work),
     )
     if inference_tokens is not None and (device_hours is not None or days is not None):
         raise PlanError("`inference_tokens`: expected `flops`, the total, or a `loss`; found hours of training.")
@@ -193,6 +205,8 @@ def optimal(
         utilization=utilization,
         devices=devices,
         price=arguments.money("price", price),
+        work=work,
+        splits=real is not None,
     )
     if days is not None:
         device_hours = days * _HOURS_PER_DAY * (devices or 1.0)
@@ -201,7 +215,13 @@ def optimal(
     else:
         question = ask(train_flops=_flops_for(device_hours, device, chosen, made, ask) if flops is None else flops)
     result = plans.answer(chosen, question, objective=objective, device=device, device_hours=device_hours)
-    return Answer(**_facts(result) | {"warnings": _with_shadow(law, result.warnings)})
+    found = _facts(result) | {"warnings": _with_shadow(law, result.warnings)}
+    if real is not None:
+        from sparseplan.plan.on_model import model_use
+
+        limit = arguments.memory("max_memory", max_memory)
+        found |= {"model": model_use(real, result, chosen, devices=devices or 1.0, max_memory=limit)}
+    return Answer(**found)
 
 
 def predict(
@@ -290,8 +310,36 @@ def _flops_for(
     return flops_for_hours(theta if unique is None else unique.limit(theta), ask, device, hours)
 
 
+def _real(
+    model: "ModelLike | None", law: Law, *, context: Number | None, max_memory: Number | None, devices: float | None
+) -> "Sized | None":
+    """The real model that is asked about, counted as the law counts; None where none is.
+
+    Raises:
+        SparseplanError: if it is not known, does not go with the law, or takes more memory than is allowed.
+    """
+    limit = arguments.memory("max_memory", max_memory)
+    if model is None:
+        for name, value in (("context", context), ("max_memory", limit)):
+            if value is not None:
+                raise PlanError(f"`{name}`: expected `model` beside it, the model that it is about.")
+        return None
+    from sparseplan.api.models import load_model, tokens
+    from sparseplan.plan.on_model import require_memory, sized
+
+    found = sized(load_model(model), tokens("context", context), law)
+    if limit is not None:
+        require_memory(found, devices or 1.0, limit)
+    return found
+
+
 def _inference(
-    tokens: Number | None, cost: "CostLike | None", price: Number | None, training: "CostLike", pattern: Pattern
+    tokens: Number | None,
+    cost: "CostLike | None",
+    price: Number | None,
+    training: "CostLike",
+    pattern: Pattern,
+    work: Work,
 ) -> Inference | None:
     """What the model is to serve; by default zeros cost in inference what they cost in training."""
     demand, weight = arguments.positive("inference_tokens", tokens), arguments.positive("inference_price", price)
@@ -303,10 +351,10 @@ def _inference(
     asked = training if cost is None else cost
     profile = profile_of(asked, name="cost" if cost is None else "inference")
     if profile is None:
-        return flops_inference(str(asked), demand, weight or 1.0)
+        return flops_inference(str(asked), demand, weight or 1.0, work)
     from sparseplan.cost.device import device_inference
 
-    return device_inference(profile, pattern, demand, weight or 1.0)
+    return device_inference(profile, pattern, demand, weight or 1.0, work)
 
 
 def profile_of(cost: "CostLike", *, name: str = "cost") -> "Profile | None":
@@ -323,13 +371,13 @@ def profile_of(cost: "CostLike", *, name: str = "cost") -> "Profile | None":
         raise HardwareError(f"`{name}`: expected sparse, dense or a hardware profile: {problem}") from None
 
 
-def cost_of(cost: "CostLike", profile: "Profile | None", law: Law, pattern: Pattern) -> Cost:
+def cost_of(cost: "CostLike", profile: "Profile | None", law: Law, pattern: Pattern, work: Work = PLAIN) -> Cost:
     """The cost under a law, whose ramp decides what sparse FLOPs save and when 2:4 begins."""
     if profile is None:
-        return flops_cost(str(cost), law.schedule, tokens_per_unit=law.tokens_per_unit)
+        return flops_cost(str(cost), law.schedule, tokens_per_unit=law.tokens_per_unit, work=work)
     from sparseplan.cost.device import device_cost
 
-    return device_cost(profile, pattern, law.schedule, tokens_per_unit=law.tokens_per_unit)
+    return device_cost(profile, pattern, law.schedule, tokens_per_unit=law.tokens_per_unit, work=work)
 
 
 def _device(
@@ -341,14 +389,19 @@ def _device(
     utilization: float | None,
     devices: float | None,
     price: float | None,
+    work: Work,
+    splits: bool,
 ) -> "Device | None":
-    """The device that the arguments describe; None where they name none."""
+    """The device that the arguments describe; None where they name none.
+
+    `splits` says that a number of devices means something without one: a model's memory is split over them.
+    """
     if profile is None and peak is None:
         asked = {
             "device_hours": device_hours,
             "days": days,
             "utilization": utilization,
-            "devices": devices,
+            "devices": None if splits else devices,
             "price": price,
         }
         for name, value in asked.items():
@@ -367,4 +420,5 @@ def _device(
         utilization=utilization,
         devices=devices,
         price_per_hour=price,
+        work=work,
     )

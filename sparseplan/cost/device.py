@@ -18,6 +18,7 @@ import numpy as np
 
 from sparseplan.cost.flops import Cost, schedule_cost
 from sparseplan.cost.inference import Inference
+from sparseplan.cost.work import PLAIN, Work
 from sparseplan.hardware.profile import Curve, Profile, speedup
 from sparseplan.laws.forms.budget import Array, Floats
 from sparseplan.shapes.base import typical_width
@@ -58,18 +59,21 @@ class DeviceCost(Cost):
         width = np.ones(()) if N is None else typical_width(np.asarray(N, dtype=np.float64) / (1.0 - S))
         length = self.schedule.length(S)
         time = length + self.schedule.settled(S) * (1.0 / self.speedup.at(width) - 1.0)
-        return np.asarray(np.where(np.isin(S, self.accelerated), time, length) / (1.0 - S))
+        return self.work.around(np.where(np.isin(S, self.accelerated), time, length) / (1.0 - S), S)
 
 
-def device_cost(profile: Profile, pattern: Pattern, schedule: Schedule, *, tokens_per_unit: float = 1.0) -> Cost:
+def device_cost(
+    profile: Profile, pattern: Pattern, schedule: Schedule, *, tokens_per_unit: float = 1.0, work: Work = PLAIN
+) -> Cost:
     """The cost of a pattern's sparsities on a device, trained with a ramp."""
     curve, accelerated = speedup(profile, "training"), accelerated_sparsities(pattern)
     if curve is None or not accelerated:
-        return schedule_cost(profile.name, schedule, zeros_free=False, tokens_per_unit=tokens_per_unit)
+        return schedule_cost(profile.name, schedule, zeros_free=False, tokens_per_unit=tokens_per_unit, work=work)
     return DeviceCost(
         name=profile.name,
         saving=None if schedule.kind == "rewinding" else 0.0,
         tokens_per_unit=tokens_per_unit,
+        work=work,
         accelerated=accelerated,
         schedule=schedule,
         speedup=curve,
@@ -104,13 +108,17 @@ class DeviceInference(Inference):
         return np.asarray(np.where(np.isin(S, self.accelerated), faster, 1.0))
 
 
-def device_inference(profile: Profile, pattern: Pattern, tokens: Floats, weight: float = 1.0) -> Inference:
+def device_inference(
+    profile: Profile, pattern: Pattern, tokens: Floats, weight: float = 1.0, work: Work = PLAIN
+) -> Inference:
     """Inference of a pattern's sparsities on a device, on many tokens at once: multiplying bounds the speed."""
     curve = speedup(profile, "inference", "large")
     if curve is None:
-        return Inference(name=profile.name, tokens=tokens, weight=weight)
+        return Inference(name=profile.name, tokens=tokens, weight=weight, work=work)
     accelerated = accelerated_sparsities(pattern)
-    return DeviceInference(name=profile.name, tokens=tokens, weight=weight, accelerated=accelerated, curve=curve)
+    return DeviceInference(
+        name=profile.name, tokens=tokens, weight=weight, work=work, accelerated=accelerated, curve=curve
+    )
 
 
 def accelerated_sparsities(pattern: Pattern) -> tuple[float, ...]:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from sparseplan.cost.work import PLAIN, Work
 from sparseplan.errors import PlanError
 from sparseplan.laws.forms.base import Theta
 from sparseplan.plan.hardware_answer import SECONDS_PER_HOUR, DeviceUse
@@ -33,6 +34,7 @@ class Device:
         utilization: Share of the peak that training reaches, (0, 1]; None leaves the profile's.
         devices: How many work at once; None where only device hours matter.
         price_per_hour: Money for one device for one hour.
+        work: What a token takes beside 6 N; measured rates count 6 N alone, in a time that has attention in it.
     """
 
     name: str
@@ -41,6 +43,7 @@ class Device:
     utilization: float | None = None
     devices: float | None = None
     price_per_hour: float | None = None
+    work: Work = PLAIN
 
     @property
     def peak(self) -> float | None:
@@ -69,7 +72,7 @@ class Device:
                 f"{self.name}: expected a profile with times of training, found none; give `peak` and `utilization`, "
                 "or measure again with `bench`."
             )
-        return float(rate.at(typical_width(dense_params)))
+        return float(rate.at(typical_width(dense_params))) * self.work.total
 
     @property
     def asked_for(self) -> bool:
