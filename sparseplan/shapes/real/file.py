@@ -102,7 +102,8 @@ def _in_order(name: str) -> list[tuple[float, str]]:
 
 
 def _is_path(word: str) -> bool:
-    return word.endswith(".json") or (os.sep in word and _on_the_hub(word) is None) or Path(word).is_dir()
+    in_folder = (Path(word) / CONFIG).is_file()
+    return word.endswith(".json") or in_folder or (os.sep in word and _on_the_hub(word) is None)
 
 
 def _on_the_hub(place: str) -> Path | None:
