@@ -5,7 +5,10 @@ from typing import Literal, TypeAlias
 
 from sparseplan.api import arguments
 from sparseplan.api.arguments import Number
+from sparseplan.errors import PlanError
+from sparseplan.laws.law import Law
 from sparseplan.plan.answer import to_json
+from sparseplan.plan.on_model import Sized, sized
 from sparseplan.shapes.real import facts as model_facts
 from sparseplan.shapes.real import file as model_files
 from sparseplan.shapes.real.file import RealModel
@@ -79,6 +82,27 @@ def describe_model(
 def describe_models() -> list[Model]:
     """Every built-in model at its own context."""
     return [describe_model(path.stem) for path in model_files.builtin_models()]
+
+
+def sized_model(
+    model: ModelLike | None,
+    law: Law,
+    *,
+    context: Number | None,
+    max_memory: Number | None,
+    devices: float | None,
+) -> Sized:
+    """The real model that a plan is about, counted as its law counts.
+
+    Raises:
+        SparseplanError: if there is none, it does not go with the law, or takes more memory than is allowed.
+    """
+    limit = arguments.memory("max_memory", max_memory)
+    if model is None:
+        name = "context" if context is not None else "max_memory"
+        raise PlanError(f"`{name}`: expected `model` beside it, the model that it is about.")
+    length = tokens("context", context)
+    return sized(load_model(model), length, law, devices=devices or 1.0, max_memory=limit)
 
 
 def tokens(name: str, value: Number | None) -> int | None:

@@ -1,6 +1,5 @@
 """Plans and predictions: `optimal` and `predict`, and the laws that they take."""
 
-from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -8,15 +7,16 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import msgspec
 
 from sparseplan.api import arguments
+from sparseplan.api import devices as devices_of
 from sparseplan.api.arguments import Number, PatternLike
 from sparseplan.api.givens import givens
 from sparseplan.common.caveat import Caveat
 from sparseplan.cost.flops import FLOPS_COSTS, Cost, flops_cost
-from sparseplan.cost.inference import Inference, flops_inference
-from sparseplan.cost.work import PLAIN, Work
+from sparseplan.cost.overhead import PLAIN, Overhead
 from sparseplan.errors import HardwareError, PlanError
 from sparseplan.laws import DEFAULT_LAW
 from sparseplan.laws import file as law_files
+from sparseplan.laws.forms.base import Theta
 from sparseplan.laws.law import Law, coefficients, form_of, require_sparse
 from sparseplan.laws.unique_data import limited
 from sparseplan.plan import answer as plans
@@ -29,8 +29,6 @@ from sparseplan.sparsity.pattern import UNSTRUCTURED, Pattern
 if TYPE_CHECKING:
     from sparseplan.api.models import ModelLike
     from sparseplan.hardware.profile import Profile
-    from sparseplan.plan.device_hours import Device
-    from sparseplan.plan.on_model import Sized
 
 _HOURS_PER_DAY = 24.0
 LawLike = str | Path | Law
@@ -102,7 +100,10 @@ def optimal(
     unique_data: Number | None = None,
     inference_tokens: Number | None = None,
     inference: "CostLike | None" = None,
+    inference_weight: Number | None = None,
     inference_price: Number | None = None,
+    inference_utilization: float | None = None,
+    inference_batch: Number | None = None,
     pattern: PatternLike | None = None,
     law: LawLike = DEFAULT_LAW,
     cost: "CostLike" = "sparse",
@@ -134,7 +135,12 @@ def optimal(
         inference_tokens: Tokens that the model will read or write once it is trained; then `flops` is the total of
             training and inference, and a `loss` is reached with the least total.
         inference: What zeros cost in inference, as `cost` in training; by default what `cost` says.
-        inference_price: What a FLOP of inference costs against one of training, by price and utilization; 1 by default.
+        inference_weight: What a FLOP of inference costs against one of training; by default 1, with a budget in hours
+            what the rates of the devices say, and for a `loss` what their rates and prices say where both are given.
+        inference_price: Price of one hour of a device that serves; by default that of training, where it is the same.
+        inference_utilization: Share of its peak that inference reaches; by default that of training, or its profile's.
+        inference_batch: Tokens processed at once: up to 64, the device's speed-ups in decoding count, and the bandwidth
+            of its memory bounds the rate; by default so many that multiplying is the limit.
         pattern: "unstructured" (the default), one n:m such as "2:4", or a family such as "n:4".
         law: By name, path or object.
         cost: What zeros cost in training: nothing ("sparse"), as much as weights ("dense"), or what a device makes of
@@ -142,7 +148,8 @@ def optimal(
         max_sparsity: Highest sparsity to consider, 0.875 or "87.5%"; by default the highest among the law's runs.
         objective: What is made lowest: the loss by the law's values ("point"), or its mean over the law's draws
             ("mean"), which is also the least mean regret. With "mean" every loss of the answer is such a mean.
-        device_hours: A budget in hours of the device that `cost` or `peak` describes.
+        device_hours: A budget in hours of the device that `cost` or `peak` describes; with `inference_tokens` the total
+            of its hours and those of the devices that serve.
         days: A budget in days of all `devices`, of one where their number is not given.
         peak: Peak dense FLOP/s of one device, where the profile does not say it or there is none.
         utilization: Share of the peak that training reaches, (0, 1].
@@ -170,7 +177,11 @@ def optimal(
     if wanted is not None or cap is not None:
         require_sparse(chosen)
     made = wanted or UNSTRUCTURED
-    real = _real(model, chosen, context=context, max_memory=max_memory, devices=devices)
+    real = None
+    if any(one is not None for one in (model, context, max_memory)):
+        from sparseplan.api.models import sized_model
+
+        real = sized_model(model, chosen, context=context, max_memory=max_memory, devices=devices)
     given = givens(
         params=params,
         dense_params=dense_params,
@@ -180,47 +191,61 @@ def optimal(
         tokens_per_param=tokens_per_param,
         unique_data=unique_data,
     )
-    profile, work = profile_of(cost), PLAIN if real is None else real.work
+    profile = profile_of(cost)
+    served = devices_of.demand(
+        tokens=inference_tokens,
+        given=inference is not None,
+        cost=_name(cost if inference is None else inference),
+        profile=profile if inference is None else profile_of(inference, name="inference"),
+        elsewhere=inference is not None and inference not in FLOPS_COSTS,
+        weight=inference_weight,
+        price=inference_price,
+        utilization=inference_utilization,
+        batch=inference_batch,
+    )
+    overhead = None if real is None else real.overhead
     ask = partial(
         Question,
         nonzero_params=given.params,
-        dense_params=given.dense_params if real is None else given.model,
+        dense_params=given.dense_params or given.model,
         data_seen=given.data,
         max_data=given.max_data,
         tokens_per_param=given.tokens_per_param,
         pattern=made,
-        cost=cost_of(cost, profile, chosen, made, work),
+        cost=cost_of(cost, profile, chosen, made, overhead or PLAIN),
         max_sparsity=sparsity_cap(chosen) if cap is None else cap,
         pattern_cap=1.0 if cap is None else cap,
         unique_data=None if given.unique_data is None else limited(chosen, given.unique_data),
-        inference=_inference(inference_tokens, inference, inference_price, cost, made, work),
+        inference=None if served is None else served.inference(made, overhead or PLAIN),
     )
-    if inference_tokens is not None and (device_hours is not None or days is not None):
-        raise PlanError("`inference_tokens`: expected `flops`, the total, or a `loss`; found hours of training.")
-    device = _device(
+    device = devices_of.device(
         profile,
+        served,
         device_hours=device_hours,
         days=days,
         peak=arguments.positive("peak", peak),
         utilization=utilization,
         devices=devices,
         price=arguments.money("price", price),
-        work=work,
-        splits=real is not None,
+        overhead=overhead,
     )
     if days is not None:
         device_hours = days * _HOURS_PER_DAY * (devices or 1.0)
-    if target is not None:
-        question = ask(loss=target)
-    else:
-        question = ask(train_flops=_flops_for(device_hours, device, chosen, made, ask) if flops is None else flops)
+    question = devices_of.asked(
+        partial(_values, chosen, made, given.unique_data),
+        ask,
+        device,
+        served,
+        flops=flops,
+        loss=target,
+        hours=device_hours,
+    )
     result = plans.answer(chosen, question, objective=objective, device=device, device_hours=device_hours)
     found = _facts(result) | {"warnings": _with_shadow(law, result.warnings)}
     if real is not None:
         from sparseplan.plan.on_model import model_use
 
-        limit = arguments.memory("max_memory", max_memory)
-        found |= {"model": model_use(real, result, chosen, devices=devices or 1.0, max_memory=limit)}
+        found |= {"model": model_use(real, result, chosen)}
     return Answer(**found)
 
 
@@ -298,63 +323,14 @@ def _facts(struct: msgspec.Struct) -> dict[str, Any]:
     return {name: getattr(struct, name) for name in struct.__struct_fields__}
 
 
-def _flops_for(
-    hours: float | None, device: "Device | None", law: Law, pattern: Pattern, ask: Callable[..., Question]
-) -> float:
-    """The training FLOPs of a budget in device hours."""
-    from sparseplan.plan.device_hours import flops_for_hours
-
-    assert hours is not None, "there is one budget"
-    assert device is not None, "hours without a device were refused"
-    theta, unique = coefficients(law, plans.answering_family(law, pattern)), ask(train_flops=1.0).unique_data
-    return flops_for_hours(theta if unique is None else unique.limit(theta), ask, device, hours)
+def _values(law: Law, pattern: Pattern, unique_data: float | None) -> Theta:
+    """The law's values that answer for a pattern."""
+    theta = coefficients(law, plans.answering_family(law, pattern))
+    return theta if unique_data is None else limited(law, unique_data).limit(theta)
 
 
-def _real(
-    model: "ModelLike | None", law: Law, *, context: Number | None, max_memory: Number | None, devices: float | None
-) -> "Sized | None":
-    """The real model that is asked about, counted as the law counts; None where none is.
-
-    Raises:
-        SparseplanError: if it is not known, does not go with the law, or takes more memory than is allowed.
-    """
-    limit = arguments.memory("max_memory", max_memory)
-    if model is None:
-        for name, value in (("context", context), ("max_memory", limit)):
-            if value is not None:
-                raise PlanError(f"`{name}`: expected `model` beside it, the model that it is about.")
-        return None
-    from sparseplan.api.models import load_model, tokens
-    from sparseplan.plan.on_model import require_memory, sized
-
-    found = sized(load_model(model), tokens("context", context), law)
-    if limit is not None:
-        require_memory(found, devices or 1.0, limit)
-    return found
-
-
-def _inference(
-    tokens: Number | None,
-    cost: "CostLike | None",
-    price: Number | None,
-    training: "CostLike",
-    pattern: Pattern,
-    work: Work,
-) -> Inference | None:
-    """What the model is to serve; by default zeros cost in inference what they cost in training."""
-    demand, weight = arguments.positive("inference_tokens", tokens), arguments.positive("inference_price", price)
-    if demand is None:
-        for name, value in (("inference", cost), ("inference_price", weight)):
-            if value is not None:
-                raise PlanError(f"`{name}`: expected `inference_tokens` beside it, the demand that it is about.")
-        return None
-    asked = training if cost is None else cost
-    profile = profile_of(asked, name="cost" if cost is None else "inference")
-    if profile is None:
-        return flops_inference(str(asked), demand, weight or 1.0, work)
-    from sparseplan.cost.device import device_inference
-
-    return device_inference(profile, pattern, demand, weight or 1.0, work)
+def _name(cost: "CostLike") -> str:
+    return str(cost) if isinstance(cost, str | Path) else cost.name
 
 
 def profile_of(cost: "CostLike", *, name: str = "cost") -> "Profile | None":
@@ -371,54 +347,12 @@ def profile_of(cost: "CostLike", *, name: str = "cost") -> "Profile | None":
         raise HardwareError(f"`{name}`: expected sparse, dense or a hardware profile: {problem}") from None
 
 
-def cost_of(cost: "CostLike", profile: "Profile | None", law: Law, pattern: Pattern, work: Work = PLAIN) -> Cost:
+def cost_of(
+    cost: "CostLike", profile: "Profile | None", law: Law, pattern: Pattern, overhead: Overhead = PLAIN
+) -> Cost:
     """The cost under a law, whose ramp decides what sparse FLOPs save and when 2:4 begins."""
     if profile is None:
-        return flops_cost(str(cost), law.schedule, tokens_per_unit=law.tokens_per_unit, work=work)
+        return flops_cost(str(cost), law.schedule, tokens_per_unit=law.tokens_per_unit, overhead=overhead)
     from sparseplan.cost.device import device_cost
 
-    return device_cost(profile, pattern, law.schedule, tokens_per_unit=law.tokens_per_unit, work=work)
-
-
-def _device(
-    profile: "Profile | None",
-    *,
-    device_hours: float | None,
-    days: float | None,
-    peak: float | None,
-    utilization: float | None,
-    devices: float | None,
-    price: float | None,
-    work: Work,
-    splits: bool,
-) -> "Device | None":
-    """The device that the arguments describe; None where they name none.
-
-    `splits` says that a number of devices means something without one: a model's memory is split over them.
-    """
-    if profile is None and peak is None:
-        asked = {
-            "device_hours": device_hours,
-            "days": days,
-            "utilization": utilization,
-            "devices": None if splits else devices,
-            "price": price,
-        }
-        for name, value in asked.items():
-            if value is not None:
-                raise PlanError(
-                    f"`{name}`: expected a device: a hardware profile as `cost`, such as h100, or `peak` and "
-                    "`utilization`."
-                )
-        return None
-    from sparseplan.plan.device_hours import Device
-
-    return Device(
-        name=profile.name if profile is not None else "the device",
-        profile=profile,
-        peak_flops=peak,
-        utilization=utilization,
-        devices=devices,
-        price_per_hour=price,
-        work=work,
-    )
+    return device_cost(profile, pattern, law.schedule, tokens_per_unit=law.tokens_per_unit, overhead=overhead)

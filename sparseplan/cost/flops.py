@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from sparseplan.cost.work import PLAIN, Work
+from sparseplan.cost.overhead import PLAIN, Overhead
 from sparseplan.laws.forms.budget import Array, Budget, Floats
 from sparseplan.sparsity.schedule import Schedule
 
@@ -31,18 +31,18 @@ class Cost:
         saving: kappa, the share of a dense model's cost that full sparsity would save over the whole run, [0, 1]; None
             where the multiplier is of another kind.
         tokens_per_unit: Tokens that the model processes per unit of data.
-        work: What a token takes beside 6 N, none if not said; `saving` and the multiplier are of the whole.
+        overhead: What a token takes beside 6 N, none if not said; `saving` and the multiplier are of the whole.
     """
 
     name: str
     saving: float | None
     tokens_per_unit: float = 1.0
-    work: Work = PLAIN
+    overhead: Overhead = PLAIN
 
     @property
     def flops_per_parameter(self) -> float:
         """FLOPs of a unit of data for each prunable weight of a dense model."""
-        return FLOPS_PER_PARAMETER_AND_TOKEN * self.tokens_per_unit * self.work.total
+        return FLOPS_PER_PARAMETER_AND_TOKEN * self.tokens_per_unit * self.overhead.total
 
     @property
     def depends_on_size(self) -> bool:
@@ -75,9 +75,11 @@ class Cost:
     def on_ramp(self, schedule: Schedule, tokens_per_unit: float) -> "Cost":
         """The same cost for runs of another ramp and data unit."""
         if self.name in FLOPS_COSTS:
-            return flops_cost(self.name, schedule, tokens_per_unit=tokens_per_unit, work=self.work)
+            return flops_cost(self.name, schedule, tokens_per_unit=tokens_per_unit, overhead=self.overhead)
         if not self.saving:  # zeros cost like weights
-            return schedule_cost(self.name, schedule, zeros_free=False, tokens_per_unit=tokens_per_unit, work=self.work)
+            return schedule_cost(
+                self.name, schedule, zeros_free=False, tokens_per_unit=tokens_per_unit, overhead=self.overhead
+            )
         return replace(self, tokens_per_unit=tokens_per_unit)
 
     def data_for(self, train_flops: Floats, S: Floats, N: Floats) -> Array:
@@ -109,23 +111,32 @@ class ScheduleCost(Cost):
     def multiplier(self, S: Floats, N: Floats | None = None) -> Array:  # noqa: ARG002 - the same at every size
         """c_mul(S) = rho(S) / (1 - S), with the length of training in place of rho(S) where zeros cost."""
         per_dense = self.schedule.mean_density(S) if self.zeros_free else self.schedule.length(S)
-        return self.work.around(per_dense / (1.0 - np.asarray(S, dtype=np.float64)), S)
+        return self.overhead.around(per_dense / (1.0 - np.asarray(S, dtype=np.float64)), S)
 
 
-def flops_cost(name: str, schedule: Schedule, *, tokens_per_unit: float = 1.0, work: Work = PLAIN) -> Cost:
+def flops_cost(name: str, schedule: Schedule, *, tokens_per_unit: float = 1.0, overhead: Overhead = PLAIN) -> Cost:
     """The paper's two costs: "sparse" FLOPs, where zeros are free, and "dense" FLOPs, where they cost like weights."""
     assert name in FLOPS_COSTS
-    return schedule_cost(name, schedule, zeros_free=name == "sparse", tokens_per_unit=tokens_per_unit, work=work)
+    return schedule_cost(
+        name, schedule, zeros_free=name == "sparse", tokens_per_unit=tokens_per_unit, overhead=overhead
+    )
 
 
 def schedule_cost(
-    name: str, schedule: Schedule, *, zeros_free: bool, tokens_per_unit: float, work: Work = PLAIN
+    name: str, schedule: Schedule, *, zeros_free: bool, tokens_per_unit: float, overhead: Overhead = PLAIN
 ) -> Cost:
     """The cost of trainings by a schedule whose zeros cost nothing, or like weights."""
     saving = schedule.saving if zeros_free else None if schedule.kind == "rewinding" else 0.0
     if saving is None:
         return ScheduleCost(
-            name=name, saving=None, schedule=schedule, zeros_free=zeros_free, tokens_per_unit=tokens_per_unit, work=work
+            name=name,
+            saving=None,
+            schedule=schedule,
+            zeros_free=zeros_free,
+            tokens_per_unit=tokens_per_unit,
+            overhead=overhead,
         )
     # What no zero saves makes the saving a smaller share of the whole.
-    return Cost(name=name, saving=saving * work.weights / work.total, tokens_per_unit=tokens_per_unit, work=work)
+    return Cost(
+        name=name, saving=saving * overhead.weights / overhead.total, tokens_per_unit=tokens_per_unit, overhead=overhead
+    )

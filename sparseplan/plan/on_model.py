@@ -7,7 +7,7 @@ from msgspec import Struct, structs
 
 from sparseplan.common.units import format_bytes
 from sparseplan.cost.flops import FLOPS_PER_PARAMETER_AND_TOKEN
-from sparseplan.cost.work import Work
+from sparseplan.cost.overhead import Overhead
 from sparseplan.errors import PlanError
 from sparseplan.laws.law import Law
 from sparseplan.plan.answer import Answer, Plan
@@ -57,20 +57,27 @@ class Sized(NamedTuple):
         model: The model.
         context: Tokens of a sequence.
         dense_params: Its size, counted as the law counts: prunable weights, or all where the law counts embeddings.
-        work: What its tokens take beside 6 FLOPs for each of those.
+        overhead: What its tokens take beside 6 FLOPs for each of those.
+        devices: How many hold its weights, gradients and optimizer.
+        max_memory: The most bytes that training may take on each; None for no limit.
     """
 
     model: RealModel
     context: int
     dense_params: float
-    work: Work
+    overhead: Overhead
+    devices: float
+    max_memory: float | None
 
 
-def sized(model: RealModel, context: int | None, law: Law) -> Sized:
+def sized(
+    model: RealModel, context: int | None, law: Law, *, devices: float = 1.0, max_memory: float | None = None
+) -> Sized:
     """Count a model as a law does.
 
     Raises:
-        SparseplanError: if the law is of another kind of data, or the context is neither given nor known.
+        SparseplanError: if the law is of another kind of data, the context is neither given nor known, or training
+            takes more memory than is allowed.
     """
     shape = model.architecture
     if (shape.reads == _IMAGE) != (law.data_unit == _IMAGE):
@@ -84,16 +91,19 @@ def sized(model: RealModel, context: int | None, law: Law) -> Sized:
     # Of images, which may be more tokens than those of the law's runs, the whole is what counts.
     tokens = length / law.tokens_per_unit if shape.reads == _IMAGE else 1.0
     share = tokens / (FLOPS_PER_PARAMETER_AND_TOKEN * size)
-    return Sized(model, length, size, Work(weights=per_token.weights * share, rest=per_token.rest * share))
+    if max_memory is not None:
+        _require_memory(model, length, devices, max_memory)
+    overhead = Overhead(weights=per_token.weights * share, rest=per_token.rest * share)
+    return Sized(model, length, size, overhead, devices, max_memory)
 
 
-def require_memory(chosen: Sized, devices: float, most: float) -> None:
+def _require_memory(model: RealModel, context: int, devices: float, most: float) -> None:
     """Refuse a model whose training takes more than `most` bytes on each of the devices.
 
     Raises:
         PlanError: with what it takes, and what would fit.
     """
-    takes = facts(chosen.model, chosen.context, devices=devices).training_memory
+    takes = facts(model, context, devices=devices).training_memory
     if takes.per_device_recomputed <= most:
         return
     states, room = takes.weights + takes.gradients + takes.optimizer, most - takes.activations_recomputed
@@ -103,23 +113,24 @@ def require_memory(chosen: Sized, devices: float, most: float) -> None:
         advice = "no number of devices holds it at this `context`"
     raise PlanError(
         f"`max_memory`: expected at least {format_bytes(takes.per_device_recomputed)} per device, found "
-        f"{format_bytes(most)}: to train {chosen.model.name} in sequences of {chosen.context:,} tokens takes "
+        f"{format_bytes(most)}: to train {model.name} in sequences of {context:,} tokens takes "
         f"{format_bytes(states)} for weights, gradients and optimizer, split over {devices:g} "
         f"{'device' if devices == 1 else 'devices'}, and {format_bytes(takes.activations_recomputed)} on each for the "
         f"activations of one sequence, blocks computed again; {advice}."
     )
 
 
-def model_use(chosen: Sized, answer: Answer, law: Law, *, devices: float, max_memory: float | None) -> ModelUse:
+def model_use(chosen: Sized, answer: Answer, law: Law) -> ModelUse:
     """What an answer for a model says of it."""
+    most = chosen.max_memory
     S, is_2to4 = answer.plan.sparsity, answer.pattern == str(TWO_OF_FOUR)
-    about = facts(chosen.model, chosen.context, devices=devices, sparsity=S, two_of_four=is_2to4)
+    about = facts(chosen.model, chosen.context, devices=chosen.devices, sparsity=S, two_of_four=is_2to4)
     return ModelUse(
         **structs.asdict(about),
         plan_flops=_flops(chosen, answer.plan, law),
         dense_flops=_flops(chosen, answer.dense, law),
-        max_memory=max_memory,
-        must_recompute=None if max_memory is None else about.training_memory.per_device > max_memory,
+        max_memory=most,
+        must_recompute=None if most is None else about.training_memory.per_device > most,
     )
 
 

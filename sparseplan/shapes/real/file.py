@@ -129,6 +129,11 @@ def _built_in(path: Path) -> RealModel:
 
 
 def _from_config(path: Path) -> RealModel:
+    if not path.exists():
+        raise ModelError(
+            f"{path}: there is no such file or folder. Of a model on the Hugging Face hub that `models.list` does not "
+            f"show, download its {CONFIG} and give the path."
+        )
     file = path / CONFIG if path.is_dir() else path
     architecture = read_config(_document(file))
     return RealModel(name=str(path), architecture=architecture, context=architecture.longest)

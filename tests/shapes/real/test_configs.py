@@ -81,6 +81,13 @@ def test_what_is_no_config_is_one_error(tmp_path: Path, text: str) -> None:
         load_model(path)
 
 
+def test_a_place_on_the_hub_that_is_not_built_in_asks_for_its_config(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match=r"Qwen/Qwen-72B: there is no such file or folder\. Of a model on the Hugging"):
+        load_model("Qwen/Qwen-72B")
+    with pytest.raises(ModelError, match=r"config\.json: can't read this model config"):
+        load_model(tmp_path)
+
+
 def test_an_unknown_name_names_the_nearest() -> None:
     with pytest.raises(ModelError, match=r"did you mean 'mistral-7b'\?"):
         load_model("mistral7b")

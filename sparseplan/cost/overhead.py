@@ -17,7 +17,7 @@ from sparseplan.laws.forms.budget import Array, Floats
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Work:
+class Overhead:
     """FLOPs of a token over 6 for each prunable weight of the dense model."""
 
     weights: float = 1.0
@@ -31,7 +31,7 @@ class Work:
     def around(self, multiplier: Floats, S: Floats) -> Array:
         """c_mul of the whole, 1 where dense, from that of the weights alone.
 
-        >>> float(Work(rest=0.25).around(1.375, 0.5))  # (1.375 + 0.25 / 0.5) / 1.25
+        >>> float(Overhead(rest=0.25).around(1.375, 0.5))  # (1.375 + 0.25 / 0.5) / 1.25
         1.5
         """
         fixed = self.rest / (1.0 - np.asarray(S, dtype=np.float64))
@@ -42,5 +42,5 @@ class Work:
         return (multiplier * self.total - self.rest / (1.0 - S)) / self.weights
 
 
-PLAIN = Work()
+PLAIN = Overhead()
 """6 N D and nothing else."""
