@@ -69,7 +69,7 @@ def read_config(document: Document, *, at: Key = ()) -> Architecture:
     try:
         return config.architecture(model_type)
     except ValueError as problem:
-        raise ModelError(f"{document.where(at)}{problem}.") from None
+        raise ModelError(f"{document.where(at)}{problem}. A key that is left out is as in transformers.") from None
 
 
 def _unknown(document: Document, at: Key, model_type: object, fields: Mapping[str, object]) -> str:
