@@ -40,6 +40,14 @@ def test_pythias_have_their_published_numbers_without_embeddings() -> None:
         assert model.total_params - model.embedding.params - model.head.params == count
 
 
+def test_gemmas_have_their_published_numbers_without_embeddings() -> None:
+    # Gemma Team 2024, arXiv:2408.00118, table 2
+    published = {"2b": 2_024_517_888, "9b": 8_324_201_984, "27b": 26_047_480_320}
+    for size, count in published.items():
+        model = built_in(f"gemma-2-{size}")
+        assert model.total_params - model.embedding.params == count
+
+
 def test_a_config_without_sizes_means_what_transformers_means_by_it() -> None:
     # Parameters of transformers 4.57.1's own models of a default config, on torch's meta device: causal language
     # models, BertForPreTraining, RobertaForMaskedLM, ViTForImageClassification, (M)T5ForConditionalGeneration.
