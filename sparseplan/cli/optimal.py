@@ -13,7 +13,7 @@ EPILOG = """Examples:
 - `sparseplan optimal --flops 1e23 --max-data 300B`
 - `sparseplan optimal --loss 1.8 --inference-tokens 1T --inference dense`
 - `sparseplan optimal --loss 1.8 --cost h100 --price 2.50 --inference-tokens 1T --inference l40s --inference-price 0.90`
-- `sparseplan optimal --flops 1e21..1e24 --cost sparse,dense`
+- `sparseplan optimal --flops 1e21..1e24 --cost sparse,dense --plot plans.pdf`
 - `sparseplan optimal --flops 5e22 --params 7B --pattern n:4 --cost dense --json`
 - `sparseplan optimal --flops 1e23 --model llama-3-8b --devices 8 --max-memory 80GB`
 - `sparseplan optimal --device-hours 20k --cost h100 --devices 256 --price 2.50`"""
@@ -50,6 +50,8 @@ def optimal(
     price: o.PriceOption = None,
     explain: o.ExplainOption = False,
     csv: o.CsvOption = None,
+    plot: o.PlotOption = None,
+    width: o.PictureWidthOption = None,
     markdown: o.MarkdownOption = False,
     force: o.ForceOption = False,
     json: o.JsonOption = False,
@@ -66,12 +68,18 @@ def optimal(
     --devices.
 
     Several --flops, --law, --cost or --pattern, each repeated or with commas, give a table of all combinations, in
-    which --explain prints the warnings of every plan.
+    which --explain prints the warnings of every plan. --plot draws them, or what every sparsity reaches for one plan.
     """
     from sparseplan.api.plans import plans
 
     if markdown and json:
         raise PlanError("expected `markdown` or `json`, found both.")
+    if plot is not None:
+        from sparseplan.cli.pictures import require_picture
+
+        require_picture("--plot", plot)
+    elif width is not None:
+        raise PlanError("`width`: expected a picture to be that wide, as `plot`.")
     if csv is not None:
         o.require_new("--csv", csv, force=force)
         o.require_place("--csv", csv)
@@ -104,7 +112,10 @@ def optimal(
         utilization=utilization,
         devices=devices,
         price=price,
+        curve=plot is not None,
     )
+    if plot is not None:
+        found.plot(plot, width=width or "page")
     if csv is not None:
         found.save(csv)
     if markdown:
@@ -119,5 +130,6 @@ def optimal(
         from sparseplan.report.plan import print_answer
 
         print_answer(o.open_console(), found[0], explain=explain)
-    if csv is not None:
-        o.note(f"wrote {csv}")
+    for written in (csv, plot):
+        if written is not None:
+            o.note(f"wrote {written}")

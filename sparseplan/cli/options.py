@@ -393,6 +393,18 @@ ExplainOption = Annotated[bool, typer.Option("--explain", help="Print every warn
 CsvOption = Annotated[
     Path | None, typer.Option("--csv", metavar="FILE", help="Write the figures to a file too, a row a plan.")
 ]
+PlotOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--plot",
+        metavar="FILE",
+        help="Draw too: sparsity and gain of several plans, or what every sparsity reaches. A .png, .svg or .pdf.",
+    ),
+]
+PictureWidthOption = Annotated[
+    Literal["column", "page"] | None,
+    typer.Option("--width", help="Of a picture: a journal's column (3.3 in) or page (6.8 in, the default)."),
+]
 MarkdownOption = Annotated[bool, typer.Option("--markdown", help="Print a Markdown table instead.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for machines instead.")]
 
