@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
+from msgspec import structs
 
 from sparseplan.common.yaml_document import reads_as_text
 from sparseplan.errors import FitError
@@ -22,7 +23,7 @@ from sparseplan.fit.penalties import PENALTIES
 from sparseplan.fit.repeats import repeats_data
 from sparseplan.fit.run_error import run_error
 from sparseplan.laws.file import load_law
-from sparseplan.laws.law import LAW_NAME, LONGEST_NAME, Law, require_one_form
+from sparseplan.laws.law import LAW_NAME, LONGEST_NAME, Law, PretrainedStart, require_one_form
 from sparseplan.runs.strategies import schedule_of
 from sparseplan.runs.table import Runs, read_runs
 from sparseplan.sparsity.schedule import Schedule
@@ -127,6 +128,8 @@ def fit_runs(runs: Runs, job: FitJob) -> FitResult:
     law = to_law(fit, drawn, naming, travelling(answer.warnings), prediction)
     if job.form == AVERAGE and choice is not None:
         law = _averaged(runs, job, objective, choice, naming, law)
+    if runs.dense_data_seen is not None:
+        law = structs.replace(law, start=PretrainedStart(dense_data_seen=runs.dense_data_seen))
     return FitResult(fit=fit, drawn=drawn, law=law, answer=answer)
 
 

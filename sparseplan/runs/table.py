@@ -2,8 +2,9 @@
 
 Needed columns: `sparsity`, `nonzero_params`, `data_seen`, `loss`. `nonzero_params` may instead follow from
 `dense_params`, and `sparsity` from an n:m `pattern`. Also read where present: `pattern`, `strategy`, `run_id`,
-`data_unit`, `unique_data`, `diverged`, and `trunk`, which names the runs that share a part of their training. Numbers
-may carry units (`7B`, `75%`). Sparse runs of one table are pruned by one strategy: a law holds for one.
+`data_unit`, `unique_data`, `dense_data_seen`, `diverged`, and `trunk`, which names the runs that share a part of their
+training. Numbers may carry units (`7B`, `75%`). Sparse runs of one table are pruned by one strategy: a law holds for
+one.
 """
 
 import math
@@ -18,6 +19,7 @@ from numpy.typing import NDArray
 from sparseplan.common.units import parse_positive, parse_sparsity
 from sparseplan.errors import PatternError, QuantityError, RunsError, nearest
 from sparseplan.runs.column_advice import advice
+from sparseplan.runs.pretrained import dense_data_range
 from sparseplan.runs.reader import Row, Table, read_table
 from sparseplan.runs.run_states import is_unfinished, state_column, state_of
 from sparseplan.sparsity.pattern import Pattern, parse_pattern
@@ -75,6 +77,7 @@ class Runs:
         strategy: the one strategy of the sparse runs; None where the table doesn't say.
         unique_data: the unique data that each run drew on, shape (n,), infinite where the table doesn't say; None where
             it says so of no run.
+        dense_data_seen: smallest and largest data that their dense starts had seen; None for runs from scratch.
         left_out: rows that rules left out.
         remarks: what a reader of the table may have expected and doesn't hold, in sentences.
         source: where they come from, and `sha256` the file's hash, empty for runs in memory.
@@ -94,6 +97,7 @@ class Runs:
     data_unit: str | None = None
     strategy: str | None = None
     unique_data: Array | None = None
+    dense_data_seen: tuple[float, float] | None = None
     left_out: tuple[LeftOut, ...] = ()
     remarks: tuple[str, ...] = ()
     source: str = ""
@@ -197,6 +201,7 @@ def runs_from(table: Table, *, columns: Mapping[str, str] | None = None, group: 
     if not parsed:
         raise RunsError(f"{table.source}: no run is left: {left_out[0].where}: {left_out[0].reason}.")
     numbers = None if independent else _group_numbers([run.group for run in parsed])
+    kept = {run.where for run in parsed}
     return Runs(
         sparsity=np.array([run.sparsity for run in parsed]),
         nonzero_params=np.array([run.nonzero_params for run in parsed]),
@@ -212,6 +217,7 @@ def runs_from(table: Table, *, columns: Mapping[str, str] | None = None, group: 
         data_unit=units[0] if units else None,
         strategy=strategies[0] if strategies else None,
         unique_data=_unique_data([run.unique_data for run in parsed]),
+        dense_data_seen=dense_data_range(row for row in table.rows if row.where in kept),
         left_out=tuple(left_out),
         remarks=_remarks(table, names),
         source=table.source,
