@@ -122,6 +122,13 @@ class Recipe(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         tuple[SingleRun, ...],
         Meta(description="Runs beside the grid. A calibration that is finished may grow by them."),
     ] = ()
+    repeat: Annotated[
+        tuple[Annotated[float, Meta(ge=1, le=1e6)], ...],
+        Meta(
+            min_length=1,
+            description="How often a run sees its data, D / U: each run once for each, above 1 on a cut of the corpus.",
+        ),
+    ] = (1.0,)
     batch: Annotated[int, Meta(ge=1, le=MAX_STEPS, description="Sequences of a step.")]
     data: Annotated[
         Corpus, Meta(description="Text, tokens or images; paths are relative to where the command runs.")

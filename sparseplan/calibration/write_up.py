@@ -10,6 +10,7 @@ import msgspec
 import numpy as np
 
 from sparseplan.calibration.fit_runs import Fitted, UnfittedFamily, fit_calibration
+from sparseplan.calibration.repeats_page import repeats_lines
 from sparseplan.calibration.setup import Setup
 from sparseplan.calibration.train_runs import SweepResult
 from sparseplan.common.files import write_text
@@ -228,6 +229,7 @@ def _readme(setup: Setup, trained: SweepResult, conclusion: Conclusion, *, figur
             f"Best sparsity with the size free, {family}, sparse FLOPs: "
             f"{format_sparsity(answer.free_size_sparsity)}{spread}.",
         ]
+    lines += repeats_lines(conclusion.result)
     lines += ["", "## What this can't tell", "", *(f"- {sentence}" for sentence in conclusion.limits)]
     lines += ["", "## Next", ""]
     if conclusion.next_command is None:
