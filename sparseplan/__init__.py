@@ -23,6 +23,7 @@ from sparseplan.version import __version__
 
 if TYPE_CHECKING:
     from sparseplan.api.fitting import Fit, fit
+    from sparseplan.api.from_dense import FromDense, from_dense
     from sparseplan.api.maps import SparsityMap, sparsity_map
     from sparseplan.api.models import Model, describe_model, load_model
     from sparseplan.api.next_runs import NextRuns, next_runs
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Answer",
     "Fit",
+    "FromDense",
     "Model",
     "NextRuns",
     "Plans",
@@ -40,6 +42,7 @@ __all__ = [
     "__version__",
     "describe_model",
     "fit",
+    "from_dense",
     "load_law",
     "load_model",
     "next_runs",
@@ -51,6 +54,7 @@ __all__ = [
 
 _HOMES = {
     "fitting": ("Fit", "fit"),
+    "from_dense": ("FromDense", "from_dense"),
     "maps": ("SparsityMap", "sparsity_map"),
     "models": ("Model", "describe_model", "load_model"),
     "next_runs": ("NextRuns", "next_runs"),

@@ -49,6 +49,20 @@ class Answer(plans.Answer, frozen=True, kw_only=True):
 
         return preformatted(str(self))
 
+    def plot(self, path: str | Path, *, width: str = "page") -> None:
+        """Draw what every sparsity reaches, as `sparseplan optimal --plot` does.
+
+        Args:
+            path: .png, .svg or .pdf.
+            width: A journal's "page" or "column".
+
+        Raises:
+            PlanError: for an answer without `curve`.
+        """
+        from sparseplan.api.plotting import plot
+
+        plot([self], Path(path), width)
+
     def to_json(self) -> str:
         """As `sparseplan optimal --json` prints it."""
         return plans.to_json(self)
@@ -115,6 +129,7 @@ def optimal(
     utilization: float | None = None,
     devices: Number | None = None,
     price: Number | None = None,
+    curve: bool = False,
 ) -> Answer:
     """The sparsity, size and data that reach the lowest loss for a training budget, or a loss for the smallest one.
 
@@ -155,6 +170,7 @@ def optimal(
         utilization: Share of the peak that training reaches, (0, 1].
         devices: How many devices work at once, for wall-clock time.
         price: Price of one device hour, 2.5 or "$2.50".
+        curve: Whether to add the best run of every sparsity, `answer.curve`, which `answer.plot` draws.
 
     Returns:
         The plan beside the best dense one, with intervals, distances and warnings; losses in nats.
@@ -240,7 +256,7 @@ def optimal(
         loss=target,
         hours=device_hours,
     )
-    result = plans.answer(chosen, question, objective=objective, device=device, device_hours=device_hours)
+    result = plans.answer(chosen, question, objective=objective, device=device, device_hours=device_hours, curve=curve)
     found = _facts(result) | {"warnings": _with_shadow(law, result.warnings)}
     if real is not None:
         from sparseplan.plan.on_model import model_use

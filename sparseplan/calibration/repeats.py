@@ -22,6 +22,7 @@ from sparseplan.shapes.base import Images, Inputs
 
 _SEQUENCES = 16
 """Of a piece of text."""
+_ANY_EPOCHS = 1e12
 
 
 def with_repeats(loaded: LoadedRecipe, runs: Sequence[RunSpec], inputs: Inputs, folder: Path) -> list[RunSpec]:
@@ -65,9 +66,10 @@ def _entries(run: RunSpec, times: float) -> int:
 
 
 def _on(run: RunSpec, cut: Split) -> RunSpec:
-    epochs = run.steps * run.batch * run.shape.entries_per_sequence / cut.tokens
-    data = msgspec.structs.replace(run.data, train=cut, max_epochs=max(run.data.max_epochs, epochs))
-    return msgspec.structs.replace(run, data=data)
+    endless = msgspec.structs.replace(run.data, train=cut, max_epochs=_ANY_EPOCHS)
+    repeated = msgspec.structs.replace(run, data=endless)
+    allowed = max(run.data.max_epochs, repeated.epochs)
+    return msgspec.structs.replace(repeated, data=msgspec.structs.replace(endless, max_epochs=allowed))
 
 
 class _Pieces:

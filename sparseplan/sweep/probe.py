@@ -40,6 +40,7 @@ def measure_speed(runs: Sequence[RunSpec], placements: Sequence[Placement], *, w
             run,
             steps=STEPS,
             pruning=Pruning(),
+            start=None,
             evaluation_sequences=run.batch,
             data=msgspec.structs.replace(run.data, max_epochs=_ANY_EPOCHS),
         )
