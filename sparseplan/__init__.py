@@ -9,8 +9,8 @@
     runs = sp.fit(dataframe, columns={"nonzero_params": "N"})
     sp.optimal(flops=1e23, law=runs.law)
 
-`optimal`, `predict` and `fit` are the commands of these names, `sparsity_map` is `contour`, `next_runs` is `next`;
-`plans` is `optimal` with several budgets, laws, costs or patterns. See docs/python.md.
+`optimal`, `predict`, `fit` and `explore` are the commands of these names, `sparsity_map` is `contour`, `next_runs` is
+`next`; `plans` is `optimal` with several budgets, laws, costs or patterns. See docs/python.md.
 """
 
 import sys
@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 from sparseplan.version import __version__
 
 if TYPE_CHECKING:
+    from sparseplan.api.explore import ExplorePage, explore
     from sparseplan.api.fitting import Fit, fit
     from sparseplan.api.maps import SparsityMap, sparsity_map
     from sparseplan.api.next_runs import NextRuns, next_runs
@@ -29,12 +30,14 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Answer",
+    "ExplorePage",
     "Fit",
     "NextRuns",
     "Plans",
     "Prediction",
     "SparsityMap",
     "__version__",
+    "explore",
     "fit",
     "load_law",
     "next_runs",
@@ -45,6 +48,7 @@ __all__ = [
 ]
 
 _HOMES = {
+    "explore": ("ExplorePage", "explore"),
     "fitting": ("Fit", "fit"),
     "maps": ("SparsityMap", "sparsity_map"),
     "next_runs": ("NextRuns", "next_runs"),
