@@ -6,21 +6,31 @@ import { answer, finish, intervalSteps } from "../../sparseplan/explore/web/src/
 import { caveats } from "../../sparseplan/explore/web/src/plan/caveats.js";
 import { bandSteps, curveOf } from "../../sparseplan/explore/web/src/plan/curve.js";
 import { mapSteps } from "../../sparseplan/explore/web/src/plan/map_grid.js";
+import { refusal } from "../../sparseplan/explore/web/src/plan/refusals.js";
 import { makeQuestion } from "../../sparseplan/explore/web/src/plan/question.js";
 import { commandFor } from "../../sparseplan/explore/web/src/words/command.js";
 import * as numbers from "../../sparseplan/explore/web/src/words/numbers.js";
 import { sentences } from "../../sparseplan/explore/web/src/words/sentences.js";
 import { verdict } from "../../sparseplan/explore/web/src/words/verdict.js";
 
-const { data, questions = [], curves = [], maps = [], fragments = [], written = [], parsed = [] } = JSON.parse(
-  readFileSync(0, "utf-8"),
-);
+const {
+  data,
+  questions = [],
+  curves = [],
+  maps = [],
+  fragments = [],
+  written = [],
+  parsed = [],
+} = JSON.parse(readFileSync(0, "utf-8"));
 
 function whole(state) {
   const found = answer(makeQuestion(data, state));
+  const refused = refusal(found);
+  if (refused !== null) return { refused };
   const { planned, lossGain, anyRatio, ratio, overtraining, uncapped } = found;
   const intervals = finish(intervalSteps(found));
   return {
+    refused,
     planned,
     lossGain,
     anyRatio,

@@ -100,5 +100,5 @@ def test_a_law_whose_fit_failed_gives_no_sentence_to_paste(tmp_path: Path) -> No
 
 def test_a_total_that_inference_alone_exceeds_is_refused_on_the_page_too(tmp_path: Path) -> None:
     document = opened(sp.explore(T5), "flops=1e18&params=1e10&inference-tokens=1e13", tmp_path)
-    assert text_of(document, "verdict").startswith("This budget does not pay for the inference")
+    assert text_of(document, "verdict").startswith("A total of 1e18 does not pay for the inference of 10.0T tokens")
     assert re.search(r'id="details"[^>]* hidden', document)

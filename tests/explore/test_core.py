@@ -1,5 +1,6 @@
 """The page's own code answers what `optimal` answers: in node, question by question."""
 
+import re
 import shlex
 from typing import Any
 
@@ -11,6 +12,7 @@ import sparseplan as sp
 from sparseplan.api.planning import CostLike, LawLike
 from sparseplan.cli import run
 from sparseplan.common import units
+from sparseplan.errors import SparseplanError
 from sparseplan.hardware.profile import Profile
 from sparseplan.laws.file import load_law, parse_law
 from sparseplan.laws.forms import FORMS
@@ -112,9 +114,9 @@ def test_a_device_measured_at_several_widths_costs_by_the_model() -> None:
 def test_plans_agree_over_every_law_cost_pattern_and_given() -> None:
     laws: list[LawLike] = [fewer_draws(REFIT, 20), fewer_draws(VIT, 20), WU]
     names = [law if isinstance(law, str) else law.name for law in laws]
-    costs: list[CostLike] = ["sparse", "dense", "a100"]
+    costs: list[CostLike] = ["sparse", "a100"]
     further: list[dict[str, Any]] = [{}, {"unique_data": 5e9}, SERVING, {"unique_data": 1e9, "inference_tokens": 1e11}]
-    asked_for = questions(names, ["sparse", "dense", "a100"], ["unstructured", "1:4", "n:8"], *further)
+    asked_for = questions(names, ["sparse", "a100"], ["unstructured", "n:8"], *further)
     check(laws, costs, asked_for)
 
 
@@ -201,6 +203,25 @@ def test_numbers_are_written_and_read_as_everywhere() -> None:
     ]
     assert found["parsed"][: len(texts)] == [units.parse_number(text) for text in texts]
     assert found["parsed"][len(texts) :] == [None] * 6
+
+
+@pytest.mark.parametrize(
+    ("givens", "words"),
+    [
+        ({"params": 7.0}, "at least 100 parameters, found 7; did you mean 7B?"),
+        ({"dense_params": 99.0}, "at least 100 parameters, found 99"),
+        ({"flops": 1e90}, "not a possible run"),
+        ({"flops": 1.0}, "not a possible run"),
+        ({"params": 1e12, "flops": 1e10}, "not a possible run"),
+        ({"params": 1e10, "inference_tokens": 1e13}, "does not pay for the inference of 10.0T tokens"),
+    ],
+    ids=str,
+)
+def test_what_optimal_refuses_the_page_refuses(givens: dict[str, Any], words: str) -> None:
+    asked_for = {"law": T5, "cost": "sparse", "pattern": "unstructured", "flops": 1e20} | givens
+    with pytest.raises(SparseplanError, match=re.escape(words)):
+        sp.optimal(**asked_for)
+    assert words in in_node(sp.explore(T5, cost="sparse").data, questions=[asked_for])["answers"][0]["refused"]
 
 
 def test_the_command_gives_the_same_answer_and_the_link_the_same_question(capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,4 +1,4 @@
-// A law for runs that repeat their data: effective size and data in place of N and D, sparseplan/laws/forms/repeated.py.
+// A law for runs that repeat data, effective size and data in place of N and D: sparseplan/laws/forms/repeated.py.
 //
 //   D' = U + U R_D (1 - exp(-(D/U - 1) / R_D)) beyond U, and N' likewise beyond the size whose best data is U
 

@@ -81,7 +81,13 @@ export class Theta {
 
   // The N whose compute-optimal data is D.
   sizeForData(S, D) {
-    return Math.exp(risingRoot(withSlope((x) => -this.balance(S, Math.exp(x), D)), Math.log(1e9), ...ANY_SIZE));
+    return Math.exp(
+      risingRoot(
+        withSlope((x) => -this.balance(S, Math.exp(x), D)),
+        Math.log(1e9),
+        ...ANY_SIZE,
+      ),
+    );
   }
 
   // The closed solution for the best S in a setting, before any cap; null where the form or the cost has none.

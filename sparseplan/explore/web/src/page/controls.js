@@ -6,7 +6,11 @@ import { quantity } from "./quantity.js";
 import { offered } from "./state.js";
 
 const COST_WORDS = { sparse: "zeros cost nothing (sparse)", dense: "zeros cost as much as weights (dense)" };
-const SIZES = { free: "chosen by the planner", params: "non-zero parameters given", dense_params: "dense parameters given" };
+const SIZES = {
+  free: "chosen by the planner",
+  params: "non-zero parameters given",
+  dense_params: "dense parameters given",
+};
 const SAME = "as in training";
 
 export function makeControls(data, place, changed) {
@@ -19,23 +23,46 @@ export function makeControls(data, place, changed) {
     give({ inference: name === SAME ? null : name }),
   );
   const flops = quantity({
-    id: "flops", label: "Budget", unit: "FLOPs", optional: false, start: 1, changed: (value) => give({ flops: value }),
+    id: "flops",
+    label: "Budget",
+    unit: "FLOPs",
+    optional: false,
+    start: 1,
+    changed: (value) => give({ flops: value }),
   });
   const params = quantity({
-    id: "params", label: "Parameters", unit: "weights", optional: false, start: 1,
+    id: "params",
+    label: "Parameters",
+    unit: "weights",
+    optional: false,
+    start: 1,
     changed: (value) => give({ [size.select.value]: value }),
   });
   const unique = quantity({
-    id: "unique-data", label: "Limit unique data", unit: "tokens", optional: true,
+    id: "unique-data",
+    label: "Limit unique data",
+    unit: "tokens",
+    optional: true,
     changed: (value) => give({ unique_data: value }),
   });
   const served = quantity({
-    id: "inference-tokens", label: "Count inference", unit: "tokens", optional: true,
+    id: "inference-tokens",
+    label: "Count inference",
+    unit: "tokens",
+    optional: true,
     changed: (value) => give({ inference_tokens: value, ...(value === null ? { inference: null } : {}) }),
   });
   const budgetHint = element("p", { class: "hint", id: "budget-hint" });
   place.append(
-    flops.field, budgetHint, size.field, params.field, law.field, cost.field, pattern.field, unique.field, served.field,
+    flops.field,
+    budgetHint,
+    size.field,
+    params.field,
+    law.field,
+    cost.field,
+    pattern.field,
+    unique.field,
+    served.field,
     inference.field,
   );
   let state = null;
@@ -44,7 +71,8 @@ export function makeControls(data, place, changed) {
   function forLaw(name) {
     const chosen = byName(data.laws, name);
     const [low, high] = chosen.flops;
-    const keeps = low <= state.flops && state.flops <= high && chosen.data_unit === byName(data.laws, state.law).data_unit;
+    const keeps =
+      low <= state.flops && state.flops <= high && chosen.data_unit === byName(data.laws, state.law).data_unit;
     const patterns = offered(data, chosen);
     return {
       law: name,
@@ -67,9 +95,18 @@ export function makeControls(data, place, changed) {
     const chosen = byName(data.laws, state.law);
     const unit = `${chosen.data_unit}s`;
     const D = chosen.range.data_seen ?? [1e8, 1e12];
-    law.offer(data.laws.map((one) => [one.name, one.name]), state.law);
-    cost.offer(data.costs.map((one) => [one.name, COST_WORDS[one.name] ?? one.name]), state.cost);
-    pattern.offer(offered(data, chosen).map((word) => [word, word]), state.pattern);
+    law.offer(
+      data.laws.map((one) => [one.name, one.name]),
+      state.law,
+    );
+    cost.offer(
+      data.costs.map((one) => [one.name, COST_WORDS[one.name] ?? one.name]),
+      state.cost,
+    );
+    pattern.offer(
+      offered(data, chosen).map((word) => [word, word]),
+      state.pattern,
+    );
     const kind = state.params !== null ? "params" : state.dense_params !== null ? "dense_params" : "free";
     size.offer(Object.entries(SIZES), kind);
     flops.between(chosen.flops);
@@ -83,8 +120,10 @@ export function makeControls(data, place, changed) {
     served.show(state.inference_tokens);
     const serves = state.inference_tokens !== null;
     inference.field.hidden = !serves;
-    inference.offer([[SAME, SAME], ...data.costs.map((one) => [one.name, COST_WORDS[one.name] ?? one.name])],
-      state.inference ?? SAME);
+    inference.offer(
+      [[SAME, SAME], ...data.costs.map((one) => [one.name, COST_WORDS[one.name] ?? one.name])],
+      state.inference ?? SAME,
+    );
     budgetHint.textContent = serves ? "The budget is the total of training and inference." : "";
   };
 }

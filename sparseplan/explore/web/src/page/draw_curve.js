@@ -16,7 +16,10 @@ export function drawCurve(answer, curve, band, theme) {
     axisY({ label: "Loss less that of the dense plan (nats)", ticks: 5 }),
   ];
   if (discrete) {
-    if (band) marks.push(link(band, { x1: "S", x2: "S", y1: "low", y2: "high", stroke: theme.line, strokeWidth: 3, strokeOpacity: 0.4 }));
+    if (band)
+      marks.push(
+        link(band, { x1: "S", x2: "S", y1: "low", y2: "high", stroke: theme.line, strokeWidth: 3, strokeOpacity: 0.4 }),
+      );
     marks.push(dot(shown, { x: "S", y: "gap", fill: theme.line, r: 4 }));
   } else {
     if (band) marks.push(areaY(band, { x: "S", y1: "low", y2: "high", fill: theme.line, fillOpacity: 0.2 }));
@@ -24,7 +27,17 @@ export function drawCurve(answer, curve, band, theme) {
   }
   if (best && Number.isFinite(best.gap)) {
     marks.push(ruleX([best.S], { stroke: theme.accent, strokeOpacity: 0.6 }));
-    marks.push(dot([best], { x: "S", y: "gap", symbol: "star", r: 8, fill: theme.accent, stroke: theme.background, strokeWidth: 1.5 }));
+    marks.push(
+      dot([best], {
+        x: "S",
+        y: "gap",
+        symbol: "star",
+        r: 8,
+        fill: theme.accent,
+        stroke: theme.background,
+        strokeWidth: 1.5,
+      }),
+    );
   }
   const made = plot({
     width,

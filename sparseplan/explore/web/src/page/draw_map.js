@@ -27,7 +27,10 @@ export function makeMap({ palette }, chosen) {
       shown = { picture, grid, key };
     }
     const { picture } = shown;
-    const place = [picture.scale("x").apply(Math.log10(answer.planned.best.N)), picture.scale("y").apply(Math.log10(answer.question.flops))];
+    const place = [
+      picture.scale("x").apply(Math.log10(answer.planned.best.N)),
+      picture.scale("y").apply(Math.log10(answer.question.flops)),
+    ];
     picture.querySelector('[aria-label="dot"] path').setAttribute("transform", `translate(${place})`);
     picture.setAttribute("aria-label", mapWords(answer));
   };
@@ -52,7 +55,11 @@ function drawn(palette, { question, sides }, grid, ends, theme, width) {
     marks: [
       ...(grid ? [cells(palette, grid, x, y, theme)] : []),
       axisX({ label: "Non-zero parameters", ticks: powers(x, width / TICK_WIDTH), tickFormat: sizeWord }),
-      axisY({ label: "Budget (FLOPs)", ticks: powers(y, height / TICK_HEIGHT), tickFormat: (d) => formatScientific(10 ** d) }),
+      axisY({
+        label: "Budget (FLOPs)",
+        ticks: powers(y, height / TICK_HEIGHT),
+        tickFormat: (d) => formatScientific(10 ** d),
+      }),
       line(optimal, { stroke: theme.ink, strokeWidth: 1.5, strokeDasharray: "5 4" }),
       dot([[x[0], y[0]]], { symbol: "star", r: 8, fill: theme.accent, stroke: theme.background, strokeWidth: 1.5 }),
     ],
@@ -102,8 +109,9 @@ const sizeWord = (exponent) => formatCount(Number(`1e${exponent}`)).replace(/\.0
 
 function mapWords({ question, planned }) {
   const { best } = planned;
+  const where = `${formatCount(best.N)} non-zero parameters and ${formatScientific(question.flops)} FLOPs`;
   return (
-    `Map of the best sparsity over non-zero parameters and budgets by the law ${question.law.name}. The plan: ` +
-    `${formatSparsity(best.S)} at ${formatCount(best.N)} non-zero parameters and ${formatScientific(question.flops)} FLOPs.`
+    `Map of the best sparsity over non-zero parameters and budgets by the law ${question.law.name}. ` +
+    `The plan: ${formatSparsity(best.S)} at ${where}.`
   );
 }

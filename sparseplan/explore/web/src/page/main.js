@@ -5,6 +5,7 @@ import { caveats } from "../plan/caveats.js";
 import { bandSteps, curveOf } from "../plan/curve.js";
 import { mapSteps, widened } from "../plan/map_grid.js";
 import { makeQuestion } from "../plan/question.js";
+import { refusal } from "../plan/refusals.js";
 import { commandFor } from "../words/command.js";
 import { sentences } from "../words/sentences.js";
 import { verdict } from "../words/verdict.js";
@@ -19,6 +20,7 @@ import { showTable } from "./table.js";
 import { onThemeChange, theme } from "./theme.js";
 
 const SETTLED_MS = 400;
+const ADDRESS_MS = 250;
 
 const data = JSON.parse(byId("data").textContent);
 let state = readFragment(data, location.hash);
@@ -28,14 +30,17 @@ let grid = null;
 let stopMap = () => {};
 let stopRest = () => {};
 let spoken = null;
+let settling = null;
 
 const showMap = makeMap(data, (N, C) => change({ ...state, flops: C, params: N, dense_params: null }));
 const showControls = makeControls(data, byId("controls"), (changes) => change({ ...state, ...changes }));
 
 function change(next) {
   state = next;
-  history.replaceState(null, "", writeFragment(state));
   update();
+  // Browsers refuse an address that changes with every pixel of a slider.
+  clearTimeout(settling);
+  settling = setTimeout(() => history.replaceState(null, "", writeFragment(state)), ADDRESS_MS);
 }
 
 function update() {
@@ -87,13 +92,13 @@ function showAnswer() {
   const { answer, intervals } = current;
   const known = intervals ?? null;
   byId("band-words").hidden = intervals === null;
-  const { question, planned } = answer;
-  const paid = Number.isFinite(planned.best.spent);
-  showText("verdict", paid ? verdict(answer, known) : "This budget does not pay for the inference at this size: raise it, or lower the demand.");
-  byId("details").hidden = !paid;
+  const { question } = answer;
+  const refused = refusal(answer);
+  showText("verdict", refused ?? verdict(answer, known));
+  byId("details").hidden = refused !== null;
   showText("command", commandFor(question));
   showText("link", location.href.split("#")[0] + writeFragment(state));
-  if (!paid) return;
+  if (refused !== null) return;
   showTable(answer, intervals);
   byId("sentences").replaceChildren(...sentences(answer, known).map((line) => element("p", {}, line)));
   const warnings = caveats(answer, known);
@@ -115,7 +120,7 @@ function lawFacts(law, intervals) {
 
 function draw() {
   const { answer, ends, curve, band } = current;
-  if (!Number.isFinite(answer.planned.best.spent)) return;
+  if (refusal(answer) !== null) return;
   const colors = theme();
   showMap(answer, grid, ends, colors);
   drawCurve(answer, curve, band?.length ? band : null, colors);

@@ -36,7 +36,13 @@ export function quantity({ id, label, unit, optional, start, changed }) {
   const field = element(
     "div",
     { class: "quantity" },
-    element("div", { class: "head" }, ...(optional ? [box] : []), name, element("span", { class: "value" }, text, suffix)),
+    element(
+      "div",
+      { class: "head" },
+      ...(optional ? [box] : []),
+      name,
+      element("span", { class: "value" }, text, suffix),
+    ),
     slider,
     problem,
   );

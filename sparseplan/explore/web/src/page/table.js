@@ -21,7 +21,8 @@ function rowsOf({ question }) {
   return rows;
 }
 
-// Beside the plan's loss stands what this plan may reach; beside its size, what the best size may be. `intervals` is undefined while they are being computed, null where the law has none.
+// Beside the plan's loss stands what this plan may reach; beside its size, what the best size may be. `intervals` is
+// undefined while they are being computed, null where the law has none.
 export function showTable(answer, intervals) {
   const { best, dense } = answer.planned;
   const drawn = intervals !== null;

@@ -20,7 +20,8 @@ export function answer(question) {
     anyRatio: best.spent / planned.anyEqual,
     overtraining: (dense.N * dense.D) / optimal,
     optimalFlops: cost.training(optimal, 0, 1),
-    uncapped: pattern.sparsities === null ? bestSparsity(sides.sparse, question, 1 - 1e-9) : uncappedChoice(sides, question),
+    uncapped:
+      pattern.sparsities === null ? bestSparsity(sides.sparse, question, 1 - 1e-9) : uncappedChoice(sides, question),
   };
 }
 

@@ -92,7 +92,8 @@ export function widthDistances({ question, planned }) {
       const wide = width > high;
       const ratio = wide ? `${significant(width / high, 3)}x` : `${significant((100 * width) / low, 2)}% of`;
       const edge = `the ${wide ? "widest" : "narrowest"} measured (${significant(wide ? high : low, 6)})`;
-      return `the ${name} (${formatCount(M)}) is about ${fixed(width, 0)} wide, ${ratio} ${edge}, whose speed stands in`;
+      const model = `the ${name} (${formatCount(M)})`;
+      return `${model} is about ${fixed(width, 0)} wide, ${ratio} ${edge}, whose speed stands in`;
     });
 }
 
@@ -105,10 +106,7 @@ export function caveats(answer, intervals) {
   const add = (code, message) => found.push({ code, message });
   if (onlyDense) {
     const held = pattern.sparsities?.some((one) => one > 0) ? ` up to a sparsity of ${formatSparsity(law.cap)}` : "";
-    add(
-      "only-dense",
-      `no sparsity above 0 is allowed: the pattern ${pattern.word}${held} leaves dense models only`,
-    );
+    add("only-dense", `no sparsity above 0 is allowed: the pattern ${pattern.word}${held} leaves dense models only`);
   }
   for (const [thing, messages] of extrapolation(answer)) {
     if (thing === "plan") add("extrapolation", `extrapolated: ${messages.join(", ")}`);
@@ -135,9 +133,15 @@ export function caveats(answer, intervals) {
     add("draws-left-out", `${intervals.leftOut} of ${intervals.draws} draws overflow and were left out`);
   }
   if (question.unique !== null) found.push(...repeatCaveats(answer));
-  found.push(...priced.caveats, ...widthDistances(answer).map((message) => ({ code: "hardware-extrapolation", message })));
-  const rank = (one) => (question.gravest.indexOf(one.code) + 1 || question.gravest.length + 1);
-  return found.map((one, i) => [rank(one), i, one]).sort((a, b) => a[0] - b[0] || a[1] - b[1]).map(([, , one]) => one);
+  found.push(
+    ...priced.caveats,
+    ...widthDistances(answer).map((message) => ({ code: "hardware-extrapolation", message })),
+  );
+  const rank = (one) => question.gravest.indexOf(one.code) + 1 || question.gravest.length + 1;
+  return found
+    .map((one, i) => [rank(one), i, one])
+    .sort((a, b) => a[0] - b[0] || a[1] - b[1])
+    .map(([, , one]) => one);
 }
 
 // The neighbouring levels of a wide gap that S lies inside of; null where there is none.
@@ -171,8 +175,8 @@ function repeatCaveats(answer) {
   if (against.length) {
     const [here, there] = sparse ? ["a sparse", "a dense"] : ["a dense", "a sparse"];
     const others = against.map((one) => one.lender).join(" and ");
-    const message =
-      `the published rates of repetition disagree: ${lender}'s make ${here} model best, ${others}'s ${there} one`;
+    const sides = `${lender}'s make ${here} model best, ${others}'s ${there} one`;
+    const message = `the published rates of repetition disagree: ${sides}`;
     found.push({ code: "repetition-disagreement", message });
   }
   return found;

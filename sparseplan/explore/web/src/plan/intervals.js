@@ -32,8 +32,10 @@ export function planIntervals(planned, draws, drawn) {
     anyRatio: one.best.spent / one.anyEqual,
     lost: lossOf(draws[i], best) - one.best.loss,
     beats: lossOf(draws[i], best) < one.anyDense.loss,
-    better: best.S > 0 ? !Number.isFinite(dense.spent) || lossOf(draws[i], best) < lossOf(draws[i], dense)
-      : one.best.loss < one.dense.loss,
+    better:
+      best.S > 0
+        ? !Number.isFinite(dense.spent) || lossOf(draws[i], best) < lossOf(draws[i], dense)
+        : one.best.loss < one.dense.loss,
     denseLoss: one.dense.loss,
   }));
   const real = rows.filter((row) => ["S", "N", "M", "D", "loss"].every((name) => Number.isFinite(row[name])));

@@ -20,7 +20,8 @@ export function widened([low, high], value) {
   return [low, high];
 }
 
-// The grid, a row at a time: a generator that yields after every row and returns { sizes, budgets, sparsity, extrapolated }.
+// The grid, a row at a time: a generator that yields after every row. Of { sizes, budgets, sparsity, extrapolated } the
+// last two have a value for each size of each budget, smallest first.
 export function* mapSteps(question, sizeEnds, flopsEnds) {
   const { law, pattern, unique } = question;
   const sides = lawSides(law, pattern.family, unique);

@@ -11,7 +11,6 @@ export function parsePattern(word) {
   const all = Array.from({ length: m }, (_, zeros) => zeros / m);
   const single = kept !== "n";
   const sparsities = single ? [(m - Number(kept)) / m] : all;
-  const accelerated =
-    m % DEVICE_GROUP === 0 ? sparsities.filter((S) => Math.round((1 - S) * m) <= DEVICE_KEEPS) : [];
+  const accelerated = m % DEVICE_GROUP === 0 ? sparsities.filter((S) => Math.round((1 - S) * m) <= DEVICE_KEEPS) : [];
   return { word, family: `n:${group}`, sparsities, single, accelerated };
 }

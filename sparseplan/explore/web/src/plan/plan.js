@@ -1,6 +1,6 @@
 // The best plan for a question and the dense ones beside it: sparseplan/plan/question.py and sides.py, for one theta.
 //
-// A question is { cost, flops, N, M, pattern, cap }: N non-zero parameters or M before pruning where decided, else null.
+// A question is { cost, flops, N, M, pattern, cap }: N non-zero parameters or M before pruning where decided, or null.
 
 import { budgetOf } from "./cost.js";
 

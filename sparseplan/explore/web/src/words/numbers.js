@@ -18,7 +18,12 @@ export function formatCount(value) {
   const rounded = significant(value, 3);
   if (rounded < 1e3) return String(rounded);
   if (rounded >= 1e15) return formatScientific(value);
-  for (const [suffix, factor] of [["T", 1e12], ["B", 1e9], ["M", 1e6], ["k", 1e3]]) {
+  for (const [suffix, factor] of [
+    ["T", 1e12],
+    ["B", 1e9],
+    ["M", 1e6],
+    ["k", 1e3],
+  ]) {
     if (rounded >= factor) {
       const scaled = rounded / factor;
       return fixed(scaled, 2 - Math.floor(Math.log10(scaled))) + suffix;

@@ -17,7 +17,8 @@ export function verdict(answer, intervals) {
   const budget = `${formatScientific(question.flops)} FLOPs${serves ? " in training and inference" : ""}`;
   const run = `${formatCount(plan.D)} ${law.data_unit}s, loss ${fixed(plan.loss, 3)}`;
   const source = `law ${law.name}${reach(answer)}`;
-  const cost = (COSTS[question.priced.name] ?? `at its cost on ${question.priced.name}`) + (serves ? " in training" : "");
+  const cost =
+    (COSTS[question.priced.name] ?? `at its cost on ${question.priced.name}`) + (serves ? " in training" : "");
   if (onlyDense) return `${budget}: dense, as asked: ${formatCount(plan.N)} parameters on ${run} (${source}).`;
   if (plan.S === 0) {
     const draws =
