@@ -10,7 +10,8 @@
     sp.optimal(flops=1e23, law=runs.law)
 
 `optimal`, `predict`, `fit` and `explore` are the commands of these names, `sparsity_map` is `contour`, `next_runs` is
-`next`; `plans` is `optimal` with several budgets, laws, costs or patterns. See docs/python.md.
+`next`; `plans` is `optimal` with several budgets, laws, costs or patterns, `describe_model` is `models show`. See
+docs/python.md.
 """
 
 import sys
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from sparseplan.api.explore import ExplorePage, explore
     from sparseplan.api.fitting import Fit, fit
     from sparseplan.api.maps import SparsityMap, sparsity_map
+    from sparseplan.api.models import Model, describe_model, load_model
     from sparseplan.api.next_runs import NextRuns, next_runs
     from sparseplan.api.planning import Answer, Prediction, load_law, optimal, predict
     from sparseplan.api.plans import Plans, plans
@@ -32,14 +34,17 @@ __all__ = [
     "Answer",
     "ExplorePage",
     "Fit",
+    "Model",
     "NextRuns",
     "Plans",
     "Prediction",
     "SparsityMap",
     "__version__",
+    "describe_model",
     "explore",
     "fit",
     "load_law",
+    "load_model",
     "next_runs",
     "optimal",
     "plans",
@@ -51,6 +56,7 @@ _HOMES = {
     "explore": ("ExplorePage", "explore"),
     "fitting": ("Fit", "fit"),
     "maps": ("SparsityMap", "sparsity_map"),
+    "models": ("Model", "describe_model", "load_model"),
     "next_runs": ("NextRuns", "next_runs"),
     "planning": ("Answer", "Prediction", "load_law", "optimal", "predict"),
     "plans": ("Plans", "plans"),

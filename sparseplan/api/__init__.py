@@ -7,6 +7,7 @@
     planning    load_law, optimal, predict
     maps        sparsity_map
     explore     explore
+    models      load_model, describe_model
     fitting     fit
     next_runs   next_runs
 """

@@ -61,7 +61,8 @@ def explore(
     asked: list[LawLike] = _sparse_builtins() if law is None else _several(law)
     laws = [require_sparse(load_law(one)) for one in asked]
     priced: list[CostLike] = _all_costs() if cost is None else _several(cost)
-    costs = [_pack_cost(one) for one in priced]
+    offered = pack.patterns(laws)
+    costs = [_pack_cost(one, offered) for one in priced]
     if not laws or not costs:
         raise PlanError(f"`{'cost' if laws else 'law'}`: expected at least one, found none.")
     pack.require_names([one.name for one in laws], "law")
@@ -71,7 +72,7 @@ def explore(
             version=__version__,
             laws=[_pack_law(name, found) for name, found in zip(asked, laws, strict=True)],
             costs=costs,
-            patterns=pack.patterns(laws),
+            patterns=offered,
             published=pack.published_rates(),
             gravest=list(GRAVEST),
             palette=pack.palette(),
@@ -100,8 +101,8 @@ def _pack_law(asked: LawLike, law: Law) -> pack.PackedLaw:
     return pack.pack_law(law, str(asked), shadow_caveats(str(asked)))
 
 
-def _pack_cost(cost: "CostLike") -> pack.PackedCost:
+def _pack_cost(cost: "CostLike", patterns: list[str]) -> pack.PackedCost:
     profile: Profile | None = profile_of(cost)
     if profile is None:
         return pack.pack_flops_cost(str(cost))
-    return pack.pack_device(profile, str(cost) if isinstance(cost, str | Path) else profile.name)
+    return pack.pack_device(profile, str(cost) if isinstance(cost, str | Path) else profile.name, patterns)

@@ -14,7 +14,9 @@ from numpy.typing import NDArray
 from sparseplan.common.caveat import Caveat
 from sparseplan.errors import PlanError
 from sparseplan.figures import palette as colors
-from sparseplan.hardware.profile import Curve, Profile, speedup
+from sparseplan.hardware.acceleration import acceleration
+from sparseplan.hardware.kernels import Work
+from sparseplan.hardware.profile import Curve, Profile
 from sparseplan.laws.draws import Draws
 from sparseplan.laws.file import builtin_law
 from sparseplan.laws.forms.base import Theta
@@ -144,10 +146,27 @@ class ByDenseParams(Struct, frozen=True, kw_only=True):
     values: list[float]
 
 
-class PackedCost(Struct, frozen=True, kw_only=True):
-    """What zeros cost: nothing, as much as weights, or what a device makes of 2:4 in training and inference.
+class PackedAcceleration(Struct, frozen=True, kw_only=True):
+    """A pattern's speed-ups over dense weights: `hardware.acceleration.Acceleration`, medians alone.
 
     Attributes:
+        as_2to4: Sparsities that run as 2:4, as `curve` says; None where nothing does.
+        exact: Pairs of a single sparsity and its speed-up.
+        sparsities, speeds: Of unstructured kernels.
+    """
+
+    as_2to4: list[float]
+    curve: ByDenseParams | None
+    exact: list[tuple[float, float]]
+    sparsities: list[float]
+    speeds: list[float]
+
+
+class PackedCost(Struct, frozen=True, kw_only=True):
+    """What zeros cost: nothing, as much as weights, or what a device makes of them in training and inference.
+
+    Attributes:
+        training, inference: What a device accelerates, by pattern; those that it does not are missing.
         widths: Ends of the widths that were measured in training; None where all are alike.
         width_offset: 3 ln(width) of a model of one parameter before pruning.
     """
@@ -155,8 +174,8 @@ class PackedCost(Struct, frozen=True, kw_only=True):
     name: str
     argument: str
     zeros_free: bool
-    training: ByDenseParams | None
-    inference: ByDenseParams | None
+    training: dict[str, PackedAcceleration]
+    inference: dict[str, PackedAcceleration]
     widths: tuple[float, float] | None
     width_offset: float
     caveats: list[Caveat]
@@ -235,22 +254,22 @@ def pack_flops_cost(name: str) -> PackedCost:
         name=name,
         argument=name,
         zeros_free=free,
-        training=None,
-        inference=None,
+        training={},
+        inference={},
         widths=None,
         width_offset=0.0,
         caveats=[],
     )
 
 
-def pack_device(profile: Profile, argument: str) -> PackedCost:
-    """The cost on a device."""
+def pack_device(profile: Profile, argument: str, words: Sequence[str]) -> PackedCost:
+    """The cost on a device, for some patterns."""
     return PackedCost(
         name=profile.name,
         argument=shlex.quote(argument),
         zeros_free=False,
-        training=_by_dense_params(speedup(profile, "training")),
-        inference=_by_dense_params(speedup(profile, "inference", "large")),
+        training=_accelerations(profile, words, "training"),
+        inference=_accelerations(profile, words, "prefill"),
         widths=measured_widths(profile),
         width_offset=_WIDTH_OFFSET,
         caveats=hardware_caveats(profile, utilization_given=True),
@@ -344,6 +363,21 @@ def _kept(count: int, whole: int) -> NDArray[np.intp]:
     """Which of a form's draws travel, where all its law's forms together have `whole`."""
     kept = count if whole <= MOST_DRAWS else max(2, round(count * MOST_DRAWS / whole))
     return np.linspace(0, count - 1, kept).round().astype(np.intp)
+
+
+def _accelerations(profile: Profile, words: Sequence[str], work: Work) -> dict[str, PackedAcceleration]:
+    found = {word: acceleration(profile, parse_pattern(word), work) for word in words}
+    return {
+        word: PackedAcceleration(
+            as_2to4=list(fast.as_2to4),
+            curve=_by_dense_params(fast.curve),
+            exact=[(sparsity, spread.median) for sparsity, spread in fast.exact],
+            sparsities=fast.sparsities.tolist(),
+            speeds=fast.speeds.tolist(),
+        )
+        for word, fast in found.items()
+        if fast is not None
+    }
 
 
 def _by_dense_params(curve: Curve | None) -> ByDenseParams | None:

@@ -13,6 +13,8 @@ from sparseplan.api.planning import CostLike, LawLike
 from sparseplan.cli import run
 from sparseplan.common import units
 from sparseplan.errors import SparseplanError
+from sparseplan.hardware.file import load_profile
+from sparseplan.hardware.kernels import Kernel, Spread
 from sparseplan.hardware.profile import Profile
 from sparseplan.laws.file import load_law, parse_law
 from sparseplan.laws.forms import FORMS
@@ -108,6 +110,18 @@ def test_a_device_measured_at_several_widths_costs_by_the_model() -> None:
     name = profile.name
     asked_for = questions([T5], [name], ["2:4", "n:4", "unstructured"], {}, SERVING | {"inference": name})
     check([T5], ["sparse", profile], asked_for)
+
+
+def test_a_device_with_kernels_for_its_own_sparsities_costs_as_they_say() -> None:
+    rows = [
+        Kernel(pattern=pattern, work=work, sparsity=S, speedup=Spread(median=fast), evidence="measured", source="tests")
+        for pattern, S, fast in (("unstructured", 0.5, 1.1), ("unstructured", 0.75, 1.9), ("1:4", None, 2.5))
+        for work in ("training", "prefill")
+    ]
+    profile = msgspec.structs.replace(load_profile("h100"), name="kernels", kernels=rows)
+    asked_for = questions([T5], ["kernels"], ["unstructured", "n:4"], {}, {"inference_tokens": 1e11})
+    asked_for[-1]["inference"] = "h100"
+    check([T5], [profile, "h100"], asked_for)
 
 
 @pytest.mark.slow
@@ -218,7 +232,7 @@ def test_numbers_are_written_and_read_as_everywhere() -> None:
     ids=str,
 )
 def test_what_optimal_refuses_the_page_refuses(givens: dict[str, Any], words: str) -> None:
-    asked_for = {"law": T5, "cost": "sparse", "pattern": "unstructured", "flops": 1e20} | givens
+    asked_for: dict[str, Any] = {"law": T5, "cost": "sparse", "pattern": "unstructured", "flops": 1e20} | givens
     with pytest.raises(SparseplanError, match=re.escape(words)):
         sp.optimal(**asked_for)
     assert words in in_node(sp.explore(T5, cost="sparse").data, questions=[asked_for])["answers"][0]["refused"]
