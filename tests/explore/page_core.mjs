@@ -2,7 +2,7 @@
 
 import { readFileSync } from "node:fs";
 import { readFragment, writeFragment } from "../../sparseplan/explore/web/src/page/state.js";
-import { answer, finish, intervalSteps } from "../../sparseplan/explore/web/src/plan/answer.js";
+import { answer, certaintySteps, finish } from "../../sparseplan/explore/web/src/plan/answer.js";
 import { caveats } from "../../sparseplan/explore/web/src/plan/caveats.js";
 import { bandSteps, curveOf } from "../../sparseplan/explore/web/src/plan/curve.js";
 import { mapSteps } from "../../sparseplan/explore/web/src/plan/map_grid.js";
@@ -28,7 +28,8 @@ function whole(state) {
   const refused = refusal(found);
   if (refused !== null) return { refused };
   const { planned, lossGain, anyRatio, ratio, overtraining, uncapped } = found;
-  const intervals = finish(intervalSteps(found));
+  const certainty = finish(certaintySteps(found));
+  const { intervals } = certainty;
   return {
     refused,
     planned,
@@ -39,8 +40,8 @@ function whole(state) {
     uncapped,
     intervals,
     verdict: verdict(found, intervals),
-    sentences: sentences(found, intervals),
-    warnings: caveats(found, intervals),
+    sentences: sentences(found, certainty),
+    warnings: caveats(found, certainty),
     command: commandFor(found.question),
     fragment: writeFragment(readFragment(data, writeFragment(state))),
   };

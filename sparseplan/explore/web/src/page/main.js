@@ -1,6 +1,6 @@
 // The page: a state, the answer to it, and everything that shows them.
 
-import { answer as answerTo, intervalSteps } from "../plan/answer.js";
+import { answer as answerTo, certaintySteps } from "../plan/answer.js";
 import { caveats } from "../plan/caveats.js";
 import { bandSteps, curveOf } from "../plan/curve.js";
 import { mapSteps, widened } from "../plan/map_grid.js";
@@ -52,14 +52,13 @@ function update() {
     sizes: widened(question.law.sizes, Number.isFinite(planned.best.N) ? planned.best.N : question.law.sizes[0]),
     flops: widened(question.law.flops, question.flops),
   };
-  const intervals = question.law.drawn > 0 ? undefined : null; // undefined while they are being computed
-  current = { answer, ends, curve: curveOf(answer), band: null, intervals };
+  current = { answer, ends, curve: curveOf(answer), band: null, certainty: null };
   document.body.dataset.ready = "no";
   showAnswer();
   draw();
   const stops = [
-    inSlices(intervalSteps(answer), (intervals) => {
-      current.intervals = intervals;
+    inSlices(certaintySteps(answer), (certainty) => {
+      current.certainty = certainty;
       showAnswer();
       finished();
     }),
@@ -89,22 +88,23 @@ function updateMap(question, ends) {
 }
 
 function showAnswer() {
-  const { answer, intervals } = current;
-  const known = intervals ?? null;
-  byId("band-words").hidden = intervals === null;
+  const { answer, certainty } = current;
   const { question } = answer;
+  const drawn = question.law.drawn > 0;
+  const intervals = certainty?.intervals ?? null;
   const refused = refusal(answer);
-  showText("verdict", refused ?? verdict(answer, known));
+  showText("verdict", refused ?? verdict(answer, intervals));
+  byId("band-words").hidden = !drawn;
   byId("details").hidden = refused !== null;
   showText("command", commandFor(question));
   showText("link", location.href.split("#")[0] + writeFragment(state));
   if (refused !== null) return;
-  showTable(answer, intervals);
-  byId("sentences").replaceChildren(...sentences(answer, known).map((line) => element("p", {}, line)));
-  const warnings = caveats(answer, known);
+  showTable(answer, drawn && certainty === null ? undefined : intervals);
+  byId("sentences").replaceChildren(...sentences(answer, certainty).map((line) => element("p", {}, line)));
+  const warnings = caveats(answer, certainty);
   byId("warnings").replaceChildren(...warnings.map((one) => element("li", { "data-code": one.code }, one.message)));
   byId("warnings-title").hidden = warnings.length === 0;
-  showText("law-facts", lawFacts(question.law, known));
+  showText("law-facts", lawFacts(question.law, intervals));
 }
 
 function lawFacts(law, intervals) {
@@ -128,7 +128,7 @@ function draw() {
 
 // Once everything is there: screen readers hear the verdict when the page has come to rest.
 function finished() {
-  if (current.intervals === undefined || current.band === null || grid === null) return;
+  if (current.certainty === null || current.band === null || grid === null) return;
   document.body.dataset.ready = "yes";
   clearTimeout(spoken);
   spoken = setTimeout(() => showText("spoken", byId("verdict").textContent), SETTLED_MS);

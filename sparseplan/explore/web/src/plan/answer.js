@@ -1,6 +1,8 @@
 // The answer to a question: the plan for the law's values, and in a second step how sure it is over the law's draws.
 
 import { drawSides, lawSides } from "../laws/law.js";
+import { breakEvenSteps } from "./break_even.js";
+import { bracketSteps } from "./brackets.js";
 import { planIntervals } from "./intervals.js";
 import { bestSparsity, isOnlyDense, planSides } from "./plan.js";
 
@@ -30,15 +32,18 @@ function uncappedChoice(sides, question) {
   return question.pattern.single ? null : planSides(sides, { ...question, cap: 1 - 1e-9 }).best.S;
 }
 
-// The intervals, some draws at a time: a generator that yields after every draw and returns them; null without draws.
-export function* intervalSteps({ question, planned }) {
+// What takes many plans: a generator that yields as it goes and returns { intervals, brackets, breakEven }. Intervals
+// are null without draws, the break-even demand without inference.
+export function* certaintySteps(found) {
+  const { question, planned } = found;
   const draws = drawSides(question.law, question.pattern.family, question.unique);
   const drawn = [];
   for (const sides of draws) {
     drawn.push(planSides(sides, question));
-    yield drawn.length / draws.length;
+    yield 0;
   }
-  return draws.length ? planIntervals(planned, draws, drawn) : null;
+  const intervals = draws.length ? planIntervals(planned, draws, drawn) : null;
+  return { intervals, brackets: yield* bracketSteps(found, drawn), breakEven: yield* breakEvenSteps(found) };
 }
 
 // The last value of a generator that is run through.

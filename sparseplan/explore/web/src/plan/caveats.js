@@ -97,11 +97,11 @@ export function widthDistances({ question, planned }) {
     });
 }
 
-// Every warning of an answer, the gravest first; `intervals` is null where there are none.
-export function caveats(answer, intervals) {
+// Every warning of an answer, the gravest first; `certainty` is null while it is being computed.
+export function caveats(answer, certainty) {
+  const { intervals, brackets } = certainty ?? { intervals: null, brackets: [] };
   const { question, planned, uncapped, onlyDense } = answer;
   const { law, pattern, priced } = question;
-  const S = planned.best.S;
   const found = [...law.caveats[pattern.family]].filter((one) => !(onlyDense && one.code === "schedule-assumed"));
   const add = (code, message) => found.push({ code, message });
   if (onlyDense) {
@@ -121,12 +121,12 @@ export function caveats(answer, intervals) {
       `S is held at ${formatSparsity(reach)}; the law alone would go to ${formatSparsity(uncapped)}${advice}`,
     );
   }
-  const gap = gapAround(law.levels, S);
-  if (gap !== null) {
-    const [low, high] = gap.map(formatSparsity);
+  const inGap = [planned.best.S, ...brackets.map((one) => one.S)].find((S) => gapAround(law.levels, S) !== null);
+  if (inGap !== undefined) {
+    const [low, high] = gapAround(law.levels, inGap).map(formatSparsity);
     add(
       "sparsity-gap",
-      `no run has a sparsity between ${low} and ${high}: ${formatSparsity(S)} is what the form says there`,
+      `no run has a sparsity between ${low} and ${high}: ${formatSparsity(inGap)} is what the form says there`,
     );
   }
   if (intervals?.leftOut > 0) {

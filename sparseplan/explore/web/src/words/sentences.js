@@ -2,6 +2,7 @@
 
 import { epochsOf, repetition, spreadOfRates } from "../plan/repeats.js";
 import {
+  formatBounds,
   formatCount,
   formatDifference,
   formatLoss,
@@ -12,10 +13,19 @@ import {
   formatSparsity,
 } from "./numbers.js";
 import { fixed } from "./rounding.js";
+import { needed } from "./verdict.js";
 
-export function sentences(answer, intervals) {
+// `certainty` is null while it is being computed.
+export function sentences(answer, certainty) {
   if (answer.question.law.poor_fit !== null) return [];
-  return [...againstDense(answer), ...repeats(answer), ...howSure(answer, intervals)];
+  const { intervals, brackets, breakEven } = certainty ?? { intervals: null, brackets: [], breakEven: null };
+  return [
+    ...againstDense(answer),
+    ...bothCosts(answer, brackets),
+    ...serving(answer, breakEven),
+    ...repeats(answer),
+    ...howSure(answer, intervals),
+  ];
 }
 
 function againstDense({ question, planned, onlyDense, lossGain, overtraining, optimalFlops }) {
@@ -38,6 +48,44 @@ function againstDense({ question, planned, onlyDense, lossGain, overtraining, op
     lines.push(`${word}: for ${formatCount(dense.N)} dense, ${optimal} FLOPs would be compute-optimal.`);
   }
   return lines;
+}
+
+const BRACKETS = { sparse: "Zeros free", dense: "Zeros at full price" };
+
+function bothCosts({ question }, brackets) {
+  if (brackets.length === 0) return [];
+  return [brackets.map((one) => `${BRACKETS[one.cost]}: ${bracket(question, one)}.`).join(" ")];
+}
+
+function bracket({ unique }, { S, ratio, sparsities, ratios }) {
+  if (S === 0) {
+    const some = sparsities !== null && sparsities[1] > 0;
+    return `stay dense${some ? ` (draws: ${formatBounds(sparsities, formatSparsity)} sparse)` : ""}`;
+  }
+  const sparse = `${formatSparsity(S)} sparse`;
+  if (unique !== null && ratio === 0) return `${sparse} reaches what no compute of a dense model does`;
+  return `${sparse} is worth ${needed(ratio)}${inverse(ratios)} the compute of the best dense model`;
+}
+
+// An interval of a compute ratio as one of its inverse; a ratio of 0 has no highest inverse.
+function inverse(ratios) {
+  if (ratios === null) return "";
+  const [low, high] = ratios;
+  return low <= 0 ? ` (at least ${needed(high)})` : ` (${formatBounds([1 / high, 1 / low], formatRatio)})`;
+}
+
+const SERVED = { sparse: "zeros cost nothing", dense: "zeros cost as much as weights" };
+
+function serving({ question: { inference }, onlyDense }, breakEven) {
+  if (inference === null) return [];
+  const { tokens, cost } = inference;
+  const line = `Inference: ${formatCount(tokens)} tokens, ${SERVED[cost.name] ?? `speed-ups of ${cost.name}`}.`;
+  if (onlyDense || breakEven === null) return [line];
+  if (breakEven.tokens === null) {
+    return [`${line} Sparsity pays at ${breakEven.pays === "always" ? "any" : "no"} demand under these givens.`];
+  }
+  const side = breakEven.pays === "above" ? "from" : "up to";
+  return [`${line} Sparsity pays ${side} ${formatCount(breakEven.tokens)} tokens of inference.`];
 }
 
 const formatEpochs = (epochs) => (epochs < 999.95 ? fixed(epochs, 1) : formatCount(epochs));
