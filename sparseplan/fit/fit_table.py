@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -20,12 +20,14 @@ from sparseplan.fit.law_from_fit import LawMetadata, average_of, to_law
 from sparseplan.fit.objective import Objective, Residual
 from sparseplan.fit.penalties import PENALTIES
 from sparseplan.fit.repeats import repeats_data
-from sparseplan.fit.run_error import run_error
+from sparseplan.fit.run_error import Part, run_error
 from sparseplan.laws.file import load_law
 from sparseplan.laws.law import LAW_NAME, LONGEST_NAME, Law, require_one_form
 from sparseplan.runs.strategies import schedule_of
 from sparseplan.runs.table import Runs, read_runs
 from sparseplan.sparsity.schedule import Schedule
+
+_REPEATS = "runs that repeat data are fitted with rates of one form."
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -96,63 +98,122 @@ def fit_runs(runs: Runs, job: FitJob) -> FitResult:
     )
     objective = Objective(residual=job.residual, penalty=PENALTIES[job.loss].with_delta(job.huber_delta))
     naming = _naming(job, runs, base)
-    form, prior, choice = job.form, job.prior, None
-    if form in (AUTO, AVERAGE):
-        if base is not None:
-            raise FitError(f"`form` {form}: a frozen dense base fixes what forms are told apart by. Name a `form`.")
-        if form == AVERAGE and repeats_data(runs).any():
-            raise FitError("`form` average: runs that repeat data are fitted with rates of one form. Name a `form`.")
-        choice = choose_form(runs, objective=objective, schedule=naming.schedule, starts=job.starts, seed=job.seed)
-        form, prior = choice.form, choice.prior
-    fit = fit_law(runs, form=form, objective=objective, base=base, prior=prior, starts=job.starts, seed=job.seed)
-    drawn = None
+    choice = _chosen(runs, job, base, objective, naming)
+    fits, choice = _fitted(runs, job, base, objective, choice)
+    fit, _ = fits[0]
+    parts = []
     # Along a direction that the runs leave open draws would only show where the solver happened to stop.
     if job.draws > 0 and fit.certificate.status == "converged":
-        drawn = bootstrap(fit, job.draws, np.random.default_rng([job.seed, 0]))
-        drawn = drawn if len(drawn.theta) >= 2 else None
+        parts = [_drawn(one, job, weight, first=one is fit) for one, weight in fits]
+        parts = parts if all(len(part.drawn.theta) >= 2 for part in parts) else []
+    drawn = parts[0].drawn if parts else None
     held = None
     if job.holdout is not None:
         held = hold_out(
             runs,
             job.holdout,
-            form=form,
+            form=fit.form.name,
             objective=objective,
             base=base,
-            prior=prior,
+            prior=fit.problem.prior is not None,
             starts=job.starts,
             seed=job.seed,
         )
-    prediction = None if drawn is None else run_error(fit, drawn, seed=job.seed)
-    answer = diagnose(fit, drawn, naming=naming, holdout=held, choice=choice, prediction=prediction, seed=job.seed)
+    prediction = run_error(parts, seed=job.seed) if parts else None
+    answer = diagnose(
+        fit,
+        drawn,
+        naming=naming,
+        holdout=held,
+        choice=choice,
+        why=None if choice is None else choice.words,
+        prediction=prediction,
+        seed=job.seed,
+    )
     law = to_law(fit, drawn, naming, travelling(answer.warnings), prediction)
-    if job.form == AVERAGE and choice is not None:
-        law = _averaged(runs, job, objective, choice, naming, law)
+    if len(fits) > 1:
+        draws: list[Bootstrap | None] = [part.drawn for part in parts] or [None] * len(fits)
+        law = average_of(
+            law, [(_block(one, w, own, job.draws, naming), w) for (one, w), own in zip(fits, draws, strict=True)]
+        )
     return FitResult(fit=fit, drawn=drawn, law=law, answer=answer)
 
 
-def _averaged(runs: Runs, job: FitJob, objective: Objective, choice: Choice, naming: LawMetadata, chosen: Law) -> Law:
-    """Every form that counts, fitted to all runs, with as many draws as it weighs.
+def _chosen(
+    runs: Runs, job: FitJob, base: DenseBase | None, objective: Objective, naming: LawMetadata
+) -> Choice | None:
+    """The choice among forms; None where a form was named.
 
     Raises:
-        FitError: if fewer than two are left.
+        FitError: if a choice is asked for that can't be made.
     """
-    parts = []
-    for one in choice.scores:
-        if one.weight == 0.0:
-            continue
-        fit = fit_law(runs, form=one.form, objective=objective, prior=one.prior, starts=job.starts, seed=job.seed)
-        if fit.certificate.status != "converged":
-            continue
-        count = max(2, round(one.weight * job.draws))
-        drawn = None if job.draws == 0 else bootstrap(fit, count, np.random.default_rng([job.seed, 0]))
-        parts.append((to_law(fit, drawn, naming, []), one.weight))
-    if len(parts) < 2:
-        names = ", ".join(law.form for law, _ in parts) or "no form"
+    if job.form not in (AUTO, AVERAGE):
+        return None
+    if base is not None:
+        raise FitError(f"`form` {job.form}: a frozen dense base fixes what forms are told apart by. Name a `form`.")
+    repeated = bool(repeats_data(runs).any())
+    if repeated and job.form == AVERAGE:
+        raise FitError(f"`form` average: {_REPEATS} Name a `form`.")
+    choice = choose_form(
+        runs,
+        objective=objective,
+        schedule=naming.schedule,
+        starts=job.starts,
+        seed=job.seed,
+        every=job.form == AVERAGE,
+    )
+    return choice.alone(_REPEATS) if repeated else choice
+
+
+def _fitted(
+    runs: Runs, job: FitJob, base: DenseBase | None, objective: Objective, choice: Choice | None
+) -> tuple[list[tuple[Fit, float]], Choice | None]:
+    """Every form of the law fitted to all runs, with its weight, the one that speaks for the law first.
+
+    Of several forms those are left out that all runs don't determine.
+
+    Raises:
+        FitError: if an average is asked for and fewer than two forms are left.
+    """
+
+    def fitted(form: str | None, prior: bool) -> Fit:
+        return fit_law(runs, form=form, objective=objective, base=base, prior=prior, starts=job.starts, seed=job.seed)
+
+    if choice is None:
+        return [(fitted(job.form, job.prior), 1.0)], None
+    fits = {one.form: fitted(one.form, one.prior) for one in choice.counted}
+    lost = {
+        name: f"all runs do not determine it ({fit.certificate.status})."
+        for name, fit in fits.items()
+        if fit.certificate.status != "converged"
+    }
+    if job.form == AVERAGE and len(fits) - len(lost) < 2:
+        names = ", ".join(name for name in fits if name not in lost) or "no form"
         raise FitError(
             "`form` average: expected at least two forms that predict about as well and that these runs determine, "
             f"found {names}. Take `form` auto."
         )
-    return average_of(chosen, parts)
+    if 0 < len(lost) < len(fits):
+        choice = choice.without(lost)
+    elif lost:
+        choice = choice.alone("neither it nor the chosen form is determined by all runs.")
+    return [(fits[one.form], one.weight) for one in choice.counted], choice
+
+
+def _drawn(fit: Fit, job: FitJob, weight: float, *, first: bool) -> Part:
+    """Draws of a form: as many as it weighs, of the one whose intervals the report gives all."""
+    count = job.draws if first else _share(job.draws, weight)
+    return Part(fit=fit, drawn=bootstrap(fit, count, np.random.default_rng([job.seed, 0])), weight=weight)
+
+
+def _share(draws: int, weight: float) -> int:
+    return max(2, round(weight * draws))
+
+
+def _block(fit: Fit, weight: float, drawn: Bootstrap | None, draws: int, naming: LawMetadata) -> Law:
+    """A form of an averaged law, with its share of the draws."""
+    own = None if drawn is None else replace(drawn, theta=drawn.theta[: _share(draws, weight)])
+    return to_law(fit, own, naming, [])
 
 
 def _naming(job: FitJob, runs: Runs, base: DenseBase | None) -> LawMetadata:
