@@ -21,9 +21,10 @@ import numpy as np
 from scipy.stats import spearmanr
 
 from sparseplan.errors import FitError
-from sparseplan.fit.fit_table import FitJob, FitResult, fit_runs
+from sparseplan.fit.job import FitJob
 from sparseplan.fit.levels import level_of
-from sparseplan.laws.law import coefficients
+from sparseplan.fit.made import make_law
+from sparseplan.laws.law import Law, coefficients
 from sparseplan.plan.predict import predict
 from sparseplan.runs.published import t5_runs, vit_runs
 from sparseplan.runs.table import Runs, read_runs
@@ -63,10 +64,10 @@ def cuts(runs: Runs, cost: np.ndarray) -> Iterator[tuple[str, np.ndarray]]:
         yield words, levels == levels.max()
 
 
-def judge(result: FitResult, held: Runs, cost: np.ndarray) -> dict[str, float | None]:
+def judge(law: Law, held: Runs, cost: np.ndarray) -> dict[str, float | None]:
     """The measures of a law on runs that were set aside; None where there are too few pairs, or no interval."""
     place = held.sparsity, held.nonzero_params, held.data_seen
-    predicted, measured = np.log(coefficients(result.law, "unstructured").loss(*place)), np.log(held.loss)
+    predicted, measured = np.log(coefficients(law, "unstructured").loss(*place)), np.log(held.loss)
     found: dict[str, float | None] = dict.fromkeys(MEASURES)
     found["level"] = float(np.sqrt(np.mean((predicted - measured) ** 2)))
     first, second = np.triu_indices(len(held), 1)
@@ -78,7 +79,7 @@ def judge(result: FitResult, held: Runs, cost: np.ndarray) -> dict[str, float | 
         found["spearman"] = float(spearmanr(*both).statistic)
         found["pairs"] = float(np.mean(np.sign(ours) == np.sign(theirs)))
         found["order"] = float(np.sqrt(np.mean((ours - theirs) ** 2)))
-    answers = [predict(result.law, S=S, N=N, D=D) for S, N, D in zip(*(axis.tolist() for axis in place), strict=True)]
+    answers = [predict(law, S=S, N=N, D=D) for S, N, D in zip(*(axis.tolist() for axis in place), strict=True)]
     ends = [one.prediction_interval for one in answers]
     if all(one is not None for one in ends):
         low, high = np.array(ends).T
@@ -98,15 +99,16 @@ def measure(draws: int, only: str) -> list[dict]:
             for form in FORMS:
                 settings = {key: getattr(job, key) for key in ("residual", "huber_delta")}
                 try:
-                    result = fit_runs(runs.take(~held), FitJob(form=form, draws=draws, **settings))
+                    result = make_law(runs.take(~held), FitJob(form=form, draws=draws, **settings))
                 except FitError as problem:
                     print(f"{name}, {what}, {form}: {problem}", flush=True)
                     break
-                if result.answer.status != "converged":
-                    print(f"{name}, {what}, {form}: {result.answer.status}", flush=True)
+                if result.fit.certificate.status != "converged":
+                    print(f"{name}, {what}, {form}: {result.fit.certificate.status}", flush=True)
                     break
-                made = [[one.form, one.weight] for one in result.law.forms] or [[result.law.form, 1.0]]
-                found = judge(result, runs.take(held), cost[held])
+                law = result.law([])
+                made = [[one.form, one.weight] for one in law.forms] or [[law.form, 1.0]]
+                found = judge(law, runs.take(held), cost[held])
                 rows.append(
                     {"runs": name, "held": what, "count": int(held.sum()), "form": form, "made_of": made} | found
                 )

@@ -132,7 +132,7 @@ def diagnose(
     dependence: list[Dependence] = []
     rival: Rival | None = None
     if identified and drawn is not None and fit.rates is None:  # both tests are of laws in which no data repeats
-        dependence = exponent_depends_on_sparsity(fit, _NESTED_DRAWS, rng)
+        dependence = exponent_depends_on_sparsity(fit, _NESTED_DRAWS, rng, drawn.errors)
         rival = average_parameter_law(fit, naming.schedule, starts=_RIVAL_STARTS, draws=drawn.asked, seed=seed, rng=rng)
     influential, worst = notable_runs(fit, without_each_run(fit)) if identified else ([], [])
     intervals = None if drawn is None else _intervals(fit, drawn)
