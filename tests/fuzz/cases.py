@@ -26,11 +26,13 @@ from sparseplan.runs.job import Job, diverged_record, read_job, to_json
 from sparseplan.runs.spec import DataSpec, Split
 from sparseplan.runs.trunks import plan_segments
 from sparseplan.shapes.base import Images
+from sparseplan.shapes.real.file import builtin_models
 from sparseplan.sweep.executors.slurm import Slurm, SlurmExecutor
 from sparseplan.sweep.folder import Folder
 from sparseplan.sweep.progress import ProgressReader
 from sparseplan.sweep.state import SweepState
 from tests.fuzz import mutate
+from tests.fuzz.command_lines import command_line
 from tests.fuzz.watch import check, check_call
 from tests.helpers.sweeps import RECIPE
 from tests.laws.forms.test_forms import EXAMPLES
@@ -243,6 +245,27 @@ def profile(random: Random, folder: Path) -> int:
     return check(command, folder)
 
 
+def model(random: Random, folder: Path) -> int:
+    """The config of a real model, and a command that counts it."""
+    config = _yaml(random.choice(builtin_models()))["config"] | random.choice(({}, {"torch_dtype": "bfloat16"}))
+    path = folder / "config.json"
+    content = json.dumps(mutate.tree(random, config), indent=random.choice((None, 2)), default=str).encode()
+    path.write_bytes(mutate.raw(random, content) if random.random() < 0.3 else content)
+    name = str(random.choice((path, folder)))
+    context = random.choice(([], [], ["--context", "1k"], ["--context", "1e7"], ["--devices", "1e-300"]))
+    as_json = random.choice(([], ["--json"]))
+    limit = random.choice(([], [], ["--max-memory", "80GB"], ["--max-memory", "1e300"]))
+    law = random.choice((["--law", "frantar2023-t5-c4"], ["--law", "frantar2023-vit-jft"]))
+    budget = random.choice((["--flops", "1e22"], ["--flops", "1e-300"], ["--loss", "2"]))
+    command = random.choice(
+        (
+            ["models", "show", name, *context, *as_json],
+            ["optimal", *budget, "--model", name, *context, *limit, *law, *as_json],
+        )
+    )
+    return check(command, folder)
+
+
 @cache
 def _sweep() -> dict[str, bytes]:
     """The files of a small sweep, by their place in its folder."""
@@ -306,106 +329,12 @@ def sweep_file(random: Random, folder: Path) -> int:
     return check_call(started, (broken.name, changed[:1500]), folder)
 
 
-WORDS = (
-    *(
-        "--flops",
-        "1e20",
-        "1e23",
-        "--params",
-        "7B",
-        "--dense-params",
-        "1M",
-        "--pattern",
-        "2:4",
-        "n:4",
-        "--law",
-        "frantar2023-t5-c4",
-    ),
-    *(
-        "--cost",
-        "dense",
-        "h100",
-        "--max-sparsity",
-        "50%",
-        "--device-hours",
-        "1k",
-        "--peak",
-        "989T",
-        "--utilization",
-        "40%",
-    ),
-    *(
-        "--devices",
-        "8",
-        "--price",
-        "2.5",
-        "--explain",
-        "--json",
-        "--data",
-        "1B",
-        "--sparsity",
-        "0.5",
-        "--points",
-        "3",
-        "--help",
-    ),
-    *(
-        "--version",
-        "besiroglu2024-chinchilla",
-        "frantar2023-vit-jft",
-        "1M..1B",
-        "1e20..1e22",
-        "--",
-        "-h",
-        "a100",
-        "--strict",
-    ),
-)
-COMMANDS: tuple[list[str], ...] = (
-    *(
-        ["optimal", "--flops", "1e22"],
-        ["predict", "--params", "1B", "--data", "1B", "--sparsity", "0.5"],
-        ["contour", "--points", "3"],
-    ),
-    *(
-        ["laws", "list"],
-        ["laws", "show", "frantar2023-t5-c4"],
-        ["laws", "check", "frantar2023-vit-jft"],
-        ["laws", "schema"],
-    ),
-    *(["laws", "diff", "frantar2023-t5-c4", "frantar2023-vit-jft"], ["hardware", "list"], ["hardware", "show", "h100"]),
-    *(
-        ["fit", "missing.csv"],
-        ["optimal", "--device-hours", "1k", "--cost", "h100"],
-        ["laws"],
-        ["hardware"],
-        ["nonsense"],
-        [],
-    ),
-)
-
-
-def command_line(random: Random, folder: Path) -> int:
-    """A command with words taken out, put in and changed."""
-    words = list(random.choice(COMMANDS))
-    for _ in range(random.choice((1, 2, 3, 6))):
-        at = random.randrange(len(words) + 1)
-        kind = random.random()
-        if kind < 0.2 and words:
-            del words[min(at, len(words) - 1)]
-        elif kind < 0.7:
-            words.insert(at, random.choice(WORDS))
-        elif words:
-            new = random.choice((*mutate.WORDS, *map(str, mutate.NUMBERS)))
-            words[min(at, len(words) - 1)] = new
-    return check([word for word in words if word not in ("--install-completion", "--show-completion")], folder)
-
-
 KINDS: dict[str, tuple[Callable[[Random, Path], int], int]] = {
     "laws": (law, 30_000),
     "tables": (table, 20_000),
     "recipes": (recipe, 20_000),
     "profiles": (profile, 20_000),
+    "models": (model, 5_000),
     "sweep files": (sweep_file, 5_000),
     "command lines": (command_line, 5_000),
 }
