@@ -74,7 +74,7 @@ def test_a_law_that_is_right_is_rarely_rejected() -> None:
 
 
 def test_errors_that_trunks_share_are_not_taken_for_an_exponent_that_depends_on_sparsity() -> None:
-    """Every trunk strays as a whole: taken as independent runs, two of these three tables reject a law that is right."""
+    """Each trunk strays as a whole: taken as independent runs, two of these three tables reject a law that is right."""
     alone: list[float] = []
     grouped: list[float] = []
     for seed in (2, 3, 9):
