@@ -107,7 +107,7 @@ def _headline(answer: FitAnswer) -> str:
 
 def _print_forms(console: Console, answer: FitAnswer, *, averaged: bool) -> None:
     """What every form predicted of the larger and longer runs that it had not seen, and what the law is made of."""
-    table = open_table(console, "form", "prior", "order, error", "pairs right", "level, error", "behind", "weight")
+    table = open_table(console, "form", "prior", "order", "pairs", "level", "behind", "weight")
     for one in answer.forms or ():
         style = "bold" if one.weight > 0.0 else None
         errors = f"{100 * one.order:.2f}%", f"{100 * one.agree:.0f}%", f"{100 * one.level:.2f}%"
@@ -119,8 +119,8 @@ def _print_forms(console: Console, answer: FitAnswer, *, averaged: bool) -> None
     say_wrapped(
         console,
         "Larger and longer runs were set aside and predicted from the others: the differences in log loss between "
-        "those of similar cost (order), and their losses (level), root mean squares. Behind: in log predictive "
-        "density, with its standard error; forms beyond two of them are not averaged.",
+        "those of similar cost (order; pairs: in the right one), and their losses (level), root mean squares. Behind: "
+        "in log predictive density, with its standard error; forms beyond two of them are not averaged.",
     )
     if averaged:
         say_wrapped(console, f"What follows is of {answer.form} alone, but for the error of a measured run.")
