@@ -23,8 +23,13 @@ ROOT = Path(__file__).parents[1]
 ELSEWHERE = "project"
 SCHEMAS = {"law": "Laws", "recipe": "Recipes", "hardware": "Hardware profiles"}
 _PLAIN = {
-    **{"number": "number", "integer": "whole number", "string": "text", "boolean": "true or false", "null": "nothing"},
-    **{"array": "list", "object": "mapping"},
+    "number": "number",
+    "integer": "whole number",
+    "string": "text",
+    "boolean": "true or false",
+    "null": "nothing",
+    "array": "list",
+    "object": "mapping",
 }
 _LINK = re.compile(r"(!?)\[((?:[^\[\]]|\[[^\[\]]*\])*)\]\(([^)#\s]+)(#[^)]*)?\)")
 _FENCED = re.compile(r"(^```.*?^```$)", re.DOTALL | re.MULTILINE)

@@ -12,6 +12,7 @@ from sparseplan.api.arguments import Number, PatternLike
 from sparseplan.api.givens import givens
 from sparseplan.common.caveat import Caveat
 from sparseplan.cost.flops import FLOPS_COSTS, Cost, flops_cost
+from sparseplan.cost.overhead import PLAIN, Overhead
 from sparseplan.errors import HardwareError, PlanError
 from sparseplan.laws import DEFAULT_LAW
 from sparseplan.laws import file as law_files
@@ -26,6 +27,7 @@ from sparseplan.plan.question import Question
 from sparseplan.sparsity.pattern import UNSTRUCTURED, Pattern
 
 if TYPE_CHECKING:
+    from sparseplan.api.models import ModelLike
     from sparseplan.hardware.profile import Profile
 
 _HOURS_PER_DAY = 24.0
@@ -104,6 +106,9 @@ def optimal(
     loss: Number | None = None,
     params: Number | None = None,
     dense_params: Number | None = None,
+    model: "ModelLike | None" = None,
+    context: Number | None = None,
+    max_memory: Number | None = None,
     data: Number | None = None,
     max_data: Number | None = None,
     tokens_per_param: Number | None = None,
@@ -134,6 +139,10 @@ def optimal(
         loss: A loss to reach with the least compute, nats, instead of a budget.
         params: Non-zero prunable parameters N at the end, where decided; with neither size the size is free.
         dense_params: Prunable parameters before pruning, N / (1 - S), where that is decided.
+        model: A real model whose dense size is meant, by name, by the path of its Hugging Face config, or as
+            `load_model` gives it. Then FLOPs are the model's: 6 N D, and attention, the head and patches beside it.
+        context: Tokens of a sequence of that model; by default those of its pretraining.
+        max_memory: The most memory that training that model may take on a device, 8e10 or "80GB".
         data: Data seen D in the law's unit, repeats counted, where that is decided; the size follows.
         max_data: The most that D may be.
         tokens_per_param: Data per non-zero parameter, D / N, where that is decided; size and data follow.
@@ -186,9 +195,15 @@ def optimal(
     if wanted is not None or cap is not None:
         require_sparse(chosen)
     made = wanted or UNSTRUCTURED
+    real = None
+    if any(one is not None for one in (model, context, max_memory)):
+        from sparseplan.api.models import sized_model
+
+        real = sized_model(model, chosen, context=context, max_memory=max_memory, devices=devices)
     given = givens(
         params=params,
         dense_params=dense_params,
+        model=None if real is None else real.dense_params,
         data=data,
         max_data=max_data,
         tokens_per_param=tokens_per_param,
@@ -206,19 +221,20 @@ def optimal(
         utilization=inference_utilization,
         batch=inference_batch,
     )
+    overhead = None if real is None else real.overhead
     ask = partial(
         Question,
         nonzero_params=given.params,
-        dense_params=given.dense_params,
+        dense_params=given.dense_params or given.model,
         data_seen=given.data,
         max_data=given.max_data,
         tokens_per_param=given.tokens_per_param,
         pattern=made,
-        cost=cost_of(cost, profile, chosen, made),
+        cost=cost_of(cost, profile, chosen, made, overhead or PLAIN),
         max_sparsity=sparsity_cap(chosen) if cap is None else cap,
         pattern_cap=1.0 if cap is None else cap,
         unique_data=None if given.unique_data is None else limited(chosen, given.unique_data),
-        inference=None if served is None else served.inference(made),
+        inference=None if served is None else served.inference(made, overhead or PLAIN),
     )
     device = devices_of.device(
         profile,
@@ -229,6 +245,7 @@ def optimal(
         utilization=utilization,
         devices=devices,
         price=arguments.money("price", price),
+        overhead=overhead,
     )
     if days is not None:
         device_hours = days * _HOURS_PER_DAY * (devices or 1.0)
@@ -242,7 +259,12 @@ def optimal(
         hours=device_hours,
     )
     result = plans.answer(chosen, question, objective=objective, device=device, device_hours=device_hours, curve=curve)
-    return Answer(**_facts(result) | {"warnings": _with_shadow(law, result.warnings)})
+    found = _facts(result) | {"warnings": _with_shadow(law, result.warnings)}
+    if real is not None:
+        from sparseplan.plan.on_model import model_use
+
+        found |= {"model": model_use(real, result, chosen)}
+    return Answer(**found)
 
 
 def predict(
@@ -344,10 +366,12 @@ def profile_of(cost: "CostLike", *, name: str = "cost") -> "Profile | None":
         raise HardwareError(f"`{name}`: expected sparse, dense or a hardware profile: {problem}") from None
 
 
-def cost_of(cost: "CostLike", profile: "Profile | None", law: Law, pattern: Pattern) -> Cost:
+def cost_of(
+    cost: "CostLike", profile: "Profile | None", law: Law, pattern: Pattern, overhead: Overhead = PLAIN
+) -> Cost:
     """The cost under a law, whose ramp decides what sparse FLOPs save and when 2:4 begins."""
     if profile is None:
-        return flops_cost(str(cost), law.schedule, tokens_per_unit=law.tokens_per_unit)
+        return flops_cost(str(cost), law.schedule, tokens_per_unit=law.tokens_per_unit, overhead=overhead)
     from sparseplan.cost.device import device_cost
 
-    return device_cost(profile, pattern, law.schedule, tokens_per_unit=law.tokens_per_unit)
+    return device_cost(profile, pattern, law.schedule, tokens_per_unit=law.tokens_per_unit, overhead=overhead)

@@ -13,6 +13,7 @@ FLAGS = {
     "bench": "sparseplan bench",
     "fit": "sparseplan fit",
     "hardware.show": "sparseplan hardware show",
+    "models.list": "sparseplan models list",
     "laws.check": "sparseplan laws check",
     "laws.compose": "sparseplan laws compose",
     # options that are not simply their field with dashes
@@ -42,6 +43,7 @@ _OPTIONS = (
     ),
     *("executor", "workers", "huber_delta", "tokens_per_unit", "report", "explain", "markdown", "json"),
     *("runs", "budget", "sizes", "most", "noise"),
+    *("model", "context", "max_memory"),
     *("plan_flops", "plan_params", "width", "plot"),
 )
 FLAGS |= {name: f"--{name.replace('_', '-')}" for name in _OPTIONS}

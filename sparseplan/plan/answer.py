@@ -46,6 +46,7 @@ from sparseplan.sparsity.pattern import Pattern
 
 if TYPE_CHECKING:
     from sparseplan.plan.device_hours import Device
+    from sparseplan.plan.on_model import ModelUse
 
 
 class LawName(Struct, frozen=True, kw_only=True):
@@ -160,8 +161,8 @@ class Answer(Struct, frozen=True, kw_only=True):
     `by_values` is the plan that the law's values make best. `device` where one is named, `verdict` where its profile is
     the cost; `repetition` of the plan and, under the other published rates, `repetition_spread` where unique data are
     limited; `serving` where inference counts. `across_laws` is None for dense models alone, limited unique data, and
-    questions that give more than a budget and a size; `sensitivity` with the objective mean. `curve` where it is asked
-    for.
+    questions that give more than a budget and a size; `sensitivity` with the objective mean. `model` where one is
+    named, `curve` where it is asked for.
     """
 
     format: Literal["sparseplan-plan/1"] = "sparseplan-plan/1"
@@ -184,6 +185,7 @@ class Answer(Struct, frozen=True, kw_only=True):
     verdict: list[FamilyVerdict] | None
     repetition: Repetition | None = None
     repetition_spread: list[PlanUnderRates] = []
+    model: "ModelUse | None" = None
     curve: Curve | None = None
     warnings: list[Caveat]
 
