@@ -18,7 +18,17 @@ from sparseplan.laws.draws import Draws
 from sparseplan.laws.forms.fitting.coordinates import Array
 from sparseplan.laws.forms.fitting.prior import WORDS as PRIOR_WORDS
 from sparseplan.laws.forms.repeated import Rate
-from sparseplan.laws.law import AVERAGE, FormBlock, Law, Levels, Range, coefficients, draw_table, law_block
+from sparseplan.laws.law import (
+    AVERAGE,
+    FormBlock,
+    Law,
+    Levels,
+    PretrainedStart,
+    Range,
+    coefficients,
+    draw_table,
+    law_block,
+)
 from sparseplan.laws.repetition import BLOCK, RateInSparsity, Repetition
 from sparseplan.laws.run_error import RunError
 from sparseplan.sparsity.schedule import Schedule
@@ -59,6 +69,7 @@ def to_law(
             **_repeat_ranges(fit),
         ),
         "levels": _levels(runs.sparsity),
+        "start": None if runs.dense_data_seen is None else PretrainedStart(dense_data_seen=runs.dense_data_seen),
         "repetition": None if fit.rates is None else _repetition(fit.rates),
         "prediction": prediction,
         "fit": fit_facts(fit, drawn, warnings),
@@ -79,7 +90,7 @@ def to_law(
 
 
 def average_of(chosen: Law, parts: list[tuple[Law, float]]) -> Law:
-    """One law of several forms; what is not a form's own is that of the chosen one."""
+    """One law of several forms; what is not a form's own, a measured run's error too, is that of `chosen`."""
     total = sum(weight for _, weight in parts)
     blocks = tuple(
         FormBlock(
@@ -98,7 +109,6 @@ def average_of(chosen: Law, parts: list[tuple[Law, float]]) -> Law:
         "coefficients": {},
         "sparsity": {family: {} for family in chosen.sparsity},
         "draws": None,
-        "prediction": None,  # measured of the chosen form, whose error the average carries in its draws
         "fit": chosen.fit | {"averaged": f"weights by what each form predicted of runs set aside; {chosen.form} first"},
     }
     return Law(**facts | own)
