@@ -152,3 +152,15 @@ def test_a_dry_run_says_what_the_runs_start_from_and_what_that_costs(tmp_path: P
     said = f"Start: dense weights trained on 960, 1.92k bytes, {flops} FLOPs in all; the table counts what comes after"
     assert said in " ".join(console.export_text().split())
     assert {run.dense_data_seen for run in found.runs} == {960, 1920}
+
+
+@pytest.mark.usefixtures("fakes")
+def test_kept_weights_of_dense_runs_outlast_the_sweep_and_name_no_run(tmp_path: Path) -> None:
+    root = tmp_path / "sweep"
+    setup = setup_in(tmp_path, root, PRETRAINED)
+    trained = sweep_in(tmp_path, root, PRETRAINED + "keep_dense_weights: true\n")
+    assert losses(trained) == expected(setup.runs)
+    dense = {run for run in (*setup.runs, *(run.dense_run for run in setup.runs)) if run and not run.pruning.sparsity}
+    kept = {kept_checkpoint(Folder(root).checkpoints, run.run_id, run.updates) for run in dense}
+    assert set(Folder(root).checkpoints.iterdir()) == kept
+    assert len(kept) == 4  # two dense runs, and two that go on from them
