@@ -73,7 +73,7 @@ def _share(share: float | None) -> str:
     """A share of the whole; several times it is as good as none."""
     if share is None:
         return "no share"
-    return f"{100 * share:.0f}%" if share < _MANY else f"over {100 * _MANY:.0f}%"
+    return f"{100 * share:.0f}%" if share < _MANY else f"> {_MANY:.0f}x"
 
 
 def _needed(row: Pruned) -> str:
