@@ -180,9 +180,10 @@ def _require_inside(name: str, span: tuple[float, float] | None, value: float) -
 
 
 def _read(runs: "str | Path | Runs", columns: Mapping[str, str] | None, law: Law) -> "Runs":
+    from sparseplan.runs.reading import Reading
     from sparseplan.runs.table import read_runs
 
-    table = read_runs(Path(runs), columns=columns) if isinstance(runs, str | Path) else runs
+    table = read_runs(Path(runs), Reading(columns=columns or {})) if isinstance(runs, str | Path) else runs
     if table.data_unit is not None and table.data_unit != law.data_unit:
         raise RunsError(
             f"{table.source}: its data_unit is {table.data_unit}, that of the law {law.name} is {law.data_unit}: these "

@@ -13,17 +13,25 @@ from sparseplan.sparsity.schedule import parse_schedule
 EPILOG = """Examples:
 
 - `sparseplan fit runs.csv --out team.yaml`
-- `sparseplan fit wandb.csv --column nonzero_params=N --column data_seen=tokens --holdout largest-n --out team.yaml`"""
+- `sparseplan fit wandb.csv --preset wandb --column nonzero_params=config.N --where optimizer=adamw --out team.yaml`"""
 
 
 def fit(
     runs: Annotated[
-        Path, typer.Argument(metavar="RUNS", help="Table of finished runs: .csv, .tsv, .jsonl, .json or .parquet.")
+        Path,
+        typer.Argument(
+            metavar="RUNS",
+            help="Table of finished runs: .csv, .tsv, .jsonl, .json, also with .gz, .parquet; - is standard input.",
+        ),
     ],
     out: Annotated[
         Path | None, typer.Option("--out", metavar="LAW.yaml", help="Law file to write; without it only the report.")
     ] = None,
     column: o.ColumnOption = None,
+    preset: o.PresetOption = None,
+    where: o.WhereOption = None,
+    constants: o.SetOption = None,
+    last_per: o.LastPerOption = None,
     group: Annotated[
         str | None,
         typer.Option(
@@ -38,9 +46,10 @@ def fit(
         typer.Option(
             "--form",
             metavar="FORM",
-            help="Form of the law: frantar2023; coupled, with one exponent over the sum of size and data term; or "
-            "varying-exponents, whose exponents depend on sparsity; auto takes the one that predicts larger and longer "
-            "runs best; average keeps all, each with a weight by how well it predicts them. Default: frantar2023.",
+            help="Form of the law: frantar2023, for dense runs chinchilla; coupled, for dense runs coupled-dense, with "
+            "one exponent over the sum of size and data term; varying-exponents, whose exponents depend on sparsity; "
+            "auto takes the one that predicts larger and longer runs best; average keeps all, weighted by how "
+            "well it predicts them. Default: frantar2023.",
         ),
     ] = None,
     prior: Annotated[
@@ -132,6 +141,10 @@ def fit(
     result = fit_law(
         runs,
         columns=dict(column or ()),
+        preset=preset,
+        where=where,
+        constants=dict(constants or ()),
+        last_per=last_per,
         group=group,
         form=form,
         prior=prior,

@@ -17,6 +17,7 @@ FLAGS = {
     "laws.compose": "sparseplan laws compose",
     # options that are not simply their field with dashes
     "columns": "--column",
+    "constants": "--set",
     "draws": "--bootstrap",
     "save": "--out",
 }
@@ -41,6 +42,7 @@ _OPTIONS = (
     ),
     *("executor", "workers", "huber_delta", "tokens_per_unit", "report", "explain", "markdown", "json"),
     *("runs", "budget", "sizes", "most", "noise"),
+    *("where", "last_per", "preset"),
     *("plan_flops", "plan_params", "width"),
 )
 FLAGS |= {name: f"--{name.replace('_', '-')}" for name in _OPTIONS}

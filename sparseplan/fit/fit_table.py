@@ -1,7 +1,6 @@
 """From a runs table and options to a judged law: the one function behind the command."""
 
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -23,6 +22,7 @@ from sparseplan.fit.repeats import repeats_data
 from sparseplan.fit.run_error import run_error
 from sparseplan.laws.file import load_law
 from sparseplan.laws.law import LAW_NAME, LONGEST_NAME, Law, require_one_form
+from sparseplan.runs.reading import PLAIN, Reading
 from sparseplan.runs.strategies import schedule_of
 from sparseplan.runs.table import Runs, read_runs
 from sparseplan.sparsity.schedule import Schedule
@@ -61,22 +61,20 @@ class FitResult:
     answer: FitAnswer
 
 
-def run_fit(
-    path: Path, job: FitJob, *, columns: Mapping[str, str] | None = None, group: str | None = None
-) -> FitResult:
+def run_fit(path: Path, job: FitJob, reading: Reading = PLAIN) -> FitResult:
     """Read a runs table and fit it.
 
     Args:
         path: the table.
         job: how to fit it.
-        columns: our column names to the file's, as `read_runs` takes them, and `group` likewise.
+        reading: how the table is read.
 
     Raises:
         RunsError: if the table is broken.
         LawError: if the frozen base can't be found.
         FitError: if the options contradict each other or the table.
     """
-    return fit_runs(read_runs(path, columns=columns, group=group), job)
+    return fit_runs(read_runs(path, reading), job)
 
 
 def fit_runs(runs: Runs, job: FitJob) -> FitResult:

@@ -31,3 +31,5 @@ def print_check(law: Law, findings: list[Finding], runs: "AgainstRuns | None" = 
     if runs is not None:
         said = f"{runs.table}: {runs.outcome}: {runs.message}"
         say_wrapped(console, f"! {said}" if runs.differs else said, indent="  " if runs.differs else "")
+        for line in runs.read:
+            say_wrapped(console, line, indent="  ")
