@@ -1,9 +1,7 @@
 """What a person at a terminal sees: answers, errors, exit codes, files."""
 
-import csv
 import json
 import os
-import pty
 import re
 import signal
 import subprocess
@@ -18,20 +16,10 @@ from sparseplan.cli import run
 from sparseplan.laws.file import law_text, load_law
 from sparseplan.laws.identity import law_hash
 from sparseplan.version import __version__
+from tests.helpers.commands import on_a_terminal, plain, sparseplan
 from tests.helpers.schemas import needs_whole_schemas
 
 GOLDEN = Path(__file__).parent / "golden"
-
-
-def sparseplan(*arguments: str, **options: object) -> "subprocess.CompletedProcess[str]":
-    done: subprocess.CompletedProcess[str] = subprocess.run(
-        [sys.executable, "-m", "sparseplan", *arguments],
-        capture_output=True,
-        text=True,
-        check=False,
-        **options,  # type: ignore[call-overload]
-    )
-    return done
 
 
 @pytest.mark.parametrize(
@@ -74,32 +62,6 @@ def test_piped_output_is_the_golden_text(
     assert printed == golden.read_text(encoding="utf-8")
     assert "\x1b" not in printed
     assert all(frame not in printed for frame in "│╭─")
-
-
-def on_a_terminal(width: int, *arguments: str, encoding: str = "utf-8") -> str:
-    """What a command prints on a terminal of some width."""
-    lead, follow = pty.openpty()
-    environment = {**os.environ, "TERM": "xterm-256color", "COLUMNS": str(width), "PYTHONIOENCODING": encoding}
-    process = subprocess.Popen([sys.executable, "-m", "sparseplan", *arguments], stdout=follow, env=environment)
-    os.close(follow)
-    chunks: list[bytes] = []
-    while True:
-        try:
-            chunk = os.read(lead, 65536)
-        except OSError:  # Linux says so when the other side has closed
-            break
-        if not chunk:
-            break
-        chunks.append(chunk)
-    os.close(lead)
-    assert process.wait() == 0
-    return b"".join(chunks).decode()
-
-
-def plain(printed: str) -> list[str]:
-    """Terminal output without colours, frames and line ends."""
-    lines = (re.sub(r"\x1b\[[0-9;]*m", "", line).strip() for line in printed.splitlines())
-    return [line for line in lines if line and set(line) != {"─"}]
 
 
 @pytest.mark.parametrize("width", [60, 80, 200])
@@ -296,6 +258,7 @@ def test_on_a_terminal_an_error_breaks_at_words_and_elsewhere_it_is_one_line(
         ["laws", "list"],
         ["laws", "show"],
         ["laws", "check"],
+        ["laws", "compare"],
         ["laws", "diff"],
         ["laws", "compose"],
         ["laws", "schema"],
@@ -325,6 +288,7 @@ def test_json_is_one_object_on_stdout(capsys: pytest.CaptureFixture[str]) -> Non
             "--json",
         ],
         ["laws", "show", "frantar2023-t5-c4", "--json"],
+        ["laws", "compare", "frantar2023-t5-c4-refit", "wu2026-llama-c4", "--json"],
         ["laws", "check", "frantar2023-t5-c4", "--json"],
         ["laws", "diff", "frantar2023-t5-c4", "frantar2023-vit-jft", "--json"],
         ["laws", "schema"],
@@ -333,66 +297,6 @@ def test_json_is_one_object_on_stdout(capsys: pytest.CaptureFixture[str]) -> Non
         printed = capsys.readouterr()
         assert isinstance(json.loads(printed.out), dict)
         assert printed.err == ""
-
-
-@pytest.mark.parametrize(("suffix", "start"), [("png", b"\x89PNG"), ("svg", b"<?xml"), ("pdf", b"%PDF")])
-def test_contour_writes_each_kind_of_picture(suffix: str, start: bytes, tmp_path: Path) -> None:
-    target = tmp_path / f"map.{suffix}"
-    assert run(["contour", "--points", "30", "--out", str(target)]) == 0
-    assert target.read_bytes().startswith(start)
-    assert list(tmp_path.iterdir()) == [target]
-
-
-def test_contour_writes_the_grid_as_csv(tmp_path: Path) -> None:
-    target = tmp_path / "grid.csv"
-    assert run(["contour", "--points", "3", "--flops", "1e18..1e22", "--out", str(target)]) == 0
-    with target.open(encoding="utf-8", newline="") as file:
-        rows = list(csv.DictReader(file))
-    assert len(rows) == 9
-    assert sorted({float(row["train_flops"]) for row in rows}) == pytest.approx([1e18, 1e20, 1e22])
-    assert all(0 <= float(row["sparsity"]) < 1 for row in rows)
-
-
-def test_contour_marks_what_is_extrapolated_and_what_is_held_at_the_cap_in_csv_json_and_on_the_terminal(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    command = ["contour", "--points", "5", "--flops", "1e17..1e21", "--params", "2M..200M"]
-    assert run([*command, "--out", str(tmp_path / "grid.csv")]) == 0
-    with (tmp_path / "grid.csv").open(encoding="utf-8", newline="") as file:
-        rows = list(csv.DictReader(file))
-    assert run([*command, "--json"]) == 0
-    answer = json.loads(capsys.readouterr().out)
-    (found,) = answer["maps"]
-    assert (answer["format"], answer["max_sparsity"], answer["pattern"]) == ("sparseplan-map/1", 0.875, "unstructured")
-    assert run(command) == 0
-    lines = capsys.readouterr().out.splitlines()
-    cells = [line.split()[1:] for line in reversed(lines[3:8])]
-    for i, C in enumerate(answer["train_flops"]):
-        for j, N in enumerate(answer["nonzero_params"]):
-            row = rows[5 * i + j]
-            assert (float(row["train_flops"]), float(row["nonzero_params"])) == (C, N)
-            assert float(row["sparsity"]) == found["sparsity"][i][j]
-            assert row["extrapolated"] == json.dumps(found["extrapolated"][i][j])
-            assert row["held_at_cap"] == json.dumps(found["held_at_cap"][i][j])
-            assert cells[i][j].startswith("~") == found["extrapolated"][i][j]
-            planned = json.loads(sparseplan("optimal", "--flops", str(C), "--params", str(N), "--json").stdout)
-            assert found["sparsity"][i][j] == pytest.approx(planned["plan"]["sparsity"], abs=1e-9)
-            assert found["extrapolated"][i][j] == any(one["of"] == "plan" for one in planned["extrapolation"])
-    marks = {mark for row in found["extrapolated"] for mark in row} | {
-        mark for row in found["held_at_cap"] for mark in row
-    }
-    assert marks == {True, False}
-
-
-def test_a_map_on_a_terminal_has_coloured_cells_and_none_where_piped(capsys: pytest.CaptureFixture[str]) -> None:
-    assert run(["contour", "--points", "4", "--plan-flops", "1e20"]) == 0
-    piped = capsys.readouterr().out
-    printed = on_a_terminal(80, "contour", "--points", "4", "--plan-flops", "1e20")
-    assert "\x1b" not in piped
-    # Background colours of 256 or of all.
-    assert len(set(re.findall(r"48;(?:2;\d+;\d+;\d+|5;\d+)", printed))) >= 4
-    assert "Plan for 1e20 FLOPs: 49.4% sparse, 549M non-zero (size free)." in piped
-    assert all(len(line) <= 80 for line in piped.splitlines())
 
 
 def test_doubtful_laws_pass_unless_strict(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:

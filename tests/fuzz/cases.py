@@ -31,6 +31,7 @@ from sparseplan.sweep.folder import Folder
 from sparseplan.sweep.progress import ProgressReader
 from sparseplan.sweep.state import SweepState
 from tests.fuzz import mutate
+from tests.fuzz.command_lines import command_line
 from tests.fuzz.watch import check, check_call
 from tests.helpers.sweeps import RECIPE
 from tests.laws.forms.test_forms import EXAMPLES
@@ -304,101 +305,6 @@ def sweep_file(random: Random, folder: Path) -> int:
         return status
 
     return check_call(started, (broken.name, changed[:1500]), folder)
-
-
-WORDS = (
-    *(
-        "--flops",
-        "1e20",
-        "1e23",
-        "--params",
-        "7B",
-        "--dense-params",
-        "1M",
-        "--pattern",
-        "2:4",
-        "n:4",
-        "--law",
-        "frantar2023-t5-c4",
-    ),
-    *(
-        "--cost",
-        "dense",
-        "h100",
-        "--max-sparsity",
-        "50%",
-        "--device-hours",
-        "1k",
-        "--peak",
-        "989T",
-        "--utilization",
-        "40%",
-    ),
-    *(
-        "--devices",
-        "8",
-        "--price",
-        "2.5",
-        "--explain",
-        "--json",
-        "--data",
-        "1B",
-        "--sparsity",
-        "0.5",
-        "--points",
-        "3",
-        "--help",
-    ),
-    *(
-        "--version",
-        "besiroglu2024-chinchilla",
-        "frantar2023-vit-jft",
-        "1M..1B",
-        "1e20..1e22",
-        "--",
-        "-h",
-        "a100",
-        "--strict",
-    ),
-)
-COMMANDS: tuple[list[str], ...] = (
-    *(
-        ["optimal", "--flops", "1e22"],
-        ["predict", "--params", "1B", "--data", "1B", "--sparsity", "0.5"],
-        ["contour", "--points", "3"],
-    ),
-    *(
-        ["laws", "list"],
-        ["laws", "show", "frantar2023-t5-c4"],
-        ["laws", "check", "frantar2023-vit-jft"],
-        ["laws", "schema"],
-    ),
-    *(["laws", "diff", "frantar2023-t5-c4", "frantar2023-vit-jft"], ["hardware", "list"], ["hardware", "show", "h100"]),
-    *(
-        ["fit", "missing.csv"],
-        ["optimal", "--device-hours", "1k", "--cost", "h100"],
-        ["laws"],
-        ["hardware"],
-        ["nonsense"],
-        [],
-    ),
-)
-
-
-def command_line(random: Random, folder: Path) -> int:
-    """A command with words taken out, put in and changed."""
-    words = list(random.choice(COMMANDS))
-    for _ in range(random.choice((1, 2, 3, 6))):
-        at = random.randrange(len(words) + 1)
-        kind = random.random()
-        if kind < 0.2 and words:
-            del words[min(at, len(words) - 1)]
-        elif kind < 0.7:
-            words.insert(at, random.choice(WORDS))
-        elif words:
-            new = random.choice((*mutate.WORDS, *map(str, mutate.NUMBERS)))
-            words[min(at, len(words) - 1)] = new
-    return check([word for word in words if word not in ("--install-completion", "--show-completion")], folder)
 
 
 KINDS: dict[str, tuple[Callable[[Random, Path], int], int]] = {

@@ -18,7 +18,8 @@ from hypothesis import strategies as st
 
 from sparseplan.common.text import shown
 from tests.fuzz import mutate
-from tests.fuzz.cases import COMMANDS, KINDS
+from tests.fuzz.cases import KINDS
+from tests.fuzz.command_lines import COMMANDS
 
 SHARE = float(os.environ.get("SPARSEPLAN_FUZZ", "0.08"))
 PARTS = 4
