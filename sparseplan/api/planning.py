@@ -21,9 +21,10 @@ from sparseplan.laws.unique_data import limited
 from sparseplan.plan import answer as plans
 from sparseplan.plan import predict as predictions
 from sparseplan.plan.caveats import shadow_caveats, sparsity_cap
+from sparseplan.plan.contest import contending_patterns, contest
 from sparseplan.plan.objective import OBJECTIVES, Objective
 from sparseplan.plan.question import Question
-from sparseplan.sparsity.pattern import UNSTRUCTURED, Pattern
+from sparseplan.sparsity.pattern import BEST, UNSTRUCTURED, Pattern
 
 if TYPE_CHECKING:
     from sparseplan.hardware.profile import Profile
@@ -125,7 +126,8 @@ def optimal(
             training and inference, and a `loss` is reached with the least total.
         inference: What zeros cost in inference, as `cost` in training; by default what `cost` says.
         inference_price: What a FLOP of inference costs against one of training, by price and utilization; 1 by default.
-        pattern: "unstructured" (the default), one n:m such as "2:4", or a family such as "n:4".
+        pattern: "unstructured" (the default), one n:m such as "2:4", a family such as "n:4", or "best": the best among
+            unstructured sparsity and the families that the law has a set for, on a device those that it runs faster.
         law: By name, path or object.
         cost: What zeros cost in training: nothing ("sparse"), as much as weights ("dense"), or what a device makes of
             it, a hardware profile by name, path or object.
@@ -155,11 +157,11 @@ def optimal(
     target = arguments.positive("loss", loss)
     _require_one_of(flops=flops, device_hours=device_hours, days=days, loss=target)
     chosen = load_law(law)
-    wanted = None if pattern is None else arguments.pattern("pattern", pattern)
+    among_all = pattern == BEST
+    wanted = None if pattern is None or among_all else arguments.pattern("pattern", pattern)
     cap = arguments.sparsity("max_sparsity", max_sparsity)
     if wanted is not None or cap is not None:
         require_sparse(chosen)
-    made = wanted or UNSTRUCTURED
     given = givens(
         params=params,
         dense_params=dense_params,
@@ -169,20 +171,23 @@ def optimal(
         unique_data=unique_data,
     )
     profile = profile_of(cost)
-    ask = partial(
+    patterns = contending_patterns(chosen, profile) if among_all else [wanted or UNSTRUCTURED]
+    plain = partial(
         Question,
         nonzero_params=given.params,
         dense_params=given.dense_params,
         data_seen=given.data,
         max_data=given.max_data,
         tokens_per_param=given.tokens_per_param,
-        pattern=made,
-        cost=cost_of(cost, profile, chosen, made),
         max_sparsity=sparsity_cap(chosen) if cap is None else cap,
         pattern_cap=1.0 if cap is None else cap,
         unique_data=None if given.unique_data is None else limited(chosen, given.unique_data),
-        inference=_inference(inference_tokens, inference, inference_price, cost, made),
     )
+
+    def ask(made: Pattern, **goal: Any) -> Question:
+        inferred = _inference(inference_tokens, inference, inference_price, cost, made)
+        return plain(pattern=made, cost=cost_of(cost, profile, chosen, made), inference=inferred, **goal)
+
     if inference_tokens is not None and (device_hours is not None or days is not None):
         raise PlanError("`inference_tokens`: expected `flops`, the total, or a `loss`; found hours of training.")
     device = _device(
@@ -197,11 +202,15 @@ def optimal(
     if days is not None:
         device_hours = days * _HOURS_PER_DAY * (devices or 1.0)
     if target is not None:
-        question = ask(loss=target)
+        goal = {"loss": target}
     else:
-        question = ask(train_flops=_flops_for(device_hours, device, chosen, made, ask) if flops is None else flops)
+        first = patterns[0]
+        budget = _flops_for(device_hours, device, chosen, first, partial(ask, first)) if flops is None else flops
+        goal = {"train_flops": budget}
+    questions = [ask(made, **goal) for made in patterns]
+    question, contenders = contest(chosen, questions, objective) if among_all else (questions[0], None)
     result = plans.answer(chosen, question, objective=objective, device=device, device_hours=device_hours)
-    return Answer(**_facts(result) | {"warnings": _with_shadow(law, result.warnings)})
+    return Answer(**_facts(result) | {"warnings": _with_shadow(law, result.warnings), "contenders": contenders})
 
 
 def predict(

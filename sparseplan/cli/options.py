@@ -12,7 +12,7 @@ from sparseplan.common.text import shown, shown_json
 from sparseplan.common.units import parse_money, parse_positive, parse_share, parse_sparsity
 from sparseplan.errors import FitError, RunsError, SparseplanError
 from sparseplan.laws import DEFAULT_LAW
-from sparseplan.sparsity.pattern import parse_pattern, parse_patterns
+from sparseplan.sparsity.pattern import BEST, parse_pattern, parse_patterns
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -206,9 +206,9 @@ PatternsOption = Annotated[
         "--pattern",
         parser=reader(parse_patterns),
         metavar="P",
-        autocompletion=pattern_names,
-        help="unstructured, one pattern such as 2:4 (S = 0.5), or a family such as n:4 (S from what it can make); "
-        "several with commas.",
+        autocompletion=lambda: [*pattern_names(), BEST],
+        help="unstructured, one pattern such as 2:4 (S = 0.5), a family such as n:4 (S from what it can make), or "
+        "best: the best of all that the law and the device know; several with commas.",
     ),
 ]
 SparsityOption = Annotated[

@@ -31,6 +31,7 @@ from sparseplan.plan.caveats import (
     require_real,
     schedule_caveats,
 )
+from sparseplan.plan.contest import Contender
 from sparseplan.plan.hardware_answer import SECONDS_PER_HOUR, DeviceUse, FamilyVerdict
 from sparseplan.plan.intervals import Intervals, draw_caveats, plan_intervals
 from sparseplan.plan.objective import Objective, OtherPlan, by_values, choose
@@ -154,8 +155,9 @@ class Answer(Struct, frozen=True, kw_only=True):
     With the `objective` mean every loss, and what follows from losses, is of the mean over the law's draws, and
     `by_values` is the plan that the law's values make best. `device` where one is named, `verdict` where its profile is
     the cost; `repetition` of the plan and, under the other published rates, `repetition_spread` where unique data are
-    limited; `serving` where inference counts. `across_laws` is None for dense models alone, limited unique data, and
-    questions that give more than a budget and a size; `sensitivity` with the objective mean.
+    limited; `serving` where inference counts; `contenders`, the best first, where the best pattern was asked for.
+    `across_laws` is None for dense models alone, limited unique data, and questions that give more than a budget and a
+    size; `sensitivity` with the objective mean.
     """
 
     format: Literal["sparseplan-plan/1"] = "sparseplan-plan/1"
@@ -178,6 +180,7 @@ class Answer(Struct, frozen=True, kw_only=True):
     verdict: list[FamilyVerdict] | None
     repetition: Repetition | None = None
     repetition_spread: list[PlanUnderRates] = []
+    contenders: list[Contender] | None = None
     warnings: list[Caveat]
 
 

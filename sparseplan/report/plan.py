@@ -5,6 +5,7 @@ from rich.console import Console
 from sparseplan.common.console import print_table, say, say_wrapped
 from sparseplan.plan.answer import Answer, LawName
 from sparseplan.report.caveats import print_caveats
+from sparseplan.report.contenders import print_contenders
 from sparseplan.report.plan_sentences import (
     across_laws,
     against_dense,
@@ -33,6 +34,8 @@ def print_answer(console: Console, answer: Answer, *, explain: bool = False) -> 
     say(console)
     print_table(console, plan_table(console, answer))
     say(console)
+    if answer.contenders is not None and poor is None:
+        print_contenders(console, answer.contenders, loss_given=answer.given.loss is not None)
     for line in (
         ()
         if poor
