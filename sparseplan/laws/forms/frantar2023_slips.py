@@ -52,7 +52,7 @@ def numerator_for_scale(theta: Any, ends: Ends) -> list[Slip]:
     """
     given = float(theta.a_D)
     meant = float(np.asarray(given) ** (1.0 / np.asarray(theta.b_D)))
-    if not SCALES[0] <= meant <= SCALES[1]:
+    if not ends.is_usual(meant):
         return []
     share = _data_share(theta, ends)
     if share is None:
