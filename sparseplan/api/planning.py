@@ -1,6 +1,5 @@
 """Plans and predictions: `optimal` and `predict`, and the laws that they take."""
 
-from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -8,14 +7,15 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import msgspec
 
 from sparseplan.api import arguments
+from sparseplan.api import devices as devices_of
 from sparseplan.api.arguments import Number, PatternLike
 from sparseplan.api.givens import givens
 from sparseplan.common.caveat import Caveat
 from sparseplan.cost.flops import FLOPS_COSTS, Cost, flops_cost
-from sparseplan.cost.inference import Inference, flops_inference
 from sparseplan.errors import HardwareError, PlanError
 from sparseplan.laws import DEFAULT_LAW
 from sparseplan.laws import file as law_files
+from sparseplan.laws.forms.base import Theta
 from sparseplan.laws.law import Law, coefficients, form_of, require_sparse
 from sparseplan.laws.unique_data import limited
 from sparseplan.plan import answer as plans
@@ -28,7 +28,6 @@ from sparseplan.sparsity.pattern import BEST, UNSTRUCTURED, Pattern
 
 if TYPE_CHECKING:
     from sparseplan.hardware.profile import Profile
-    from sparseplan.plan.device_hours import Device
 
 _HOURS_PER_DAY = 24.0
 LawLike = str | Path | Law
@@ -97,7 +96,10 @@ def optimal(
     unique_data: Number | None = None,
     inference_tokens: Number | None = None,
     inference: "CostLike | None" = None,
+    inference_weight: Number | None = None,
     inference_price: Number | None = None,
+    inference_utilization: float | None = None,
+    inference_batch: Number | None = None,
     pattern: PatternLike | None = None,
     law: LawLike = DEFAULT_LAW,
     cost: "CostLike" = "sparse",
@@ -125,7 +127,12 @@ def optimal(
         inference_tokens: Tokens that the model will read or write once it is trained; then `flops` is the total of
             training and inference, and a `loss` is reached with the least total.
         inference: What zeros cost in inference, as `cost` in training; by default what `cost` says.
-        inference_price: What a FLOP of inference costs against one of training, by price and utilization; 1 by default.
+        inference_weight: What a FLOP of inference costs against one of training; by default 1, with a budget in hours
+            what the rates of the devices say, and for a `loss` what their rates and prices say where both are given.
+        inference_price: Price of one hour of a device that serves; by default that of training, where it is the same.
+        inference_utilization: Share of its peak that inference reaches; by default that of training, or its profile's.
+        inference_batch: Tokens processed at once: up to 64, the device's speed-ups in decoding count, and the bandwidth
+            of its memory bounds the rate; by default so many that multiplying is the limit.
         pattern: "unstructured" (the default), one n:m such as "2:4", a family such as "n:4", or "best": the best among
             unstructured sparsity and the families that the law has a set for, on a device those that it runs faster.
         law: By name, path or object.
@@ -134,7 +141,8 @@ def optimal(
         max_sparsity: Highest sparsity to consider, 0.875 or "87.5%"; by default the highest among the law's runs.
         objective: What is made lowest: the loss by the law's values ("point"), or its mean over the law's draws
             ("mean"), which is also the least mean regret. With "mean" every loss of the answer is such a mean.
-        device_hours: A budget in hours of the device that `cost` or `peak` describes.
+        device_hours: A budget in hours of the device that `cost` or `peak` describes; with `inference_tokens` the total
+            of its hours and those of the devices that serve.
         days: A budget in days of all `devices`, of one where their number is not given.
         peak: Peak dense FLOP/s of one device, where the profile does not say it or there is none.
         utilization: Share of the peak that training reaches, (0, 1].
@@ -171,6 +179,17 @@ def optimal(
         unique_data=unique_data,
     )
     profile = profile_of(cost)
+    served = devices_of.demand(
+        tokens=inference_tokens,
+        given=inference is not None,
+        cost=_name(cost if inference is None else inference),
+        profile=profile if inference is None else profile_of(inference, name="inference"),
+        elsewhere=inference is not None and inference not in FLOPS_COSTS,
+        weight=inference_weight,
+        price=inference_price,
+        utilization=inference_utilization,
+        batch=inference_batch,
+    )
     patterns = contending_patterns(chosen, profile) if among_all else [wanted or UNSTRUCTURED]
     plain = partial(
         Question,
@@ -183,15 +202,9 @@ def optimal(
         pattern_cap=1.0 if cap is None else cap,
         unique_data=None if given.unique_data is None else limited(chosen, given.unique_data),
     )
-
-    def ask(made: Pattern, **goal: Any) -> Question:
-        inferred = _inference(inference_tokens, inference, inference_price, cost, made)
-        return plain(pattern=made, cost=cost_of(cost, profile, chosen, made), inference=inferred, **goal)
-
-    if inference_tokens is not None and (device_hours is not None or days is not None):
-        raise PlanError("`inference_tokens`: expected `flops`, the total, or a `loss`; found hours of training.")
-    device = _device(
+    device = devices_of.device(
         profile,
+        served,
         device_hours=device_hours,
         days=days,
         peak=arguments.positive("peak", peak),
@@ -201,13 +214,24 @@ def optimal(
     )
     if days is not None:
         device_hours = days * _HOURS_PER_DAY * (devices or 1.0)
-    if target is not None:
-        goal = {"loss": target}
-    else:
-        first = patterns[0]
-        budget = _flops_for(device_hours, device, chosen, first, partial(ask, first)) if flops is None else flops
-        goal = {"train_flops": budget}
-    questions = [ask(made, **goal) for made in patterns]
+
+    def asked(made: Pattern) -> Question:
+        return devices_of.asked(
+            partial(_values, chosen, made, given.unique_data),
+            partial(
+                plain,
+                pattern=made,
+                cost=cost_of(cost, profile, chosen, made),
+                inference=None if served is None else served.inference(made),
+            ),
+            device,
+            served,
+            flops=flops,
+            loss=target,
+            hours=device_hours,
+        )
+
+    questions = [asked(made) for made in patterns]
     question, contenders = contest(chosen, questions, objective) if among_all else (questions[0], None)
     result = plans.answer(chosen, question, objective=objective, device=device, device_hours=device_hours)
     return Answer(**_facts(result) | {"warnings": _with_shadow(law, result.warnings), "contenders": contenders})
@@ -287,35 +311,14 @@ def _facts(struct: msgspec.Struct) -> dict[str, Any]:
     return {name: getattr(struct, name) for name in struct.__struct_fields__}
 
 
-def _flops_for(
-    hours: float | None, device: "Device | None", law: Law, pattern: Pattern, ask: Callable[..., Question]
-) -> float:
-    """The training FLOPs of a budget in device hours."""
-    from sparseplan.plan.device_hours import flops_for_hours
-
-    assert hours is not None, "there is one budget"
-    assert device is not None, "hours without a device were refused"
-    theta, unique = coefficients(law, plans.answering_family(law, pattern)), ask(train_flops=1.0).unique_data
-    return flops_for_hours(theta if unique is None else unique.limit(theta), ask, device, hours)
+def _values(law: Law, pattern: Pattern, unique_data: float | None) -> Theta:
+    """The law's values that answer for a pattern."""
+    theta = coefficients(law, plans.answering_family(law, pattern))
+    return theta if unique_data is None else limited(law, unique_data).limit(theta)
 
 
-def _inference(
-    tokens: Number | None, cost: "CostLike | None", price: Number | None, training: "CostLike", pattern: Pattern
-) -> Inference | None:
-    """What the model is to serve; by default zeros cost in inference what they cost in training."""
-    demand, weight = arguments.positive("inference_tokens", tokens), arguments.positive("inference_price", price)
-    if demand is None:
-        for name, value in (("inference", cost), ("inference_price", weight)):
-            if value is not None:
-                raise PlanError(f"`{name}`: expected `inference_tokens` beside it, the demand that it is about.")
-        return None
-    asked = training if cost is None else cost
-    profile = profile_of(asked, name="cost" if cost is None else "inference")
-    if profile is None:
-        return flops_inference(str(asked), demand, weight or 1.0)
-    from sparseplan.cost.device import device_inference
-
-    return device_inference(profile, pattern, demand, weight or 1.0)
+def _name(cost: "CostLike") -> str:
+    return str(cost) if isinstance(cost, str | Path) else cost.name
 
 
 def profile_of(cost: "CostLike", *, name: str = "cost") -> "Profile | None":
@@ -339,41 +342,3 @@ def cost_of(cost: "CostLike", profile: "Profile | None", law: Law, pattern: Patt
     from sparseplan.cost.device import device_cost
 
     return device_cost(profile, pattern, law.schedule, tokens_per_unit=law.tokens_per_unit)
-
-
-def _device(
-    profile: "Profile | None",
-    *,
-    device_hours: float | None,
-    days: float | None,
-    peak: float | None,
-    utilization: float | None,
-    devices: float | None,
-    price: float | None,
-) -> "Device | None":
-    """The device that the arguments describe; None where they name none."""
-    if profile is None and peak is None:
-        asked = {
-            "device_hours": device_hours,
-            "days": days,
-            "utilization": utilization,
-            "devices": devices,
-            "price": price,
-        }
-        for name, value in asked.items():
-            if value is not None:
-                raise PlanError(
-                    f"`{name}`: expected a device: a hardware profile as `cost`, such as h100, or `peak` and "
-                    "`utilization`."
-                )
-        return None
-    from sparseplan.plan.device_hours import Device
-
-    return Device(
-        name=profile.name if profile is not None else "the device",
-        profile=profile,
-        peak_flops=peak,
-        utilization=utilization,
-        devices=devices,
-        price_per_hour=price,
-    )

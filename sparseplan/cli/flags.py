@@ -23,7 +23,8 @@ FLAGS = {
 }
 _OPTIONS = (
     *("flops", "params", "dense_params", "data", "sparsity", "pattern", "law", "cost", "max_sparsity", "unique_data"),
-    *("max_data", "tokens_per_param", "inference_tokens", "inference", "inference_price"),
+    *("max_data", "tokens_per_param", "inference_tokens", "inference", "inference_weight"),
+    *("inference_price", "inference_utilization", "inference_batch"),
     "objective",
     *("device_hours", "days", "peak", "utilization", "devices", "price", "points", "out", "force", "device"),
     *(

@@ -12,6 +12,7 @@ EPILOG = """Examples:
 - `sparseplan optimal --flops 1e23 --objective mean`
 - `sparseplan optimal --flops 1e23 --max-data 300B`
 - `sparseplan optimal --loss 1.8 --inference-tokens 1T --inference dense`
+- `sparseplan optimal --loss 1.8 --cost h100 --price 2.50 --inference-tokens 1T --inference l40s --inference-price 0.90`
 - `sparseplan optimal --flops 1e21..1e24 --cost sparse,dense`
 - `sparseplan optimal --flops 5e22 --params 7B --pattern n:4 --cost dense --json`
 - `sparseplan optimal --device-hours 20k --cost h100 --devices 256 --price 2.50`"""
@@ -28,7 +29,10 @@ def optimal(
     unique_data: o.UniqueDataOption = None,
     inference_tokens: o.InferenceTokensOption = None,
     inference: o.InferenceOption = None,
+    inference_weight: o.InferenceWeightOption = None,
     inference_price: o.InferencePriceOption = None,
+    inference_utilization: o.InferenceUtilizationOption = None,
+    inference_batch: o.InferenceBatchOption = None,
     pattern: o.PatternsOption = None,
     law: o.LawsOption = None,
     cost: o.CostsOption = None,
@@ -77,7 +81,10 @@ def optimal(
         unique_data=unique_data,
         inference_tokens=inference_tokens,
         inference=inference,
+        inference_weight=inference_weight,
         inference_price=inference_price,
+        inference_utilization=inference_utilization,
+        inference_batch=inference_batch,
         pattern=o.flat(pattern),
         law=o.flat(law) or DEFAULT_LAW,
         cost=o.flat(cost) or "sparse",

@@ -329,13 +329,40 @@ InferenceOption = Annotated[
         help="What zeros cost in inference: nothing, as much as weights, or what a device does. Default: --cost.",
     ),
 ]
+InferenceWeightOption = Annotated[
+    float | None,
+    typer.Option(
+        "--inference-weight",
+        parser=read_positive,
+        metavar="R",
+        help="What a FLOP of inference costs against one of training. Default: 1, or as hours or prices say.",
+    ),
+]
 InferencePriceOption = Annotated[
     float | None,
     typer.Option(
         "--inference-price",
+        parser=reader(parse_money),
+        metavar="P",
+        help="Price of one hour of a device that serves. With --price and --loss the least total is of money.",
+    ),
+]
+InferenceUtilizationOption = Annotated[
+    float | None,
+    typer.Option(
+        "--inference-utilization",
+        parser=reader(parse_share),
+        metavar="U",
+        help="Share of its peak that inference reaches. Default: that of training, or its profile's.",
+    ),
+]
+InferenceBatchOption = Annotated[
+    float | None,
+    typer.Option(
+        "--inference-batch",
         parser=read_positive,
-        metavar="R",
-        help="What a FLOP of inference costs against one of training, by price and utilization. Default: 1.",
+        metavar="B",
+        help="Tokens processed at once; up to 64, as in decoding, memory bounds the rate. Default: many (prefill).",
     ),
 ]
 MaxDataOption = Annotated[

@@ -9,7 +9,7 @@ Source: Sardana et al. 2024, arXiv:2401.00448, for dense models; with sparsity i
 """
 
 from dataclasses import dataclass, replace
-from typing import Self
+from typing import Literal, Self
 
 import numpy as np
 
@@ -18,6 +18,7 @@ from sparseplan.laws.forms.budget import Array, Budget, Floats
 from sparseplan.sparsity.pattern import Pattern
 
 FLOPS_PER_PARAMETER_AND_TOKEN_SERVED = 2.0
+CountedIn = Literal["flops", "hours", "money"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -28,11 +29,13 @@ class Inference:
         name: What the user called it: sparse, dense or a hardware profile.
         tokens: T, >= 0; a scalar, or an array that broadcasts with sizes.
         weight: What a FLOP of inference costs against one of training: 1 where both run at one rate and price.
+        counted_in: What the weight makes of a total: FLOPs, device hours, or money.
     """
 
     name: str
     tokens: Floats
     weight: float = 1.0
+    counted_in: CountedIn = "flops"
 
     @property
     def depends_on_size(self) -> bool:

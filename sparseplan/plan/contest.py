@@ -48,14 +48,16 @@ def contending_patterns(law: Law, profile: "Profile | None") -> list[Pattern]:
         LawError: if the law knows nothing of sparsity.
     """
     require_sparse(law)
-    known = [parse_pattern(family) for family in law.sparsity]
+    known = {parse_pattern(family) for family in law.sparsity}
     if profile is not None:
-        from sparseplan.cost.device import accelerated_sparsities  # noqa: PLC0415  only where a device is named
+        from sparseplan.hardware.acceleration import WORKS, acceleration  # noqa: PLC0415  only where a device is named
 
-        if UNSTRUCTURED in known:
-            known.append(Pattern(group=TWO_OF_FOUR.group))  # whose place the unstructured set takes
-        known = [one for one in known if one == UNSTRUCTURED or accelerated_sparsities(one)] or known
-    return sorted(set(known), key=lambda one: one.group or 0)
+        if UNSTRUCTURED in known:  # whose set takes the place of those that the law lacks
+            listed = [parse_pattern(row.pattern).group for row in profile.kernels]
+            known |= {Pattern(group=group) for group in (TWO_OF_FOUR.group, *listed)}
+        fast = {one for one in known if any(acceleration(profile, one, work) for work in WORKS)}
+        known = fast | (known & {UNSTRUCTURED}) or known
+    return sorted(known, key=lambda one: one.group or 0)
 
 
 def best_of(entries: Sequence[tuple[Sides, Question]]) -> tuple[Plans, NDArray[np.intp]]:

@@ -12,8 +12,10 @@ import numpy as np
 
 from sparseplan.common.caveat import Caveat
 from sparseplan.common.units import format_count
-from sparseplan.cost.device import accelerated_sparsities, device_cost
-from sparseplan.hardware.profile import COMPRESSED_SHARE, Curve, MeasuredProfile, Profile, speedup, training_rate
+from sparseplan.cost.device import device_cost
+from sparseplan.hardware.acceleration import WORKS, accelerated_sparsities, acceleration, runs_2to4
+from sparseplan.hardware.kernels import Spread, Work
+from sparseplan.hardware.profile import COMPRESSED_SHARE, MeasuredProfile, Profile, speedup, training_rate
 from sparseplan.laws.forms.base import Theta
 from sparseplan.laws.forms.budget import Array
 from sparseplan.laws.forms.search import lowest
@@ -79,8 +81,14 @@ def _verdict(
     plan, dense = point.best, point.dense
     gain = float(dense.loss - plan.loss)
     width = float(typical_width(float(plan.dense_params)))
-    accelerated = bool(accelerated_sparsities(pattern))
-    fast = speedup(profile, "training") if accelerated else None
+    S = float(plan.sparsity)
+
+    def faster(work: Work) -> Spread | None:
+        fast = acceleration(profile, pattern, work)
+        return None if fast is None else fast.spread_at(S, width)
+
+    training, decoding, prefill = (faster(work) for work in WORKS)
+    compressed = bool(accelerated_sparsities(pattern)) and runs_2to4(profile)
     break_even = None
     if pattern.group is not None:
         break_even = break_even_speedup(sides.sparse, asked, plan, dense, schedule=law.schedule)
@@ -97,21 +105,16 @@ def _verdict(
         pays=gain > 0,
         p_pays=None if draws is None or drawn is None else float(np.mean(sparse_is_better(draws, point, drawn))),
         cost_multiplier=float(cost.multiplier(plan.sparsity, plan.nonzero_params)),
-        training_speedup=None if fast is None else _range(fast, width),
+        training_speedup=None if training is None else _range(training),
         break_even_speedup=break_even,
-        inference_speedup_small=_at(speedup(profile, "inference", "small") if accelerated else None, width),
-        inference_speedup_large=_at(speedup(profile, "inference", "large") if accelerated else None, width),
-        memory=memory(float(plan.dense_params), compressed=accelerated),
+        inference_speedup_small=None if decoding is None else decoding.median,
+        inference_speedup_large=None if prefill is None else prefill.median,
+        memory=memory(float(plan.dense_params), compressed=compressed),
     )
 
 
-def _range(curve: Curve, width: float) -> SpeedupRange:
-    spread = curve.spread_at(width)
+def _range(spread: Spread) -> SpeedupRange:
     return SpeedupRange(median=spread.median, low=spread.ends[0], high=spread.ends[1])
-
-
-def _at(curve: Curve | None, width: float) -> float | None:
-    return None if curve is None else float(curve.at(width))
 
 
 def break_even_speedup(
@@ -186,16 +189,22 @@ def width_distances(profile: Profile, models: dict[str, float]) -> list[Distance
 
 def hardware_caveats(profile: Profile, *, utilization_given: bool) -> list[Caveat]:
     """What a profile can't vouch for."""
-    if not isinstance(profile, MeasuredProfile):
-        assumed = "" if utilization_given else f", and an assumed utilization of {100 * profile.utilization:g}%"
-        text = f"{profile.name} is a vendor datasheet, not a measurement: 2:4 at peak speed, which no layer reaches"
-        return [Caveat(code="hardware-datasheet", message=f"{text}{assumed}. Measure with `bench`")]
-    if speedup(profile, "training") is None:
+    found = []
+    runs_2to4 = acceleration(profile, TWO_OF_FOUR, "training") is not None
+    if isinstance(profile, MeasuredProfile):
         reason = f" ({profile.two_to_four.reason})" if profile.two_to_four.reason else ""
-        return [
-            Caveat(
-                code="hardware-no-2to4",
-                message=f"{profile.name} does not accelerate 2:4 in training{reason}: it costs like dense",
-            )
-        ]
-    return []
+    else:
+        reason = ""
+        peak = ": 2:4 at peak speed, which no layer reaches" if profile.peak_flops_2to4 is not None else ""
+        assumed = f"an assumed utilization of {100 * profile.utilization:g}%"
+        joined = "" if utilization_given else f"{', and ' if peak else ', with '}{assumed}"
+        text = f"{profile.name} is a vendor datasheet, not a measurement{peak}{joined}. Measure with `bench`"
+        found.append(Caveat(code="hardware-datasheet", message=text))
+    claimed = sorted({row.pattern for row in profile.kernels if row.evidence == "claimed"})
+    if claimed:
+        text = f"{profile.name}: speed-ups of {', '.join(claimed)} are claimed, without a printed measurement"
+        found.append(Caveat(code="hardware-claimed", message=text))
+    if not runs_2to4:
+        text = f"{profile.name} does not accelerate 2:4 in training{reason}: it costs like dense"
+        found.append(Caveat(code="hardware-no-2to4", message=text))
+    return found

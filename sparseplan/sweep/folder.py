@@ -4,6 +4,7 @@ NAME/
   recipe.yaml manifest.json   what was asked
   runs/ID.json                one record per run or trunk: the truth
   runs.csv law.yaml README.md figures     derived
+  verify/                     the same of the runs that the law is put to the test by; verify.json verify.png
   work/                       data, jobs, checkpoints, progress, logs: not to commit, needed only to resume
 """
 
@@ -55,6 +56,21 @@ class Folder:
     def figure(self) -> Path:
         """The fit, drawn."""
         return self.root / "fit.png"
+
+    @property
+    def verifying(self) -> "Folder":
+        """The folder of the runs that put the law to the test."""
+        return Folder(self.root / "verify")
+
+    @property
+    def verification(self) -> Path:
+        """How the law did in the test."""
+        return self.root / "verify.json"
+
+    @property
+    def verification_figure(self) -> Path:
+        """The same, drawn."""
+        return self.root / "verify.png"
 
     @property
     def records(self) -> Path:

@@ -4,13 +4,18 @@ import json
 from typing import Any
 
 import pytest
+from msgspec import structs
 from msgspec.structs import replace
 
 import sparseplan as sp
+from sparseplan.api.planning import cost_of, profile_of
 from sparseplan.cli import run
 from sparseplan.errors import LawError
+from sparseplan.hardware.kernels import Kernel, Spread
 from sparseplan.laws.law import Law
+from sparseplan.plan.contest import contending_patterns
 from sparseplan.plan.sparsity_map import MapCost, map_plan
+from sparseplan.sparsity.pattern import TWO_OF_FOUR, UNSTRUCTURED, Pattern
 
 T5 = sp.load_law("frantar2023-t5-c4-refit")
 OWN = T5.sparsity["unstructured"]
@@ -63,6 +68,15 @@ def test_on_a_device_the_best_pattern_is_the_best_row_of_its_verdict() -> None:
     assert answer.contenders[0].coefficients == "unstructured"  # the law has no set for n:4
 
 
+def test_on_a_device_without_2to4_only_unstructured_sparsity_and_patterns_of_its_kernels_compete() -> None:
+    profile = profile_of("tpu-v6e")
+    assert profile is not None
+    assert contending_patterns(T5, profile) == [UNSTRUCTURED]
+    row = Kernel(pattern="8:16", work="training", speedup=Spread(median=1.3), evidence="claimed", source="a test")
+    assert contending_patterns(T5, structs.replace(profile, kernels=[row])) == [UNSTRUCTURED, Pattern(group=16)]
+    assert contending_patterns(T5, None) == [UNSTRUCTURED]  # no set of the law speaks for others
+
+
 def test_a_law_of_patterns_alone_competes_with_them_and_stays_dense_where_zeros_do_not_pay() -> None:
     law = replace(with_sets(**WORSE), sparsity=WORSE)
     answer = sp.optimal(1e19, params="7B", cost="dense", law=law, pattern="best")
@@ -87,9 +101,6 @@ def test_every_budget_and_law_has_its_own_best_pattern_and_none_is_asked_for_twi
 @pytest.mark.parametrize("size", [None, 1e9])
 @pytest.mark.parametrize("cap", [0.4, 0.875])
 def test_a_plan_on_a_map_is_the_better_of_its_pattern_and_two_of_four(size: float | None, cap: float) -> None:
-    from sparseplan.api.planning import cost_of, profile_of
-    from sparseplan.sparsity.pattern import TWO_OF_FOUR, UNSTRUCTURED
-
     profile = profile_of("h100")
     cost = MapCost(cost_of("h100", profile, T5, UNSTRUCTURED), cost_of("h100", profile, T5, TWO_OF_FOUR))
     found = map_plan(T5, cost, UNSTRUCTURED, max_sparsity=cap, flops=5e22, size=size)
