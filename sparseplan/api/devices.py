@@ -9,6 +9,7 @@ from msgspec import Struct
 from sparseplan.api import arguments
 from sparseplan.api.arguments import Number
 from sparseplan.cost.inference import Inference, flops_inference
+from sparseplan.cost.overhead import PLAIN, Overhead
 from sparseplan.errors import PlanError
 from sparseplan.laws.forms.base import Theta
 from sparseplan.plan.question import Question
@@ -43,16 +44,16 @@ class Demand(Struct, frozen=True, kw_only=True):
     utilization: float | None
     batch: float | None
 
-    def inference(self, pattern: Pattern) -> Inference:
-        """What it costs in FLOPs."""
+    def inference(self, pattern: Pattern, overhead: Overhead = PLAIN) -> Inference:
+        """What it costs in FLOPs, for a model whose tokens take an overhead."""
         if self.profile is None:
-            return flops_inference(self.cost, self.tokens, self.weight or 1.0)
+            return flops_inference(self.cost, self.tokens, self.weight or 1.0, overhead)
         from sparseplan.cost.device import device_inference
         from sparseplan.hardware.kernels import Work
         from sparseplan.hardware.profile import batch_of
 
         work: Work = "decoding" if batch_of(self.batch) == "small" else "prefill"
-        return device_inference(self.profile, pattern, self.tokens, self.weight or 1.0, work)
+        return device_inference(self.profile, pattern, self.tokens, self.weight or 1.0, work, overhead)
 
     def device(self, training: "Device") -> "ServingDevice":
         """The devices that it runs on: those of its own profile, else those that train."""
@@ -135,14 +136,18 @@ def device(
     utilization: float | None,
     devices: float | None,
     price: float | None,
+    overhead: Overhead | None = None,
 ) -> "Device | None":
-    """The device that the arguments describe, with those of inference; None where they name none."""
+    """The device that the arguments describe, with those of inference; None where they name none.
+
+    `overhead` is of a real model, whose memory is split over the `devices` whatever they are; None without one.
+    """
     if profile is None and peak is None:
         asked = {
             "device_hours": device_hours,
             "days": days,
             "utilization": utilization,
-            "devices": devices,
+            "devices": devices if overhead is None else None,
             "price": price,
             "inference_price": None if served is None else served.price,
             "inference_utilization": None if served is None else served.utilization,
@@ -164,6 +169,7 @@ def device(
         utilization=utilization,
         devices=devices,
         price_per_hour=price,
+        overhead=overhead or PLAIN,
     )
     return training() if served is None else training(serving=served.device(training()))
 

@@ -12,6 +12,7 @@ from sparseplan.api.arguments import Number, PatternLike
 from sparseplan.api.givens import givens
 from sparseplan.common.caveat import Caveat
 from sparseplan.cost.flops import FLOPS_COSTS, Cost, flops_cost
+from sparseplan.cost.overhead import PLAIN, Overhead
 from sparseplan.errors import HardwareError, PlanError
 from sparseplan.laws import DEFAULT_LAW
 from sparseplan.laws import file as law_files
@@ -27,6 +28,7 @@ from sparseplan.plan.question import Question
 from sparseplan.sparsity.pattern import BEST, UNSTRUCTURED, Pattern
 
 if TYPE_CHECKING:
+    from sparseplan.api.models import ModelLike
     from sparseplan.hardware.profile import Profile
 
 _HOURS_PER_DAY = 24.0
@@ -47,6 +49,20 @@ class Answer(plans.Answer, frozen=True, kw_only=True):
         from sparseplan.api.rendering import preformatted
 
         return preformatted(str(self))
+
+    def plot(self, path: str | Path, *, width: str = "page") -> None:
+        """Draw what every sparsity reaches, as `sparseplan optimal --plot` does.
+
+        Args:
+            path: .png, .svg or .pdf.
+            width: A journal's "page" or "column".
+
+        Raises:
+            PlanError: for an answer without `curve`.
+        """
+        from sparseplan.api.plotting import plot
+
+        plot([self], Path(path), width)
 
     def to_json(self) -> str:
         """As `sparseplan optimal --json` prints it."""
@@ -90,6 +106,9 @@ def optimal(
     loss: Number | None = None,
     params: Number | None = None,
     dense_params: Number | None = None,
+    model: "ModelLike | None" = None,
+    context: Number | None = None,
+    max_memory: Number | None = None,
     data: Number | None = None,
     max_data: Number | None = None,
     tokens_per_param: Number | None = None,
@@ -111,6 +130,7 @@ def optimal(
     utilization: float | None = None,
     devices: Number | None = None,
     price: Number | None = None,
+    curve: bool = False,
 ) -> Answer:
     """The sparsity, size and data that reach the lowest loss for a training budget, or a loss for the smallest one.
 
@@ -119,6 +139,10 @@ def optimal(
         loss: A loss to reach with the least compute, nats, instead of a budget.
         params: Non-zero prunable parameters N at the end, where decided; with neither size the size is free.
         dense_params: Prunable parameters before pruning, N / (1 - S), where that is decided.
+        model: A real model whose dense size is meant, by name, by the path of its Hugging Face config, or as
+            `load_model` gives it. Then FLOPs are the model's: 6 N D, and attention, the head and patches beside it.
+        context: Tokens of a sequence of that model; by default those of its pretraining.
+        max_memory: The most memory that training that model may take on a device, 8e10 or "80GB".
         data: Data seen D in the law's unit, repeats counted, where that is decided; the size follows.
         max_data: The most that D may be.
         tokens_per_param: Data per non-zero parameter, D / N, where that is decided; size and data follow.
@@ -148,6 +172,7 @@ def optimal(
         utilization: Share of the peak that training reaches, (0, 1].
         devices: How many devices work at once, for wall-clock time.
         price: Price of one device hour, 2.5 or "$2.50".
+        curve: Whether to add the best run of every sparsity, `answer.curve`, which `answer.plot` draws.
 
     Returns:
         The plan beside the best dense one, with intervals, distances and warnings; losses in nats.
@@ -170,9 +195,15 @@ def optimal(
     cap = arguments.sparsity("max_sparsity", max_sparsity)
     if wanted is not None or cap is not None:
         require_sparse(chosen)
+    real = None
+    if any(one is not None for one in (model, context, max_memory)):
+        from sparseplan.api.models import sized_model
+
+        real = sized_model(model, chosen, context=context, max_memory=max_memory, devices=devices)
     given = givens(
         params=params,
         dense_params=dense_params,
+        model=None if real is None else real.dense_params,
         data=data,
         max_data=max_data,
         tokens_per_param=tokens_per_param,
@@ -190,11 +221,12 @@ def optimal(
         utilization=inference_utilization,
         batch=inference_batch,
     )
+    overhead = None if real is None else real.overhead
     patterns = contending_patterns(chosen, profile) if among_all else [wanted or UNSTRUCTURED]
     plain = partial(
         Question,
         nonzero_params=given.params,
-        dense_params=given.dense_params,
+        dense_params=given.dense_params or given.model,
         data_seen=given.data,
         max_data=given.max_data,
         tokens_per_param=given.tokens_per_param,
@@ -211,6 +243,7 @@ def optimal(
         utilization=utilization,
         devices=devices,
         price=arguments.money("price", price),
+        overhead=overhead,
     )
     if days is not None:
         device_hours = days * _HOURS_PER_DAY * (devices or 1.0)
@@ -221,8 +254,8 @@ def optimal(
             partial(
                 plain,
                 pattern=made,
-                cost=cost_of(cost, profile, chosen, made),
-                inference=None if served is None else served.inference(made),
+                cost=cost_of(cost, profile, chosen, made, overhead or PLAIN),
+                inference=None if served is None else served.inference(made, overhead or PLAIN),
             ),
             device,
             served,
@@ -233,8 +266,13 @@ def optimal(
 
     questions = [asked(made) for made in patterns]
     question, contenders = contest(chosen, questions, objective) if among_all else (questions[0], None)
-    result = plans.answer(chosen, question, objective=objective, device=device, device_hours=device_hours)
-    return Answer(**_facts(result) | {"warnings": _with_shadow(law, result.warnings), "contenders": contenders})
+    result = plans.answer(chosen, question, objective=objective, device=device, device_hours=device_hours, curve=curve)
+    found = _facts(result) | {"warnings": _with_shadow(law, result.warnings), "contenders": contenders}
+    if real is not None:
+        from sparseplan.plan.on_model import model_use
+
+        found |= {"model": model_use(real, result, chosen)}
+    return Answer(**found)
 
 
 def predict(
@@ -335,10 +373,12 @@ def profile_of(cost: "CostLike", *, name: str = "cost") -> "Profile | None":
         raise HardwareError(f"`{name}`: expected sparse, dense or a hardware profile: {problem}") from None
 
 
-def cost_of(cost: "CostLike", profile: "Profile | None", law: Law, pattern: Pattern) -> Cost:
+def cost_of(
+    cost: "CostLike", profile: "Profile | None", law: Law, pattern: Pattern, overhead: Overhead = PLAIN
+) -> Cost:
     """The cost under a law, whose ramp decides what sparse FLOPs save and when 2:4 begins."""
     if profile is None:
-        return flops_cost(str(cost), law.schedule, tokens_per_unit=law.tokens_per_unit)
+        return flops_cost(str(cost), law.schedule, tokens_per_unit=law.tokens_per_unit, overhead=overhead)
     from sparseplan.cost.device import device_cost
 
-    return device_cost(profile, pattern, law.schedule, tokens_per_unit=law.tokens_per_unit)
+    return device_cost(profile, pattern, law.schedule, tokens_per_unit=law.tokens_per_unit, overhead=overhead)

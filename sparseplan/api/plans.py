@@ -68,6 +68,20 @@ class Plans(Struct, frozen=True, kw_only=True):
 
         return markdown(self.plans)
 
+    def plot(self, path: str | Path, *, width: str = "page") -> None:
+        """Draw best sparsity and gain, as `sparseplan optimal --plot` does.
+
+        Args:
+            path: .png, .svg or .pdf.
+            width: A journal's "page" or "column".
+
+        Raises:
+            PlanError: for more plans than a picture holds.
+        """
+        from sparseplan.api.plotting import plot
+
+        plot(self.plans, Path(path), width)
+
     def save(self, path: str | Path) -> None:
         """Write them as CSV, a row a plan, as `sparseplan optimal --csv` does."""
         from sparseplan.report.plans import write_csv
@@ -81,6 +95,7 @@ def plans(
     law: LawLike | Sequence[LawLike] = DEFAULT_LAW,
     cost: "CostLike | Sequence[CostLike]" = "sparse",
     pattern: PatternLike | Sequence[PatternLike] | None = None,
+    curve: bool = False,
     **asked: Any,
 ) -> Plans:
     """The answers of `optimal` to every combination of budgets, laws, costs and patterns.
@@ -91,6 +106,7 @@ def plans(
         law: Laws, or their names as in "frantar2023-t5-c4,wu2026-llama-c4".
         cost: Costs, likewise.
         pattern: Patterns, likewise; by default unstructured.
+        curve: Whether a single plan is to have the best run of every sparsity.
         asked: Everything else as `optimal` takes it, the same for all.
 
     Raises:
@@ -114,7 +130,7 @@ def plans(
     found = []
     for C, (chosen, shadows), price, made in product(budgets, loaded, priced, patterns):
         try:
-            answer = optimal(C, law=chosen, cost=price, pattern=made, **asked)
+            answer = optimal(C, law=chosen, cost=price, pattern=made, curve=curve and count == 1, **asked)
         except SparseplanError as problem:
             if count == 1:
                 raise

@@ -15,6 +15,7 @@ import numpy as np
 from sparseplan.calibration.further_runs import reach
 from sparseplan.calibration.recipe import Verifying, shape_of_size
 from sparseplan.calibration.setup import Setup
+from sparseplan.calibration.starts import FromFile
 from sparseplan.common.units import format_count, format_scientific
 from sparseplan.cost.flops import flops_cost
 from sparseplan.errors import PlanError
@@ -68,6 +69,11 @@ def contest(setup: Setup, law: Law, verifying: Verifying) -> Contest:
     Raises:
         PlanError: if the law has no plan for the budget, or recipe and data allow for too few runs of it.
     """
+    if isinstance(setup.loaded.recipe.start, FromFile):
+        raise PlanError(
+            "`verify`: expected runs from scratch or from dense runs of their own, found weights from a file: plans of "
+            "other sizes have none to start from."
+        )
     budget = verifying.times * max(run.train_flops for run in setup.runs)
     unique = setup.runs[0].unique_data
     most_data = unique * setup.data.max_epochs

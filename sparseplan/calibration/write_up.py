@@ -21,7 +21,8 @@ from sparseplan.fit.fit_table import FitResult
 from sparseplan.laws.file import read_law, write_law
 from sparseplan.laws.forms import FORMS
 from sparseplan.laws.forms.base import Form
-from sparseplan.laws.law import Law, form_of
+from sparseplan.laws.law import Law, PretrainedStart, form_of
+from sparseplan.plan.caveats import start_words
 from sparseplan.plan.first_plan import first_question
 from sparseplan.runs.job import RunRecord
 from sparseplan.runs.strategies import describe_strategy, strategy_name
@@ -101,7 +102,12 @@ def _with_origin(fitted: Fitted, setup: Setup, folder: Folder, trained: SweepRes
     law = fitted.result.law
     aside = {each.family: f"{each.runs} runs left aside: they leave this set open" for each in fitted.aside}
     facts = law.fit | ({"families_aside": aside} if aside else {})
-    return msgspec.structs.replace(law, fit=facts, provenance=law.provenance | origin)
+    return msgspec.structs.replace(law, fit=facts, start=_start(setup), provenance=law.provenance | origin)
+
+
+def _start(setup: Setup) -> PretrainedStart | None:
+    seen = [run.dense_data_seen for run in setup.runs if run.dense_data_seen is not None]
+    return PretrainedStart(dense_data_seen=(min(seen), max(seen))) if seen else None
 
 
 def limits(setup: Setup, fitted: Fitted) -> list[str]:
@@ -119,6 +125,10 @@ def limits(setup: Setup, fitted: Fitted) -> list[str]:
         f"The law holds for this data ({setup.data_description.split(',')[0]}), this family of models and this way "
         "of training; another corpus, tokenizer or architecture has other coefficients.",
     ]
+    if (start := _start(setup)) is not None:
+        found.append(f"{start_words(start, unit)}.")
+        if start.dense_data_seen[0] < start.dense_data_seen[1]:
+            found.append("The law does not tell dense lengths apart: it is fitted to runs from all of them together.")
     if unit == "byte":
         found.append(f"D counts bytes and L is in nats per {loss_per}: neither compares with laws in tokens.")
     if unit == "image":
@@ -258,9 +268,25 @@ def _facts(setup: Setup, trained: SweepResult, records: list[RunRecord], diverge
         f"- Dense sizes (blocks x width): {shown}.",
         f"- Sparsities: {cut}; {describe_strategy(setup.loaded.recipe.pruning)}.",
         f"- Lengths: {lengths} {data.unit}s.",
+        *_dense_before(setup, trained),
         f"- Data: {setup.data_description}; training sha256 `{data.train.sha256[:16]}`, "
         f"validation `{data.valid.sha256[:16]}`.",
         f"- Device: {devices}; {format_duration(seconds)} of training in all workers together; "
         + ", ".join(f"{name} {version}" for name, version in versions.items())
         + ".",
+    ]
+
+
+def _dense_before(setup: Setup, trained: SweepResult) -> list[str]:
+    """The dense weights that the runs started from: what they had seen and cost, and their losses where measured."""
+    runs = [run for run in setup.runs if run.dense_data_seen is not None]
+    if not runs:
+        return []
+    seen = ", ".join(format_count(each) for each in sorted({run.dense_data_seen or 0.0 for run in runs}))
+    total = sum({(run.shape, run.seed, run.start): run.dense_train_flops or 0.0 for run in runs}.values())
+    losses = [record.loss for record in trained.dense_runs.values() if record.loss is not None]
+    measured = f"; their losses {min(losses):.4g} to {max(losses):.4g}" if losses else ""
+    return [
+        f"- Started from dense weights trained on {seen} {setup.data.unit}s, {format_scientific(total)} training FLOPs "
+        f"that the runs' own leave out{measured}."
     ]

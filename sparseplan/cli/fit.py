@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 import typer
 
 from sparseplan.cli import options as o
+from sparseplan.cli import table_options as t
 from sparseplan.common.units import parse_positive
 from sparseplan.errors import SparseplanError
 from sparseplan.sparsity.schedule import parse_schedule
@@ -27,11 +28,11 @@ def fit(
     out: Annotated[
         Path | None, typer.Option("--out", metavar="LAW.yaml", help="Law file to write; without it only the report.")
     ] = None,
-    column: o.ColumnOption = None,
-    preset: o.PresetOption = None,
-    where: o.WhereOption = None,
-    constants: o.SetOption = None,
-    last_per: o.LastPerOption = None,
+    column: t.ColumnOption = None,
+    preset: t.PresetOption = None,
+    where: t.WhereOption = None,
+    constants: t.SetOption = None,
+    last_per: t.LastPerOption = None,
     group: Annotated[
         str | None,
         typer.Option(

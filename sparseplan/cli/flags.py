@@ -13,11 +13,13 @@ FLAGS = {
     "bench": "sparseplan bench",
     "fit": "sparseplan fit",
     "hardware.show": "sparseplan hardware show",
+    "models.list": "sparseplan models list",
     "laws.check": "sparseplan laws check",
     "laws.compose": "sparseplan laws compose",
     # options that are not simply their field with dashes
     "columns": "--column",
     "constants": "--set",
+    "dense_data": "--from-dense",
     "draws": "--bootstrap",
     "save": "--out",
 }
@@ -44,7 +46,8 @@ _OPTIONS = (
     *("executor", "workers", "huber_delta", "tokens_per_unit", "report", "explain", "markdown", "json"),
     *("runs", "budget", "sizes", "most", "noise"),
     *("where", "last_per", "preset"),
-    *("plan_flops", "plan_params", "width"),
+    *("model", "context", "max_memory"),
+    *("plan_flops", "plan_params", "width", "plot"),
 )
 FLAGS |= {name: f"--{name.replace('_', '-')}" for name in _OPTIONS}
 

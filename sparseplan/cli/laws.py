@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 import typer
 
 from sparseplan.cli import options as o
+from sparseplan.cli import table_options as t
 from sparseplan.cli.once import OnceTyper
 from sparseplan.sparsity.pattern import parse_pattern
 
@@ -62,11 +63,11 @@ def check(
         Path | None,
         typer.Option("--runs", metavar="TABLE", help="Also hold the law against the runs table it was fitted to."),
     ] = None,
-    column: o.ColumnOption = None,
-    preset: o.PresetOption = None,
-    where: o.WhereOption = None,
-    constants: o.SetOption = None,
-    last_per: o.LastPerOption = None,
+    column: t.ColumnOption = None,
+    preset: t.PresetOption = None,
+    where: t.WhereOption = None,
+    constants: t.SetOption = None,
+    last_per: t.LastPerOption = None,
     strict: Annotated[
         bool, typer.Option("--strict", help="Exit with 2 if anything is doubtful; a note is not.")
     ] = False,

@@ -9,8 +9,8 @@ import typer
 from sparseplan.cli.flags import in_flags
 from sparseplan.common.several import parse_budgets, split
 from sparseplan.common.text import shown, shown_json
-from sparseplan.common.units import parse_money, parse_positive, parse_share, parse_sparsity
-from sparseplan.errors import FitError, RunsError, SparseplanError
+from sparseplan.common.units import parse_bytes, parse_money, parse_positive, parse_share, parse_sparsity
+from sparseplan.errors import SparseplanError
 from sparseplan.laws import DEFAULT_LAW
 from sparseplan.sparsity.pattern import BEST, parse_pattern, parse_patterns
 
@@ -82,6 +82,13 @@ def profile_names() -> list[str]:
     return sorted({name for name, _ in profile_files() if name.isprintable()})
 
 
+def model_names() -> list[str]:
+    """Names that `--model` completes."""
+    from sparseplan.shapes.real.file import builtin_models
+
+    return [path.stem for path in builtin_models()]
+
+
 def pattern_names() -> list[str]:
     """Words that `--pattern` completes."""
     return ["unstructured", "2:4", "1:4", "n:4", "n:8", "n:16"]
@@ -90,30 +97,6 @@ def pattern_names() -> list[str]:
 def cost_names() -> list[str]:
     """Words that `--cost` completes."""
     return ["sparse", "dense", *profile_names()]
-
-
-def parse_mapping(text: str) -> tuple[str, str]:
-    """Read our column name and the file's.
-
-    >>> parse_mapping("nonzero_params=config.N")
-    ('nonzero_params', 'config.N')
-    """
-    ours, found, theirs = text.partition("=")
-    if not found or not ours.strip() or not theirs.strip():
-        raise FitError(f"expected our column and the file's, as in nonzero_params=N, found {text!r}.")
-    return ours.strip(), theirs.strip()
-
-
-def parse_constant(text: str) -> tuple[str, str]:
-    """Read one of our columns and what all runs have there.
-
-    >>> parse_constant("sparsity=0")
-    ('sparsity', '0')
-    """
-    ours, found, value = text.partition("=")
-    if not found or not ours.strip() or not value.strip():
-        raise RunsError(f"expected a column and what all runs have there, as in sparsity=0, found {text!r}.")
-    return ours.strip(), value.strip()
 
 
 def flat(given: list[list[T]] | None) -> list[T] | None:
@@ -172,7 +155,7 @@ UtilizationOption = Annotated[
 ]
 DevicesOption = Annotated[
     float | None,
-    typer.Option("--devices", parser=read_positive, metavar="K", help="Devices at once, for wall-clock time."),
+    typer.Option("--devices", parser=read_positive, metavar="K", help="Devices at once, for time and memory."),
 ]
 PriceOption = Annotated[
     float | None,
@@ -188,6 +171,34 @@ DenseParamsOption = Annotated[
     float | None,
     typer.Option(
         "--dense-params", parser=read_positive, metavar="N", help="Prunable parameters before pruning, as in 14B."
+    ),
+]
+ModelOption = Annotated[
+    str | None,
+    typer.Option(
+        "--model",
+        metavar="MODEL",
+        autocompletion=model_names,
+        help="A real model whose dense size is meant: by name (sparseplan models list), or the path of its Hugging "
+        "Face config.json.",
+    ),
+]
+ContextOption = Annotated[
+    float | None,
+    typer.Option(
+        "--context",
+        parser=read_positive,
+        metavar="T",
+        help="Tokens of a sequence, as in 8192. Default: those of the model's pretraining, else its config's longest.",
+    ),
+]
+MaxMemoryOption = Annotated[
+    float | None,
+    typer.Option(
+        "--max-memory",
+        parser=reader(parse_bytes),
+        metavar="M",
+        help="The most memory that training the --model may take on each of the --devices, as in 80GB.",
     ),
 ]
 PatternOption = Annotated[
@@ -268,39 +279,6 @@ MaxSparsityOption = Annotated[
         help="Highest sparsity to consider. Default: the highest among the law's runs.",
     ),
 ]
-ColumnOption = Annotated[
-    list[Any] | None,
-    typer.Option("--column", parser=reader(parse_mapping), metavar="OURS=THEIRS", help="Column under another name."),
-]
-WhereOption = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--where",
-        metavar="COLUMN=VALUE",
-        help="Rows to keep, with = != < > <= >=, as in optimizer=adamw; several must all hold.",
-    ),
-]
-SetOption = Annotated[
-    list[Any] | None,
-    typer.Option(
-        "--set",
-        parser=reader(parse_constant),
-        metavar="COLUMN=VALUE",
-        help="A column of ours that the table lacks, the same for all runs, as in sparsity=0.",
-    ),
-]
-LastPerOption = Annotated[
-    str | None,
-    typer.Option(
-        "--last-per",
-        metavar="COLUMN",
-        help="Keep the last row of each run, which this column names: by data seen, then step, then order of rows.",
-    ),
-]
-PresetOption = Annotated[
-    Literal["wandb", "mlflow", "olmo"] | None,
-    typer.Option("--preset", help="Names of columns and states as this tracker exports them."),
-]
 ForceOption = Annotated[bool, typer.Option("--force", help="Replace files that are there.")]
 FixedDataOption = Annotated[
     float | None,
@@ -309,6 +287,16 @@ FixedDataOption = Annotated[
         parser=read_positive,
         metavar="D",
         help="Data seen in the law's unit, repeats counted, as in 300B; the size follows.",
+    ),
+]
+FromDenseOption = Annotated[
+    float | None,
+    typer.Option(
+        "--from-dense",
+        parser=read_positive,
+        metavar="T",
+        help="A dense model of --dense-params exists that has seen this much data: prune it, train it on, or train "
+        "from scratch? With --flops to spend; --law may be given twice, the second of runs from dense checkpoints.",
     ),
 ]
 InferenceTokensOption = Annotated[
@@ -398,6 +386,18 @@ ObjectiveOption = Annotated[
 ExplainOption = Annotated[bool, typer.Option("--explain", help="Print every warning, not only the two gravest.")]
 CsvOption = Annotated[
     Path | None, typer.Option("--csv", metavar="FILE", help="Write the figures to a file too, a row a plan.")
+]
+PlotOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--plot",
+        metavar="FILE",
+        help="Draw too: sparsity and gain of several plans, or what every sparsity reaches. A .png, .svg or .pdf.",
+    ),
+]
+PictureWidthOption = Annotated[
+    Literal["column", "page"] | None,
+    typer.Option("--width", help="Of a picture: a journal's column (3.3 in) or page (6.8 in, the default)."),
 ]
 MarkdownOption = Annotated[bool, typer.Option("--markdown", help="Print a Markdown table instead.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for machines instead.")]

@@ -19,6 +19,7 @@ import numpy as np
 
 from sparseplan.cost.flops import Cost, schedule_cost
 from sparseplan.cost.inference import Inference
+from sparseplan.cost.overhead import PLAIN, Overhead
 from sparseplan.hardware.acceleration import Acceleration, acceleration
 from sparseplan.hardware.kernels import Work
 from sparseplan.hardware.profile import Profile
@@ -56,7 +57,7 @@ class DeviceCost(Cost):
         assert N is not None or not self.depends_on_size
         width = np.ones(()) if N is None else typical_width(np.asarray(N, dtype=np.float64) / (1.0 - S))
         time = self.schedule.length(S) + self.schedule.settled(S) * (1.0 / self.acceleration.at(S, width) - 1.0)
-        return np.asarray(time / (1.0 - S))
+        return self.overhead.around(time / (1.0 - S), S)
 
 
 def _saving(schedule: Schedule, fast: Acceleration) -> float | None:
@@ -64,15 +65,25 @@ def _saving(schedule: Schedule, fast: Acceleration) -> float | None:
     return None if schedule.kind == "rewinding" or fast.is_continuous else 0.0
 
 
-def device_cost(profile: Profile, pattern: Pattern, schedule: Schedule, *, tokens_per_unit: float = 1.0) -> Cost:
+def device_cost(
+    profile: Profile,
+    pattern: Pattern,
+    schedule: Schedule,
+    *,
+    tokens_per_unit: float = 1.0,
+    overhead: Overhead = PLAIN,
+) -> Cost:
     """The cost of a pattern's sparsities on a device, trained with a ramp."""
     fast = acceleration(profile, pattern, "training")
     if fast is None:
-        return schedule_cost(profile.name, schedule, zeros_free=False, tokens_per_unit=tokens_per_unit)
+        return schedule_cost(
+            profile.name, schedule, zeros_free=False, tokens_per_unit=tokens_per_unit, overhead=overhead
+        )
     return DeviceCost(
         name=profile.name,
         saving=_saving(schedule, fast),
         tokens_per_unit=tokens_per_unit,
+        overhead=overhead,
         schedule=schedule,
         acceleration=fast,
     )
@@ -110,10 +121,21 @@ class DeviceInference(Inference):
 
 
 def device_inference(
-    profile: Profile, pattern: Pattern, tokens: Floats, weight: float = 1.0, work: Work = "prefill"
+    profile: Profile,
+    pattern: Pattern,
+    tokens: Floats,
+    weight: float = 1.0,
+    work: Work = "prefill",
+    overhead: Overhead = PLAIN,
 ) -> DeviceInference:
     """Inference of a pattern's sparsities on a device; by default on many tokens at once: multiplying is the limit."""
     fast = acceleration(profile, pattern, work)
     return DeviceInference(
-        name=profile.name, tokens=tokens, weight=weight, profile=profile, work=work, acceleration=fast
+        name=profile.name,
+        tokens=tokens,
+        weight=weight,
+        overhead=overhead,
+        profile=profile,
+        work=work,
+        acceleration=fast,
     )

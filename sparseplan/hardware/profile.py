@@ -17,7 +17,7 @@ from msgspec import Meta, Struct, field
 from numpy.typing import NDArray
 
 from sparseplan.hardware.kernels import Kernel, Positive, Spread, require_rows_once
-from sparseplan.shapes.base import MLP_RATIO
+from sparseplan.shapes.base import COMPRESSED_SHARE, MLP_RATIO
 
 Array = NDArray[np.float64]
 Floats = Array | float
@@ -287,14 +287,6 @@ def _per_second(
                 spreads.append(Spread(median=done / point.dense.median, low=done / high, high=done / low))
             return _curve(points, spreads)
     return None
-
-
-COMPRESSED_SHARE = 9 / 16
-"""Bytes of 2:4 weights in 16 bits over dense ones: of 4 weights, 64 bits, 2 stay, 32 bits, with 2 bits of index each.
-
-Source: NVIDIA, "Accelerating Inference with Sparsity Using the Ampere Architecture" (two-bit indices); torch's
-semi-structured tensors state the same compression factor of 9/16 for bfloat16.
-"""
 
 
 def _one_a_width(points: list[Point], batch: Batch) -> list[Point]:

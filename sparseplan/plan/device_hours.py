@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from msgspec.structs import replace
 
+from sparseplan.cost.overhead import PLAIN, Overhead
 from sparseplan.errors import PlanError
 from sparseplan.laws.forms.base import Theta
 from sparseplan.plan.hardware_answer import SECONDS_PER_HOUR, DeviceUse, InferenceUse
@@ -37,6 +38,7 @@ class Device:
         devices: How many work at once; None where only device hours matter.
         price_per_hour: Money for one device for one hour.
         serving: The devices that inference runs on; None where it doesn't count.
+        overhead: What tokens take beside 6 N; measured rates count 6 N alone, in a time that has attention in it.
     """
 
     name: str
@@ -46,6 +48,7 @@ class Device:
     devices: float | None = None
     price_per_hour: float | None = None
     serving: ServingDevice | None = None
+    overhead: Overhead = PLAIN
 
     @property
     def peak(self) -> float | None:
@@ -74,7 +77,7 @@ class Device:
                 f"{self.name}: expected a profile with times of training, found none; give `peak` and `utilization`, "
                 "or measure again with `bench`."
             )
-        return float(rate.at(typical_width(dense_params)))
+        return float(rate.at(typical_width(dense_params))) * self.overhead.total
 
     @property
     def asked_for(self) -> bool:

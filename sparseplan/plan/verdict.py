@@ -15,7 +15,7 @@ from sparseplan.common.units import format_count
 from sparseplan.cost.device import device_cost
 from sparseplan.hardware.acceleration import WORKS, accelerated_sparsities, acceleration, runs_2to4
 from sparseplan.hardware.kernels import Spread, Work
-from sparseplan.hardware.profile import COMPRESSED_SHARE, MeasuredProfile, Profile, speedup, training_rate
+from sparseplan.hardware.profile import MeasuredProfile, Profile, speedup, training_rate
 from sparseplan.laws.forms.base import Theta
 from sparseplan.laws.forms.budget import Array
 from sparseplan.laws.forms.search import lowest
@@ -26,7 +26,7 @@ from sparseplan.plan.intervals import sparse_is_better
 from sparseplan.plan.objective import Objective, choose
 from sparseplan.plan.question import Plans, Question
 from sparseplan.plan.runs import run_for_loss
-from sparseplan.shapes.base import typical_width
+from sparseplan.shapes.base import COMPRESSED_SHARE, typical_width
 from sparseplan.sparsity.pattern import TWO_OF_FOUR, UNSTRUCTURED, Pattern
 from sparseplan.sparsity.schedule import Schedule
 
@@ -74,7 +74,9 @@ def _verdict(
     family: Kind,
     pattern: Pattern,
 ) -> FamilyVerdict:
-    cost = device_cost(profile, pattern, law.schedule, tokens_per_unit=law.tokens_per_unit)
+    cost = device_cost(
+        profile, pattern, law.schedule, tokens_per_unit=law.tokens_per_unit, overhead=question.cost.overhead
+    )
     inference = None if question.inference is None else question.inference.on(pattern)
     asked = replace(question, pattern=pattern, cost=cost, inference=inference)
     sides, draws, point, drawn = choose(law, pattern.family, asked, objective)
@@ -127,7 +129,8 @@ def break_even_speedup(
     S = float(plan.sparsity)
     settled = float(schedule.settled(S))
     ramp = float(schedule.length(S)) - settled
-    time = _allowed_multiplier(theta, question, S, dense) * (1.0 - S) - ramp
+    allowed = question.cost.overhead.within(_allowed_multiplier(theta, question, S, dense), S)
+    time = allowed * (1.0 - S) - ramp
     return settled / time if time > 0.0 and settled > 0.0 else None
 
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from rich.console import Console
 
 from sparseplan.common.console import open_table, print_table, say, say_wrapped
-from sparseplan.common.units import format_count, format_difference, format_percent, format_sparsity
+from sparseplan.common.units import format_bytes, format_count, format_difference, format_percent, format_sparsity
 from sparseplan.hardware.acceleration import runs_2to4
 from sparseplan.hardware.doubts import doubts
 from sparseplan.hardware.file import ProfileRow
@@ -180,18 +180,6 @@ def _times(speed: float | None) -> str:
     if speed is None:
         return "1x"
     return f"{speed:.2f}x" if 0.1 <= speed < 1000 else f"{speed:.1g}x"
-
-
-def format_bytes(count: float) -> str:
-    """Write bytes in decimal units.
-
-    >>> format_bytes(1.5e10), format_bytes(42e6)
-    ('15.0 GB', '42.0 MB')
-    """
-    for unit, size in (("TB", 1e12), ("GB", 1e9)):
-        if count >= size:
-            return f"{count / size:.1f} {unit}"
-    return f"{count / 1e6:.1f} MB"
 
 
 def print_profile_rows(console: Console, rows: list[ProfileRow]) -> None:

@@ -51,13 +51,13 @@ WANDB = Preset(
     states=("State", "state"),
     finished=frozenset({"finished"}),
 )
-"""Weights & Biases: the CSV of the runs table (columns Name, State, ID, then every key of config and summary by its
-bare name), or the dataframe of `Api().runs` with dictionaries in `summary` and `config`, as docs.wandb.ai, "Import and
-export data", makes it. `Name` repeats, so that it names no run. States: docs.wandb.ai/models/runs/run-states; only
-finished is of a whole run. The metrics are those that Hugging Face's Trainer logs (`WandbCallback` in
-transformers/integrations/integration_utils.py): `model/num_parameters`, in the config, counts embeddings too.
-`train/total_flos` is left out: it takes 6 FLOPs for each parameter without embeddings, so that with that N it gives no
-D."""
+"""Weights & Biases: the CSV of the runs table (columns Name, State, where it is shown ID, then every key of config and
+summary by its bare name), or the dataframe of `Api().runs` with dictionaries in `summary` and `config`, as
+docs.wandb.ai, "Import and export data", makes it. `Name` repeats, so that it names no run. States:
+docs.wandb.ai/models/runs/run-states; only finished is of a whole run. The metrics are those that Hugging Face's Trainer
+logs (`WandbCallback` in transformers/integrations/integration_utils.py): `model/num_parameters`, in the config, counts
+embeddings too. `train/total_flos` is left out: it takes 6 FLOPs for each parameter without embeddings, so that with
+that N it gives no D."""
 
 MLFLOW = Preset(
     prefixes=("", "metrics.", "params.", "tags."),

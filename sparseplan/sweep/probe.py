@@ -35,7 +35,7 @@ def measure_speed(runs: Sequence[RunSpec], placements: Sequence[Placement], *, w
     for run in runs:
         shapes.setdefault(run.shape, run)
     specs = [
-        msgspec.structs.replace(run, steps=STEPS, pruning=Pruning(), evaluation_sequences=run.batch)
+        msgspec.structs.replace(run, steps=STEPS, pruning=Pruning(), start=None, evaluation_sequences=run.batch)
         for run in shapes.values()
     ]
     with tempfile.TemporaryDirectory(prefix="sparseplan-probe-") as name:

@@ -348,7 +348,7 @@ def test_planning_imports_neither_torch_nor_scipy_nor_matplotlib() -> None:
         "import sys; from sparseplan.cli import run; "
         "assert run(['optimal', '--flops', '1e23']) == 0; assert run(['laws', 'list']) == 0; "
         "unwanted = {'torch', 'scipy', 'matplotlib', 'pyarrow', 'pydantic', 'sparseplan.hardware.profile', "
-        "'sparseplan.shapes.gpt'}; "
+        "'sparseplan.shapes.gpt', 'sparseplan.shapes.real'}; "
         "print(sorted(unwanted & set(sys.modules)), file=sys.stderr)"
     )
     process = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
