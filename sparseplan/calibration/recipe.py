@@ -55,8 +55,11 @@ class Fitting(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     form: (
         Annotated[
-            Literal["auto", "frantar2023", "varying-exponents", "coupled"],
-            Meta(description="Functional form; auto takes the one that predicts larger and longer runs best."),
+            Literal["auto", "average", "frantar2023", "varying-exponents", "coupled"],
+            Meta(
+                description="Functional form; auto takes what predicts larger and longer runs best, one form or an "
+                "average of close ones; average keeps every form."
+            ),
         ]
         | None
     ) = None
@@ -89,6 +92,13 @@ class Recipe(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         tuple[SingleRun, ...],
         Meta(description="Runs beside the grid. A calibration that is finished may grow by them."),
     ] = ()
+    repeat: Annotated[
+        tuple[Annotated[float, Meta(ge=1, le=1e6)], ...],
+        Meta(
+            min_length=1,
+            description="How often a run sees its data, D / U: each run once for each, above 1 on a cut of the corpus.",
+        ),
+    ] = (1.0,)
     start: Annotated[
         RecipeStart | None,
         Meta(

@@ -10,6 +10,8 @@ import msgspec
 import numpy as np
 
 from sparseplan.calibration.fit_runs import Fitted, UnfittedFamily, fit_calibration
+from sparseplan.calibration.noise import origins
+from sparseplan.calibration.repeats_page import repeats_lines
 from sparseplan.calibration.setup import Setup
 from sparseplan.calibration.train_runs import SweepResult
 from sparseplan.common.files import write_text
@@ -119,7 +121,7 @@ def limits(setup: Setup, fitted: Fitted) -> list[str]:
     N = [run.nonzero_params for run in runs]
     D = [run.data_seen for run in runs]
     found = [
-        f"Nothing was trained beyond N = {format_count(max(N))} and D = {format_count(max(D))} {unit}s "
+        f"The fit saw nothing beyond N = {format_count(max(N))} and D = {format_count(max(D))} {unit}s "
         f"(from {format_count(min(N))} and {format_count(min(D))}). A plan for a larger budget is an extrapolation, "
         "and says by how much.",
         f"The law holds for this data ({setup.data_description.split(',')[0]}), this family of models and this way "
@@ -141,9 +143,11 @@ def limits(setup: Setup, fitted: Fitted) -> list[str]:
     if len(recipe.seeds) == 1:
         found.append("One seed: what another seed would change was not measured, only how well runs agree with a law.")
     dense = {run.shape.dense_params for run in runs}
+    on_cuts = any(run.data.train != setup.data.train for run in runs)
+    per = "dense size, seed and cut of the data" if on_cuts else "dense size and seed"
     if len(dense) < 2 * len(answer.coefficients):
         found.append(
-            f"The runs share {len(dense) * len(recipe.seeds)} trunks (one a dense size and seed). Runs of one trunk "
+            f"The runs share {origins(runs)} trunks (one a {per}). Runs of one trunk "
             "vary together, so there are far fewer independent observations than runs."
         )
     if max(run.epochs for run in runs) > 1:
@@ -176,6 +180,14 @@ def _said_of(aside: UnfittedFamily, form: Form) -> str:
 
 def _signed(value: float, unit: str) -> str:
     return f"{value:+.2g}{unit}"
+
+
+def _form_choice(result: FitResult) -> list[str]:
+    """Why the law has its form, where that was chosen."""
+    if result.answer.forms is None:
+        return []
+    of = f" The table is of {result.answer.form} alone." if result.law.forms else ""
+    return [f"Form chosen: {result.answer.form_choice}{of}", ""]
 
 
 def _next_command(setup: Setup, folder: Folder, result: FitResult) -> str | None:
@@ -222,6 +234,7 @@ def _readme(setup: Setup, trained: SweepResult, conclusion: Conclusion, *, figur
         "",
         f"{FORMS[answer.form].formula}, in nats per {setup.runs[0].shape.loss_per(setup.runs[0].data.unit)}.",
         "",
+        *_form_choice(conclusion.result),
         f"| coefficient | value | {100 * answer.level:.0f}% interval |",
         "| --- | --- | --- |",
         *(f"| {name} | {value} | {interval} |" for name, value, interval in coefficient_rows(answer)),
@@ -238,6 +251,7 @@ def _readme(setup: Setup, trained: SweepResult, conclusion: Conclusion, *, figur
             f"Best sparsity with the size free, {family}, sparse FLOPs: "
             f"{format_sparsity(answer.free_size_sparsity)}{spread}.",
         ]
+    lines += repeats_lines(conclusion.result)
     lines += ["", "## What this can't tell", "", *(f"- {sentence}" for sentence in conclusion.limits)]
     lines += ["", "## Next", ""]
     if conclusion.next_command is None:

@@ -57,7 +57,7 @@ def test_set_and_form_give_the_same_law_and_json_says_how_the_table_was_read(
     dense: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     answers = []
-    for option in (["--set", "sparsity=0"], ["--form", "chinchilla"]):
+    for option in (["--set", "sparsity=0", "--form", "frantar2023"], ["--form", "chinchilla"]):
         assert run(["fit", str(dense), *option, *READ, "--bootstrap", "0", "--json"]) == 0
         answers.append(json.loads(capsys.readouterr().out))
     assert answers[0] == answers[1]
