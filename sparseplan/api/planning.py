@@ -141,7 +141,8 @@ def optimal(
         model: A real model whose dense size is meant, by name, by the path of its Hugging Face config, or as
             `load_model` gives it. Then FLOPs are the model's: 6 N D, and attention, the head and patches beside it.
         context: Tokens of a sequence of that model; by default those of its pretraining.
-        max_memory: The most memory that training that model may take on a device, 8e10 or "80GB".
+        max_memory: The most memory that training may take on a device, 8e10 or "80GB". A model that takes more is
+            refused; without one it limits the dense size by 16 bytes per parameter, split over the `devices`.
         data: Data seen D in the law's unit, repeats counted, where that is decided; the size follows.
         max_data: The most that D may be.
         tokens_per_param: Data per non-zero parameter, D / N, where that is decided; size and data follow.
@@ -193,11 +194,13 @@ def optimal(
     if wanted is not None or cap is not None:
         require_sparse(chosen)
     made = wanted or UNSTRUCTURED
-    real = None
-    if any(one is not None for one in (model, context, max_memory)):
+    real, memory = None, arguments.memory("max_memory", max_memory)
+    if model is not None:
         from sparseplan.api.models import sized_model
 
-        real = sized_model(model, chosen, context=context, max_memory=max_memory, devices=devices)
+        real = sized_model(model, chosen, context=context, max_memory=memory, devices=devices)
+    elif context is not None:
+        raise PlanError("`context`: expected `model` beside it, the model that it is about.")
     given = givens(
         params=params,
         dense_params=dense_params,
@@ -219,7 +222,11 @@ def optimal(
         utilization=inference_utilization,
         batch=inference_batch,
     )
-    overhead = None if real is None else real.overhead
+    overhead, largest = PLAIN if real is None else real.overhead, None
+    if memory is not None and real is None:
+        from sparseplan.api.models import most_dense_params
+
+        largest = most_dense_params(memory, devices, given)
     ask = partial(
         Question,
         nonzero_params=given.params,
@@ -227,12 +234,13 @@ def optimal(
         data_seen=given.data,
         max_data=given.max_data,
         tokens_per_param=given.tokens_per_param,
+        max_dense_params=largest,
         pattern=made,
-        cost=cost_of(cost, profile, chosen, made, overhead or PLAIN),
+        cost=cost_of(cost, profile, chosen, made, overhead),
         max_sparsity=sparsity_cap(chosen) if cap is None else cap,
         pattern_cap=1.0 if cap is None else cap,
         unique_data=None if given.unique_data is None else limited(chosen, given.unique_data),
-        inference=None if served is None else served.inference(made, overhead or PLAIN),
+        inference=None if served is None else served.inference(made, overhead),
     )
     device = devices_of.device(
         profile,
@@ -244,6 +252,7 @@ def optimal(
         devices=devices,
         price=arguments.money("price", price),
         overhead=overhead,
+        splits=real is not None or memory is not None,
     )
     if days is not None:
         device_hours = days * _HOURS_PER_DAY * (devices or 1.0)
@@ -258,6 +267,8 @@ def optimal(
     )
     result = plans.answer(chosen, question, objective=objective, device=device, device_hours=device_hours, curve=curve)
     found = _facts(result) | {"warnings": _with_shadow(law, result.warnings)}
+    if memory is not None:
+        found |= {"given": msgspec.structs.replace(result.given, max_memory=memory)}
     if real is not None:
         from sparseplan.plan.on_model import model_use
 
