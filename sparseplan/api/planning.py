@@ -143,7 +143,8 @@ def optimal(
         model: A real model whose dense size is meant, by name, by the path of its Hugging Face config, or as
             `load_model` gives it. Then FLOPs are the model's: 6 N D, and attention, the head and patches beside it.
         context: Tokens of a sequence of that model; by default those of its pretraining.
-        max_memory: The most memory that training that model may take on a device, 8e10 or "80GB".
+        max_memory: The most memory that training may take on a device, 8e10 or "80GB". A model that takes more is
+            refused; without one it limits the dense size by 16 bytes per parameter, split over the `devices`.
         data: Data seen D in the law's unit, repeats counted, where that is decided; the size follows.
         max_data: The most that D may be.
         tokens_per_param: Data per non-zero parameter, D / N, where that is decided; size and data follow.
@@ -197,11 +198,13 @@ def optimal(
     cap = arguments.sparsity("max_sparsity", max_sparsity)
     if wanted is not None or cap is not None:
         require_sparse(chosen)
-    real = None
-    if any(one is not None for one in (model, context, max_memory)):
+    real, memory = None, arguments.memory("max_memory", max_memory)
+    if model is not None:
         from sparseplan.api.models import sized_model
 
-        real = sized_model(model, chosen, context=context, max_memory=max_memory, devices=devices)
+        real = sized_model(model, chosen, context=context, max_memory=memory, devices=devices)
+    elif context is not None:
+        raise PlanError("`context`: expected `model` beside it, the model that it is about.")
     given = givens(
         params=params,
         dense_params=dense_params,
@@ -223,7 +226,11 @@ def optimal(
         utilization=inference_utilization,
         batch=inference_batch,
     )
-    overhead = None if real is None else real.overhead
+    overhead, largest = PLAIN if real is None else real.overhead, None
+    if memory is not None and real is None:
+        from sparseplan.api.models import most_dense_params
+
+        largest = most_dense_params(memory, devices, given)
     patterns = contending_patterns(chosen, profile) if among_all else [wanted or UNSTRUCTURED]
     plain = partial(
         Question,
@@ -232,6 +239,7 @@ def optimal(
         data_seen=given.data,
         max_data=given.max_data,
         tokens_per_param=given.tokens_per_param,
+        max_dense_params=largest,
         max_sparsity=sparsity_cap(chosen) if cap is None else cap,
         pattern_cap=1.0 if cap is None else cap,
         unique_data=None if given.unique_data is None else limited(chosen, given.unique_data),
@@ -246,6 +254,7 @@ def optimal(
         devices=devices,
         price=arguments.money("price", price),
         overhead=overhead,
+        splits=real is not None or memory is not None,
     )
     if days is not None:
         device_hours = days * _HOURS_PER_DAY * (devices or 1.0)
@@ -256,8 +265,8 @@ def optimal(
             partial(
                 plain,
                 pattern=made,
-                cost=cost_of(cost, profile, chosen, made, overhead or PLAIN),
-                inference=None if served is None else served.inference(made, overhead or PLAIN),
+                cost=cost_of(cost, profile, chosen, made, overhead),
+                inference=None if served is None else served.inference(made, overhead),
             ),
             device,
             served,
@@ -270,6 +279,8 @@ def optimal(
     question, contenders = contest(chosen, questions, objective) if among_all else (questions[0], None)
     result = plans.answer(chosen, question, objective=objective, device=device, device_hours=device_hours, curve=curve)
     found = _facts(result) | {"warnings": _with_shadow(law, result.warnings), "contenders": contenders}
+    if memory is not None:
+        found |= {"given": msgspec.structs.replace(result.given, max_memory=memory)}
     if real is not None:
         from sparseplan.plan.on_model import model_use
 

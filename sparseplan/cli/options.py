@@ -198,7 +198,8 @@ MaxMemoryOption = Annotated[
         "--max-memory",
         parser=reader(parse_bytes),
         metavar="M",
-        help="The most memory that training the --model may take on each of the --devices, as in 80GB.",
+        help="The most memory that training may take on each of the --devices, as in 80GB; without --model it limits "
+        "the size by 16 bytes per dense parameter.",
     ),
 ]
 PatternOption = Annotated[

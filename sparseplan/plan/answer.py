@@ -84,6 +84,8 @@ class Given(Struct, frozen=True, kw_only=True):
     Attributes:
         loss: The loss to reach with the least compute; then no budget is given.
         total_flops: The budget of training and inference together, in place of `train_flops`, where both count.
+        max_memory: The most bytes that training may take on a device.
+        max_dense_params: The most dense parameters, which follow from it where no real model is named.
     """
 
     train_flops: float | None
@@ -97,6 +99,8 @@ class Given(Struct, frozen=True, kw_only=True):
     tokens_per_param: float | None = None
     total_flops: float | None = None
     inference_tokens: float | None = None
+    max_memory: float | None = None
+    max_dense_params: float | None = None
 
 
 class Plan(Struct, frozen=True, kw_only=True):
@@ -339,6 +343,7 @@ def given_of(question: Question, device_hours: float | None = None) -> Given:
         tokens_per_param=_optional(question.tokens_per_param),
         total_flops=_optional(question.train_flops) if serves else None,
         inference_tokens=None if question.inference is None else _number(question.inference.tokens),
+        max_dense_params=_optional(question.max_dense_params),
     )
 
 

@@ -11,6 +11,7 @@ from sparseplan.report.plan_sentences import (
     against_dense,
     how_sure,
     in_the_mean,
+    memory_limit,
     repeats,
     sensitivity,
     serving,
@@ -41,6 +42,7 @@ def print_answer(console: Console, answer: Answer, *, explain: bool = False) -> 
         if poor
         else (
             *against_dense(answer),
+            *memory_limit(answer),
             *serving(answer),
             *(sensitivity(answer) if explain else ()),
             *repeats(answer),
@@ -66,7 +68,7 @@ def print_answer(console: Console, answer: Answer, *, explain: bool = False) -> 
     if answer.model is not None:
         from sparseplan.report.models import model_lines  # noqa: PLC0415  only where a model is named
 
-        for line in model_lines(answer.model, sparsity=answer.plan.sparsity, dense_too=answer.plan.sparsity > 0):
+        for line in model_lines(answer, answer.model):
             say_wrapped(console, line)
     print_caveats(console, [one for one in answer.warnings if one is not poor], most=None if explain else SHOWN_CAVEATS)
     print_law_facts(console, answer.law)
