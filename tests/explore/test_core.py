@@ -128,7 +128,7 @@ def test_a_device_with_kernels_for_its_own_sparsities_costs_as_they_say() -> Non
 def test_plans_agree_over_every_law_cost_pattern_and_given() -> None:
     laws: list[LawLike] = [fewer_draws(REFIT, 20), fewer_draws(VIT, 20), WU]
     names = [law if isinstance(law, str) else law.name for law in laws]
-    costs: list[CostLike] = ["sparse", "a100"]
+    costs: list[CostLike] = ["sparse", "dense", "a100"]
     further: list[dict[str, Any]] = [{}, {"unique_data": 5e9}, SERVING, {"unique_data": 1e9, "inference_tokens": 1e11}]
     asked_for = questions(names, ["sparse", "a100"], ["unstructured", "n:8"], *further)
     check(laws, costs, asked_for)
