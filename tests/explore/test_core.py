@@ -210,10 +210,12 @@ def test_numbers_are_written_and_read_as_everywhere() -> None:
     shares = [("formatSparsity", value) for value in (0.0, 0.5, 0.875, 0.49412, 0.9994, 0.99996)]
     texts = ["7B", "1.5T", "1e23", "300_000", " 2.5m ", ".5k"]
     data = sp.explore(T5, cost="sparse").data
-    found = in_node(data, written=[*pairs, *shares], parsed=[*texts, "seven", "-3", "0", "1e400", "7X", ""])
+    exact = [("formatExact", value) for value in (7e9, 8.66e7, 1.5e12, 450.0, 1e15, 1.23456789e23, 0.5, 999999.9)]
+    found = in_node(data, written=[*pairs, *shares, *exact], parsed=[*texts, "seven", "-3", "0", "1e400", "7X", ""])
     assert found["written"] == [
         *(names[name](value) for name, value in pairs),
         *(units.format_sparsity(value) for _, value in shares),
+        *("7B", "86.6M", "1.5T", "450", "1e15", "1.23457e23", "0.5", "1M"),
     ]
     assert found["parsed"][: len(texts)] == [units.parse_number(text) for text in texts]
     assert found["parsed"][len(texts) :] == [None] * 6
@@ -246,7 +248,9 @@ def test_the_command_gives_the_same_answer_and_the_link_the_same_question(capsys
         printed = msgspec.json.decode(capsys.readouterr().out)
         assert printed["plan"]["loss"] == pytest.approx(ours["planned"]["best"]["loss"], rel=1e-9), one
         (state,) = in_node(page.data, fragments=[ours["fragment"]])["states"]
-        assert {name: value for name, value in state.items() if value is not None} == one
+        assert {name: value for name, value in state.items() if value is not None} == {
+            name: pytest.approx(value) if isinstance(value, float) else value for name, value in one.items()
+        }
 
 
 def test_a_link_that_makes_no_sense_is_read_as_far_as_it_does() -> None:
