@@ -1,5 +1,5 @@
 # One word for what is done often, in the environment that is active. CONTRIBUTING.md says how to make one.
-.PHONY: check lint test slow ci page constraints schemas goldens
+.PHONY: check lint test slow ci page constraints schemas goldens site
 
 check: lint test  ## lint, format, types, import rules, fast tests
 
@@ -24,6 +24,9 @@ page:  ## the code of the page that `sparseplan explore` writes, from its source
 constraints:  ## pin what a fresh development environment is made of today; needs Python 3.11 on Linux
 	sh scripts/pin_versions.sh > constraints/dev.txt.new
 	mv constraints/dev.txt.new constraints/dev.txt
+
+site:  ## the documentation as a site, in build/site; a link that leads nowhere fails
+	mkdocs build --strict
 
 schemas:  ## the JSON Schemas of laws, recipes and profiles, from the code
 	python scripts/write_schemas.py

@@ -24,6 +24,7 @@ from sparseplan.version import __version__
 if TYPE_CHECKING:
     from sparseplan.api.explore import ExplorePage, explore
     from sparseplan.api.fitting import Fit, fit
+    from sparseplan.api.from_dense import FromDense, from_dense
     from sparseplan.api.maps import SparsityMap, sparsity_map
     from sparseplan.api.models import Model, describe_model, load_model
     from sparseplan.api.next_runs import NextRuns, next_runs
@@ -34,6 +35,7 @@ __all__ = [
     "Answer",
     "ExplorePage",
     "Fit",
+    "FromDense",
     "Model",
     "NextRuns",
     "Plans",
@@ -43,6 +45,7 @@ __all__ = [
     "describe_model",
     "explore",
     "fit",
+    "from_dense",
     "load_law",
     "load_model",
     "next_runs",
@@ -55,6 +58,7 @@ __all__ = [
 _HOMES = {
     "explore": ("ExplorePage", "explore"),
     "fitting": ("Fit", "fit"),
+    "from_dense": ("FromDense", "from_dense"),
     "maps": ("SparsityMap", "sparsity_map"),
     "models": ("Model", "describe_model", "load_model"),
     "next_runs": ("NextRuns", "next_runs"),

@@ -14,6 +14,8 @@ GRAVEST = (
     "units",
     "dense-counts",
     "repetition-disagreement",
+    "start-assumed",
+    "start-extrapolation",
     "held-out-error",
     "transferred",
     "pattern-borrowed",
