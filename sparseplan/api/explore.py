@@ -70,7 +70,7 @@ def explore(
     return ExplorePage(
         data=pack.PageData(
             version=__version__,
-            laws=[_pack_law(name, found) for name, found in zip(asked, laws, strict=True)],
+            laws=[_pack_law(name, found, offered) for name, found in zip(asked, laws, strict=True)],
             costs=costs,
             patterns=offered,
             published=pack.published_rates(),
@@ -95,10 +95,10 @@ def _all_costs() -> "list[CostLike]":
     return ["sparse", "dense", *(path.stem for path in builtin_profiles())]
 
 
-def _pack_law(asked: LawLike, law: Law) -> pack.PackedLaw:
+def _pack_law(asked: LawLike, law: Law, patterns: list[str]) -> pack.PackedLaw:
     if isinstance(asked, Law):
-        return pack.pack_law(law, law.name)
-    return pack.pack_law(law, str(asked), shadow_caveats(str(asked)))
+        return pack.pack_law(law, law.name, patterns)
+    return pack.pack_law(law, str(asked), patterns, shadow_caveats(str(asked)))
 
 
 def _pack_cost(cost: "CostLike", patterns: list[str]) -> pack.PackedCost:

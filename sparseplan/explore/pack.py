@@ -202,17 +202,18 @@ class PageData(Struct, frozen=True, kw_only=True):
     palette: Palette
 
 
-def pack_law(law: Law, argument: str, further: Sequence[Caveat] = ()) -> PackedLaw:
+def pack_law(law: Law, argument: str, words: Sequence[str], further: Sequence[Caveat] = ()) -> PackedLaw:
     """A law for a page.
 
     Args:
         law: It must know sparsity.
         argument: What names it on a command line.
+        words: The patterns that the page offers.
         further: Warnings beside those that follow from the law.
     """
     main = main_family(law)
     assert main is not None, "a law with sparsity has a family"
-    families = [parse_pattern(word).family for word in patterns([law])]
+    families = [parse_pattern(word).family for word in words]
     answered = [family for family in families if {family, UNSTRUCTURED.family} & law.sparsity.keys()]
     sizes, flops, budget = _ends(law)
     ramp = law.schedule

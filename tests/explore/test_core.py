@@ -105,6 +105,14 @@ def test_every_kind_of_schedule_costs_what_it_costs_in_optimal(ramp: str) -> Non
     )
 
 
+def test_patterns_that_one_law_has_of_its_own_are_answered_by_the_others_too() -> None:
+    own = load_law(T5)
+    families = own.sparsity | {"n:32": own.sparsity["unstructured"]}
+    other = msgspec.structs.replace(own, name="own-family", sparsity=families)
+    assert "n:32" in sp.explore([other, WU], cost="sparse").data.patterns
+    check([other, WU], ["sparse"], questions([other.name, WU], ["sparse"], ["n:32"]))
+
+
 def test_a_device_measured_at_several_widths_costs_by_the_model() -> None:
     profile: Profile = synthetic(1.05, 1.2, 1.3, 1.4, 1.5)
     name = profile.name
