@@ -19,6 +19,7 @@ from sparseplan.hardware.profile import Profile
 from sparseplan.laws.file import load_law, parse_law
 from sparseplan.laws.forms import FORMS
 from sparseplan.laws.law import Law, law_block
+from sparseplan.laws.repetition import Repetition
 from sparseplan.plan.question import plan_at
 from sparseplan.plan.sides import law_sides
 from sparseplan.sparsity.schedule import Schedule, parse_schedule
@@ -68,6 +69,18 @@ def test_intervals_are_those_of_optimal_over_the_same_draws() -> None:
     laws: list[LawLike] = [fewer_draws(REFIT, 60)]
     asked_for = questions([REFIT], ["sparse", "dense"], ["unstructured", "2:4"], {}, SERVING)
     check(laws, ["sparse", "dense"], asked_for)
+
+
+def test_rates_of_repetition_that_were_drawn_with_the_law_are_drawn_on_the_page() -> None:
+    law = fewer_draws(REFIT, 30)
+    assert law.draws is not None
+    rates = np.linspace(5.0, 20.0, 30)[:, None]
+    table = np.hstack([law.draws.table(), rates, 2.0 * rates])
+    columns = [*law.draws.columns, "repetition.R_N", "repetition.R_D"]
+    own = msgspec.structs.replace(
+        law, repetition=Repetition(R_N=6.0, R_D=12.0), draws=type(law.draws).pack(columns, table, method="for tests")
+    )
+    check([own], ["sparse"], questions([REFIT], ["sparse"], ["unstructured"], {"unique_data": 5e9}))
 
 
 def law_of(form: str, schedule: Schedule) -> Law:

@@ -13,7 +13,8 @@ import pytest
 import sparseplan as sp
 from sparseplan.cli import run
 from sparseplan.errors import LawError, PlanError
-from sparseplan.explore.pack import MOST_DRAWS, pack_law
+from sparseplan.explore.kept import MOST_DRAWS
+from sparseplan.explore.pack_law import pack_law
 from sparseplan.explore.page import json_block, page_html
 from sparseplan.laws.file import builtin_laws, load_law
 from sparseplan.laws.law import Law, coefficient_draws, form_of
