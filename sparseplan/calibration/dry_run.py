@@ -112,6 +112,8 @@ def dry_run(setup: Setup, executor: Executor) -> DryRun:
         else:
             unknown = "the workers' devices can't be probed from here."
     recipe = setup.loaded.recipe
+    # runs on cuts say how repeats count, and stand where others do
+    whole = [run for run in setup.runs if run.data.train == setup.data.train]
     return DryRun(
         recipe=recipe.name,
         data=setup.data_description,
@@ -126,7 +128,7 @@ def dry_run(setup: Setup, executor: Executor) -> DryRun:
         expected_seconds=seconds,
         tokens_per_second=rates,
         unknown_because=unknown,
-        law=identifiability(setup.runs, recipe.fit),
+        law=identifiability(whole or setup.runs, recipe.fit),
     )
 
 
