@@ -175,7 +175,7 @@ def judged(form: str, logs: list[float], order: float = 0.01) -> _Judged:
 
 
 def test_forms_within_two_standard_errors_are_averaged_and_others_left_out() -> None:
-    """By hand: gaps .2, .2, .3, .3 add up to 1.0 with a standard error of 2 x .0577; .9, -.5, .6, -.2 to .8 with 1.3."""
+    """By hand: gaps .2, .2, .3, .3 add up to 1.0, standard error .12; .9, -.5, .6, -.2 to .8, standard error 1.3."""
     best = judged("a", [-4.0, -4.0, -5.0, -5.0], order=0.02)
     far = judged("b", [-3.8, -3.8, -4.7, -4.7])
     close = judged("c", [-3.1, -4.5, -4.4, -5.2])
