@@ -11,6 +11,7 @@ from sparseplan.api.reading import Where, reading_of
 from sparseplan.errors import LawError, QuantityError
 from sparseplan.fit.answer import FitAnswer, to_json
 from sparseplan.fit.bootstrap import DEFAULT_DRAWS
+from sparseplan.fit.choose_form import AUTO
 from sparseplan.fit.fit_table import FitJob, FitResult, fit_runs, run_fit
 from sparseplan.fit.fitting import DEFAULT_STARTS
 from sparseplan.fit.holdout import SPLITS, Split
@@ -97,7 +98,7 @@ def fit(
     last_per: str | None = None,
     group: str | None = None,
     form: str | None = None,
-    prior: Literal["none", "weak"] = "none",
+    prior: Literal["none", "weak"] | None = None,
     residual: Residual = "log",
     loss: Literal["huber", "squared"] = "huber",
     huber_delta: Number = 1e-3,
@@ -127,11 +128,13 @@ def fit(
             counts, by the data seen, then by a step, then by the order of rows.
         group: The table's column that names the runs that share a trunk or seed; by default `trunk`, and what the
             residuals show; "none" takes all runs as independent.
-        form: The functional form, "frantar2023", "coupled" or "varying-exponents"; dense runs give its dense form,
-            "chinchilla" or "coupled-dense", which can be named too: then the table needs no column of sparsity.
-            "auto" takes the one that predicts larger and longer runs best, and decides on the prior too; "average"
-            keeps every form in one law, each with a weight by how well it predicts them.
-        prior: "weak" pulls exponents and floor towards those of other setups.
+        form: The functional form. "auto", the default, takes what predicts larger and longer runs best, one form or an
+            average of close ones, with or without the prior; the paper's where the runs can't tell. "average" keeps
+            every form, each with a weight by how well it predicts. Or one by its name: "frantar2023", "coupled",
+            "varying-exponents"; dense runs give its dense form, "chinchilla" or "coupled-dense", which can be named
+            too: then the table needs no column of sparsity.
+        prior: "weak" pulls exponents and floor towards those of other setups, "none" doesn't; by default "auto" and
+            "average" decide, and a named form goes without.
         residual: Residuals of "log" loss, or of the "plain" loss.
         loss: Penalty of a residual, "huber" or "squared".
         huber_delta: Where Huber turns from square to linear, in the residual's unit.
@@ -159,7 +162,8 @@ def fit(
         'too few levels'
     """
     arguments.choice("residual", residual, get_args(Residual))
-    arguments.choice("prior", prior, ["none", "weak"])
+    if prior is not None:
+        arguments.choice("prior", prior, ["none", "weak"])
     arguments.choice("loss", loss, list(PENALTIES))
     if holdout is not None:
         arguments.choice("holdout", holdout, SPLITS)
@@ -167,8 +171,8 @@ def fit(
     arguments.whole("starts", starts, least=1, most=MOST_STARTS)
     arguments.whole("seed", seed, least=0)
     job = FitJob(
-        form=form,
-        prior=prior == "weak",
+        form=form or AUTO,
+        prior=None if prior is None else prior == "weak",
         residual=residual,
         loss=loss,
         huber_delta=arguments.needed("huber_delta", huber_delta),

@@ -47,16 +47,19 @@ def fit(
         typer.Option(
             "--form",
             metavar="FORM",
-            help="Form of the law: frantar2023, for dense runs chinchilla; coupled, for dense runs coupled-dense, with "
-            "one exponent over the sum of size and data term; varying-exponents, whose exponents depend on sparsity; "
-            "auto takes the one that predicts larger and longer runs best; average keeps all, weighted by how "
-            "well it predicts them. Default: frantar2023.",
+            help="Form of the law. auto takes what predicts larger and longer runs best: one form, or an average of "
+            "close ones; average keeps all, weighted by how well they predict. Or frantar2023, for dense runs "
+            "chinchilla; coupled, for dense runs coupled-dense, with one exponent over the sum of size and data term; "
+            "varying-exponents, which depend on sparsity. Default: auto.",
         ),
     ] = None,
     prior: Annotated[
-        Literal["none", "weak"],
-        typer.Option("--prior", help="Pull exponents and floor to those of other setups; --form auto decides itself."),
-    ] = "none",
+        Literal["none", "weak"] | None,
+        typer.Option(
+            "--prior",
+            help="Pull exponents and floor of a named form, by default frantar2023, to those of other setups.",
+        ),
+    ] = None,
     residual: Annotated[
         Literal["log", "plain"], typer.Option("--residual", help="Residuals of log loss, or of the loss itself.")
     ] = "log",
