@@ -93,8 +93,9 @@ def load_law(law: LawLike = DEFAULT_LAW) -> Law:
     Raises:
         LawError: if there is no such law, or its file is broken.
 
-    >>> load_law("frantar2023-t5-c4").coefficients["b_N"]
-    0.245
+    Examples:
+        >>> load_law("frantar2023-t5-c4").coefficients["b_N"]
+        0.245
     """
     return law if isinstance(law, Law) else law_files.load_law(str(law))
 
@@ -178,9 +179,10 @@ def optimal(
     Raises:
         SparseplanError: for arguments that contradict each other or have no answer; it names the argument.
 
-    >>> answer = optimal(1e23)
-    >>> round(answer.plan.sparsity, 2), answer.law.name
-    (0.49, 'frantar2023-t5-c4-refit')
+    Examples:
+        >>> answer = optimal(1e23)
+        >>> round(answer.plan.sparsity, 2), answer.law.name
+        (0.49, 'frantar2023-t5-c4-refit')
     """
     arguments.choice("objective", objective, OBJECTIVES)
     flops, device_hours = arguments.positive("flops", flops), arguments.positive("device_hours", device_hours)
@@ -293,8 +295,9 @@ def predict(
     Raises:
         SparseplanError: for arguments that contradict each other or the law; it names the argument.
 
-    >>> round(predict(params="85M", data="65.5B", sparsity="75%", law="frantar2023-t5-c4").loss, 4)
-    1.6317
+    Examples:
+        >>> round(predict(params="85M", data="65.5B", sparsity="75%", law="frantar2023-t5-c4").loss, 4)
+        1.6317
     """
     made = arguments.pattern("pattern", pattern)
     S = arguments.sparsity("sparsity", sparsity)

@@ -112,8 +112,9 @@ def plans(
         SparseplanError: as `optimal` does, for the first combination without an answer, which it names; and for values
             that are given twice, or more than 1,000 combinations.
 
-    >>> [round(answer.plan.sparsity, 2) for answer in plans("1e21,1e23", cost=["sparse", "dense"])]
-    [0.49, 0.15, 0.49, 0.15]
+    Examples:
+        >>> [round(answer.plan.sparsity, 2) for answer in plans("1e21,1e23", cost=["sparse", "dense"])]
+        [0.49, 0.15, 0.49, 0.15]
     """
     budgets = [None] if flops is None else _read("flops", flops, parse_budgets, _budget)
     laws = _read("law", law, split, lambda one: one)

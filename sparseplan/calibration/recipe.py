@@ -55,8 +55,11 @@ class Fitting(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     form: (
         Annotated[
-            Literal["auto", "frantar2023", "varying-exponents", "coupled"],
-            Meta(description="Functional form; auto takes the one that predicts larger and longer runs best."),
+            Literal["auto", "average", "frantar2023", "varying-exponents", "coupled"],
+            Meta(
+                description="Functional form; auto takes what predicts larger and longer runs best, one form or an "
+                "average of close ones; average keeps every form."
+            ),
         ]
         | None
     ) = None

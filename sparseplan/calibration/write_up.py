@@ -182,6 +182,14 @@ def _signed(value: float, unit: str) -> str:
     return f"{value:+.2g}{unit}"
 
 
+def _form_choice(result: FitResult) -> list[str]:
+    """Why the law has its form, where that was chosen."""
+    if result.answer.forms is None:
+        return []
+    of = f" The table is of {result.answer.form} alone." if result.law.forms else ""
+    return [f"Form chosen: {result.answer.form_choice}{of}", ""]
+
+
 def _next_command(setup: Setup, folder: Folder, result: FitResult) -> str | None:
     """A plan to look at: at the largest budget of the runs, and at their largest size where the law plans no other."""
     if result.answer.status != "converged":
@@ -226,6 +234,7 @@ def _readme(setup: Setup, trained: SweepResult, conclusion: Conclusion, *, figur
         "",
         f"{FORMS[answer.form].formula}, in nats per {setup.runs[0].shape.loss_per(setup.runs[0].data.unit)}.",
         "",
+        *_form_choice(conclusion.result),
         f"| coefficient | value | {100 * answer.level:.0f}% interval |",
         "| --- | --- | --- |",
         *(f"| {name} | {value} | {interval} |" for name, value, interval in coefficient_rows(answer)),

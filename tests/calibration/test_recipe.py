@@ -23,7 +23,7 @@ from sparseplan.calibration.recipe import (
     recipe_schema,
 )
 from sparseplan.errors import RecipeError
-from sparseplan.fit.choose_form import AUTO
+from sparseplan.fit.choose_form import AUTO, AVERAGE
 from sparseplan.laws.forms.fitting import SPARSE
 from sparseplan.runs.spec import Adafactor, AdamW, DataSpec, RunSpec, Split
 from sparseplan.runs.start import Checkpoint
@@ -144,7 +144,7 @@ def test_data_of_a_kind_that_the_family_does_not_read_are_refused(text: str, mes
 
 
 def test_a_recipe_chooses_the_form_of_its_fit_among_those_that_can_be_fitted_to_sparse_runs() -> None:
-    choices = {None, AUTO, *SPARSE}
+    choices = {None, AUTO, AVERAGE, *SPARSE}
     for form in choices:
         text = PLAIN if form is None else PLAIN + f"fit: {{form: {form}}}\n"
         assert read(text).recipe.fit.form == form
