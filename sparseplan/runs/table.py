@@ -2,9 +2,9 @@
 
 Needed columns: `sparsity`, `nonzero_params`, `data_seen`, `loss`. `nonzero_params` may instead follow from
 `dense_params`, `sparsity` from an n:m `pattern`, and `data_seen` from `train_flops`. Also read where present:
-`pattern`, `strategy`, `run_id`, `data_unit`, `unique_data`, `diverged`, and `trunk`, which names the runs that share a
-part of their training. Numbers may carry units (`7B`, `75%`). Sparse runs of one table are pruned by one strategy: a
-law holds for one.
+`pattern`, `strategy`, `run_id`, `data_unit`, `unique_data`, `dense_data_seen`, `diverged`, and `trunk`, which names the
+runs that share a part of their training. Numbers may carry units (`7B`, `75%`). Sparse runs of one table are pruned by
+one strategy: a law holds for one.
 """
 
 from collections import Counter
@@ -20,6 +20,7 @@ from sparseplan.errors import RunsError
 from sparseplan.runs.cells import Row, column_of, word
 from sparseplan.runs.column_names import GROUP, SEED, TRUNK, ColumnNames, column_names
 from sparseplan.runs.last_rows import last_rows, order_of
+from sparseplan.runs.pretrained import dense_data_range
 from sparseplan.runs.reader import Table, read_table
 from sparseplan.runs.reading import PLAIN, Reading
 from sparseplan.runs.row_values import LeftOut, RowValues, row_values
@@ -77,6 +78,7 @@ class Runs:
         strategy: the one strategy of the sparse runs; None where the table doesn't say.
         unique_data: the unique data that each run drew on, shape (n,), infinite where the table doesn't say; None where
             it says so of no run.
+        dense_data_seen: smallest and largest data that their dense starts had seen; None for runs from scratch.
         left_out: rows that are no results, by the place of each.
         understood: how the table was understood; None for runs that come from none.
         remarks: what a reader of the table may have expected and doesn't hold, in sentences.
@@ -97,6 +99,7 @@ class Runs:
     data_unit: str | None = None
     strategy: str | None = None
     unique_data: Array | None = None
+    dense_data_seen: tuple[float, float] | None = None
     left_out: tuple[LeftOut, ...] = ()
     understood: Understood | None = None
     remarks: tuple[str, ...] = ()
@@ -212,6 +215,7 @@ def runs_from(table: Table, reading: Reading = PLAIN) -> Runs:
     if not parsed:
         raise RunsError(f"{table.source}: no run is left: {left_out[0].where}: {left_out[0].reason}.")
     numbers = None if columns.independent else _group_numbers([run.group for run in parsed])
+    kept = {run.where for run in parsed}
     return Runs(
         sparsity=np.array([run.sparsity for run in parsed]),
         nonzero_params=np.array([run.nonzero_params for run in parsed]),
@@ -227,6 +231,7 @@ def runs_from(table: Table, reading: Reading = PLAIN) -> Runs:
         data_unit=units[0] if units else None,
         strategy=strategies[0] if strategies else None,
         unique_data=_unique_data([run.unique_data for run in parsed]),
+        dense_data_seen=dense_data_range(row for row in rows if row.where in kept),
         left_out=tuple(left_out),
         understood=Understood(
             rows=len(table.rows),
