@@ -16,7 +16,7 @@ from sparseplan.calibration.verify_forecast import VerifyForecast
 from sparseplan.common.intervals import LEVEL, Bounds, bounds
 from sparseplan.errors import NoTorchError
 from sparseplan.fit.bootstrap import refit
-from sparseplan.fit.choose_form import AUTO
+from sparseplan.fit.choose_form import AUTO, AVERAGE
 from sparseplan.fit.fitting import Fit, fit_law
 from sparseplan.fit.objective import Objective
 from sparseplan.fit.penalties import PENALTIES
@@ -112,6 +112,8 @@ def dry_run(setup: Setup, executor: Executor) -> DryRun:
         else:
             unknown = "the workers' devices can't be probed from here."
     recipe = setup.loaded.recipe
+    # runs on cuts say how repeats count, and stand where others do
+    whole = [run for run in setup.runs if run.data.train == setup.data.train]
     return DryRun(
         recipe=recipe.name,
         data=setup.data_description,
@@ -126,14 +128,15 @@ def dry_run(setup: Setup, executor: Executor) -> DryRun:
         expected_seconds=seconds,
         tokens_per_second=rates,
         unknown_because=unknown,
-        law=identifiability(setup.runs, recipe.fit),
+        law=identifiability(whole or setup.runs, recipe.fit),
     )
 
 
 def identifiability(runs: Sequence[RunSpec], fitting: Fitting, noise: Noise = ASSUMED) -> GridForecast:
     """What the grid could tell of a law: fits, as the recipe asks for them, to losses of a typical law with noise."""
     objective = Objective(residual=fitting.residual, penalty=PENALTIES[fitting.loss].with_delta(fitting.huber_delta))
-    form = None if fitting.form == AUTO else fitting.form  # auto decides by losses, and there are none yet
+    # Forms are told apart by losses, and there are none yet.
+    form = None if fitting.form in (AUTO, AVERAGE) else fitting.form
     S = np.array([run.pruning.sparsity for run in runs])
     N = np.array([float(run.nonzero_params) for run in runs])
     D = np.array([float(run.data_seen) for run in runs])

@@ -8,9 +8,20 @@ from sparseplan.runs.spec import RunSpec
 from sparseplan.runs.written_table import RunRow
 from sparseplan.shapes.families import tag_of
 
+_WHERE_KNOWN = ("unique_data", "dense_data_seen", "dense_train_flops")
+"""Facts of some runs only."""
 
-def run_rows(runs: Iterable[RunSpec], records: Mapping[str, RunRecord]) -> list[RunRow]:
-    """The rows of the finished runs, diverged ones included, by size, sparsity, data and seed."""
+
+def run_rows(
+    runs: Iterable[RunSpec], records: Mapping[str, RunRecord], dense_runs: Mapping[str, RunRecord]
+) -> list[RunRow]:
+    """The rows of the finished runs, diverged ones included, by size, sparsity, data and seed.
+
+    Args:
+        runs: The runs.
+        records: Those of them that are finished, by run id.
+        dense_runs: The dense runs that they started from, likewise.
+    """
     finished = [(run, records[run.run_id]) for run in runs if run.run_id in records]
     finished.sort(
         key=lambda pair: (
@@ -18,22 +29,28 @@ def run_rows(runs: Iterable[RunSpec], records: Mapping[str, RunRecord]) -> list[
             pair[1].sparsity,
             pair[1].pattern,
             pair[1].data_seen,
+            pair[1].dense_data_seen or 0.0,
             pair[1].seed,
             -pair[0].optimizer.learning_rate,
         )
     )
-    return [_row(run, record) for run, record in finished]
+    return [_row(run, record, dense_runs) for run, record in finished]
 
 
-def _row(run: RunSpec, record: RunRecord) -> RunRow:
+def _row(run: RunSpec, record: RunRecord, dense_runs: Mapping[str, RunRecord]) -> RunRow:
+    dense = None if run.dense_run is None else dense_runs.get(run.dense_run.run_id)
     return RunRow(
-        **{name: getattr(record, name) for name in RunFacts.__struct_fields__ if name != "unique_data"},
+        **{name: getattr(record, name) for name in RunFacts.__struct_fields__ if name not in _WHERE_KNOWN},
         trunk=run.origin_id,  # whether it was shared or not: such runs saw the same data and initialisation
         diverged=record.diverged,
         loss=record.loss,
         extra=(
             ("bits_per_byte", record.bits_per_byte),
-            *_known(accuracy=record.accuracy, unique_data=record.unique_data),
+            *_known(
+                accuracy=record.accuracy,
+                **{name: getattr(record, name) for name in _WHERE_KNOWN},
+                dense_loss=None if dense is None else dense.loss,
+            ),
             ("family", tag_of(type(run.shape))),
             ("layers", run.shape.layers),
             ("width", run.shape.width),

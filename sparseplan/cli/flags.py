@@ -18,6 +18,7 @@ FLAGS = {
     "laws.compose": "sparseplan laws compose",
     # options that are not simply their field with dashes
     "columns": "--column",
+    "dense_data": "--from-dense",
     "draws": "--bootstrap",
     "save": "--out",
 }

@@ -305,6 +305,16 @@ FixedDataOption = Annotated[
         help="Data seen in the law's unit, repeats counted, as in 300B; the size follows.",
     ),
 ]
+FromDenseOption = Annotated[
+    float | None,
+    typer.Option(
+        "--from-dense",
+        parser=read_positive,
+        metavar="T",
+        help="A dense model of --dense-params exists that has seen this much data: prune it, train it on, or train "
+        "from scratch? With --flops to spend; --law may be given twice, the second of runs from dense checkpoints.",
+    ),
+]
 InferenceTokensOption = Annotated[
     float | None,
     typer.Option(
