@@ -1,14 +1,12 @@
 """What the runs of a recipe start from, where not from fresh weights: dense runs of its own, or a file of weights."""
 
-import hashlib
 from pathlib import Path
 from typing import Annotated
 
 from msgspec import Meta, Struct
 
 from sparseplan.calibration.lengths import Lengths, Positive
-from sparseplan.common.files import open_regular
-from sparseplan.runs.start import Checkpoint, DenseRun, Start
+from sparseplan.runs.start import Checkpoint, DenseRun, Start, digest_of
 from sparseplan.shapes.families import Shape
 
 
@@ -21,7 +19,13 @@ class FromDenseRuns(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 class FromFile(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="kind", tag="checkpoint"):
     """Take dense weights from a file; the grid then has one dense size, that of the weights."""
 
-    path: Annotated[str, Meta(description="A checkpoint of ours; relative to where the command runs.")]
+    path: Annotated[
+        str,
+        Meta(
+            description="A checkpoint of ours, or a folder or file of safetensors with its config.json, as Hugging "
+            "Face's Llama and T5 have; relative to where the command runs."
+        ),
+    ]
     data_seen: Annotated[
         Positive, Meta(description="Tokens, bytes or images that the weights were trained on; no part of D.")
     ]
@@ -36,9 +40,8 @@ def file_of(start: FromFile) -> Checkpoint:
     Raises:
         OSError: if it can't be read.
     """
-    with open_regular(Path(start.path)) as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
-    return Checkpoint(path=str(Path(start.path).absolute()), sha256=digest, data_seen=start.data_seen)
+    path = Path(start.path)
+    return Checkpoint(path=str(path.absolute()), sha256=digest_of(path), data_seen=start.data_seen)
 
 
 def starts_of(asked: RecipeStart | None, file: Checkpoint | None, shape: Shape, batch: int) -> tuple[Start | None, ...]:

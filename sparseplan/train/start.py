@@ -1,19 +1,21 @@
 """Put the dense weights in place that a run starts from: those of a dense run, or those of a file.
 
-A file is a checkpoint of ours, which is read without pickle and checked against its checksums.
+A file is a checkpoint of ours, which is read without pickle's code and checked against its checksums, or safetensors of
+a model whose blocks ours can be (`huggingface`).
 """
 
-import hashlib
 from pathlib import Path
 
 from torch import Tensor
 
-from sparseplan.common.files import open_regular, set_aside
+from sparseplan.common.files import set_aside
 from sparseplan.errors import BrokenFileError, SparseplanError
 from sparseplan.runs.job import Needed, kept_checkpoint
 from sparseplan.runs.spec import RunSpec
-from sparseplan.runs.start import Checkpoint
+from sparseplan.runs.start import Checkpoint, digest_of, files_of
+from sparseplan.shapes.families import Shape
 from sparseplan.train import checkpoint
+from sparseplan.train.huggingface import read_huggingface
 from sparseplan.train.models.base import Model
 
 
@@ -31,7 +33,7 @@ def load_start(model: Model, run: RunSpec, needed: Needed | None, folder: Path) 
         SparseplanError: if weights can't be read, have changed, or are of another model.
     """
     if isinstance(run.start, Checkpoint):
-        _load(model, _weights_of(run.start), run.start.path)
+        _load(model, _weights_of(run.start, run.shape), run.start.path)
     elif needed is not None:
         path = kept_checkpoint(folder, needed.segment, needed.step)
         try:
@@ -41,18 +43,19 @@ def load_start(model: Model, run: RunSpec, needed: Needed | None, folder: Path) 
         _load(model, content["model"], str(path))
 
 
-def _weights_of(start: Checkpoint) -> dict[str, Tensor]:
+def _weights_of(start: Checkpoint, shape: Shape) -> dict[str, Tensor]:
     path = Path(start.path)
     try:
-        with open_regular(path) as file:
-            found = hashlib.file_digest(file, "sha256").hexdigest()
+        found = digest_of(path)
     except OSError as problem:
         raise SparseplanError(f"{path}: can't read these weights: {problem.strerror or problem}.") from None
     if found != start.sha256:
         raise SparseplanError(
-            f"{path}: expected the file with sha256 {start.sha256[:12]}..., found {found[:12]}...; "
+            f"{path}: expected weights with sha256 {start.sha256[:12]}..., found {found[:12]}...; "
             "the weights changed since this run was specified."
         )
+    if len(files_of(path)) > 1:
+        return read_huggingface(path, shape)
     weights: dict[str, Tensor] = checkpoint.read(path)["model"]
     return weights
 
