@@ -49,10 +49,10 @@ class Demand(Struct, frozen=True, kw_only=True):
         if self.profile is None:
             return flops_inference(self.cost, self.tokens, self.weight or 1.0, overhead)
         from sparseplan.cost.device import device_inference
-        from sparseplan.hardware.kernels import Work
+        from sparseplan.hardware.kernels import Serves
         from sparseplan.hardware.profile import batch_of
 
-        work: Work = "decoding" if batch_of(self.batch) == "small" else "prefill"
+        work: Serves = "decoding" if batch_of(self.batch) == "small" else "prefill"
         return device_inference(self.profile, pattern, self.tokens, self.weight or 1.0, work, overhead)
 
     def device(self, training: "Device") -> "ServingDevice":
@@ -154,6 +154,7 @@ def device(
             "price": price,
             "inference_price": None if served is None else served.price,
             "inference_utilization": None if served is None else served.utilization,
+            "inference_batch": None if served is None or served.profile is not None else served.batch,
         }
         for name, value in asked.items():
             if value is not None:

@@ -129,7 +129,7 @@ def serving(answer: Answer) -> list[str]:
     if found is None:
         return []
     costs = {"sparse": "zeros cost nothing", "dense": "zeros cost as much as weights"}
-    there = costs.get(found.inference, f"speed-ups of {found.inference}")
+    there = costs.get(found.inference, f"speed-ups of {found.inference} in {found.kind}")
     line = f"Inference: {format_count(found.tokens)} tokens, {there}{_weight(found)}."
     if is_dense_only(answer) or any(caveat.code == "only-dense" for caveat in answer.warnings):
         return [line]
