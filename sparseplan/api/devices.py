@@ -138,18 +138,19 @@ def device(
     utilization: float | None,
     devices: float | None,
     price: float | None,
-    overhead: Overhead | None = None,
+    overhead: Overhead = PLAIN,
+    splits: bool = False,
 ) -> "Device | None":
     """The device that the arguments describe, with those of inference; None where they name none.
 
-    `overhead` is of a real model, whose memory is split over the `devices` whatever they are; None without one.
+    `overhead` is of a real model; `splits` says that memory is split over the `devices`, whatever they are.
     """
     if profile is None and peak is None:
         asked = {
             "device_hours": device_hours,
             "days": days,
             "utilization": utilization,
-            "devices": devices if overhead is None else None,
+            "devices": None if splits else devices,
             "price": price,
             "inference_price": None if served is None else served.price,
             "inference_utilization": None if served is None else served.utilization,
@@ -171,7 +172,7 @@ def device(
         utilization=utilization,
         devices=devices,
         price_per_hour=price,
-        overhead=overhead or PLAIN,
+        overhead=overhead,
     )
     return training() if served is None else training(serving=served.device(training()))
 

@@ -5,6 +5,7 @@ from math import isfinite
 from sparseplan.common.intervals import Bounds
 from sparseplan.common.units import (
     format_bounds,
+    format_bytes,
     format_count,
     format_difference,
     format_loss,
@@ -90,6 +91,17 @@ def _inverse(ratio: Bounds | None) -> str:
     if low <= 0:
         return f" (at least {needed(high)})"
     return f" ({format_bounds((1 / high, 1 / low), format_ratio)})"
+
+
+def memory_limit(answer: Answer) -> list[str]:
+    """What a limit on memory leaves of the size where no real model is named."""
+    most, memory = answer.given.max_dense_params, answer.given.max_memory
+    if most is None or memory is None:
+        return []
+    return [
+        f"Memory: at most {format_count(most)} dense parameters, whose weights, gradients and Adam take "
+        f"{format_bytes(memory)} per device, 16 bytes each; embeddings, head and activations come on top."
+    ]
 
 
 def sensitivity(answer: Answer) -> list[str]:
