@@ -101,6 +101,7 @@ def _part(rivals: NDArray[np.intp] | None, start: int, count: int) -> NDArray[np
     return None if rivals is None else np.unique(rivals[start : start + count], return_inverse=True)[1].reshape(-1)
 
 
+@np.errstate(over="ignore", invalid="ignore")  # a trial step far out may overflow, and is refused for it
 def _solve_chunk(
     problem: Problem, starts: Array, tolerance: float, rivals: NDArray[np.intp] | None, most: int
 ) -> Solution:
