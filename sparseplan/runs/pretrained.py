@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 from sparseplan.common.units import parse_positive
 from sparseplan.errors import QuantityError, RunsError
-from sparseplan.runs.reader import Row
+from sparseplan.runs.cells import Row
 
 COLUMN = "dense_data_seen"
 
