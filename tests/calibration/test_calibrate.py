@@ -252,16 +252,16 @@ def test_in_the_shipped_runs_pruning_what_exists_is_cheaper_than_from_scratch_an
         for name in ("gpt-stdlib-cpu", "gpt-stdlib-pretrained-cpu")
     )
     compared = 0
-    for run in started:
+    for row in started:
         alike = [
             (float(one["loss"]), math.log(float(one["train_flops"])))
             for one in scratch
-            if (one["dense_params"], one["sparsity"]) == (run["dense_params"], run["sparsity"])
+            if (one["dense_params"], one["sparsity"]) == (row["dense_params"], row["sparsity"])
             and (one["pattern"] == "unstructured" or one["sparsity"] == "0")
         ]
         losses, costs = zip(*sorted(alike), strict=True)
-        loss, cost, before = (float(run[name]) for name in ("loss", "train_flops", "dense_train_flops"))
-        if losses[0] <= loss <= losses[-1] and float(run["sparsity"]) > 0:
+        loss, cost, before = (float(row[name]) for name in ("loss", "train_flops", "dense_train_flops"))
+        if losses[0] <= loss <= losses[-1] and float(row["sparsity"]) > 0:
             equal = math.exp(np.interp(loss, losses, costs))
             assert 3 < equal / cost < 9.5
             assert 0.15 < equal / (cost + before) < 0.75
@@ -332,7 +332,8 @@ def test_recipe_and_data_of_a_shipped_calibration_give_the_identity_and_the_fact
     for run_id, record in finished.items():
         facts = {field: getattr(record, field) for field in RunFacts.__struct_fields__}
         expected = msgspec.structs.asdict(specified[run_id].facts())
-        if expected["strategy"] == "dense" and name in ("gpt-stdlib-cpu", "bert-stdlib-cpu"):  # recorded before strategies were
+        before = name in ("gpt-stdlib-cpu", "bert-stdlib-cpu")  # there were strategies
+        if expected["strategy"] == "dense" and before:
             expected["strategy"] = "gradual-magnitude"
         assert facts == expected
 
