@@ -2,6 +2,7 @@
 
 import csv
 import json
+import math
 import signal
 import subprocess
 import sys
@@ -197,7 +198,9 @@ def test_nothing_heavy_is_imported_to_plan_after_calibrate_exists() -> None:
     assert answer.stdout.strip() == "[]"
 
 
-SHIPPED = pytest.mark.parametrize("name", ["gpt-stdlib-cpu", "bert-stdlib-cpu", "vit-fashion-cpu"])
+SHIPPED = pytest.mark.parametrize(
+    "name", ["gpt-stdlib-cpu", "bert-stdlib-cpu", "vit-fashion-cpu", "gpt-stdlib-pretrained-cpu"]
+)
 
 
 @SHIPPED
@@ -240,6 +243,30 @@ def test_in_the_shipped_runs_pruning_costs_loss_and_beats_a_dense_model_of_equal
             assert dense[N, D] > L
             equals += 1
     assert (parents, equals) == (48, 6)
+
+
+def test_in_the_shipped_runs_pruning_what_exists_is_cheaper_than_from_scratch_and_dearer_with_the_dense_run() -> None:
+    """At equal size, sparsity and loss, by the measured losses from scratch, between which log D is interpolated."""
+    scratch, started = (
+        list(csv.DictReader((ROOT / "calibration" / name / "runs.csv").read_text().splitlines()))
+        for name in ("gpt-stdlib-cpu", "gpt-stdlib-pretrained-cpu")
+    )
+    compared = 0
+    for run in started:
+        alike = [
+            (float(one["loss"]), math.log(float(one["train_flops"])))
+            for one in scratch
+            if (one["dense_params"], one["sparsity"]) == (run["dense_params"], run["sparsity"])
+            and (one["pattern"] == "unstructured" or one["sparsity"] == "0")
+        ]
+        losses, costs = zip(*sorted(alike), strict=True)
+        loss, cost, before = (float(run[name]) for name in ("loss", "train_flops", "dense_train_flops"))
+        if losses[0] <= loss <= losses[-1] and float(run["sparsity"]) > 0:
+            equal = math.exp(np.interp(loss, losses, costs))
+            assert 3 < equal / cost < 9.5
+            assert 0.15 < equal / (cost + before) < 0.75
+            compared += 1
+    assert compared == 14
 
 
 def test_a_folder_from_before_there_were_strategies_is_still_its_recipes() -> None:
@@ -298,13 +325,14 @@ def test_recipe_and_data_of_a_shipped_calibration_give_the_identity_and_the_fact
     data = DataSpec(train=train, valid=valid, dtype="uint8", unit=manifest["unit"])
     inputs: Inputs = Images(side=28, channels=1, classes=10) if data.unit == "image" else 256
     specified = {run.run_id: run for run in expand(load_recipe(str(folder / "recipe.yaml")), data, inputs)}
+    specified |= {run.dense_run.run_id: run.dense_run for run in specified.values() if run.dense_run is not None}
     found = [read_result(path) for path in (folder / "runs").glob("[!.]*.json")]
     finished = {record.run_id: record for record in found if isinstance(record, RunRecord)}
     assert finished.keys() == specified.keys()
     for run_id, record in finished.items():
         facts = {field: getattr(record, field) for field in RunFacts.__struct_fields__}
         expected = msgspec.structs.asdict(specified[run_id].facts())
-        if expected["strategy"] == "dense" and "stdlib" in name:  # recorded before strategies were
+        if expected["strategy"] == "dense" and name in ("gpt-stdlib-cpu", "bert-stdlib-cpu"):  # recorded before strategies were
             expected["strategy"] = "gradual-magnitude"
         assert facts == expected
 
@@ -315,7 +343,10 @@ def test_the_shipped_calibration_has_a_record_behind_every_row(name: str) -> Non
     table = read_runs(folder / "runs.csv")
     losses = records(folder)
     assert len(table) >= 24
-    assert dict(zip(table.run_id, table.loss, strict=True)) == pytest.approx(losses, rel=1e-12)
+    dense_runs = 3 if "pretrained" in name else 0
+    assert len(losses) == len(table) + dense_runs
+    rows = dict(zip(table.run_id, table.loss, strict=True))
+    assert rows == pytest.approx({run_id: losses[run_id] for run_id in rows}, rel=1e-12)
     assert len(set(table.sparsity)) >= 4
     assert len(set(table.data_seen)) == (4 if name.startswith("vit") else 3)
     assert {json.loads(p.read_text())["versions"]["torch"] for p in (folder / "runs").glob("*.json")}
