@@ -2,16 +2,19 @@
 
 Few sparsities of a pattern leave its a_S, b_S and c_S open, and a law that is open anywhere carries no draws. Such a
 pattern's runs are then left aside, the law is fitted to the rest, and what the law would say of them is reported.
+Several strategies are fitted together, on one dense base.
 """
 
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import msgspec
 import numpy as np
 
 from sparseplan.calibration.recipe import Recipe
 from sparseplan.fit.fit_table import FitJob, FitResult, fit_runs
 from sparseplan.fit.fitting import Fit
+from sparseplan.fit.strategies import StrategiesFit, fit_strategies
 from sparseplan.runs.table import Runs, read_runs
 from sparseplan.sparsity.pattern import UNSTRUCTURED
 
@@ -39,10 +42,14 @@ class UnfittedFamily:
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class Fitted:
-    """A fit, and the families that it left aside."""
+    """A fit, the families that it left aside, and where there are several strategies what it says of each.
+
+    Of several strategies the law in `result` is that of the first, under the calibration's name.
+    """
 
     result: FitResult
-    aside: tuple[UnfittedFamily, ...]
+    aside: tuple[UnfittedFamily, ...] = ()
+    strategies: StrategiesFit | None = None
 
 
 def fit_calibration(recipe: Recipe, table: Path, *, tokens_per_unit: float = 1.0, date: str | None = None) -> Fitted:
@@ -61,18 +68,24 @@ def fit_calibration(recipe: Recipe, table: Path, *, tokens_per_unit: float = 1.0
         name=recipe.name,
         description=recipe.description,
         tokens_per_unit=tokens_per_unit,
-        schedule=recipe.pruning.schedule,
+        schedule=next(iter(recipe.pruned_by.values())).schedule,
         date=date,
     )
+    if len(recipe.strategies) > 1:
+        schedules = {name: strategy.schedule for name, strategy in recipe.strategies.items()}
+        found = fit_strategies(read_runs(table, several_strategies=True), job, schedules)
+        law = msgspec.structs.replace(found.parts[0].law, name=recipe.name)
+        result = FitResult(fit=found.fit, drawn=found.drawn, law=law, answer=found.answer)
+        return Fitted(result=result, strategies=found)
     runs = read_runs(table)
     whole = fit_runs(runs, job)
     open_to_choice = open_families(whole.fit)
     if not open_to_choice:
-        return Fitted(result=whole, aside=())
+        return Fitted(result=whole)
     left = np.array([family in open_to_choice and S > 0 for family, S in zip(runs.family, runs.sparsity, strict=True)])
     rest = fit_runs(runs.take(~left), job)
     if not rest.fit.certificate.identified:
-        return Fitted(result=whole, aside=())
+        return Fitted(result=whole)
     names = sorted({family for family, aside in zip(runs.family, left, strict=True) if aside})
     return Fitted(result=rest, aside=tuple(_compared(rest, runs.take(left), name) for name in names))
 

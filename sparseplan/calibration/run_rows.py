@@ -2,32 +2,47 @@
 
 from collections.abc import Iterable, Iterator, Mapping
 
+from sparseplan.calibration.strategies import name_of
 from sparseplan.runs.facts import RunFacts
 from sparseplan.runs.job import RunRecord
+from sparseplan.runs.pruning import DENSE
 from sparseplan.runs.spec import RunSpec
+from sparseplan.runs.strategies import Strategy
 from sparseplan.runs.written_table import RunRow
 from sparseplan.shapes.families import tag_of
 
 
-def run_rows(runs: Iterable[RunSpec], records: Mapping[str, RunRecord]) -> list[RunRow]:
-    """The rows of the finished runs, diverged ones included, by size, sparsity, data and seed."""
+def run_rows(
+    runs: Iterable[RunSpec], records: Mapping[str, RunRecord], strategies: Mapping[str, Strategy]
+) -> list[RunRow]:
+    """The rows of the finished runs, diverged ones included, by size, sparsity, strategy, data and seed.
+
+    `strategies` are the several of the recipe, by the names that the rows get; without any, records say their own.
+    """
     finished = [(run, records[run.run_id]) for run in runs if run.run_id in records]
+    places = {name: place for place, name in enumerate((DENSE, *strategies))}
+
+    def name(run: RunSpec, record: RunRecord) -> str:
+        return name_of(strategies, run.pruning) if strategies else record.strategy
+
     finished.sort(
         key=lambda pair: (
             pair[1].dense_params,
             pair[1].sparsity,
             pair[1].pattern,
+            places.get(name(*pair), 0),
             pair[1].data_seen,
             pair[1].seed,
             -pair[0].optimizer.learning_rate,
         )
     )
-    return [_row(run, record) for run, record in finished]
+    return [_row(run, record, name(run, record)) for run, record in finished]
 
 
-def _row(run: RunSpec, record: RunRecord) -> RunRow:
+def _row(run: RunSpec, record: RunRecord, strategy: str) -> RunRow:
+    facts = {name: getattr(record, name) for name in RunFacts.__struct_fields__ if name != "unique_data"}
     return RunRow(
-        **{name: getattr(record, name) for name in RunFacts.__struct_fields__ if name != "unique_data"},
+        **facts | {"strategy": strategy},
         trunk=run.origin_id,  # whether it was shared or not: such runs saw the same data and initialisation
         diverged=record.diverged,
         loss=record.loss,

@@ -62,7 +62,7 @@ def train_runs(setup: Setup, folder: Folder, executor: Executor, console: Consol
                 failures=trained.failures | again.failures,
                 runs=(*setup.runs, *retries),
             )
-    write_runs(run_rows(trained.runs, trained.records), folder.runs_table)
+    write_runs(run_rows(trained.runs, trained.records, setup.loaded.recipe.strategies), folder.runs_table)
     return trained
 
 

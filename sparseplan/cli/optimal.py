@@ -31,6 +31,7 @@ def optimal(
     inference_price: o.InferencePriceOption = None,
     pattern: o.PatternsOption = None,
     law: o.LawsOption = None,
+    strategy: o.StrategiesOption = None,
     cost: o.CostsOption = None,
     max_sparsity: o.MaxSparsityOption = None,
     objective: o.ObjectiveOption = "point",
@@ -56,8 +57,8 @@ def optimal(
     other n:m, whether it pays on that device and how fast 2:4 would have to be; the budget may then be in
     --device-hours, or in --days of all --devices.
 
-    Several --flops, --law, --cost or --pattern, each repeated or with commas, give a table of all combinations, in
-    which --explain prints the warnings of every plan.
+    Several --flops, --law, --strategy, --cost or --pattern, each repeated or with commas, give a table of all
+    combinations, in which --explain prints the warnings of every plan.
     """
     from sparseplan.api.plans import plans
 
@@ -80,6 +81,7 @@ def optimal(
         inference_price=inference_price,
         pattern=o.flat(pattern),
         law=o.flat(law) or DEFAULT_LAW,
+        strategy=o.flat(strategy),
         cost=o.flat(cost) or "sparse",
         max_sparsity=max_sparsity,
         objective=objective,

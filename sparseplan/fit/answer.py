@@ -119,9 +119,13 @@ def diagnose(
     holdout: list[HeldOut] | None,
     choice: Choice | None = None,
     prediction: RunError | None = None,
+    one_schedule: bool = True,
     seed: int,
 ) -> FitAnswer:
-    """Examine a fit from every side; with 0 draws nothing that needs random numbers is computed."""
+    """Examine a fit from every side; with 0 draws nothing that needs random numbers is computed.
+
+    `one_schedule`: whether all sparse runs were pruned as `naming` says; what depends on it is left out otherwise.
+    """
     rng = np.random.default_rng([seed, 1])
     identified = fit.certificate.status == "converged"
     far = outliers(fit)
@@ -129,10 +133,13 @@ def diagnose(
     rival: Rival | None = None
     if identified and drawn is not None and fit.rates is None:  # both tests are of laws in which no data repeats
         dependence = exponent_depends_on_sparsity(fit, _NESTED_DRAWS, rng)
-        rival = average_parameter_law(fit, naming.schedule, starts=_RIVAL_STARTS, draws=drawn.asked, seed=seed, rng=rng)
+        if one_schedule:
+            rival = average_parameter_law(
+                fit, naming.schedule, starts=_RIVAL_STARTS, draws=drawn.asked, seed=seed, rng=rng
+            )
     influential, worst = notable_runs(fit, without_each_run(fit)) if identified else ([], [])
     intervals = None if drawn is None else _intervals(fit, drawn)
-    best_S, best_S_interval = _free_size(fit, drawn, naming.schedule)
+    best_S, best_S_interval = _free_size(fit, drawn, naming.schedule) if one_schedule else (None, None)
     rates = fitted_repetition(fit, drawn)
     return FitAnswer(
         form=fit.form.name,

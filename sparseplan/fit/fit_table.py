@@ -87,15 +87,9 @@ def fit_runs(runs: Runs, job: FitJob) -> FitResult:
         )
     if not reads_as_text(job.name):
         raise FitError(f"`name` {job.name}: expected a name that YAML reads as text, found a number, date or the like.")
-    if job.tie_dense and job.freeze_dense is None:
-        raise FitError("`tie_dense`: there is no dense value to keep; give the base with `freeze_dense`.")
-    base = (
-        None
-        if job.freeze_dense is None
-        else DenseBase(law=require_one_form(load_law(job.freeze_dense), "`freeze_dense`"), tied=job.tie_dense)
-    )
-    objective = Objective(residual=job.residual, penalty=PENALTIES[job.loss].with_delta(job.huber_delta))
-    naming = _naming(job, runs, base)
+    base = base_of(job)
+    objective = objective_of(job)
+    naming = metadata(job, runs, base)
     form, prior, choice = job.form, job.prior, None
     if form in (AUTO, AVERAGE):
         if base is not None:
@@ -130,6 +124,25 @@ def fit_runs(runs: Runs, job: FitJob) -> FitResult:
     return FitResult(fit=fit, drawn=drawn, law=law, answer=answer)
 
 
+def base_of(job: FitJob) -> DenseBase | None:
+    """The dense base that a job keeps; None where it fits its own.
+
+    Raises:
+        LawError: if it can't be found.
+        FitError: if a job ties what it does not keep.
+    """
+    if job.freeze_dense is not None:
+        return DenseBase(law=require_one_form(load_law(job.freeze_dense), "`freeze_dense`"), tied=job.tie_dense)
+    if job.tie_dense:
+        raise FitError("`tie_dense`: there is no dense value to keep; give the base with `freeze_dense`.")
+    return None
+
+
+def objective_of(job: FitJob) -> Objective:
+    """What a job minimises."""
+    return Objective(residual=job.residual, penalty=PENALTIES[job.loss].with_delta(job.huber_delta))
+
+
 def _averaged(runs: Runs, job: FitJob, objective: Objective, choice: Choice, naming: LawMetadata, chosen: Law) -> Law:
     """Every form that counts, fitted to all runs, with as many draws as it weighs.
 
@@ -155,7 +168,12 @@ def _averaged(runs: Runs, job: FitJob, objective: Objective, choice: Choice, nam
     return average_of(chosen, parts)
 
 
-def _naming(job: FitJob, runs: Runs, base: DenseBase | None) -> LawMetadata:
+def metadata(job: FitJob, runs: Runs, base: DenseBase | None) -> LawMetadata:
+    """What a law's file will say beyond the numbers.
+
+    Raises:
+        FitError: if job and table count data in different units, or a strategy leaves open when it prunes.
+    """
     law = base.law if base is not None else None
     if job.data_unit is not None and runs.data_unit is not None and job.data_unit != runs.data_unit:
         raise FitError(f"`data_unit` {job.data_unit}: the table says {runs.data_unit}; leave one of them out.")

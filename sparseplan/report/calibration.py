@@ -9,6 +9,7 @@ from sparseplan.calibration.write_up import Conclusion, coefficient_rows
 from sparseplan.common.console import open_table, print_table, say, say_wrapped
 from sparseplan.common.units import format_count, format_duration, format_percent, format_scientific, format_sparsity
 from sparseplan.runs.facts import RunFacts
+from sparseplan.runs.table import set_name
 
 _WORDS = {"free_size_sparsity": "best sparsity with N free"}
 
@@ -19,10 +20,13 @@ def print_dry_run(console: Console, result: DryRun) -> None:
     say_wrapped(console, f"Pruning: {result.pruning}")
     say(console)
     unit = f"{result.runs[0].data_unit}s"
-    table = open_table(console, "pattern", "sparsity", "dense size", "non-zero", unit, "epochs", "FLOPs")
+    several = len({run.strategy for run in result.runs if run.sparsity}) > 1
+    first_column = "strategy, pattern" if several else "pattern"
+    table = open_table(console, first_column, "sparsity", "dense size", "non-zero", unit, "epochs", "FLOPs")
     families: dict[tuple[int, float, str], list[RunFacts]] = {}
     for run in result.runs:
-        families.setdefault((run.dense_params, run.sparsity, run.pattern), []).append(run)
+        named = run.pattern if not several else set_name(run.strategy, run.pattern)
+        families.setdefault((run.dense_params, run.sparsity, named), []).append(run)
     for (dense_params, sparsity, pattern), runs in families.items():
         first, longest = runs[0], max(runs, key=lambda run: run.data_seen)
         lengths = sorted({run.data_seen for run in runs})

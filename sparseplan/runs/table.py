@@ -3,7 +3,8 @@
 Needed columns: `sparsity`, `nonzero_params`, `data_seen`, `loss`. `nonzero_params` may instead follow from
 `dense_params`, and `sparsity` from an n:m `pattern`. Also read where present: `pattern`, `strategy`, `run_id`,
 `data_unit`, `unique_data`, `diverged`, and `trunk`, which names the runs that share a part of their training. Numbers
-may carry units (`7B`, `75%`). Sparse runs of one table are pruned by one strategy: a law holds for one.
+may carry units (`7B`, `75%`). Sparse runs of one table are pruned by one strategy, since a law holds for one, unless
+several are asked for.
 """
 
 import math
@@ -20,7 +21,7 @@ from sparseplan.errors import PatternError, QuantityError, RunsError, nearest
 from sparseplan.runs.column_advice import advice
 from sparseplan.runs.reader import Row, Table, read_table
 from sparseplan.runs.run_states import is_unfinished, state_column, state_of
-from sparseplan.sparsity.pattern import Pattern, parse_pattern
+from sparseplan.sparsity.pattern import UNSTRUCTURED, Pattern, parse_pattern
 
 Array = NDArray[np.float64]
 NEEDED = ("sparsity", "nonzero_params", "data_seen", "loss")
@@ -72,7 +73,8 @@ class Runs:
         labels: further columns of what runs may share, `trunk` and `seed`, by the file's name with numbers as `group`.
         independent: whether the user said that no runs share anything.
         data_unit: what D counts; None where the table doesn't say.
-        strategy: the one strategy of the sparse runs; None where the table doesn't say.
+        strategy: the one strategy of the sparse runs; None where the table doesn't say, or has several.
+        strategies: of each run, where there are several; what it says of a dense run means nothing.
         unique_data: the unique data that each run drew on, shape (n,), infinite where the table doesn't say; None where
             it says so of no run.
         left_out: rows that rules left out.
@@ -93,6 +95,7 @@ class Runs:
     independent: bool = False
     data_unit: str | None = None
     strategy: str | None = None
+    strategies: tuple[str, ...] | None = None
     unique_data: Array | None = None
     left_out: tuple[LeftOut, ...] = ()
     remarks: tuple[str, ...] = ()
@@ -124,13 +127,31 @@ class Runs:
             family=tuple(self.family[i] for i in index),
             run_id=tuple(self.run_id[i] for i in index),
             where=tuple(self.where[i] for i in index) if self.where else (),
+            strategies=None if self.strategies is None else tuple(self.strategies[i] for i in index),
             group=None if self.group is None else self.group[index],
             labels=tuple((name, numbers[index]) for name, numbers in self.labels),
             unique_data=None if self.unique_data is None else self.unique_data[index],
         )
 
 
-def read_runs(path: Path, *, columns: Mapping[str, str] | None = None, group: str | None = None) -> Runs:
+def set_name(strategy: str | None, family: str) -> str:
+    """What a set of sparsity coefficients is called: its pattern family, under a strategy where there are several.
+
+    >>> set_name(None, "n:4"), set_name("rigl", "unstructured"), set_name("ste", "n:4")
+    ('n:4', 'rigl', 'ste/n:4')
+    """
+    if strategy is None:
+        return family
+    return strategy if family == str(UNSTRUCTURED) else f"{strategy}/{family}"
+
+
+def read_runs(
+    path: Path,
+    *,
+    columns: Mapping[str, str] | None = None,
+    group: str | None = None,
+    several_strategies: bool = False,
+) -> Runs:
     """Read and check a runs table.
 
     Args:
@@ -139,14 +160,21 @@ def read_runs(path: Path, *, columns: Mapping[str, str] | None = None, group: st
         group: the table's column that names the runs that share a trunk or seed; by default `trunk`, which
             `sparseplan calibrate` writes, where there is one. A column that happens to be called `group` is only used
             when asked for. `none` says that no runs share anything.
+        several_strategies: whether sparse runs may be of several strategies; each has a law of its own.
 
     Raises:
         RunsError: naming the first bad rows by file and line, and how many more there are.
     """
-    return runs_from(read_table(path), columns=columns, group=group)
+    return runs_from(read_table(path), columns=columns, group=group, several_strategies=several_strategies)
 
 
-def runs_from(table: Table, *, columns: Mapping[str, str] | None = None, group: str | None = None) -> Runs:
+def runs_from(
+    table: Table,
+    *,
+    columns: Mapping[str, str] | None = None,
+    group: str | None = None,
+    several_strategies: bool = False,
+) -> Runs:
     """Check a table's rows, from a file or from memory; as `read_runs`.
 
     Raises:
@@ -182,7 +210,12 @@ def runs_from(table: Table, *, columns: Mapping[str, str] | None = None, group: 
             by_id[run.run_id] = row.where
         parsed.append(run)
     strategies = sorted({run.strategy for run in parsed if run.strategy and run.sparsity > 0})
-    if len(strategies) > 1:
+    if len(strategies) > 1 and several_strategies:
+        unsaid = [run.where for run in parsed if run.sparsity > 0 and not run.strategy]
+        bad += [
+            f"{where}: expected the strategy of a sparse run, as other rows have it, found none." for where in unsaid
+        ]
+    elif len(strategies) > 1:
         bad.append(
             f"{table.source}: expected sparse runs of one strategy, since each has a law of its own, "
             f"found {', '.join(strategies)}; keep one of them and the dense runs."
@@ -210,7 +243,8 @@ def runs_from(table: Table, *, columns: Mapping[str, str] | None = None, group: 
         labels=_labels(parsed, names),
         independent=independent,
         data_unit=units[0] if units else None,
-        strategy=strategies[0] if strategies else None,
+        strategy=strategies[0] if len(strategies) == 1 else None,
+        strategies=tuple(run.strategy or "" for run in parsed) if len(strategies) > 1 else None,
         unique_data=_unique_data([run.unique_data for run in parsed]),
         left_out=tuple(left_out),
         remarks=_remarks(table, names),

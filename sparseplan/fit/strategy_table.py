@@ -1,0 +1,286 @@
+"""The table of a fit of several strategies: their coefficients, size multipliers and losses, and which of them differ.
+
+The size multiplier m(S) = (f(0) / f(S))^(1 / b_N), where the form has these, says by how much larger a dense model does
+as well as a sparse one of the same non-zero size and data. Strategies train at different costs, c_mul; so each one's
+loss at equal training FLOPs is given as well, at one non-zero size: what it saves buys data.
+
+Differences are of the logarithms, draw by draw, so that what strategies have in common cancels. A family of many
+comparisons finds differences by chance alone; a difference counts as real where its simultaneous interval excludes 0.
+All simultaneous intervals are the single ones, each side stretched by the one factor with which all of them hold
+together in as many draws as a single one does by itself.
+
+Source: Westfall & Young 1993, Resampling-Based Multiple Testing (the single-step maximum).
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from itertools import combinations
+from typing import Literal
+
+import msgspec
+import numpy as np
+from msgspec import Struct
+
+from sparseplan.common.intervals import LEVEL, Bounds, bounds, quantiles
+from sparseplan.cost.flops import flops_cost
+from sparseplan.fit.strategies import StrategiesFit, StrategyPart
+from sparseplan.laws.forms.base import Theta
+from sparseplan.laws.forms.fitting.coordinates import Array
+from sparseplan.runs.table import set_name
+
+Kind = Literal["multiplier", "loss"]
+SPARSITIES = (0.5, 0.75, 0.875)
+"""Where strategies are compared, as far as runs of them reach."""
+_ROUNDING = 1e-9
+
+
+class Valued(Struct, frozen=True, kw_only=True):
+    """A value and the central share of its draws; None without draws."""
+
+    value: float
+    interval: Bounds | None
+
+
+class AtSparsity(Struct, frozen=True, kw_only=True):
+    """A set of coefficients at one sparsity.
+
+    Attributes:
+        multiplier: Size multiplier m.
+        cost: c_mul under sparse FLOPs: training FLOPs against a dense model of the same non-zero size and data.
+        loss: At the table's `train_flops` and `nonzero_params`, nats.
+        above_dense: That less the loss of a dense model of the same non-zero size and training FLOPs.
+    """
+
+    sparsity: float
+    multiplier: Valued
+    cost: float
+    loss: Valued
+    above_dense: Valued
+
+
+class SetRow(Struct, frozen=True, kw_only=True):
+    """What a strategy has in one pattern family.
+
+    Attributes:
+        strategy, pattern: Which.
+        runs: Sparse runs of it.
+        sparsities: Which sparsities they have.
+        coefficients: Its own.
+        error: Root mean square of log(measured / predicted) of its runs.
+        at: What follows, at each sparsity of the table that its runs reach.
+    """
+
+    strategy: str
+    pattern: str
+    runs: int
+    sparsities: list[float]
+    coefficients: dict[str, Valued]
+    error: float
+    at: list[AtSparsity]
+
+
+class Difference(Struct, frozen=True, kw_only=True):
+    """Two sets at one sparsity: the logarithm of the ratio of the first's value to the second's.
+
+    Attributes:
+        of: The size multiplier, or the loss at equal training FLOPs and non-zero size.
+        first, second: Names of the sets.
+        log_ratio: The value.
+        interval: Its own interval.
+        simultaneous: The interval that holds together with all others of the same kind.
+        real: Whether that one excludes 0.
+    """
+
+    of: Kind
+    sparsity: float
+    first: str
+    second: str
+    log_ratio: float
+    interval: Bounds
+    simultaneous: Bounds
+    real: bool
+
+
+class StrategyTable(Struct, frozen=True, kw_only=True):
+    """The comparison of strategies on one dense base.
+
+    Attributes:
+        base: The coefficients that all have in common.
+        nonzero_params, data_unit: Of the losses at equal training FLOPs: non-zero size, and what data counts in.
+        train_flops: Of those losses.
+        stretch: By how much the simultaneous intervals are wider, for each kind of difference; None without draws.
+    """
+
+    form: str
+    status: str
+    level: float
+    base: dict[str, Valued]
+    nonzero_params: float
+    train_flops: float
+    data_unit: str
+    sets: list[SetRow]
+    differences: list[Difference]
+    stretch: dict[str, float] | None
+    format: Literal["sparseplan-strategies/1"] = "sparseplan-strategies/1"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class _Point:
+    """One set of coefficients at one sparsity, and what a budget of training FLOPs buys there."""
+
+    name: str
+    sparsity: float
+    theta: Theta
+    drawn: Theta | None
+    nonzero_params: float
+    bought: float
+    bought_dense: float
+
+    def multiplier(self, theta: Theta) -> Array:
+        return theta.size_multiplier(self.sparsity, self.nonzero_params)
+
+    def loss(self, theta: Theta) -> Array:
+        return theta.loss(self.sparsity, self.nonzero_params, self.bought)
+
+    def above_dense(self, theta: Theta) -> Array:
+        return self.loss(theta) - theta.loss(0.0, self.nonzero_params, self.bought_dense)
+
+    def valued(self, asked: Callable[[Theta], Array]) -> Valued:
+        drawn = None if self.drawn is None else bounds(np.asarray(asked(self.drawn)))
+        return Valued(value=float(asked(self.theta)), interval=drawn)
+
+    def row(self) -> AtSparsity:
+        return AtSparsity(
+            sparsity=self.sparsity,
+            multiplier=self.valued(self.multiplier),
+            cost=self.bought_dense / self.bought,
+            loss=self.valued(self.loss),
+            above_dense=self.valued(self.above_dense),
+        )
+
+
+_ASKED: dict[Kind, Callable[[_Point, Theta], Array]] = {"multiplier": _Point.multiplier, "loss": _Point.loss}
+
+
+def strategy_table(found: StrategiesFit) -> StrategyTable:
+    """Compare the strategies of a fit.
+
+    Losses at equal training FLOPs are those of a dense training of the geometric means of the runs' non-zero sizes and
+    lengths.
+    """
+    runs, first = found.fit.runs, found.parts[0]
+    N, D = (float(np.exp(np.mean(np.log(axis)))) for axis in (runs.nonzero_params, runs.data_seen))
+    C = float(flops_cost("sparse", first.law.schedule, tokens_per_unit=first.law.tokens_per_unit).flops_for(D, 0.0, N))
+    rows: list[SetRow] = []
+    points: list[_Point] = []
+    for part in found.parts:
+        for family in part.fit.design.families:
+            some = list(_points(part, family, N, D, C))
+            rows.append(_row(part, family, some))
+            points += some
+    differences: list[Difference] = []
+    stretch: dict[str, float] = {}
+    for kind in _ASKED:
+        pairs, factor = _differences(kind, points)
+        differences += pairs
+        if factor is not None:
+            stretch[kind] = factor
+    return StrategyTable(
+        form=found.fit.form.name,
+        status=found.fit.certificate.status,
+        level=LEVEL,
+        base=_coefficients(*_thetas(first, first.fit.design.families[0]), per_family=False),
+        nonzero_params=N,
+        train_flops=C,
+        data_unit=first.law.data_unit,
+        sets=rows,
+        differences=differences,
+        stretch=stretch or None,
+    )
+
+
+def _thetas(part: StrategyPart, family: str) -> tuple[Theta, Theta | None]:
+    """A set's coefficients, and their draws."""
+    drawn = None if part.drawn is None else part.fit.coefficients(family, part.drawn.theta)
+    return part.fit.coefficients(family), drawn
+
+
+def _points(part: StrategyPart, family: str, N: float, D: float, C: float) -> Iterator[_Point]:
+    """A set at each sparsity that its runs reach."""
+    theta, drawn = _thetas(part, family)
+    cost = flops_cost("sparse", part.law.schedule, tokens_per_unit=part.law.tokens_per_unit)
+    levels = part.sparsities(family)
+    for S in SPARSITIES:
+        if levels[0] - _ROUNDING <= S <= levels[-1] + _ROUNDING:
+            yield _Point(
+                name=set_name(part.name, family),
+                sparsity=S,
+                theta=theta,
+                drawn=drawn,
+                nonzero_params=N,
+                bought=float(cost.data_for(C, S, N)),
+                bought_dense=D,
+            )
+
+
+def _row(part: StrategyPart, family: str, points: list[_Point]) -> SetRow:
+    mine = part.rows_of(family)
+    error = np.log(part.fit.predicted[mine] / part.fit.runs.loss[mine])
+    return SetRow(
+        strategy=part.name,
+        pattern=family,
+        runs=int(mine.sum()),
+        sparsities=part.sparsities(family),
+        coefficients=_coefficients(*_thetas(part, family), per_family=True),
+        error=float(np.sqrt(np.mean(error**2))),
+        at=[point.row() for point in points],
+    )
+
+
+def to_json(table: StrategyTable) -> str:
+    """The table as indented JSON."""
+    return msgspec.json.format(msgspec.json.encode(table), indent=2).decode()
+
+
+def _coefficients(theta: Theta, drawn: Theta | None, *, per_family: bool) -> dict[str, Valued]:
+    values, draws = theta.as_dict(), {} if drawn is None else drawn.as_dict()
+    return {
+        one.name: Valued(
+            value=float(values[one.name]),
+            interval=bounds(np.asarray(draws[one.name])) if one.name in draws else None,
+        )
+        for one in (theta.form.per_family if per_family else theta.form.base)
+    }
+
+
+def _differences(kind: Kind, points: list[_Point]) -> tuple[list[Difference], float | None]:
+    """All pairs of sets at each sparsity, and the factor that makes their intervals simultaneous."""
+    asked = _ASKED[kind]
+    pairs = [(a, b) for a, b in combinations(points, 2) if a.sparsity == b.sparsity]
+    drawn = [
+        np.log(asked(a, a.drawn) / asked(b, b.drawn)) for a, b in pairs if a.drawn is not None and b.drawn is not None
+    ]
+    if not drawn:
+        return [], None
+    values = np.array([float(np.log(asked(a, a.theta) / asked(b, b.theta))) for a, b in pairs])
+    draws = np.stack(drawn, axis=1)
+    single = [bounds(column) for column in draws.T]
+    below = np.maximum(values - np.array([low for low, _ in single]), _ROUNDING)
+    above = np.maximum(np.array([high for _, high in single]) - values, _ROUNDING)
+    away = np.where(draws < values, (values - draws) / below, (draws - values) / above)
+    factor = max(1.0, quantiles(away.max(axis=1), [LEVEL])[0])
+    low, high = values - factor * below, values + factor * above
+    found = [
+        Difference(
+            of=kind,
+            sparsity=a.sparsity,
+            first=a.name,
+            second=b.name,
+            log_ratio=float(values[index]),
+            interval=single[index],
+            simultaneous=(float(low[index]), float(high[index])),
+            real=not low[index] <= 0.0 <= high[index],
+        )
+        for index, (a, b) in enumerate(pairs)
+    ]
+    return found, factor
