@@ -15,6 +15,7 @@ from sparseplan.calibration.recipe import Recipe
 from sparseplan.fit.fit_table import FitJob, FitResult, fit_runs
 from sparseplan.fit.fitting import Fit
 from sparseplan.fit.strategies import StrategiesFit, fit_strategies
+from sparseplan.fit.strategy_table import strategy_table
 from sparseplan.runs.table import Runs, read_runs
 from sparseplan.sparsity.pattern import UNSTRUCTURED
 
@@ -75,7 +76,8 @@ def fit_calibration(recipe: Recipe, table: Path, *, tokens_per_unit: float = 1.0
         schedules = {name: strategy.schedule for name, strategy in recipe.strategies.items()}
         found = fit_strategies(read_runs(table, several_strategies=True), job, schedules)
         law = msgspec.structs.replace(found.parts[0].law, name=recipe.name)
-        result = FitResult(fit=found.fit, drawn=found.drawn, law=law, answer=found.answer)
+        answer = msgspec.structs.replace(found.answer, strategies=strategy_table(found))
+        result = FitResult(fit=found.fit, drawn=found.drawn, law=law, answer=answer)
         return Fitted(result=result, strategies=found)
     runs = read_runs(table)
     whole = fit_runs(runs, job)

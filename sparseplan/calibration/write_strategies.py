@@ -1,11 +1,13 @@
 """What a calibration of several strategies leaves beside its law: a law for each, their comparison, and its page."""
 
+from collections.abc import Callable
+
 from sparseplan.calibration.fit_runs import Fitted
 from sparseplan.calibration.setup import Setup
 from sparseplan.common.files import write_text
 from sparseplan.common.units import format_count, format_scientific, format_sparsity
 from sparseplan.figures.strategies import draw_strategies
-from sparseplan.fit.strategy_table import Difference, StrategyTable, Valued, to_json
+from sparseplan.fit.strategy_answer import AtSparsity, Difference, StrategyTable, Valued, to_json
 from sparseplan.laws.file import write_law
 from sparseplan.laws.forms import FORMS
 from sparseplan.laws.law import Law
@@ -13,9 +15,11 @@ from sparseplan.runs.table import set_name
 from sparseplan.sweep.folder import Folder
 
 
-def write_strategies(folder: Folder, setup: Setup, fitted: Fitted, table: StrategyTable, laws: dict[str, Law]) -> None:
+def write_strategies(folder: Folder, setup: Setup, fitted: Fitted, laws: dict[str, Law]) -> None:
     """Write the laws by strategy, the comparison and the figure."""
+    table = fitted.result.answer.strategies
     assert fitted.strategies is not None
+    assert table is not None
     folder.law_of("any").parent.mkdir(exist_ok=True)
     for name, law in laws.items():
         write_law(law, folder.law_of(name))
@@ -56,7 +60,7 @@ def strategy_lines(table: StrategyTable, unit: str, calibration: str) -> list[st
         "",
         f"| strategy | {' | '.join(f'loss at {format_sparsity(S)} | c_mul' for S in levels)} |",
         f"| --- |{' --- | --- |' * len(levels)}",
-        *_level_rows(table, levels, lambda at: f"{_cell(at.above_dense, signed=True)} | {at.cost:.3g}"),
+        *_level_rows(table, levels, _loss_cells),
         "",
         *_differences(table),
         "",
@@ -71,8 +75,11 @@ def strategy_lines(table: StrategyTable, unit: str, calibration: str) -> list[st
     return lines
 
 
-def _level_rows(table: StrategyTable, levels: list[float], cell: object) -> list[str]:
-    assert callable(cell)
+def _loss_cells(at: AtSparsity) -> str:
+    return "- | -" if at.above_dense is None else f"{_cell(at.above_dense, signed=True)} | {at.cost:.3g}"
+
+
+def _level_rows(table: StrategyTable, levels: list[float], cell: Callable[[AtSparsity], str]) -> list[str]:
     rows = []
     for row in table.sets:
         at = {one.sparsity: one for one in row.at}

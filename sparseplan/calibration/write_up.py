@@ -20,7 +20,6 @@ from sparseplan.errors import LawError
 from sparseplan.figures.fit_page import draw_fit_page
 from sparseplan.fit.answer import FitAnswer, coefficient_values
 from sparseplan.fit.fit_table import FitResult
-from sparseplan.fit.strategy_table import StrategyTable, strategy_table
 from sparseplan.laws.file import read_law, write_law
 from sparseplan.laws.forms import FORMS
 from sparseplan.laws.forms.base import Form
@@ -42,14 +41,12 @@ class Conclusion:
         limits: What the grid can't tell, a sentence each.
         next_command: A plan to ask the law for; None where its fit did not converge.
         written: Whether files were written; not where the law was fitted to these runs, by this recipe, already.
-        strategies: How they compare, where there are several.
     """
 
     result: FitResult
     limits: list[str]
     next_command: str | None
     written: bool
-    strategies: StrategyTable | None = None
 
 
 def write_up(setup: Setup, folder: Folder, trained: SweepResult) -> Conclusion:
@@ -64,24 +61,22 @@ def write_up(setup: Setup, folder: Folder, trained: SweepResult) -> Conclusion:
     fitted = fit_calibration(setup.loaded.recipe, folder.runs_table, tokens_per_unit=tokens)
     recipe = setup.loaded.recipe
     stale = not _is_fitted(folder, list(recipe.strategies) if fitted.strategies is not None else [])
-    table = None if fitted.strategies is None else strategy_table(fitted.strategies)
     conclusion = Conclusion(
         result=fitted.result,
-        strategies=table,
         limits=limits(setup, fitted),
         next_command=_next_command(setup, folder, fitted.result),
         written=stale,
     )
     if stale:
         first, *_ = recipe.pruned_by
-        if fitted.strategies is None or table is None:
+        if fitted.strategies is None:
             draw_fit_page(fitted.result, folder.figure)
         else:
             laws = {
                 part.name: _with_origin(part.law, part.name, fitted, setup, folder, trained)
                 for part in fitted.strategies.parts
             }
-            write_strategies(folder, setup, fitted, table, laws)
+            write_strategies(folder, setup, fitted, laws)
         write_law(_with_origin(fitted.result.law, first, fitted, setup, folder, trained), folder.law)
         write_text(folder.readme, _readme(setup, trained, conclusion, figure=folder.figure.name))
     return conclusion
@@ -220,7 +215,7 @@ def _readme(setup: Setup, trained: SweepResult, conclusion: Conclusion, *, figur
         "Written by `sparseplan calibrate`; `recipe.yaml` says what was trained, `runs.csv` has every run (one JSON "
         "each in `runs/`), `law.yaml` the law with its draws.",
         "",
-        f"![{_FIGURES if conclusion.strategies is None else _FIGURES_OF_STRATEGIES}]({figure})",
+        f"![{_FIGURES if answer.strategies is None else _FIGURES_OF_STRATEGIES}]({figure})",
         "",
         "## What was trained",
         "",
@@ -245,8 +240,8 @@ def _law_lines(setup: Setup, conclusion: Conclusion) -> list[str]:
         f"Fit: {answer.status}; {answer.n_runs} runs, {answer.loss} on {answer.residual} residuals, objective "
         f"{answer.objective:.4g}; {answer.starts_at_optimum} of {answer.starts} starts reached the lowest minimum."
     )
-    if conclusion.strategies is not None:
-        return [*strategy_lines(conclusion.strategies, unit, setup.loaded.recipe.name), "", fit]
+    if answer.strategies is not None:
+        return [*strategy_lines(answer.strategies, unit, setup.loaded.recipe.name), "", fit]
     lines = [
         "## The law",
         "",

@@ -14,7 +14,7 @@ from sparseplan.figures import palette
 from sparseplan.figures.base import SMALL, TEXT, TITLE, WIDTHS, in_style, new_figure, save_figure
 from sparseplan.figures.labels import wrapped
 from sparseplan.fit.strategies import StrategiesFit, StrategyPart
-from sparseplan.fit.strategy_table import StrategyTable
+from sparseplan.fit.strategy_answer import StrategyTable
 from sparseplan.laws.forms.base import Theta
 from sparseplan.runs.table import set_name
 
@@ -48,16 +48,18 @@ def strategies_figure(found: StrategiesFit, table: StrategyTable, title: str) ->
     multiplier, loss, missed = figure.subplots(1, 3)
     N, C = table.nonzero_params, table.train_flops
     for number, (part, family) in enumerate(sets):
-        cost = flops_cost("sparse", part.law.schedule, tokens_per_unit=part.law.tokens_per_unit)
-        D = float(cost.data_for(C, 0.0, N))
         style = _style(number)
+        _curve(multiplier, part, family, lambda theta, S: theta.size_multiplier(S, N), style)
+        _errors(missed, part, family, (number - (len(sets) - 1) / 2) * _SPREAD, style)
+        if part.schedule is None:
+            continue
+        cost = flops_cost("sparse", part.schedule, tokens_per_unit=part.law.tokens_per_unit)
+        D = float(cost.data_for(C, 0.0, N))
 
         def above(theta: Theta, S: Array, cost: Any = cost, D: float = D) -> Array:
             return theta.loss(S, N, cost.data_for(C, S, N)) - theta.loss(0.0, N, D)
 
-        _curve(multiplier, part, family, lambda theta, S: theta.size_multiplier(S, N), style)
         _curve(loss, part, family, above, style)
-        _errors(missed, part, family, (number - (len(sets) - 1) / 2) * _SPREAD, style)
     words = ("size multiplier m", f"loss above dense, nats\nN {format_count(N)}, {format_scientific(C)} FLOPs")
     for axes, label in zip((multiplier, loss, missed), (*words, "measured above law, %"), strict=True):
         axes.set_title(label, fontsize=TEXT)

@@ -20,7 +20,7 @@ from sparseplan.laws.forms.fitting.coordinates import Array
 from sparseplan.laws.forms.repeated import Repeated
 from sparseplan.laws.law import Law, coefficients, main_family
 from sparseplan.runs.published import PUBLISHED
-from sparseplan.runs.table import Runs, read_runs
+from sparseplan.runs.table import Runs, of_strategy, read_runs
 
 Outcome = Literal["match", "same numbers", "other numbers", "other table", "unknown"]
 _RECOMPUTED = 1e-9
@@ -96,13 +96,21 @@ def _measure(fit: dict[str, Any]) -> Objective | None:
 def check_runs(law: Law, path: Path, *, columns: Mapping[str, str] | None = None) -> AgainstRuns:
     """Hold a law against the runs table in a file, or against the authors' own file that a built-in law records.
 
+    Of a table with several strategies the runs count that the law says it is of, and the dense ones.
+
     Raises:
         RunsError: if the table is broken, or speaks of other runs altogether.
     """
     published = PUBLISHED.get(path.name)
     if published is not None and columns is None and _sha256(path) == law.provenance.get("runs_sha256"):
         return against_runs(law, published(path.parent))
-    return against_runs(law, read_runs(path, columns=columns))
+    strategy = str(law.provenance.get("strategy"))
+    runs = read_runs(path, columns=columns, several_strategies="strategy" in law.provenance)
+    if runs.strategies is not None and strategy not in runs.strategies:
+        raise RunsError(
+            f"{runs.source}: none of its runs is of the strategy {strategy}, which the law {law.name!r} is of."
+        )
+    return against_runs(law, runs if runs.strategies is None else runs.take(of_strategy(runs, strategy)))
 
 
 def _sha256(path: Path) -> str | None:

@@ -30,6 +30,7 @@ from sparseplan.fit.law_from_fit import LawMetadata
 from sparseplan.fit.rates_answer import FittedRepetition, fitted_repetition, rates_caveats
 from sparseplan.fit.read_back import ReadBack, read_back
 from sparseplan.fit.shared_errors import SharedError
+from sparseplan.fit.strategy_answer import StrategyTable
 from sparseplan.laws.forms import FORMS
 from sparseplan.laws.forms.budget import schedule_budget
 from sparseplan.laws.run_error import RunError
@@ -67,6 +68,7 @@ class FitAnswer(Struct, frozen=True, kw_only=True):
         holdout: held-out groups; null unless asked for.
         repetition: how repeated data counts; null where no run repeats data.
         prediction: how far a measured run lies from the law's mean, as the law file has it; null without draws.
+        strategies: how strategies compare that were fitted together; null where there is one.
     """
 
     format: Literal["sparseplan-fit/1"] = "sparseplan-fit/1"
@@ -108,6 +110,7 @@ class FitAnswer(Struct, frozen=True, kw_only=True):
     prior: Literal["none", "weak"] = "none"
     forms: list[FormScore] | None = None
     prediction: RunError | None = None
+    strategies: StrategyTable | None = None
     warnings: list[Caveat]
 
 

@@ -8,6 +8,7 @@ another's saw the same simulated losses or weights, so that what all have in com
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -24,7 +25,8 @@ from sparseplan.fit.repeats import repeats_data
 from sparseplan.fit.run_error import run_error
 from sparseplan.laws.forms.fitting.coordinates import BASE, kappa_of, make_design
 from sparseplan.laws.law import Law
-from sparseplan.runs.table import Runs, set_name
+from sparseplan.runs.strategies import schedule_of
+from sparseplan.runs.table import Runs, of_strategy, set_name
 from sparseplan.sparsity.schedule import Schedule
 
 
@@ -36,12 +38,14 @@ class StrategyPart:
         name: The strategy.
         fit: The fit as of this strategy's runs and the dense ones: the families are those of its patterns.
         drawn: Its draws, row by row those of the other strategies; None where there are none.
-        law: Its law.
+        schedule: When it prunes; None where nobody said.
+        law: Its law, of that schedule, else the default one.
     """
 
     name: str
     fit: Fit
     drawn: Bootstrap | None
+    schedule: Schedule | None
     law: Law
 
     def rows_of(self, family: str) -> NDArray[np.bool_]:
@@ -71,8 +75,8 @@ class StrategiesFit:
     parts: tuple[StrategyPart, ...]
 
 
-def fit_strategies(runs: Runs, job: FitJob, schedules: Mapping[str, Schedule]) -> StrategiesFit:
-    """Fit runs of several strategies, which `schedules` has by name.
+def fit_strategies(runs: Runs, job: FitJob, schedules: Mapping[str, Schedule | None]) -> StrategiesFit:
+    """Fit runs of several strategies, which `schedules` has by name: when they prune, None where nobody said.
 
     Laws are called after the job and their strategy.
 
@@ -100,10 +104,28 @@ def fit_strategies(runs: Runs, job: FitJob, schedules: Mapping[str, Schedule]) -
     parts = []
     for name, schedule in schedules.items():
         own, own_draws = _part(fit, drawn, runs, name)
-        called = replace(naming, name=f"{job.name}-{name}", schedule=schedule)
+        called = replace(naming, name=f"{job.name}-{name}", schedule=schedule or Schedule())
         law = to_law(own, own_draws, called, travelling(answer.warnings), prediction)
-        parts.append(StrategyPart(name=name, fit=own, drawn=own_draws, law=law))
+        law = msgspec.structs.replace(law, provenance=law.provenance | {"strategy": name})
+        parts.append(StrategyPart(name=name, fit=own, drawn=own_draws, schedule=schedule, law=law))
     return StrategiesFit(fit=fit, drawn=drawn, answer=answer, parts=tuple(parts))
+
+
+def schedules_of(runs: Runs, chosen: str, schedule: Schedule | None) -> dict[str, Schedule | None]:
+    """When each strategy of a table prunes: the chosen one as given, else each as its name implies.
+
+    None where the name leaves it to settings.
+    """
+    assert runs.strategies is not None
+    names = dict.fromkeys(one for one, S in zip(runs.strategies, runs.sparsity, strict=True) if S > 0)
+    return {name: schedule if name == chosen and schedule is not None else _implied(name) for name in names}
+
+
+def _implied(name: str) -> Schedule | None:
+    try:
+        return schedule_of(name)
+    except ValueError:  # it cuts at a moment that the table does not tell
+        return None
 
 
 def _fit(runs: Runs, job: FitJob, base: DenseBase | None) -> Fit:
@@ -128,8 +150,7 @@ def _fit(runs: Runs, job: FitJob, base: DenseBase | None) -> Fit:
 
 def _part(fit: Fit, drawn: Bootstrap | None, runs: Runs, strategy: str) -> tuple[Fit, Bootstrap | None]:
     """The fit and its draws as of one strategy's runs and the dense ones."""
-    assert runs.strategies is not None
-    rows = np.array([S == 0 or one == strategy for S, one in zip(runs.sparsity, runs.strategies, strict=True)])
+    rows = of_strategy(runs, strategy)
     own = runs.take(rows)
     families = tuple(dict.fromkeys(name for name, S in zip(own.family, own.sparsity, strict=True) if S > 0))
     sets = [fit.design.families.index(set_name(strategy, family)) for family in families]

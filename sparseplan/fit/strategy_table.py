@@ -15,113 +15,24 @@ Source: Westfall & Young 1993, Resampling-Based Multiple Testing (the single-ste
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import combinations
-from typing import Literal
 
 import msgspec
 import numpy as np
-from msgspec import Struct
 
-from sparseplan.common.intervals import LEVEL, Bounds, bounds, quantiles
+from sparseplan.common.intervals import LEVEL, bounds, quantiles
 from sparseplan.cost.flops import flops_cost
-from sparseplan.fit.strategies import StrategiesFit, StrategyPart
+from sparseplan.errors import FitError, nearest
+from sparseplan.fit.fit_caveats import schedule_caveats
+from sparseplan.fit.fit_table import FitJob, FitResult, fit_runs
+from sparseplan.fit.strategies import StrategiesFit, StrategyPart, fit_strategies, schedules_of
+from sparseplan.fit.strategy_answer import AtSparsity, Difference, Kind, SetRow, StrategyTable, Valued
 from sparseplan.laws.forms.base import Theta
 from sparseplan.laws.forms.fitting.coordinates import Array
-from sparseplan.runs.table import set_name
+from sparseplan.runs.table import Runs, set_name
 
-Kind = Literal["multiplier", "loss"]
 SPARSITIES = (0.5, 0.75, 0.875)
 """Where strategies are compared, as far as runs of them reach."""
 _ROUNDING = 1e-9
-
-
-class Valued(Struct, frozen=True, kw_only=True):
-    """A value and the central share of its draws; None without draws."""
-
-    value: float
-    interval: Bounds | None
-
-
-class AtSparsity(Struct, frozen=True, kw_only=True):
-    """A set of coefficients at one sparsity.
-
-    Attributes:
-        multiplier: Size multiplier m.
-        cost: c_mul under sparse FLOPs: training FLOPs against a dense model of the same non-zero size and data.
-        loss: At the table's `train_flops` and `nonzero_params`, nats.
-        above_dense: That less the loss of a dense model of the same non-zero size and training FLOPs.
-    """
-
-    sparsity: float
-    multiplier: Valued
-    cost: float
-    loss: Valued
-    above_dense: Valued
-
-
-class SetRow(Struct, frozen=True, kw_only=True):
-    """What a strategy has in one pattern family.
-
-    Attributes:
-        strategy, pattern: Which.
-        runs: Sparse runs of it.
-        sparsities: Which sparsities they have.
-        coefficients: Its own.
-        error: Root mean square of log(measured / predicted) of its runs.
-        at: What follows, at each sparsity of the table that its runs reach.
-    """
-
-    strategy: str
-    pattern: str
-    runs: int
-    sparsities: list[float]
-    coefficients: dict[str, Valued]
-    error: float
-    at: list[AtSparsity]
-
-
-class Difference(Struct, frozen=True, kw_only=True):
-    """Two sets at one sparsity: the logarithm of the ratio of the first's value to the second's.
-
-    Attributes:
-        of: The size multiplier, or the loss at equal training FLOPs and non-zero size.
-        first, second: Names of the sets.
-        log_ratio: The value.
-        interval: Its own interval.
-        simultaneous: The interval that holds together with all others of the same kind.
-        real: Whether that one excludes 0.
-    """
-
-    of: Kind
-    sparsity: float
-    first: str
-    second: str
-    log_ratio: float
-    interval: Bounds
-    simultaneous: Bounds
-    real: bool
-
-
-class StrategyTable(Struct, frozen=True, kw_only=True):
-    """The comparison of strategies on one dense base.
-
-    Attributes:
-        base: The coefficients that all have in common.
-        nonzero_params, data_unit: Of the losses at equal training FLOPs: non-zero size, and what data counts in.
-        train_flops: Of those losses.
-        stretch: By how much the simultaneous intervals are wider, for each kind of difference; None without draws.
-    """
-
-    form: str
-    status: str
-    level: float
-    base: dict[str, Valued]
-    nonzero_params: float
-    train_flops: float
-    data_unit: str
-    sets: list[SetRow]
-    differences: list[Difference]
-    stretch: dict[str, float] | None
-    format: Literal["sparseplan-strategies/1"] = "sparseplan-strategies/1"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -133,13 +44,14 @@ class _Point:
     theta: Theta
     drawn: Theta | None
     nonzero_params: float
-    bought: float
+    bought: float | None
     bought_dense: float
 
     def multiplier(self, theta: Theta) -> Array:
         return theta.size_multiplier(self.sparsity, self.nonzero_params)
 
     def loss(self, theta: Theta) -> Array:
+        assert self.bought is not None, "asked only where the cost is known"
         return theta.loss(self.sparsity, self.nonzero_params, self.bought)
 
     def above_dense(self, theta: Theta) -> Array:
@@ -153,9 +65,9 @@ class _Point:
         return AtSparsity(
             sparsity=self.sparsity,
             multiplier=self.valued(self.multiplier),
-            cost=self.bought_dense / self.bought,
-            loss=self.valued(self.loss),
-            above_dense=self.valued(self.above_dense),
+            cost=None if self.bought is None else self.bought_dense / self.bought,
+            loss=None if self.bought is None else self.valued(self.loss),
+            above_dense=None if self.bought is None else self.valued(self.above_dense),
         )
 
 
@@ -163,7 +75,7 @@ _ASKED: dict[Kind, Callable[[_Point, Theta], Array]] = {"multiplier": _Point.mul
 
 
 def strategy_table(found: StrategiesFit) -> StrategyTable:
-    """Compare the strategies of a fit.
+    """Compare the strategies of a fit; by costs as well, where it is known when they prune.
 
     Losses at equal training FLOPs are those of a dense training of the geometric means of the runs' non-zero sizes and
     lengths.
@@ -199,6 +111,27 @@ def strategy_table(found: StrategiesFit) -> StrategyTable:
     )
 
 
+def fit_one_of(runs: Runs, job: FitJob, strategy: str) -> FitResult:
+    """Fit runs of several strategies, and take the law of one, under the job's name; what is said is of all.
+
+    Raises:
+        FitError: if the table has no sparse runs of the strategy, or as `fit_strategies`.
+    """
+    known = [] if runs.strategies is None else list(schedules_of(runs, strategy, None))
+    if runs.strategies is None and runs.strategy == strategy:
+        return fit_runs(runs, job)
+    if strategy not in known:
+        found = ", ".join(known) or runs.strategy or "none"
+        raise FitError(f"`strategy` {strategy}: expected one of the table's, {found}{nearest(strategy, known)}.")
+    found_all = fit_strategies(runs, job, schedules_of(runs, strategy, job.schedule))
+    part = next(one for one in found_all.parts if one.name == strategy)
+    answer = msgspec.structs.replace(found_all.answer, strategies=strategy_table(found_all))
+    if part.schedule is None:
+        answer.warnings.extend(schedule_caveats(part.fit, part.law.schedule))
+    law = msgspec.structs.replace(part.law, name=job.name)
+    return FitResult(fit=part.fit, drawn=part.drawn, law=law, answer=answer)
+
+
 def _thetas(part: StrategyPart, family: str) -> tuple[Theta, Theta | None]:
     """A set's coefficients, and their draws."""
     drawn = None if part.drawn is None else part.fit.coefficients(family, part.drawn.theta)
@@ -208,7 +141,8 @@ def _thetas(part: StrategyPart, family: str) -> tuple[Theta, Theta | None]:
 def _points(part: StrategyPart, family: str, N: float, D: float, C: float) -> Iterator[_Point]:
     """A set at each sparsity that its runs reach."""
     theta, drawn = _thetas(part, family)
-    cost = flops_cost("sparse", part.law.schedule, tokens_per_unit=part.law.tokens_per_unit)
+    tokens = part.law.tokens_per_unit
+    cost = None if part.schedule is None else flops_cost("sparse", part.schedule, tokens_per_unit=tokens)
     levels = part.sparsities(family)
     for S in SPARSITIES:
         if levels[0] - _ROUNDING <= S <= levels[-1] + _ROUNDING:
@@ -218,7 +152,7 @@ def _points(part: StrategyPart, family: str, N: float, D: float, C: float) -> It
                 theta=theta,
                 drawn=drawn,
                 nonzero_params=N,
-                bought=float(cost.data_for(C, S, N)),
+                bought=None if cost is None else float(cost.data_for(C, S, N)),
                 bought_dense=D,
             )
 
@@ -237,11 +171,6 @@ def _row(part: StrategyPart, family: str, points: list[_Point]) -> SetRow:
     )
 
 
-def to_json(table: StrategyTable) -> str:
-    """The table as indented JSON."""
-    return msgspec.json.format(msgspec.json.encode(table), indent=2).decode()
-
-
 def _coefficients(theta: Theta, drawn: Theta | None, *, per_family: bool) -> dict[str, Valued]:
     values, draws = theta.as_dict(), {} if drawn is None else drawn.as_dict()
     return {
@@ -256,6 +185,7 @@ def _coefficients(theta: Theta, drawn: Theta | None, *, per_family: bool) -> dic
 def _differences(kind: Kind, points: list[_Point]) -> tuple[list[Difference], float | None]:
     """All pairs of sets at each sparsity, and the factor that makes their intervals simultaneous."""
     asked = _ASKED[kind]
+    points = [one for one in points if kind == "multiplier" or one.bought is not None]
     pairs = [(a, b) for a, b in combinations(points, 2) if a.sparsity == b.sparsity]
     drawn = [
         np.log(asked(a, a.drawn) / asked(b, b.drawn)) for a, b in pairs if a.drawn is not None and b.drawn is not None

@@ -8,6 +8,7 @@ from sparseplan.calibration.dry_run import DryRun, GridForecast
 from sparseplan.calibration.write_up import Conclusion, coefficient_rows
 from sparseplan.common.console import open_table, print_table, say, say_wrapped
 from sparseplan.common.units import format_count, format_duration, format_percent, format_scientific, format_sparsity
+from sparseplan.report.strategies import print_strategies
 from sparseplan.runs.facts import RunFacts
 from sparseplan.runs.table import set_name
 
@@ -86,6 +87,8 @@ def print_conclusion(console: Console, conclusion: Conclusion, folder: Path) -> 
     for row in coefficient_rows(answer):
         table.add_row(*row)
     print_table(console, table)
+    if answer.strategies is not None:
+        print_strategies(console, answer.strategies)
     if answer.free_size_sparsity is not None:
         interval = answer.free_size_sparsity_interval
         spread = f" ({format_sparsity(interval[0])} .. {format_sparsity(interval[1])})" if interval else ""

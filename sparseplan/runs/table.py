@@ -134,6 +134,12 @@ class Runs:
         )
 
 
+def of_strategy(runs: Runs, strategy: str) -> NDArray[np.bool_]:
+    """Which runs are dense or of one of several strategies, shape (n,)."""
+    names = runs.strategies or (runs.strategy,) * len(runs)
+    return np.array([S == 0 or one == strategy for S, one in zip(runs.sparsity, names, strict=True)])
+
+
 def set_name(strategy: str | None, family: str) -> str:
     """What a set of sparsity coefficients is called: its pattern family, under a strategy where there are several.
 
@@ -218,7 +224,8 @@ def runs_from(
     elif len(strategies) > 1:
         bad.append(
             f"{table.source}: expected sparse runs of one strategy, since each has a law of its own, "
-            f"found {', '.join(strategies)}; keep one of them and the dense runs."
+            f"found {', '.join(strategies)}; keep one of them and the dense runs, or fit all on one dense base and "
+            "take the law of one: `fit` with `strategy`."
         )
     units = sorted({run.data_unit for run in parsed if run.data_unit})
     if len(units) > 1:

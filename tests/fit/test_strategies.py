@@ -1,14 +1,19 @@
 """Strategies on one dense base: what the joint fit recovers, what it calls a difference, and which laws it leaves."""
 
+import json
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+from sparseplan.cli import run
 from sparseplan.errors import FitError
 from sparseplan.fit.fit_table import FitJob
 from sparseplan.fit.strategies import StrategiesFit, fit_strategies
-from sparseplan.fit.strategy_table import StrategyTable, strategy_table
+from sparseplan.fit.strategy_answer import StrategyTable
+from sparseplan.fit.strategy_table import strategy_table
+from sparseplan.laws.file import read_law
 from sparseplan.laws.forms.frantar2023 import Coefficients, loss
 from sparseplan.laws.law import coefficient_draws, coefficients
 from sparseplan.runs.table import Runs
@@ -140,7 +145,7 @@ def test_losses_at_equal_flops_know_what_each_strategy_costs(compared: StrategyT
     assert cost["static"][0.5] == pytest.approx(1.0)
     assert cost["gradual"][0.5] == pytest.approx(1.375)
     assert cost["twin"][0.5] == pytest.approx((0.5 + 0.5 * 0.5) / 0.5)
-    loss_at = {row.strategy: row.at[0].loss.value for row in compared.sets}
+    loss_at = {row.strategy: row.at[0].loss.value for row in compared.sets if row.at[0].loss is not None}
     assert loss_at["twin"] > loss_at["gradual"], "equal coefficients, but half as dear again: less data"
 
 
@@ -155,3 +160,48 @@ def test_losses_at_equal_flops_know_what_each_strategy_costs(compared: StrategyT
 def test_what_cannot_be_compared_is_refused(runs: Runs, form: str | None, why: str) -> None:
     with pytest.raises(FitError, match=why):
         fit_strategies(runs, FitJob(form=form, draws=0, starts=2), SCHEDULES)
+
+
+@pytest.fixture
+def csv(tmp_path: Path) -> Path:
+    """The table as a file, with names that say of one strategy when it prunes, and not of the others."""
+    runs = table(0.003)
+    assert runs.strategies is not None
+    names = [name.replace("twin", "one-shot") for name in runs.strategies]
+    rows = zip(names, runs.sparsity, runs.nonzero_params, runs.data_seen, runs.loss, strict=True)
+    path = tmp_path / "runs.csv"
+    text = "".join(f"{name},{S},{N},{D},{L}\n" for name, S, N, D, L in rows)
+    path.write_text("strategy,sparsity,nonzero_params,data_seen,loss\n" + text)
+    return path
+
+
+def test_a_table_of_several_strategies_is_not_mixed_silently(csv: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["fit", str(csv)]) == 2
+    said = " ".join(capsys.readouterr().err.split())
+    assert "found gradual, one-shot, static; keep one of them and the dense runs, or fit all on one dense" in said
+    assert "sparseplan fit with --strategy." in said
+    assert run(["fit", str(csv), "--strategy", "statics"]) == 2
+    said = " ".join(capsys.readouterr().err.split())
+    assert "expected one of the table's, gradual, static, one-shot (did you mean 'static'?)" in said
+    assert run(["fit", str(csv), "--strategy", "static", "--holdout", "largest-n"]) == 2
+    assert "--holdout: expected a table of one strategy" in " ".join(capsys.readouterr().err.split())
+
+
+@pytest.mark.slow
+def test_the_law_of_one_strategy_is_fitted_on_the_base_of_all(csv: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    law_file, figure = csv.parent / "static.yaml", csv.parent / "fit.svg"
+    options = ["--huber-delta", "0.01", "--bootstrap", "20", "--starts", "4", "--strategy", "static"]
+    assert run(["fit", str(csv), *options, "--out", str(law_file), "--report", str(figure)]) == 0
+    said = " ".join(capsys.readouterr().out.split())
+    assert "differences between size multipliers are real" in said
+    law = read_law(law_file)
+    assert (law.name, law.schedule, list(law.sparsity)) == ("static", SCHEDULES["static"], ["unstructured"])
+    assert law.fit["runs"] == 36
+    assert figure.read_text().startswith("<?xml")
+    assert run(["laws", "check", str(law_file), "--runs", str(csv)]) == 0
+    assert "objective" in capsys.readouterr().out
+    assert run(["fit", str(csv), *options, "--json"]) == 0
+    compared = json.loads(capsys.readouterr().out)["strategies"]
+    cost = {row["strategy"]: row["at"][0]["cost"] for row in compared["sets"]}
+    assert cost["static"] == pytest.approx(1.0)
+    assert cost["one-shot"] is None, "the table does not tell when it cut"
