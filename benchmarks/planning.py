@@ -9,6 +9,7 @@ do without. Throughput is the median of five runs on one core.
 import os
 
 os.environ.update(dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1"))
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # modules are compiled once, as for everybody
 
 import platform
 import statistics

@@ -13,10 +13,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from sparseplan.laws.diff import SHOWN_SPARSITIES
 from sparseplan.laws.file import builtin_laws, read_law
 from sparseplan.laws.forms.power_terms import PowerTerms
 from sparseplan.laws.law import Law, coefficient_draws, coefficients
+from sparseplan.laws.multipliers import SHOWN_SPARSITIES
 
 ROOT = Path(__file__).resolve().parents[1]
 Array = NDArray[np.float64]

@@ -10,7 +10,8 @@
     sp.optimal(flops=1e23, law=runs.law)
 
 `optimal`, `predict` and `fit` are the commands of these names, `sparsity_map` is `contour`, `next_runs` is `next`;
-`plans` is `optimal` with several budgets, laws, costs or patterns. See docs/python.md.
+`plans` is `optimal` with several budgets, laws, costs or patterns, `describe_model` is `models show`. See
+docs/python.md.
 """
 
 import sys
@@ -23,6 +24,7 @@ from sparseplan.version import __version__
 if TYPE_CHECKING:
     from sparseplan.api.fitting import Fit, fit
     from sparseplan.api.maps import SparsityMap, sparsity_map
+    from sparseplan.api.models import Model, describe_model, load_model
     from sparseplan.api.next_runs import NextRuns, next_runs
     from sparseplan.api.planning import Answer, Prediction, load_law, optimal, predict
     from sparseplan.api.plans import Plans, plans
@@ -30,13 +32,16 @@ if TYPE_CHECKING:
 __all__ = [
     "Answer",
     "Fit",
+    "Model",
     "NextRuns",
     "Plans",
     "Prediction",
     "SparsityMap",
     "__version__",
+    "describe_model",
     "fit",
     "load_law",
+    "load_model",
     "next_runs",
     "optimal",
     "plans",
@@ -47,6 +52,7 @@ __all__ = [
 _HOMES = {
     "fitting": ("Fit", "fit"),
     "maps": ("SparsityMap", "sparsity_map"),
+    "models": ("Model", "describe_model", "load_model"),
     "next_runs": ("NextRuns", "next_runs"),
     "planning": ("Answer", "Prediction", "load_law", "optimal", "predict"),
     "plans": ("Plans", "plans"),

@@ -27,6 +27,10 @@ class HardwareError(SparseplanError):
     """A hardware profile that is unknown or can't be read, or a device that can't be measured."""
 
 
+class ModelError(SparseplanError):
+    """A model that is unknown, or whose config can't be read."""
+
+
 class PlanError(SparseplanError):
     """A question that contradicts itself or has no answer."""
 

@@ -14,6 +14,7 @@ from sparseplan.cli import run
 from sparseplan.fit.status import Status
 from sparseplan.laws import DEFAULT_LAW
 from sparseplan.laws.forms import FORMS
+from sparseplan.shapes.real.registry import READERS
 
 ROOT = Path(__file__).parent.parent
 PAGES = [
@@ -137,6 +138,11 @@ def test_the_page_on_laws_lists_every_built_in_law() -> None:
     names = {path.stem for path in (ROOT / "sparseplan" / "builtin" / "laws").glob("*.yaml")}
     assert {name for name in names if f"`{name}`" not in table} == set()
     assert f"`{DEFAULT_LAW}` (default)" in table
+
+
+def test_the_page_on_models_names_every_kind_that_is_read() -> None:
+    page = (ROOT / "docs" / "models.md").read_text(encoding="utf-8")
+    assert {kind for kind in READERS if f"`{kind}`" not in page} == set()
 
 
 def test_the_glossary_has_every_coefficient_and_every_status() -> None:

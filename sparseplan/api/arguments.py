@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from operator import index
 from typing import TypeVar
 
-from sparseplan.common.units import parse_money, parse_positive, parse_sparsity
+from sparseplan.common.units import parse_bytes, parse_money, parse_positive, parse_sparsity
 from sparseplan.errors import PatternError, PlanError, QuantityError, nearest
 from sparseplan.sparsity.pattern import Pattern, parse_pattern
 
@@ -44,6 +44,11 @@ def count(name: str, value: Number | None) -> float | None:
 def money(name: str, value: Number | None) -> float | None:
     """An amount of money above 0, 2.5 or "$2.50"; None stays None."""
     return None if value is None else _named(name, value, parse_money)
+
+
+def memory(name: str, value: Number | None) -> float | None:
+    """An amount of memory in bytes above 0, 8e10 or "80GB"; None stays None."""
+    return None if value is None else _named(name, value, parse_bytes)
 
 
 def needed(name: str, value: Number) -> float:

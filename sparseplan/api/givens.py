@@ -7,15 +7,16 @@ from sparseplan.api.arguments import Number
 from sparseplan.common.units import format_count
 from sparseplan.errors import PlanError
 
-_ONE_OF = ("params", "dense_params", "data", "tokens_per_param")
+_ONE_OF = ("params", "dense_params", "model", "data", "tokens_per_param")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Givens:
-    """As numbers; None for what is free."""
+    """As numbers; None for what is free. `model` is the dense size of the real model that is given."""
 
     params: float | None
     dense_params: float | None
+    model: float | None
     data: float | None
     max_data: float | None
     tokens_per_param: float | None
@@ -26,6 +27,7 @@ def givens(
     *,
     params: Number | None,
     dense_params: Number | None,
+    model: float | None,
     data: Number | None,
     max_data: Number | None,
     tokens_per_param: Number | None,
@@ -39,6 +41,7 @@ def givens(
     found = Givens(
         params=arguments.count("params", params),
         dense_params=arguments.count("dense_params", dense_params),
+        model=model,
         data=arguments.positive("data", data),
         max_data=arguments.positive("max_data", max_data),
         tokens_per_param=arguments.positive("tokens_per_param", tokens_per_param),

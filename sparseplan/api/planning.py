@@ -1,6 +1,5 @@
 """Plans and predictions: `optimal` and `predict`, and the laws that they take."""
 
-from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -8,14 +7,16 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import msgspec
 
 from sparseplan.api import arguments
+from sparseplan.api import devices as devices_of
 from sparseplan.api.arguments import Number, PatternLike
 from sparseplan.api.givens import givens
 from sparseplan.common.caveat import Caveat
 from sparseplan.cost.flops import FLOPS_COSTS, Cost, flops_cost
-from sparseplan.cost.inference import Inference, flops_inference
+from sparseplan.cost.overhead import PLAIN, Overhead
 from sparseplan.errors import HardwareError, PlanError
 from sparseplan.laws import DEFAULT_LAW
 from sparseplan.laws import file as law_files
+from sparseplan.laws.forms.base import Theta
 from sparseplan.laws.law import Law, coefficients, form_of, require_sparse
 from sparseplan.laws.unique_data import limited
 from sparseplan.plan import answer as plans
@@ -26,8 +27,8 @@ from sparseplan.plan.question import Question
 from sparseplan.sparsity.pattern import UNSTRUCTURED, Pattern
 
 if TYPE_CHECKING:
+    from sparseplan.api.models import ModelLike
     from sparseplan.hardware.profile import Profile
-    from sparseplan.plan.device_hours import Device
 
 _HOURS_PER_DAY = 24.0
 LawLike = str | Path | Law
@@ -98,13 +99,19 @@ def optimal(
     loss: Number | None = None,
     params: Number | None = None,
     dense_params: Number | None = None,
+    model: "ModelLike | None" = None,
+    context: Number | None = None,
+    max_memory: Number | None = None,
     data: Number | None = None,
     max_data: Number | None = None,
     tokens_per_param: Number | None = None,
     unique_data: Number | None = None,
     inference_tokens: Number | None = None,
     inference: "CostLike | None" = None,
+    inference_weight: Number | None = None,
     inference_price: Number | None = None,
+    inference_utilization: float | None = None,
+    inference_batch: Number | None = None,
     pattern: PatternLike | None = None,
     law: LawLike = DEFAULT_LAW,
     strategy: str | None = None,
@@ -125,6 +132,10 @@ def optimal(
         loss: A loss to reach with the least compute, nats, instead of a budget.
         params: Non-zero prunable parameters N at the end, where decided; with neither size the size is free.
         dense_params: Prunable parameters before pruning, N / (1 - S), where that is decided.
+        model: A real model whose dense size is meant, by name, by the path of its Hugging Face config, or as
+            `load_model` gives it. Then FLOPs are the model's: 6 N D, and attention, the head and patches beside it.
+        context: Tokens of a sequence of that model; by default those of its pretraining.
+        max_memory: The most memory that training that model may take on a device, 8e10 or "80GB".
         data: Data seen D in the law's unit, repeats counted, where that is decided; the size follows.
         max_data: The most that D may be.
         tokens_per_param: Data per non-zero parameter, D / N, where that is decided; size and data follow.
@@ -133,7 +144,12 @@ def optimal(
         inference_tokens: Tokens that the model will read or write once it is trained; then `flops` is the total of
             training and inference, and a `loss` is reached with the least total.
         inference: What zeros cost in inference, as `cost` in training; by default what `cost` says.
-        inference_price: What a FLOP of inference costs against one of training, by price and utilization; 1 by default.
+        inference_weight: What a FLOP of inference costs against one of training; by default 1, with a budget in hours
+            what the rates of the devices say, and for a `loss` what their rates and prices say where both are given.
+        inference_price: Price of one hour of a device that serves; by default that of training, where it is the same.
+        inference_utilization: Share of its peak that inference reaches; by default that of training, or its profile's.
+        inference_batch: Tokens processed at once: up to 64, the device's speed-ups in decoding count, and the bandwidth
+            of its memory bounds the rate; by default so many that multiplying is the limit.
         pattern: "unstructured" (the default), one n:m such as "2:4", or a family such as "n:4".
         law: By name, path or object.
         strategy: How it is pruned, where the law's calibration has laws for several strategies.
@@ -142,7 +158,8 @@ def optimal(
         max_sparsity: Highest sparsity to consider, 0.875 or "87.5%"; by default the highest among the law's runs.
         objective: What is made lowest: the loss by the law's values ("point"), or its mean over the law's draws
             ("mean"), which is also the least mean regret. With "mean" every loss of the answer is such a mean.
-        device_hours: A budget in hours of the device that `cost` or `peak` describes.
+        device_hours: A budget in hours of the device that `cost` or `peak` describes; with `inference_tokens` the total
+            of its hours and those of the devices that serve.
         days: A budget in days of all `devices`, of one where their number is not given.
         peak: Peak dense FLOP/s of one device, where the profile does not say it or there is none.
         utilization: Share of the peak that training reaches, (0, 1].
@@ -170,48 +187,76 @@ def optimal(
     if wanted is not None or cap is not None:
         require_sparse(chosen)
     made = wanted or UNSTRUCTURED
+    real = None
+    if any(one is not None for one in (model, context, max_memory)):
+        from sparseplan.api.models import sized_model
+
+        real = sized_model(model, chosen, context=context, max_memory=max_memory, devices=devices)
     given = givens(
         params=params,
         dense_params=dense_params,
+        model=None if real is None else real.dense_params,
         data=data,
         max_data=max_data,
         tokens_per_param=tokens_per_param,
         unique_data=unique_data,
     )
     profile = profile_of(cost)
+    served = devices_of.demand(
+        tokens=inference_tokens,
+        given=inference is not None,
+        cost=_name(cost if inference is None else inference),
+        profile=profile if inference is None else profile_of(inference, name="inference"),
+        elsewhere=inference is not None and inference not in FLOPS_COSTS,
+        weight=inference_weight,
+        price=inference_price,
+        utilization=inference_utilization,
+        batch=inference_batch,
+    )
+    overhead = None if real is None else real.overhead
     ask = partial(
         Question,
         nonzero_params=given.params,
-        dense_params=given.dense_params,
+        dense_params=given.dense_params or given.model,
         data_seen=given.data,
         max_data=given.max_data,
         tokens_per_param=given.tokens_per_param,
         pattern=made,
-        cost=cost_of(cost, profile, chosen, made),
+        cost=cost_of(cost, profile, chosen, made, overhead or PLAIN),
         max_sparsity=sparsity_cap(chosen) if cap is None else cap,
         pattern_cap=1.0 if cap is None else cap,
         unique_data=None if given.unique_data is None else limited(chosen, given.unique_data),
-        inference=_inference(inference_tokens, inference, inference_price, cost, made),
+        inference=None if served is None else served.inference(made, overhead or PLAIN),
     )
-    if inference_tokens is not None and (device_hours is not None or days is not None):
-        raise PlanError("`inference_tokens`: expected `flops`, the total, or a `loss`; found hours of training.")
-    device = _device(
+    device = devices_of.device(
         profile,
+        served,
         device_hours=device_hours,
         days=days,
         peak=arguments.positive("peak", peak),
         utilization=utilization,
         devices=devices,
         price=arguments.money("price", price),
+        overhead=overhead,
     )
     if days is not None:
         device_hours = days * _HOURS_PER_DAY * (devices or 1.0)
-    if target is not None:
-        question = ask(loss=target)
-    else:
-        question = ask(train_flops=_flops_for(device_hours, device, chosen, made, ask) if flops is None else flops)
+    question = devices_of.asked(
+        partial(_values, chosen, made, given.unique_data),
+        ask,
+        device,
+        served,
+        flops=flops,
+        loss=target,
+        hours=device_hours,
+    )
     result = plans.answer(chosen, question, objective=objective, device=device, device_hours=device_hours)
-    return Answer(**_facts(result) | {"warnings": _with_shadow(law, result.warnings)})
+    found = _facts(result) | {"warnings": _with_shadow(law, result.warnings)}
+    if real is not None:
+        from sparseplan.plan.on_model import model_use
+
+        found |= {"model": model_use(real, result, chosen)}
+    return Answer(**found)
 
 
 def predict(
@@ -290,35 +335,14 @@ def _facts(struct: msgspec.Struct) -> dict[str, Any]:
     return {name: getattr(struct, name) for name in struct.__struct_fields__}
 
 
-def _flops_for(
-    hours: float | None, device: "Device | None", law: Law, pattern: Pattern, ask: Callable[..., Question]
-) -> float:
-    """The training FLOPs of a budget in device hours."""
-    from sparseplan.plan.device_hours import flops_for_hours
-
-    assert hours is not None, "there is one budget"
-    assert device is not None, "hours without a device were refused"
-    theta, unique = coefficients(law, plans.answering_family(law, pattern)), ask(train_flops=1.0).unique_data
-    return flops_for_hours(theta if unique is None else unique.limit(theta), ask, device, hours)
+def _values(law: Law, pattern: Pattern, unique_data: float | None) -> Theta:
+    """The law's values that answer for a pattern."""
+    theta = coefficients(law, plans.answering_family(law, pattern))
+    return theta if unique_data is None else limited(law, unique_data).limit(theta)
 
 
-def _inference(
-    tokens: Number | None, cost: "CostLike | None", price: Number | None, training: "CostLike", pattern: Pattern
-) -> Inference | None:
-    """What the model is to serve; by default zeros cost in inference what they cost in training."""
-    demand, weight = arguments.positive("inference_tokens", tokens), arguments.positive("inference_price", price)
-    if demand is None:
-        for name, value in (("inference", cost), ("inference_price", weight)):
-            if value is not None:
-                raise PlanError(f"`{name}`: expected `inference_tokens` beside it, the demand that it is about.")
-        return None
-    asked = training if cost is None else cost
-    profile = profile_of(asked, name="cost" if cost is None else "inference")
-    if profile is None:
-        return flops_inference(str(asked), demand, weight or 1.0)
-    from sparseplan.cost.device import device_inference
-
-    return device_inference(profile, pattern, demand, weight or 1.0)
+def _name(cost: "CostLike") -> str:
+    return str(cost) if isinstance(cost, str | Path) else cost.name
 
 
 def profile_of(cost: "CostLike", *, name: str = "cost") -> "Profile | None":
@@ -335,48 +359,12 @@ def profile_of(cost: "CostLike", *, name: str = "cost") -> "Profile | None":
         raise HardwareError(f"`{name}`: expected sparse, dense or a hardware profile: {problem}") from None
 
 
-def cost_of(cost: "CostLike", profile: "Profile | None", law: Law, pattern: Pattern) -> Cost:
+def cost_of(
+    cost: "CostLike", profile: "Profile | None", law: Law, pattern: Pattern, overhead: Overhead = PLAIN
+) -> Cost:
     """The cost under a law, whose ramp decides what sparse FLOPs save and when 2:4 begins."""
     if profile is None:
-        return flops_cost(str(cost), law.schedule, tokens_per_unit=law.tokens_per_unit)
+        return flops_cost(str(cost), law.schedule, tokens_per_unit=law.tokens_per_unit, overhead=overhead)
     from sparseplan.cost.device import device_cost
 
-    return device_cost(profile, pattern, law.schedule, tokens_per_unit=law.tokens_per_unit)
-
-
-def _device(
-    profile: "Profile | None",
-    *,
-    device_hours: float | None,
-    days: float | None,
-    peak: float | None,
-    utilization: float | None,
-    devices: float | None,
-    price: float | None,
-) -> "Device | None":
-    """The device that the arguments describe; None where they name none."""
-    if profile is None and peak is None:
-        asked = {
-            "device_hours": device_hours,
-            "days": days,
-            "utilization": utilization,
-            "devices": devices,
-            "price": price,
-        }
-        for name, value in asked.items():
-            if value is not None:
-                raise PlanError(
-                    f"`{name}`: expected a device: a hardware profile as `cost`, such as h100, or `peak` and "
-                    "`utilization`."
-                )
-        return None
-    from sparseplan.plan.device_hours import Device
-
-    return Device(
-        name=profile.name if profile is not None else "the device",
-        profile=profile,
-        peak_flops=peak,
-        utilization=utilization,
-        devices=devices,
-        price_per_hour=price,
-    )
+    return device_cost(profile, pattern, law.schedule, tokens_per_unit=law.tokens_per_unit, overhead=overhead)

@@ -6,26 +6,37 @@ from pathlib import Path
 from rich.console import Console
 
 from sparseplan.calibration.manifest import refuse_strangers
-from sparseplan.calibration.recipe import LoadedRecipe
+from sparseplan.calibration.recipe import LoadedRecipe, Verifying
 from sparseplan.calibration.setup import set_up
 from sparseplan.calibration.train_runs import train_runs
+from sparseplan.calibration.verification import read_verification
+from sparseplan.calibration.verify import Verified, verify
 from sparseplan.calibration.write_up import Conclusion, write_up
 from sparseplan.common.console import say
 from sparseplan.common.units import format_percent
+from sparseplan.laws.file import read_law
+from sparseplan.laws.identity import law_hash
 from sparseplan.sweep.executors import Executor
 from sparseplan.sweep.folder import Folder
+
+_STOPPED = "stopped; finished runs and checkpoints are kept, and the same command goes on from here"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class CalibrationResult:
-    """A calibration that has come to its end; `conclusion` is None where runs are missing."""
+    """A calibration that has come to its end; `conclusion` is None where runs are missing, `verified` where no test of
+    the law was asked for.
+    """
 
     folder: Path
     conclusion: Conclusion | None
+    verified: Verified | None = None
 
 
-def calibrate(root: Path, loaded: LoadedRecipe, executor: Executor, console: Console) -> CalibrationResult:
-    """Train what is missing in a folder, and fit and write up once nothing is.
+def calibrate(
+    root: Path, loaded: LoadedRecipe, executor: Executor, console: Console, *, verifying: Verifying | None = None
+) -> CalibrationResult:
+    """Train what is missing in a folder, fit and write up once nothing is, and put the law to the test if asked to.
 
     Raises:
         SparseplanError: if recipe, data or folder are unfit, or workers can't go on.
@@ -48,7 +59,7 @@ def calibrate(root: Path, loaded: LoadedRecipe, executor: Executor, console: Con
         try:
             trained = train_runs(setup, folder, executor, console)
         except KeyboardInterrupt:
-            say(console, "stopped; finished runs and checkpoints are kept, and the same command goes on from here")
+            say(console, _STOPPED)
             raise
         if trained.failures:
             for name, why in trained.failures.items():
@@ -58,4 +69,20 @@ def calibrate(root: Path, loaded: LoadedRecipe, executor: Executor, console: Con
                 f"{len(trained.records)} of {len(trained.runs)} runs are finished; the same command tries again",
             )
             return CalibrationResult(folder=root, conclusion=None)
-        return CalibrationResult(folder=root, conclusion=write_up(setup, folder, trained))
+        conclusion = write_up(setup, folder, trained)
+        if verifying is None:
+            _say_if_stale(folder, console)
+            return CalibrationResult(folder=root, conclusion=conclusion)
+        try:
+            verified = verify(setup, folder, verifying, executor, console)
+        except KeyboardInterrupt:
+            say(console, _STOPPED)
+            raise
+        return CalibrationResult(folder=root, conclusion=conclusion, verified=verified)
+
+
+def _say_if_stale(folder: Folder, console: Console) -> None:
+    """Say where a test on disk is of another law than the one beside it."""
+    known = read_verification(folder.verification)
+    if known is not None and known.law.hash != law_hash(read_law(folder.law)):
+        say(console, f"{folder.verification} is of another law than law.yaml: `--verify` puts this one to the test")

@@ -14,6 +14,7 @@ from sparseplan.calibration.noise import ASSUMED, Noise, origins
 from sparseplan.calibration.recipe import Fitting
 from sparseplan.calibration.setup import Setup, kind_of
 from sparseplan.calibration.strategies import describe_named, name_of
+from sparseplan.calibration.verify_forecast import VerifyForecast
 from sparseplan.common.intervals import LEVEL, Bounds, bounds
 from sparseplan.errors import NoTorchError
 from sparseplan.fit.bootstrap import refit
@@ -67,6 +68,7 @@ class DryRun(Struct, frozen=True, kw_only=True):
         device, workers: Of the workers; None where there is no torch to ask.
         expected_seconds, tokens_per_second: By a short probe; None where there is none.
         unknown_because: Why the time is unknown; None where it is known.
+        verify: What would put the law to the test; None where nothing does.
     """
 
     recipe: str
@@ -83,7 +85,12 @@ class DryRun(Struct, frozen=True, kw_only=True):
     tokens_per_second: dict[str, float] | None
     unknown_because: str | None
     law: GridForecast
+    verify: VerifyForecast | None = None
     format: Literal["sparseplan-calibration-plan/1"] = "sparseplan-calibration-plan/1"
+
+    def with_test(self, verify: VerifyForecast) -> "DryRun":
+        """The same with what would put the law to the test."""
+        return msgspec.structs.replace(self, verify=verify)
 
 
 def dry_run(setup: Setup, executor: Executor) -> DryRun:

@@ -14,7 +14,7 @@ from sparseplan.calibration.recipe import LoadedRecipe, Recipe, SingleRun, parse
 from sparseplan.calibration.setup import Setup
 from sparseplan.common.units import format_count
 from sparseplan.errors import PlanError, RecipeError
-from sparseplan.plan.candidates import Span, Trainable, levels
+from sparseplan.plan.candidates import STEP, Span, Trainable, levels
 from sparseplan.plan.next_runs import NextRun
 from sparseplan.shapes.sizes import DenseGrid, Size
 from sparseplan.sparsity.pattern import UNSTRUCTURED
@@ -63,8 +63,8 @@ class Reach(Struct, frozen=True, kw_only=True):
         return msgspec.structs.replace(run, layers=size.layers, width=size.width, steps=steps)
 
 
-def reach(setup: Setup, dense: Span) -> Reach:
-    """The sizes of a recipe's grid, and others of its kind by factors of two within a span of dense parameters.
+def reach(setup: Setup, dense: Span, *, step: float = STEP) -> Reach:
+    """The sizes of a recipe's grid, and others of its kind by factors of `step` within a span of dense parameters.
 
     They have the grid's blocks where it has one number of these, else its middle ratio of width to blocks; widths are
     multiples of what all of the grid's widths are multiples of.
@@ -84,7 +84,7 @@ def reach(setup: Setup, dense: Span) -> Reach:
         return shape_of_size(model, Size(layers=blocks, width=width), setup.inputs).dense_params
 
     found = {shape.dense_params: Size(layers=one, width=width) for (one, width), shape in shapes.items()}
-    for wanted in levels(dense).tolist():
+    for wanted in levels(dense, step).tolist():
         size = kind.nearest(wanted, params_of)
         found.setdefault(params_of(size.layers, size.width), size)
     return Reach(

@@ -102,6 +102,13 @@ class Fitting(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     bootstrap: Annotated[int, Meta(ge=2, le=10_000, description="Draws that travel with the law.")] = 400
 
 
+class Verifying(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How the law is put to the test by trainings outside its fit."""
+
+    times: Annotated[float, Meta(ge=1, le=1e6, description="Budget, over that of the dearest run of the grid.")] = 2.0
+    rivals: Annotated[int, Meta(ge=6, le=100, description="Plans of that budget beside the law's own two.")] = 6
+
+
 class Recipe(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A calibration: the grid of trainings, how each is trained, and how the law is fitted."""
 
@@ -153,6 +160,9 @@ class Recipe(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         | None
     ) = None
     fit: Fitting = Fitting()
+    verify: Annotated[
+        Verifying | None, Meta(description="Train plans of one budget beyond the grid after the fit: is the best best?")
+    ] = None
     executor: Settings = Local()
 
     @property

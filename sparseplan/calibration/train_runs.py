@@ -50,12 +50,12 @@ def train_runs(setup: Setup, folder: Folder, executor: Executor, console: Consol
     """
     facts = data_facts(setup.data, setup.data_description)
     claim(folder, setup.loaded, facts, tuple(run.run_id for run in setup.runs))
-    trained = _drive(setup, setup.runs, folder, executor, console)
+    trained = drive(setup, setup.runs, folder, executor, console)
     share = setup.loaded.recipe.retry_diverged
     if share is not None:
         retries = [_gentler(run, share) for run in setup.runs if _has_diverged(trained.records.get(run.run_id))]
         if retries:
-            again = _drive(setup, retries, folder, executor, console)
+            again = drive(setup, retries, folder, executor, console)
             trained = SweepResult(
                 records=trained.records | again.records,
                 trunks=trained.trunks | again.trunks,
@@ -66,7 +66,8 @@ def train_runs(setup: Setup, folder: Folder, executor: Executor, console: Consol
     return trained
 
 
-def _drive(setup: Setup, runs: Sequence[RunSpec], folder: Folder, executor: Executor, console: Console) -> SweepResult:
+def drive(setup: Setup, runs: Sequence[RunSpec], folder: Folder, executor: Executor, console: Console) -> SweepResult:
+    """Train what is missing of some runs of a recipe in a folder that is prepared; as `train_runs`, without a table."""
     recipe = setup.loaded.recipe
     state = SweepState(folder, plan_segments(runs, share=recipe.share_trunks).segments)
     failures: dict[str, str] = {}

@@ -10,7 +10,7 @@ from textwrap import wrap
 
 import typer
 
-from sparseplan.cli import bench, calibrate, contour, fit, hardware, laws, next_runs, optimal, predict
+from sparseplan.cli import bench, calibrate, contour, fit, hardware, laws, models, next_runs, optimal, predict
 from sparseplan.cli.flags import in_flags
 from sparseplan.cli.once import OnceTyper
 from sparseplan.common.text import shown
@@ -36,6 +36,7 @@ for _command in (optimal, predict, contour, fit, next_runs, calibrate, bench):
     app.command(_NAMES.get(_name, _name), epilog=_command.EPILOG)(getattr(_command, _name))
 app.add_typer(laws.app, name="laws")
 app.add_typer(hardware.app, name="hardware")
+app.add_typer(models.app, name="models")
 
 
 def _print_version(wanted: bool) -> None:

@@ -2,12 +2,20 @@
 
 import re
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from sparseplan.cli import options as o
 from sparseplan.errors import NoTorchError, RecipeError, nearest
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from sparseplan.calibration.recipe import LoadedRecipe, Verifying
+    from sparseplan.calibration.verify import Verified
+    from sparseplan.calibration.write_up import Conclusion
+    from sparseplan.sweep.executors import Executor
 
 EPILOG = """Examples:
 
@@ -102,6 +110,14 @@ def calibrate(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Only say what would be trained, how long it takes, and what it can tell.")
     ] = False,
+    verify: Annotated[
+        bool,
+        typer.Option(
+            "--verify",
+            help="After the fit, train the plan that the law recommends for twice the grid's largest budget, its best "
+            "dense plan and six rivals, and say how right it was. A recipe's verify has other numbers.",
+        ),
+    ] = False,
     schema: Annotated[
         bool,
         typer.Option("--schema", help="Only print the JSON Schema of recipes, so that an editor completes them."),
@@ -112,8 +128,9 @@ def calibrate(
 
     Finished runs are kept: after Ctrl-C, a crash or a full disk the same command goes on where it stopped and ends in
     the same losses. The folder that it leaves (recipe, runs, law, figures, README) is meant to be committed; its law
-    is found by `--law NAME`.
+    is found by `--law NAME`. `--verify` puts that law to the test; `--json` then prints how it did.
     """
+    from sparseplan.calibration.recipe import Verifying
     from sparseplan.calibration.setup import Changes, choose_recipe
     from sparseplan.common.console import open_console, open_progress, say
     from sparseplan.sweep.executors import DEFAULT, EXECUTORS
@@ -134,37 +151,70 @@ def calibrate(
             raise
         say(progress, f"{problem} This is a dry run of {_WITHOUT_TORCH}.")
         loaded, place = choose_recipe(_WITHOUT_TORCH, changes)
+    folder = out or Path("calibration") / loaded.recipe.name
+    verifying = loaded.recipe.verify or (Verifying() if verify else None)
     if dry_run:
-        import tempfile
-
-        from sparseplan.calibration.dry_run import dry_run as forecast
-        from sparseplan.calibration.dry_run import to_json
-        from sparseplan.calibration.setup import set_up
-        from sparseplan.report.calibration import print_dry_run
-
-        with tempfile.TemporaryDirectory(prefix="sparseplan-corpus-") as corpus:
-            say(progress, f"{loaded.recipe.name}: preparing its data")
-            setup = set_up(loaded, Path(corpus))
-            if place.can_probe:
-                say(progress, "looking for devices, and measuring how fast they train")
-            result = forecast(setup, place)
-        if json:
-            o.print_json(to_json(result))
-        else:
-            print_dry_run(console, result)
+        _dry_run(console, progress, loaded, place, verifying, folder, json=json)
         return
     from sparseplan.calibration.calibrate import calibrate
     from sparseplan.figures.base import import_from_elsewhere
 
     import_from_elsewhere()
-    finished = calibrate(out or Path("calibration") / loaded.recipe.name, loaded, place, progress)
+    finished = calibrate(folder, loaded, place, progress, verifying=verifying)
     if finished.conclusion is None:
         raise typer.Exit(1)
+    test = finished.verified
+    if test is not None and test.verification is None:
+        raise typer.Exit(1)
+    _print_finished(console, finished.conclusion, test, folder, json=json)
+
+
+def _dry_run(
+    console: "Console",
+    progress: "Console",
+    loaded: "LoadedRecipe",
+    place: "Executor",
+    verifying: "Verifying | None",
+    folder: Path,
+    *,
+    json: bool,
+) -> None:
+    import tempfile
+
+    from sparseplan.calibration.dry_run import dry_run, to_json
+    from sparseplan.calibration.setup import set_up
+    from sparseplan.calibration.verify_forecast import verify_forecast
+    from sparseplan.common.console import say
+    from sparseplan.report.calibration import print_dry_run
+    from sparseplan.sweep.folder import Folder
+
+    with tempfile.TemporaryDirectory(prefix="sparseplan-corpus-") as corpus:
+        say(progress, f"{loaded.recipe.name}: preparing its data")
+        setup = set_up(loaded, Path(corpus))
+        if place.can_probe:
+            say(progress, "looking for devices, and measuring how fast they train")
+        result = dry_run(setup, place)
+        if verifying is not None:
+            result = result.with_test(verify_forecast(setup, verifying, place, Folder(folder).law))
     if json:
+        o.print_json(to_json(result))
+    else:
+        print_dry_run(console, result)
+
+
+def _print_finished(
+    console: "Console", conclusion: "Conclusion", test: "Verified | None", folder: Path, *, json: bool
+) -> None:
+    found = None if test is None else test.verification
+    if json:
+        from sparseplan.calibration.verification import to_json as test_json
         from sparseplan.fit.answer import to_json as fit_json
 
-        o.print_json(fit_json(finished.conclusion.result.answer))
-    else:
-        from sparseplan.report.calibration import print_conclusion
+        o.print_json(fit_json(conclusion.result.answer) if found is None else test_json(found))
+        return
+    from sparseplan.report.calibration import print_conclusion
+    from sparseplan.report.verification import print_verification
 
-        print_conclusion(console, finished.conclusion, finished.folder)
+    print_conclusion(console, conclusion, folder)
+    if test is not None and found is not None:
+        print_verification(console, found, test.law, written=test.written)

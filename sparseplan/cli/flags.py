@@ -13,6 +13,7 @@ FLAGS = {
     "bench": "sparseplan bench",
     "fit": "sparseplan fit",
     "hardware.show": "sparseplan hardware show",
+    "models.list": "sparseplan models list",
     "laws.check": "sparseplan laws check",
     "laws.compose": "sparseplan laws compose",
     # options that are not simply their field with dashes
@@ -22,7 +23,8 @@ FLAGS = {
 }
 _OPTIONS = (
     *("flops", "params", "dense_params", "data", "sparsity", "pattern", "law", "strategy", "cost", "max_sparsity"),
-    *("unique_data", "max_data", "tokens_per_param", "inference_tokens", "inference", "inference_price"),
+    *("unique_data", "max_data", "tokens_per_param", "inference_tokens", "inference", "inference_weight"),
+    *("inference_price", "inference_utilization", "inference_batch"),
     "objective",
     *("device_hours", "days", "peak", "utilization", "devices", "price", "points", "out", "force", "device"),
     *(
@@ -42,6 +44,7 @@ _OPTIONS = (
     *("executor", "workers", "huber_delta", "tokens_per_unit", "report", "explain", "markdown", "json"),
     *("runs", "budget", "sizes", "most", "noise"),
     *("plan_flops", "plan_params", "width"),
+    *("model", "context", "max_memory"),
 )
 FLAGS |= {name: f"--{name.replace('_', '-')}" for name in _OPTIONS}
 

@@ -71,6 +71,22 @@ def show(
         o.note(f"wrote {figure}")
 
 
+@app.command(
+    "engines",
+    epilog="Examples:\n\n- `sparseplan hardware engines`\n- `sparseplan hardware engines --json`",
+)
+def engines(json: o.JsonOption = False) -> None:
+    """List what runs sparse models faster, and what no longer does: engine, pattern, state, figure, date and source."""
+    from sparseplan.hardware.engines import engines as found
+    from sparseplan.plan.answer import to_json
+    from sparseplan.report.engines import print_engines
+
+    if json:
+        o.print_json(to_json(found()))
+    else:
+        print_engines(o.open_console(), found())
+
+
 @app.command("schema", epilog="Example: `sparseplan hardware schema > hardware.schema.json`")
 def schema() -> None:
     """Print the JSON Schema of hardware profiles, so that an editor completes and checks them."""

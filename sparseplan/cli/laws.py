@@ -1,4 +1,4 @@
-"""`sparseplan laws`: list, show, check, compare and compose law files."""
+"""`sparseplan laws`: list, show, check, diff, compare and compose law files."""
 
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -127,6 +127,45 @@ def diff(
         o.print_json(to_json(result))
     else:
         print_diff(result)
+
+
+@app.command(
+    "compare",
+    epilog=_epilog(
+        "sparseplan laws compare",
+        "sparseplan laws compare frantar2023-t5-c4-refit wu2026-llama-c4 calibration/gpt-stdlib-cpu/law.yaml",
+        "sparseplan laws compare --json",
+    ),
+)
+def compare(
+    laws: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[LAW ...]",
+            help="Names or paths. Default: all sparse laws that --law finds, but those that borrow.",
+            autocompletion=o.law_names,
+        ),
+    ] = None,
+    pattern: Annotated[
+        Any,
+        typer.Option(
+            "--pattern", parser=o.reader(parse_pattern), metavar="P", help="Pattern family. Default: unstructured."
+        ),
+    ] = None,
+    json: o.JsonOption = False,
+) -> None:
+    """Compare what sparsity is worth in several setups: size multipliers side by side, and whether they agree."""
+    from sparseplan.laws.file import load_law, sparse_laws
+    from sparseplan.laws.multipliers import compare_laws
+    from sparseplan.plan.answer import to_json
+    from sparseplan.report.law_comparison import print_comparison
+
+    chosen = [load_law(law) for law in laws] if laws else sparse_laws()
+    result = compare_laws(chosen, "unstructured" if pattern is None else pattern.family)
+    if json:
+        o.print_json(to_json(result))
+    else:
+        print_comparison(result)
 
 
 @app.command(

@@ -12,8 +12,10 @@ EPILOG = """Examples:
 - `sparseplan optimal --flops 1e23 --objective mean`
 - `sparseplan optimal --flops 1e23 --max-data 300B`
 - `sparseplan optimal --loss 1.8 --inference-tokens 1T --inference dense`
+- `sparseplan optimal --loss 1.8 --cost h100 --price 2.50 --inference-tokens 1T --inference l40s --inference-price 0.90`
 - `sparseplan optimal --flops 1e21..1e24 --cost sparse,dense`
 - `sparseplan optimal --flops 5e22 --params 7B --pattern n:4 --cost dense --json`
+- `sparseplan optimal --flops 1e23 --model llama-3-8b --devices 8 --max-memory 80GB`
 - `sparseplan optimal --device-hours 20k --cost h100 --devices 256 --price 2.50`"""
 
 
@@ -22,13 +24,19 @@ def optimal(
     loss: o.LossOption = None,
     params: o.ParamsOption = None,
     dense_params: o.DenseParamsOption = None,
+    model: o.ModelOption = None,
+    context: o.ContextOption = None,
+    max_memory: o.MaxMemoryOption = None,
     data: o.FixedDataOption = None,
     max_data: o.MaxDataOption = None,
     tokens_per_param: o.TokensPerParamOption = None,
     unique_data: o.UniqueDataOption = None,
     inference_tokens: o.InferenceTokensOption = None,
     inference: o.InferenceOption = None,
+    inference_weight: o.InferenceWeightOption = None,
     inference_price: o.InferencePriceOption = None,
+    inference_utilization: o.InferenceUtilizationOption = None,
+    inference_batch: o.InferenceBatchOption = None,
     pattern: o.PatternsOption = None,
     law: o.LawsOption = None,
     strategy: o.StrategiesOption = None,
@@ -50,12 +58,13 @@ def optimal(
     """Find the sparsity, size and data that reach the lowest loss for a training budget, or a loss for the least one.
 
     --loss asks for the least compute that reaches a loss, with an interval of that compute. With --flops or --loss
-    alone the model size is chosen too; --params, --dense-params, --data or --tokens-per-param fixes it, and --max-data
-    limits the data. With --inference-tokens, --flops is the total of training and inference. The answer stands beside
-    the best dense plan for the same, with 90% intervals where the law carries draws, and says how far it lies outside
-    what the law's runs covered. With a hardware profile as --cost it also says, for unstructured sparsity, 2:4 and
-    other n:m, whether it pays on that device and how fast 2:4 would have to be; the budget may then be in
-    --device-hours, or in --days of all --devices.
+    alone the model size is chosen too; --params, --dense-params, --model, --data or --tokens-per-param fixes it, and
+    --max-data limits the data. A --model brings its attention, head and memory too. With --inference-tokens, --flops is
+    the total of training and inference. The answer stands beside the best dense plan for the same, with 90%
+    intervals where the law carries draws, and says how far it lies outside what the law's runs covered. With a
+    hardware profile as --cost it also says, for unstructured sparsity, 2:4 and other n:m, whether it pays on that
+    device and how fast 2:4 would have to be; the budget may then be in --device-hours, or in --days of all
+    --devices.
 
     Several --flops, --law, --strategy, --cost or --pattern, each repeated or with commas, give a table of all
     combinations, in which --explain prints the warnings of every plan.
@@ -72,13 +81,19 @@ def optimal(
         loss=loss,
         params=params,
         dense_params=dense_params,
+        model=model,
+        context=context,
+        max_memory=max_memory,
         data=data,
         max_data=max_data,
         tokens_per_param=tokens_per_param,
         unique_data=unique_data,
         inference_tokens=inference_tokens,
         inference=inference,
+        inference_weight=inference_weight,
         inference_price=inference_price,
+        inference_utilization=inference_utilization,
+        inference_batch=inference_batch,
         pattern=o.flat(pattern),
         law=o.flat(law) or DEFAULT_LAW,
         strategy=o.flat(strategy),

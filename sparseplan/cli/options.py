@@ -9,7 +9,7 @@ import typer
 from sparseplan.cli.flags import in_flags
 from sparseplan.common.several import parse_budgets, split
 from sparseplan.common.text import shown, shown_json
-from sparseplan.common.units import parse_money, parse_positive, parse_share, parse_sparsity
+from sparseplan.common.units import parse_bytes, parse_money, parse_positive, parse_share, parse_sparsity
 from sparseplan.errors import FitError, SparseplanError
 from sparseplan.laws import DEFAULT_LAW
 from sparseplan.sparsity.pattern import parse_pattern, parse_patterns
@@ -80,6 +80,13 @@ def profile_names() -> list[str]:
     from sparseplan.hardware.file import profile_files
 
     return sorted({name for name, _ in profile_files() if name.isprintable()})
+
+
+def model_names() -> list[str]:
+    """Names that `--model` completes."""
+    from sparseplan.shapes.real.file import builtin_models
+
+    return [path.stem for path in builtin_models()]
 
 
 def pattern_names() -> list[str]:
@@ -160,7 +167,7 @@ UtilizationOption = Annotated[
 ]
 DevicesOption = Annotated[
     float | None,
-    typer.Option("--devices", parser=read_positive, metavar="K", help="Devices at once, for wall-clock time."),
+    typer.Option("--devices", parser=read_positive, metavar="K", help="Devices at once, for time and memory."),
 ]
 PriceOption = Annotated[
     float | None,
@@ -176,6 +183,34 @@ DenseParamsOption = Annotated[
     float | None,
     typer.Option(
         "--dense-params", parser=read_positive, metavar="N", help="Prunable parameters before pruning, as in 14B."
+    ),
+]
+ModelOption = Annotated[
+    str | None,
+    typer.Option(
+        "--model",
+        metavar="MODEL",
+        autocompletion=model_names,
+        help="A real model whose dense size is meant: by name (sparseplan models list), or the path of its Hugging "
+        "Face config.json.",
+    ),
+]
+ContextOption = Annotated[
+    float | None,
+    typer.Option(
+        "--context",
+        parser=read_positive,
+        metavar="T",
+        help="Tokens of a sequence, as in 8192. Default: those of the model's pretraining, else its config's longest.",
+    ),
+]
+MaxMemoryOption = Annotated[
+    float | None,
+    typer.Option(
+        "--max-memory",
+        parser=reader(parse_bytes),
+        metavar="M",
+        help="The most memory that training the --model may take on each of the --devices, as in 80GB.",
     ),
 ]
 PatternOption = Annotated[
@@ -303,13 +338,40 @@ InferenceOption = Annotated[
         help="What zeros cost in inference: nothing, as much as weights, or what a device does. Default: --cost.",
     ),
 ]
+InferenceWeightOption = Annotated[
+    float | None,
+    typer.Option(
+        "--inference-weight",
+        parser=read_positive,
+        metavar="R",
+        help="What a FLOP of inference costs against one of training. Default: 1, or as hours or prices say.",
+    ),
+]
 InferencePriceOption = Annotated[
     float | None,
     typer.Option(
         "--inference-price",
+        parser=reader(parse_money),
+        metavar="P",
+        help="Price of one hour of a device that serves. With --price and --loss the least total is of money.",
+    ),
+]
+InferenceUtilizationOption = Annotated[
+    float | None,
+    typer.Option(
+        "--inference-utilization",
+        parser=reader(parse_share),
+        metavar="U",
+        help="Share of its peak that inference reaches. Default: that of training, or its profile's.",
+    ),
+]
+InferenceBatchOption = Annotated[
+    float | None,
+    typer.Option(
+        "--inference-batch",
         parser=read_positive,
-        metavar="R",
-        help="What a FLOP of inference costs against one of training, by price and utilization. Default: 1.",
+        metavar="B",
+        help="Tokens processed at once; up to 64, as in decoding, memory bounds the rate. Default: many (prefill).",
     ),
 ]
 MaxDataOption = Annotated[

@@ -24,6 +24,7 @@ CODES = {
     "sparsity-capped": "The best sparsity lies above the highest one allowed, by default that of the law's runs.",
     "transferred": "The sparsity term was borrowed from another law with `laws compose`.",
     # of hardware
+    "hardware-claimed": "Speed-ups of the profile's kernels are claimed, without a printed measurement.",
     "hardware-datasheet": "The profile is a vendor's datasheet, not a measurement.",
     "hardware-extrapolation": "A model is wider or narrower than what was measured on the device.",
     "hardware-no-2to4": "The device does not accelerate 2:4 in training.",

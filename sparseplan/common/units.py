@@ -9,6 +9,7 @@ from sparseplan.errors import QuantityError
 _LONGEST = 100
 _FACTORS = {"": 1.0, "k": 1e3, "m": 1e6, "b": 1e9, "g": 1e9, "t": 1e12, "p": 1e15}
 _NUMBER = re.compile(r"([+-]?(?:\d+(?:_\d+)*(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?)\s*([kKmMbBgGtTpP]?)", re.ASCII)
+_BYTES = re.compile(r"((?:\d+(?:_\d+)*(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?)\s*(?:([kKmMgGtTpP])(i?))?[bB]?", re.ASCII)
 _THOUSANDS = re.compile(r"[+-]?\d{1,3}(?:,\d{3}){2,}(?:\.\d*)?", re.ASCII)  # one comma might be a decimal one
 _CURRENCIES = "$€£¥"
 _SECONDS = (86400.0, 3600.0, 60.0, 1.0)
@@ -99,6 +100,26 @@ def parse_money(text: str) -> float:
     return parse_positive(word[1:] if word[:1] in tuple(_CURRENCIES) else text)
 
 
+def parse_bytes(text: str) -> float:
+    """Read an amount of memory above zero, in bytes or with a unit: decimal as in 80GB, binary as in 80GiB.
+
+    Raises:
+        QuantityError: if the text is no such amount.
+
+    >>> parse_bytes("80GB"), parse_bytes("1 KiB"), parse_bytes("8e10")
+    (80000000000.0, 1024.0, 80000000000.0)
+    """
+    match = _BYTES.fullmatch(text.strip()) if len(text) <= _LONGEST else None
+    if match is None:
+        shown = text if len(text) <= 40 else text[:37] + "..."
+        raise QuantityError(f"expected an amount of memory such as 80GB or 80GiB, found {shown!r}.")
+    base = 1024.0 if match[3] else 1000.0
+    value = _finite(float(match[1]) * base ** ("kmgtp".index(match[2].lower()) + 1 if match[2] else 0), text)
+    if value <= 0:
+        raise QuantityError(f"expected an amount of memory above 0, found {text!r}.")
+    return value
+
+
 def parse_sparsity(text: str) -> float:
     """Read a sparsity in [0, 1), as a fraction or in percent.
 
@@ -164,6 +185,20 @@ def format_scientific(value: float, *, digits: int = 3) -> str:
         return str(value)
     mantissa, exponent = f"{value:.{digits - 1}e}".split("e")
     return f"{mantissa.rstrip('0').rstrip('.')}e{int(exponent)}"
+
+
+def format_bytes(count: float) -> str:
+    """Write bytes in decimal units.
+
+    >>> format_bytes(1.5e10), format_bytes(42e6), format_bytes(80)
+    ('15.0 GB', '42.0 MB', '80 bytes')
+    """
+    if count < 1e5:
+        return f"{count:,.0f} bytes"
+    for unit, size in (("TB", 1e12), ("GB", 1e9)):
+        if count >= size:
+            return f"{count / size:.1f} {unit}"
+    return f"{count / 1e6:.1f} MB"
 
 
 def format_percent(fraction: float) -> str:

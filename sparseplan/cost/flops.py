@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from sparseplan.cost.overhead import PLAIN, Overhead
 from sparseplan.laws.forms.budget import Array, Budget, Floats
 from sparseplan.sparsity.schedule import Schedule
 
@@ -30,11 +31,18 @@ class Cost:
         saving: kappa, the share of a dense model's cost that full sparsity would save over the whole run, [0, 1]; None
             where the multiplier is of another kind.
         tokens_per_unit: Tokens that the model processes per unit of data.
+        overhead: What a token takes beside 6 N, none if not said; `saving` and the multiplier are of the whole.
     """
 
     name: str
     saving: float | None
     tokens_per_unit: float = 1.0
+    overhead: Overhead = PLAIN
+
+    @property
+    def flops_per_parameter(self) -> float:
+        """FLOPs of a unit of data for each prunable weight of a dense model."""
+        return FLOPS_PER_PARAMETER_AND_TOKEN * self.tokens_per_unit * self.overhead.total
 
     @property
     def depends_on_size(self) -> bool:
@@ -58,7 +66,7 @@ class Cost:
     def budget(self, train_flops: Floats) -> Budget:
         """What a number of training FLOPs buys."""
         return Budget(
-            tokens=train_flops / (FLOPS_PER_PARAMETER_AND_TOKEN * self.tokens_per_unit),
+            tokens=train_flops / self.flops_per_parameter,
             multiplier=self.multiplier,
             saving=None if self.depends_on_size else self.saving,
             depends_on_size=self.depends_on_size,
@@ -67,9 +75,11 @@ class Cost:
     def on_ramp(self, schedule: Schedule, tokens_per_unit: float) -> "Cost":
         """The same cost for runs of another ramp and data unit."""
         if self.name in FLOPS_COSTS:
-            return flops_cost(self.name, schedule, tokens_per_unit=tokens_per_unit)
+            return flops_cost(self.name, schedule, tokens_per_unit=tokens_per_unit, overhead=self.overhead)
         if not self.saving:  # zeros cost like weights
-            return schedule_cost(self.name, schedule, zeros_free=False, tokens_per_unit=tokens_per_unit)
+            return schedule_cost(
+                self.name, schedule, zeros_free=False, tokens_per_unit=tokens_per_unit, overhead=self.overhead
+            )
         return replace(self, tokens_per_unit=tokens_per_unit)
 
     def data_for(self, train_flops: Floats, S: Floats, N: Floats) -> Array:
@@ -82,8 +92,8 @@ class Cost:
 
     def flops_for(self, D: Floats, S: Floats, N: Floats) -> Array:
         """The training FLOPs that a run needs: `data_for` inverted."""
-        per_token = FLOPS_PER_PARAMETER_AND_TOKEN * np.asarray(N, dtype=np.float64) * self.multiplier(S, N)
-        return np.asarray(per_token * self.tokens_per_unit * D)
+        per_unit = self.flops_per_parameter * np.asarray(N, dtype=np.float64) * self.multiplier(S, N)
+        return np.asarray(per_unit * D)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -101,20 +111,32 @@ class ScheduleCost(Cost):
     def multiplier(self, S: Floats, N: Floats | None = None) -> Array:  # noqa: ARG002 - the same at every size
         """c_mul(S) = rho(S) / (1 - S), with the length of training in place of rho(S) where zeros cost."""
         per_dense = self.schedule.mean_density(S) if self.zeros_free else self.schedule.length(S)
-        return np.asarray(per_dense / (1.0 - np.asarray(S, dtype=np.float64)))
+        return self.overhead.around(per_dense / (1.0 - np.asarray(S, dtype=np.float64)), S)
 
 
-def flops_cost(name: str, schedule: Schedule, *, tokens_per_unit: float = 1.0) -> Cost:
+def flops_cost(name: str, schedule: Schedule, *, tokens_per_unit: float = 1.0, overhead: Overhead = PLAIN) -> Cost:
     """The paper's two costs: "sparse" FLOPs, where zeros are free, and "dense" FLOPs, where they cost like weights."""
     assert name in FLOPS_COSTS
-    return schedule_cost(name, schedule, zeros_free=name == "sparse", tokens_per_unit=tokens_per_unit)
+    return schedule_cost(
+        name, schedule, zeros_free=name == "sparse", tokens_per_unit=tokens_per_unit, overhead=overhead
+    )
 
 
-def schedule_cost(name: str, schedule: Schedule, *, zeros_free: bool, tokens_per_unit: float) -> Cost:
+def schedule_cost(
+    name: str, schedule: Schedule, *, zeros_free: bool, tokens_per_unit: float, overhead: Overhead = PLAIN
+) -> Cost:
     """The cost of trainings by a schedule whose zeros cost nothing, or like weights."""
     saving = schedule.saving if zeros_free else None if schedule.kind == "rewinding" else 0.0
     if saving is None:
         return ScheduleCost(
-            name=name, saving=None, schedule=schedule, zeros_free=zeros_free, tokens_per_unit=tokens_per_unit
+            name=name,
+            saving=None,
+            schedule=schedule,
+            zeros_free=zeros_free,
+            tokens_per_unit=tokens_per_unit,
+            overhead=overhead,
         )
-    return Cost(name=name, saving=saving, tokens_per_unit=tokens_per_unit)
+    # What no zero saves makes the saving a smaller share of the whole.
+    return Cost(
+        name=name, saving=saving * overhead.weights / overhead.total, tokens_per_unit=tokens_per_unit, overhead=overhead
+    )

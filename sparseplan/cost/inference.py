@@ -9,15 +9,17 @@ Source: Sardana et al. 2024, arXiv:2401.00448, for dense models; with sparsity i
 """
 
 from dataclasses import dataclass, replace
-from typing import Self
+from typing import Literal, Self
 
 import numpy as np
 
-from sparseplan.cost.flops import FLOPS_COSTS, FLOPS_PER_PARAMETER_AND_TOKEN, Cost
+from sparseplan.cost.flops import FLOPS_COSTS, Cost
+from sparseplan.cost.overhead import PLAIN, Overhead
 from sparseplan.laws.forms.budget import Array, Budget, Floats
 from sparseplan.sparsity.pattern import Pattern
 
 FLOPS_PER_PARAMETER_AND_TOKEN_SERVED = 2.0
+CountedIn = Literal["flops", "hours", "money"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -28,11 +30,15 @@ class Inference:
         name: What the user called it: sparse, dense or a hardware profile.
         tokens: T, >= 0; a scalar, or an array that broadcasts with sizes.
         weight: What a FLOP of inference costs against one of training: 1 where both run at one rate and price.
+        counted_in: What the weight makes of a total: FLOPs, device hours, or money.
+        overhead: What tokens take beside 2 FLOPs a weight, as in training; v is of the weights alone.
     """
 
     name: str
     tokens: Floats
     weight: float = 1.0
+    counted_in: CountedIn = "flops"
+    overhead: Overhead = PLAIN
 
     @property
     def depends_on_size(self) -> bool:
@@ -55,13 +61,14 @@ class Inference:
         4e+21
         """
         dense_params = np.asarray(N, dtype=np.float64) / (1.0 - np.asarray(S, dtype=np.float64))
-        return np.asarray(FLOPS_PER_PARAMETER_AND_TOKEN_SERVED * dense_params * self.tokens / self.speedup(S, N))
+        per_parameter = self.overhead.weights / self.speedup(S, N) + self.overhead.rest
+        return np.asarray(FLOPS_PER_PARAMETER_AND_TOKEN_SERVED * dense_params * self.tokens * per_parameter)
 
 
-def flops_inference(name: str, tokens: Floats, weight: float = 1.0) -> Inference:
+def flops_inference(name: str, tokens: Floats, weight: float = 1.0, overhead: Overhead = PLAIN) -> Inference:
     """Inference in which zeros cost nothing ("sparse"), or as much as weights ("dense")."""
     assert name in FLOPS_COSTS
-    return Inference(name=name, tokens=tokens, weight=weight)
+    return Inference(name=name, tokens=tokens, weight=weight, overhead=overhead)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -87,7 +94,7 @@ class LifetimeCost(Cost):
         >>> round(float(cost.idle(0.0, 1e9)) / 1e12, 6)
         1.0
         """
-        per_unit = FLOPS_PER_PARAMETER_AND_TOKEN * self.tokens_per_unit * np.asarray(N) * self.multiplier(S, N)
+        per_unit = self.flops_per_parameter * np.asarray(N) * self.multiplier(S, N)
         return np.asarray(self.inference.weight * self.inference.flops(S, N) / per_unit)
 
     def budget(self, train_flops: Floats) -> Budget:
@@ -106,6 +113,7 @@ def lifetime_cost(training: Cost, inference: Inference) -> LifetimeCost:
         name=training.name,
         saving=training.saving,
         tokens_per_unit=training.tokens_per_unit,
+        overhead=training.overhead,
         training=training,
         inference=inference,
     )

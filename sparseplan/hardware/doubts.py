@@ -1,4 +1,5 @@
-"""What in a measured profile can't be the device's own doing: times that scatter, and speeds that fall with width.
+"""What in a profile can't be the device's own doing: times that scatter, speeds that fall with width, zeros that give
+more than they take.
 
 Wider layers give a device more to do at once, so its FLOP/s grow with the width until they level off. Where they fall
 by far, or repeats of the same work differ by a factor, something else was running or threads waited for each other.
@@ -6,7 +7,8 @@ by far, or repeats of the same work differ by a factor, something else was runni
 
 from collections.abc import Iterator
 
-from sparseplan.common.units import format_count
+from sparseplan.common.units import format_count, format_sparsity
+from sparseplan.hardware.kernels import Kernel
 from sparseplan.hardware.profile import MeasuredProfile, Point, Profile
 
 MOST_SCATTER = 2.0
@@ -17,14 +19,31 @@ MOST_FALL = 0.8
 
 def doubts(profile: Profile) -> list[str]:
     """What to doubt of a profile, in sentences, with what to do last; empty where there is nothing."""
+    kernels = list(_beyond_ideal(profile.kernels))
     if not isinstance(profile, MeasuredProfile):
-        return []
+        return kernels
     found = [*_scatter(profile.points), *_falls(profile.points)]
     if not found:
-        return []
+        return kernels
     cpu = profile.hardware.accelerator == "cpu"
     threads = " and with one thread (OMP_NUM_THREADS=1)" if cpu else ""
-    return [*found, f"Don't plan with these times: measure again while nothing else runs{threads}, with `force`."]
+    return [
+        *kernels,
+        *found,
+        f"Don't plan with these times: measure again while nothing else runs{threads}, with `force`.",
+    ]
+
+
+def _beyond_ideal(kernels: list[Kernel]) -> Iterator[str]:
+    """Rows that gain more than leaving all zeros out would."""
+    for row in kernels:
+        ideal = 1.0 / (1.0 - row.at_sparsity)
+        if row.speedup.median > ideal:
+            yield (
+                f"{row.pattern} at {format_sparsity(row.at_sparsity)} runs {row.speedup.median:.3g}x as fast in "
+                f"{row.work}, more than the {ideal:.3g}x of leaving all zeros out: was the dense side slowed down, or "
+                "in another number format?"
+            )
 
 
 def _scatter(points: list[Point]) -> Iterator[str]:

@@ -18,7 +18,7 @@ HARDWARE_FOLDER = Path("calibration") / "hardware"
 _EMPTY: tuple[Any, ...] = (None, {}, [], "")
 _KEY_ORDER = (
     *("format", "name", "description", "kind", "hardware", "dtype", "peak_flops", "peak_flops_2to4", "utilization"),
-    *("known_as", "source", "date", "driver", "versions", "provenance", "two_to_four", "points"),
+    *("known_as", "source", "date", "driver", "versions", "provenance", "two_to_four", "kernels", "points"),
 )
 
 

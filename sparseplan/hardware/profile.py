@@ -16,12 +16,12 @@ import numpy as np
 from msgspec import Meta, Struct, field
 from numpy.typing import NDArray
 
-from sparseplan.shapes.base import MLP_RATIO
+from sparseplan.hardware.kernels import Kernel, Positive, Spread, require_rows_once
+from sparseplan.shapes.base import COMPRESSED_SHARE, MLP_RATIO
 
 Array = NDArray[np.float64]
 Floats = Array | float
 Count = Annotated[int, Meta(ge=1)]
-Positive = Annotated[float, Meta(gt=0)]
 Part = Literal["linear", "block"]
 Phase = Literal["forward", "training", "inference"]
 Batch = Literal["small", "large"]
@@ -29,23 +29,6 @@ Batch = Literal["small", "large"]
 SMALL_BATCH = 64
 """Inference on at most this many tokens at once is bound by reading the weights: generating text."""
 _AGREEMENT = 1.02
-
-
-class Spread(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A median, and the percentiles 10 and 90 of what was measured around it; None where nothing was repeated."""
-
-    median: Positive
-    low: Positive | None = None
-    high: Positive | None = None
-
-    def __post_init__(self) -> None:
-        if (self.low is not None and self.low > self.median) or (self.high is not None and self.high < self.median):
-            raise ValueError(f"expected low <= median <= high, found {self.low}, {self.median:g}, {self.high}")
-
-    @property
-    def ends(self) -> tuple[float, float]:
-        """Low and high, the median where they are unknown."""
-        return self.low or self.median, self.high or self.median
 
 
 class Point(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -117,6 +100,9 @@ class Hardware(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     accelerator: Literal["cuda", "cpu", "other"] = "other"
     capability: Annotated[str, Meta(description="CUDA compute capability, as in 9.0.")] = ""
     memory_bytes: Positive | None = None
+    memory_bandwidth: Annotated[Positive | None, Meta(description="Peak bytes per second that its memory reads.")] = (
+        None
+    )
 
 
 class TwoToFour(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -132,6 +118,10 @@ class _Common(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag
     description: str
     hardware: Hardware
     dtype: Annotated[str, Meta(description="Number format of weights and activations.")] = "bfloat16"
+    kernels: Annotated[
+        list[Kernel],
+        Meta(description="What software makes of sparsity here; for its pattern it stands before the rest."),
+    ] = field(default_factory=list)
 
 
 class DatasheetProfile(_Common, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="datasheet"):
@@ -144,8 +134,10 @@ class DatasheetProfile(_Common, frozen=True, kw_only=True, forbid_unknown_fields
         field(default_factory=list)
     )
     source: Annotated[str, Meta(min_length=1, description="Where the figures are printed.")]
+    date: Annotated[str, Meta(description="When they were looked up, as in 2026-11.")] = ""
 
     def __post_init__(self) -> None:
+        require_rows_once(self.kernels)
         if self.peak_flops_2to4 is not None and not 1 <= self.peak_flops_2to4 / self.peak_flops <= 2:
             raise ValueError(
                 "peak_flops_2to4: expected between 1 and 2 times peak_flops, since 2:4 leaves half of the products, "
@@ -165,6 +157,7 @@ class MeasuredProfile(_Common, frozen=True, kw_only=True, forbid_unknown_fields=
     provenance: Annotated[dict[str, str], Meta(description="How it was measured.")] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        require_rows_once(self.kernels)
         seen: set[tuple[str, str, int, int]] = set()
         for index, point in enumerate(self.points):
             key = (point.part, point.phase, point.width, point.tokens)
@@ -244,6 +237,31 @@ def training_rate(profile: Profile) -> Curve | None:
     return _per_second(profile, lambda point: point.model_flops)
 
 
+def inference_rate(profile: Profile, tokens: float | None = None, utilization: float | None = None) -> Curve | None:
+    """FLOP/s of dense inference by width, 2 per weight and token; None where not measured.
+
+    Each step reads all weights once, 2 bytes each, for `tokens` at once, so that at most `tokens` FLOPs come to a byte:
+    the peak bandwidth times `tokens` is the most that a datasheet can promise.
+
+    Args:
+        profile: The device.
+        tokens: How many are processed at once; None for so many that multiplying is the limit.
+        utilization: Share of the peak that multiplying reaches, in place of the datasheet's.
+    """
+    if isinstance(profile, DatasheetProfile):
+        rate = profile.peak_flops * (utilization or profile.utilization)
+        bandwidth = profile.hardware.memory_bandwidth
+        if tokens is not None and bandwidth is not None:
+            rate = min(rate, tokens * bandwidth)
+        return _constant(rate)
+    return _per_second(profile, lambda point: point.model_flops, "inference", batch_of(tokens))
+
+
+def batch_of(tokens: float | None) -> Batch:
+    """Whether reading the weights or multiplying bounds inference on some tokens at once."""
+    return "small" if tokens is not None and tokens <= SMALL_BATCH else "large"
+
+
 def training_utilization(profile: Profile) -> Curve | None:
     """Share of the peak that dense training reaches, by width, the FLOPs of attention counted; None where unknown.
 
@@ -255,10 +273,12 @@ def training_utilization(profile: Profile) -> Curve | None:
     return None if peak is None else _per_second(profile, lambda point: point.machine_flops / peak)
 
 
-def _per_second(profile: MeasuredProfile, work: Callable[[Point], float]) -> Curve | None:
-    """Work per second of dense training by width, from whole blocks where there are any."""
+def _per_second(
+    profile: MeasuredProfile, work: Callable[[Point], float], phase: Phase = "training", batch: Batch = "large"
+) -> Curve | None:
+    """Work per second of a dense phase by width, from whole blocks where there are any."""
     for part in ("block", "linear"):
-        points = _one_a_width([p for p in profile.points if p.part == part and p.phase == "training"], "large")
+        points = _one_a_width([p for p in profile.points if p.part == part and p.phase == phase], batch)
         if points:
             spreads = []
             for point in points:
@@ -267,14 +287,6 @@ def _per_second(profile: MeasuredProfile, work: Callable[[Point], float]) -> Cur
                 spreads.append(Spread(median=done / point.dense.median, low=done / high, high=done / low))
             return _curve(points, spreads)
     return None
-
-
-COMPRESSED_SHARE = 9 / 16
-"""Bytes of 2:4 weights in 16 bits over dense ones: of 4 weights, 64 bits, 2 stay, 32 bits, with 2 bits of index each.
-
-Source: NVIDIA, "Accelerating Inference with Sparsity Using the Ampere Architecture" (two-bit indices); torch's
-semi-structured tensors state the same compression factor of 9/16 for bfloat16.
-"""
 
 
 def _one_a_width(points: list[Point], batch: Batch) -> list[Point]:

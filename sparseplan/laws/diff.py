@@ -10,12 +10,12 @@ from numpy.typing import NDArray
 from sparseplan.laws.forms.base import Coefficient, Form, Theta
 from sparseplan.laws.forms.budget import flops_budget, schedule_budget
 from sparseplan.laws.law import Law, coefficients, form_of, members, weights
+from sparseplan.laws.multipliers import SHOWN_SPARSITIES
 from sparseplan.laws.repetition import NAMES, Repetition
 
 Bounds = tuple[float, float]
 _POINTS = 12
 _NO_RANGE: dict[str, Bounds] = {"nonzero_params": (1e6, 1e10), "data_seen": (1e9, 1e12)}
-SHOWN_SPARSITIES = (0.5, 0.75, 0.875)
 
 
 class Change(Struct, frozen=True, kw_only=True):

@@ -31,6 +31,7 @@ from sparseplan.laws.law import (
     coefficients,
     draw_columns,
     form_of,
+    is_transferred,
     members,
     repetition_columns,
 )
@@ -272,6 +273,19 @@ def load_law_of(name: str, strategy: str) -> Law:
 def law_files() -> Iterator[tuple[str, Path]]:
     """Name and file of every law that `--law NAME` finds, in lookup order; a name's first file is the one meant."""
     return lookup.named_files(local="calibration/*/law.yaml", variable="SPARSEPLAN_LAWS", builtin="laws")
+
+
+def sparse_laws() -> list[Law]:
+    """Every law that `--law NAME` finds and that measured an effect of sparsity itself, each name once.
+
+    Raises:
+        LawError: if one of the files is broken.
+    """
+    files: dict[str, Path] = {}
+    for name, path in law_files():
+        files.setdefault(name, path)
+    laws = [read_law(path) for path in files.values()]
+    return [law for law in laws if form_of(law).knows_sparsity and not is_transferred(law)]
 
 
 def shadowing(name: str) -> Path | None:

@@ -5,6 +5,7 @@ import json
 from typing import Any
 
 import msgspec
+import numpy as np
 
 from sparseplan.laws.law import Law, form_of
 
@@ -45,6 +46,20 @@ def law_hash(law: Law) -> str:
     """
     text = json.dumps(_plain(written(law)), sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()[:HASH_DIGITS]
+
+
+def same_runs(one: Law, other: Law) -> bool:
+    """Whether two laws were fitted to the same runs: by hash of the table, else by what the runs covered."""
+    hashes = [law.provenance.get("runs_sha256") for law in (one, other)]
+    if all(hashes):
+        return hashes[0] == hashes[1]
+    if one.loss != other.loss:
+        return False
+    for axis in ("sparsity", "nonzero_params", "data_seen"):
+        here, there = getattr(one.range, axis), getattr(other.range, axis)
+        if here is None or there is None or not np.allclose(here, there, rtol=1e-3, atol=0.0):
+            return False
+    return True
 
 
 def law_date(law: Law) -> str | None:

@@ -14,6 +14,7 @@ from sparseplan.common.intervals import Bounds
 from sparseplan.errors import SparseplanError
 from sparseplan.laws.file import builtin_law, builtin_laws
 from sparseplan.laws.forms.average_parameters import AverageParameters
+from sparseplan.laws.identity import same_runs
 from sparseplan.laws.law import Law, coefficients, form_of
 from sparseplan.plan.caveats import sparsity_cap
 from sparseplan.plan.question import Question, plan_at
@@ -70,7 +71,7 @@ def across_laws(law: Law, question: Question, point: Planned) -> AcrossLaws | No
     known: list[Law] = []
     plans = []
     for one, planned in asked:
-        same = next((index for index, other in enumerate(known) if _same_runs(one, other)), len(known))
+        same = next((index for index, other in enumerate(known) if same_runs(one, other)), len(known))
         if same == len(known):
             known.append(one)
         plans.append(_law_plan(one, same, question, planned))
@@ -136,14 +137,3 @@ def _equal_compute(law: Law, question: Question, runs: int) -> LawPlan:
         nonzero_params=None if tied else float(planned.best.nonzero_params),
         compute_ratio=1.0 if tied else _compute_ratio(question, planned),
     )
-
-
-def _same_runs(one: Law, other: Law) -> bool:
-    """Whether two laws were fitted to the same runs, as far as what these covered tells."""
-    if one.loss != other.loss:
-        return False
-    for axis in ("sparsity", "nonzero_params", "data_seen"):
-        here, there = getattr(one.range, axis), getattr(other.range, axis)
-        if here is None or there is None or not np.allclose(here, there, rtol=1e-3, atol=0.0):
-            return False
-    return True

@@ -45,6 +45,7 @@ from sparseplan.sparsity.pattern import Pattern
 
 if TYPE_CHECKING:
     from sparseplan.plan.device_hours import Device
+    from sparseplan.plan.on_model import ModelUse
 
 
 class LawName(Struct, frozen=True, kw_only=True):
@@ -107,6 +108,8 @@ class Plan(Struct, frozen=True, kw_only=True):
         epochs: How often each of them is seen, likewise.
         inference_flops: What it takes to serve the tokens asked for; None where none are.
         total_flops: That and `train_flops`, likewise.
+        inference_device_hours: Of the devices that serve; None where none are known.
+        total_device_hours: Those and `device_hours`.
     """
 
     sparsity: float
@@ -121,6 +124,8 @@ class Plan(Struct, frozen=True, kw_only=True):
     epochs: float | None = None
     inference_flops: float | None = None
     total_flops: float | None = None
+    inference_device_hours: float | None = None
+    total_device_hours: float | None = None
 
 
 class Comparison(Struct, frozen=True, kw_only=True):
@@ -155,7 +160,8 @@ class Answer(Struct, frozen=True, kw_only=True):
     `by_values` is the plan that the law's values make best. `device` where one is named, `verdict` where its profile is
     the cost; `repetition` of the plan and, under the other published rates, `repetition_spread` where unique data are
     limited; `serving` where inference counts. `across_laws` is None for dense models alone, limited unique data, and
-    questions that give more than a budget and a size; `sensitivity` with the objective mean.
+    questions that give more than a budget and a size; `sensitivity` with the objective mean. `model` where one is
+    named.
     """
 
     format: Literal["sparseplan-plan/1"] = "sparseplan-plan/1"
@@ -178,6 +184,7 @@ class Answer(Struct, frozen=True, kw_only=True):
     verdict: list[FamilyVerdict] | None
     repetition: Repetition | None = None
     repetition_spread: list[PlanUnderRates] = []
+    model: "ModelUse | None" = None
     warnings: list[Caveat]
 
 
@@ -224,7 +231,7 @@ def answer(
     uncapped = None if family is None else _uncapped(sides, question)
     outside = _distances(law, question, sides, point)
     hardware = None if device is None else on_device(law, at_budget, objective, device, sides, point)
-    rate = hardware.use.flops_per_second if hardware and hardware.use else None
+    use = hardware.use if hardware else None
     spread = [] if unique is None else under_other_rates(law, family, question, objective, point)
     ends = [] if family is None or question.only_dense else brackets(law, question, sides, draws, point, drawn)
     return Answer(
@@ -233,8 +240,8 @@ def answer(
         pattern=str(question.pattern),
         objective=objective,
         given=given_of(question, device_hours),
-        plan=plan_of(point.best, law, question, rate),
-        dense=plan_of(point.dense, law, question, rate),
+        plan=plan_of(point.best, law, question, use),
+        dense=plan_of(point.dense, law, question, use),
         comparison=_comparison(sides, question, point, judged.planned, uncapped),
         intervals=intervals,
         by_values=None if objective == "point" else by_values(law, family, at_budget, judged),
@@ -243,7 +250,7 @@ def answer(
         sensitivity=None if objective == "mean" else sensitivity(sides, question, point.best),
         serving=None if question.inference is None else serving(sides, question, float(point.any_dense.data_seen)),
         across_laws=across_laws(law, question, point) if ends and unique is None and question.is_plain else None,
-        device=hardware.use if hardware else None,
+        device=use,
         verdict=hardware.verdict if hardware else None,
         repetition=None if unique is None else _repetition(law_sides(law, family, unique), unique, point.best),
         repetition_spread=spread,
@@ -346,10 +353,13 @@ def _comparison(
     )
 
 
-def plan_of(plans: Plans, law: Law, question: Question, flops_per_second: float | None = None) -> Plan:
-    """One plan as plain numbers; hours at a rate of training."""
+def plan_of(plans: Plans, law: Law, question: Question, use: DeviceUse | None = None) -> Plan:
+    """One plan as plain numbers; hours at the rates of an answer's devices."""
     unique = question.unique_data
-    train_flops = _number(plans.train_flops)
+    train_flops, served = _number(plans.train_flops), float(plans.inference_flops)
+    hours = None if use is None else train_flops / use.flops_per_second / SECONDS_PER_HOUR
+    serving = None if use is None or use.inference is None else served / use.inference.flops_per_second
+    inference_hours = None if serving is None else serving / SECONDS_PER_HOUR
     return Plan(
         sparsity=float(plans.sparsity),
         nonzero_params=float(plans.nonzero_params),
@@ -358,11 +368,13 @@ def plan_of(plans: Plans, law: Law, question: Question, flops_per_second: float 
         data_unit=law.data_unit,
         train_flops=train_flops,
         loss=float(plans.loss),
-        device_hours=None if flops_per_second is None else train_flops / flops_per_second / SECONDS_PER_HOUR,
+        device_hours=hours,
         unique_data=None if unique is None else min(unique.amount, float(plans.data_seen)),
         epochs=None if unique is None else passes(float(plans.data_seen), unique.amount),
-        inference_flops=None if question.inference is None else float(plans.inference_flops),
-        total_flops=None if question.inference is None else train_flops + float(plans.inference_flops),
+        inference_flops=None if question.inference is None else served,
+        total_flops=None if question.inference is None else train_flops + served,
+        inference_device_hours=inference_hours,
+        total_device_hours=None if hours is None or inference_hours is None else hours + inference_hours,
     )
 
 

@@ -37,11 +37,11 @@ def brackets(
     """The question under both costs; `point` and `drawn` are its plans at its own cost, which may be one of them."""
     found = []
     for name in FLOPS_COSTS:
-        cost = flops_cost(name, law.schedule, tokens_per_unit=law.tokens_per_unit)
+        cost = flops_cost(name, law.schedule, tokens_per_unit=law.tokens_per_unit, overhead=question.cost.overhead)
         here, there = point, drawn
         inference = question.inference
         if inference is not None:
-            inference = flops_inference(name, inference.tokens, inference.weight)
+            inference = flops_inference(name, inference.tokens, inference.weight, inference.overhead)
         if (cost, inference) != (question.cost, question.inference):
             asked = replace(question, cost=cost, inference=inference)
             here, there = plan_sides(sides, asked), None if draws is None else plan_draws(draws, asked)

@@ -7,6 +7,7 @@ import numpy as np
 from msgspec import Struct
 from numpy.typing import NDArray
 
+from sparseplan.cost.inference import CountedIn
 from sparseplan.laws.forms.budget import Array
 from sparseplan.plan.question import Question, objective
 from sparseplan.plan.sides import Sides, plan_sides
@@ -25,7 +26,8 @@ class Serving(Struct, frozen=True, kw_only=True):
     Attributes:
         tokens: The demand T.
         inference: What zeros cost in inference: sparse, dense, or a hardware profile's name.
-        price: What a FLOP of inference costs against one of training.
+        weight: What a FLOP of inference costs against one of training.
+        counted_in: What the weighed total is: flops, hours of devices, or money.
         pays: Whether some allowed sparsity beats the best dense model at any demand that the budget pays for
             (`always`), at none (`never`), or from, or up to, `break_even_tokens`, the rest of the question as it is.
         break_even_tokens: That demand; None for always and never.
@@ -33,7 +35,8 @@ class Serving(Struct, frozen=True, kw_only=True):
 
     tokens: float
     inference: str
-    price: float
+    weight: float
+    counted_in: CountedIn
     pays: Pays
     break_even_tokens: float | None
 
@@ -60,7 +63,8 @@ def serving(sides: Sides, question: Question, dense_data: float) -> Serving:
     return Serving(
         tokens=float(inference.tokens),
         inference=inference.name,
-        price=inference.weight,
+        weight=inference.weight,
+        counted_in=inference.counted_in,
         pays=side,
         break_even_tokens=found,
     )

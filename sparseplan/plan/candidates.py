@@ -15,7 +15,7 @@ SPARSITIES = (0.0, 0.25, 0.5, 0.625, 0.75, 0.8125, 0.875, 0.9375, 0.96875)
 ABOVE = 16.0
 """How far beyond the largest size and length of a law's runs."""
 MOST = 2000
-_STEP = 2.0
+STEP = 2.0
 _MOST_OF_FAMILY = 8
 
 
@@ -81,7 +81,7 @@ def grid(law: Law, pattern: Pattern, cap: float, cost: Cost, budget: float, size
     Raises:
         PlanError: if the budget pays for none of them.
     """
-    step = _STEP
+    step = STEP
     while True:
         levels_of = sparsities(law, pattern, cap), levels(sizes, step), levels(data, step)
         S, N, D = (axis.ravel() for axis in np.meshgrid(*levels_of, indexing="ij"))
@@ -144,7 +144,7 @@ def sparsities(law: Law, pattern: Pattern, cap: float) -> tuple[float, ...]:
     return (0.0, *made[every - 1 :: every])
 
 
-def levels(span: Span, step: float = _STEP) -> Array:
+def levels(span: Span, step: float = STEP) -> Array:
     """Values from low to high by a factor of about `step`, both ends among them."""
     count = max(1, round(np.log(span.high / span.low) / np.log(step)))
     return np.asarray(span.low * (span.high / span.low) ** (np.arange(count + 1) / count))

@@ -11,6 +11,32 @@ SECONDS_PER_HOUR = 3600.0
 Kind = Literal["unstructured", "2:4", "n:m"]
 
 
+class InferenceUse(Struct, frozen=True, kw_only=True):
+    """What serving the plan's model asks of devices, which may be others than those that train it, and both together.
+
+    Attributes:
+        utilization: Share of the peak that multiplying is taken to reach; None where no peak is known.
+        flops_per_second: FLOPs of inference that one device does in a second, 2 per weight and token.
+        tokens_at_once: How many tokens a step processes; None where multiplying is the limit.
+        total_device_hours: Of training and inference.
+        total_price: Likewise; None where one of the prices is not known.
+        dense_device_hours_for_equal_loss: What a dense model needs in total for the plan's loss; None where none does.
+    """
+
+    name: str
+    flops_per_second: float
+    utilization: float | None
+    utilization_source: str
+    tokens_at_once: float | None
+    device_hours: float
+    price_per_device_hour: float | None
+    price: float | None
+    total_device_hours: float
+    total_price: float | None
+    dense_device_hours_for_equal_loss: float | None
+    dense_price_for_equal_loss: float | None
+
+
 class DeviceUse(Struct, frozen=True, kw_only=True):
     """What the plan asks of the devices.
 
@@ -18,6 +44,8 @@ class DeviceUse(Struct, frozen=True, kw_only=True):
         utilization: Share of the peak that training is taken to reach; None where no peak is known.
         flops_per_second: Training FLOPs that one device does in a second, counted as train_flops are.
         dense_device_hours_for_equal_loss: What a dense model needs for the plan's loss; None where no budget is enough.
+            Where inference counts, of training alone, in the dense run that needs least in total.
+        inference: Where inference counts and its devices have a rate.
     """
 
     name: str
@@ -32,6 +60,7 @@ class DeviceUse(Struct, frozen=True, kw_only=True):
     price: float | None
     dense_device_hours_for_equal_loss: float | None
     dense_price_for_equal_loss: float | None
+    inference: InferenceUse | None = None
 
 
 class SpeedupRange(Struct, frozen=True, kw_only=True):

@@ -34,6 +34,7 @@ def on_device(
     from sparseplan.plan.device_hours import device_use  # noqa: PLC0415
 
     use = None
+    serves = question.inference
     N, D = dense_run_for(sides.dense, question, point.best.reducible)
     if device.asked_for or device.profile is None or training_rate(device.profile) is not None:
         use = device_use(
@@ -41,6 +42,8 @@ def on_device(
             train_flops=float(point.best.train_flops),
             dense_params=_rated_size(point.best, point.dense),
             dense_flops_for_equal_loss=float(question.cost.flops_for(D, 0.0, N)),
+            inference_flops=None if serves is None else float(point.best.inference_flops),
+            dense_inference_flops_for_equal_loss=None if serves is None else float(serves.flops(0.0, N)),
         )
     if device.profile is None:
         return OnDevice(use, None, [], [])

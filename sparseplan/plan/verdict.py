@@ -12,8 +12,10 @@ import numpy as np
 
 from sparseplan.common.caveat import Caveat
 from sparseplan.common.units import format_count
-from sparseplan.cost.device import accelerated_sparsities, device_cost
-from sparseplan.hardware.profile import COMPRESSED_SHARE, Curve, MeasuredProfile, Profile, speedup, training_rate
+from sparseplan.cost.device import device_cost
+from sparseplan.hardware.acceleration import accelerated_sparsities, acceleration, runs_2to4
+from sparseplan.hardware.kernels import Spread, Work
+from sparseplan.hardware.profile import MeasuredProfile, Profile, speedup, training_rate
 from sparseplan.laws.forms.base import Theta
 from sparseplan.laws.forms.budget import Array
 from sparseplan.laws.forms.search import lowest
@@ -24,13 +26,14 @@ from sparseplan.plan.intervals import sparse_is_better
 from sparseplan.plan.objective import Objective, choose
 from sparseplan.plan.question import Plans, Question
 from sparseplan.plan.runs import run_for_loss
-from sparseplan.shapes.base import typical_width
+from sparseplan.shapes.base import COMPRESSED_SHARE, typical_width
 from sparseplan.sparsity.pattern import TWO_OF_FOUR, UNSTRUCTURED, Pattern
 from sparseplan.sparsity.schedule import Schedule
 
 MASTER_BYTES = 4.0
 _REACH = 7.0  # of ln N around the dense plan's
 COMPUTE_BYTES = 2.0
+_WORKS: tuple[Work, ...] = ("training", "decoding", "prefill")
 
 
 def verdicts(law: Law, question: Question, profile: Profile, objective: Objective = "point") -> list[FamilyVerdict]:
@@ -72,15 +75,23 @@ def _verdict(
     family: Kind,
     pattern: Pattern,
 ) -> FamilyVerdict:
-    cost = device_cost(profile, pattern, law.schedule, tokens_per_unit=law.tokens_per_unit)
+    cost = device_cost(
+        profile, pattern, law.schedule, tokens_per_unit=law.tokens_per_unit, overhead=question.cost.overhead
+    )
     inference = None if question.inference is None else question.inference.on(pattern)
     asked = replace(question, pattern=pattern, cost=cost, inference=inference)
     sides, draws, point, drawn = choose(law, pattern.family, asked, objective)
     plan, dense = point.best, point.dense
     gain = float(dense.loss - plan.loss)
     width = float(typical_width(float(plan.dense_params)))
-    accelerated = bool(accelerated_sparsities(pattern))
-    fast = speedup(profile, "training") if accelerated else None
+    S = float(plan.sparsity)
+
+    def faster(work: Work) -> Spread | None:
+        fast = acceleration(profile, pattern, work)
+        return None if fast is None else fast.spread_at(S, width)
+
+    training, decoding, prefill = (faster(work) for work in _WORKS)
+    compressed = bool(accelerated_sparsities(pattern)) and runs_2to4(profile)
     break_even = None
     if pattern.group is not None:
         break_even = break_even_speedup(sides.sparse, asked, plan, dense, schedule=law.schedule)
@@ -97,21 +108,16 @@ def _verdict(
         pays=gain > 0,
         p_pays=None if draws is None or drawn is None else float(np.mean(sparse_is_better(draws, point, drawn))),
         cost_multiplier=float(cost.multiplier(plan.sparsity, plan.nonzero_params)),
-        training_speedup=None if fast is None else _range(fast, width),
+        training_speedup=None if training is None else _range(training),
         break_even_speedup=break_even,
-        inference_speedup_small=_at(speedup(profile, "inference", "small") if accelerated else None, width),
-        inference_speedup_large=_at(speedup(profile, "inference", "large") if accelerated else None, width),
-        memory=memory(float(plan.dense_params), compressed=accelerated),
+        inference_speedup_small=None if decoding is None else decoding.median,
+        inference_speedup_large=None if prefill is None else prefill.median,
+        memory=memory(float(plan.dense_params), compressed=compressed),
     )
 
 
-def _range(curve: Curve, width: float) -> SpeedupRange:
-    spread = curve.spread_at(width)
+def _range(spread: Spread) -> SpeedupRange:
     return SpeedupRange(median=spread.median, low=spread.ends[0], high=spread.ends[1])
-
-
-def _at(curve: Curve | None, width: float) -> float | None:
-    return None if curve is None else float(curve.at(width))
 
 
 def break_even_speedup(
@@ -124,7 +130,8 @@ def break_even_speedup(
     S = float(plan.sparsity)
     settled = float(schedule.settled(S))
     ramp = float(schedule.length(S)) - settled
-    time = _allowed_multiplier(theta, question, S, dense) * (1.0 - S) - ramp
+    allowed = question.cost.overhead.within(_allowed_multiplier(theta, question, S, dense), S)
+    time = allowed * (1.0 - S) - ramp
     return settled / time if time > 0.0 and settled > 0.0 else None
 
 
@@ -186,16 +193,22 @@ def width_distances(profile: Profile, models: dict[str, float]) -> list[Distance
 
 def hardware_caveats(profile: Profile, *, utilization_given: bool) -> list[Caveat]:
     """What a profile can't vouch for."""
-    if not isinstance(profile, MeasuredProfile):
-        assumed = "" if utilization_given else f", and an assumed utilization of {100 * profile.utilization:g}%"
-        text = f"{profile.name} is a vendor datasheet, not a measurement: 2:4 at peak speed, which no layer reaches"
-        return [Caveat(code="hardware-datasheet", message=f"{text}{assumed}. Measure with `bench`")]
-    if speedup(profile, "training") is None:
+    found = []
+    runs_2to4 = acceleration(profile, TWO_OF_FOUR, "training") is not None
+    if isinstance(profile, MeasuredProfile):
         reason = f" ({profile.two_to_four.reason})" if profile.two_to_four.reason else ""
-        return [
-            Caveat(
-                code="hardware-no-2to4",
-                message=f"{profile.name} does not accelerate 2:4 in training{reason}: it costs like dense",
-            )
-        ]
-    return []
+    else:
+        reason = ""
+        peak = ": 2:4 at peak speed, which no layer reaches" if profile.peak_flops_2to4 is not None else ""
+        assumed = f"an assumed utilization of {100 * profile.utilization:g}%"
+        joined = "" if utilization_given else f"{', and ' if peak else ', with '}{assumed}"
+        text = f"{profile.name} is a vendor datasheet, not a measurement{peak}{joined}. Measure with `bench`"
+        found.append(Caveat(code="hardware-datasheet", message=text))
+    claimed = sorted({row.pattern for row in profile.kernels if row.evidence == "claimed"})
+    if claimed:
+        text = f"{profile.name}: speed-ups of {', '.join(claimed)} are claimed, without a printed measurement"
+        found.append(Caveat(code="hardware-claimed", message=text))
+    if not runs_2to4:
+        text = f"{profile.name} does not accelerate 2:4 in training{reason}: it costs like dense"
+        found.append(Caveat(code="hardware-no-2to4", message=text))
+    return found

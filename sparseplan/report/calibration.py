@@ -9,6 +9,7 @@ from sparseplan.calibration.write_up import Conclusion, coefficient_rows
 from sparseplan.common.console import open_table, print_table, say, say_wrapped
 from sparseplan.common.units import format_count, format_duration, format_percent, format_scientific, format_sparsity
 from sparseplan.report.strategies import print_strategies
+from sparseplan.report.verification import print_verify_forecast
 from sparseplan.runs.facts import RunFacts
 from sparseplan.runs.table import set_name
 
@@ -53,6 +54,8 @@ def print_dry_run(console: Console, result: DryRun) -> None:
     else:
         say_wrapped(console, f"Time: unknown: {result.unknown_because}")
     print_grid_forecast(console, result.law)
+    if result.verify is not None:
+        print_verify_forecast(console, result.verify)
 
 
 def print_grid_forecast(console: Console, law: GridForecast) -> None:

@@ -5,7 +5,8 @@ from collections.abc import Sequence
 from rich.console import Console
 
 from sparseplan.common.console import open_table, print_table, say, say_wrapped
-from sparseplan.common.units import format_count, format_difference, format_percent, format_sparsity
+from sparseplan.common.units import format_bytes, format_count, format_difference, format_percent, format_sparsity
+from sparseplan.hardware.acceleration import runs_2to4
 from sparseplan.hardware.doubts import doubts
 from sparseplan.hardware.file import ProfileRow
 from sparseplan.hardware.profile import (
@@ -19,7 +20,7 @@ from sparseplan.hardware.profile import (
     training_rate,
     training_utilization,
 )
-from sparseplan.plan.hardware_answer import DeviceUse, FamilyVerdict
+from sparseplan.plan.hardware_answer import DeviceUse, FamilyVerdict, InferenceUse
 from sparseplan.sparsity.pattern import parse_pattern
 
 _FAMILIES = {"unstructured": "unstructured", "2:4": "2:4", "n:m": "other n:m"}
@@ -28,21 +29,36 @@ _FAMILIES = {"unstructured": "unstructured", "2:4": "2:4", "n:m": "other n:m"}
 def print_device(console: Console, use: DeviceUse, *, sparse: bool, what: str = "Budget") -> None:
     """Print the budget (or `what`) in hours, wall-clock time and money, and what a sparse plan saves."""
     line = f"{what}: {format_count(use.device_hours)} device hours on {use.name}"
+    served = use.inference
     if use.wall_clock_hours is not None and use.devices is not None:
         line += (
             f", {format_hours(use.wall_clock_hours)} on {use.devices:g} {'device' if use.devices == 1 else 'devices'}"
         )
     if use.price is not None:
         line += f", price {format_money(use.price)}"
-    rate = f"{format_count(use.flops_per_second)} FLOP/s each"
-    if use.utilization is not None:
-        rate += f", {format_percent(use.utilization)} of the peak ({use.utilization_source})"
-    say_wrapped(console, f"{line}; {rate}.")
-    if sparse and use.dense_device_hours_for_equal_loss is not None:
-        equal = f"A dense model needs {format_count(use.dense_device_hours_for_equal_loss)} device hours"
-        if use.dense_price_for_equal_loss is not None:
-            equal += f", price {format_money(use.dense_price_for_equal_loss)},"
+    say_wrapped(console, f"{line}; {_rate(use)}.")
+    if served is not None:
+        line = f"Inference: {format_count(served.device_hours)} device hours on {served.name}"
+        line += "" if served.price is None else f", price {format_money(served.price)}"
+        batch = "" if served.tokens_at_once is None else f", {format_count(served.tokens_at_once)} tokens at once"
+        say_wrapped(console, f"{line}; {_rate(served)}{batch}.")
+        both = f"Both: {format_count(served.total_device_hours)} device hours"
+        say_wrapped(
+            console, both + ("." if served.total_price is None else f", price {format_money(served.total_price)}.")
+        )
+    total = served or use
+    if sparse and total.dense_device_hours_for_equal_loss is not None:
+        equal = f"A dense model needs {format_count(total.dense_device_hours_for_equal_loss)} device hours"
+        if total.dense_price_for_equal_loss is not None:
+            equal += f", price {format_money(total.dense_price_for_equal_loss)},"
         say_wrapped(console, f"{equal} for the plan's loss.")
+
+
+def _rate(use: DeviceUse | InferenceUse) -> str:
+    rate = f"{format_count(use.flops_per_second)} FLOP/s each"
+    if use.utilization is None:
+        return rate
+    return f"{rate}, {format_percent(use.utilization)} of the peak ({use.utilization_source})"
 
 
 def format_hours(hours: float) -> str:
@@ -166,18 +182,6 @@ def _times(speed: float | None) -> str:
     return f"{speed:.2f}x" if 0.1 <= speed < 1000 else f"{speed:.1g}x"
 
 
-def format_bytes(count: float) -> str:
-    """Write bytes in decimal units.
-
-    >>> format_bytes(1.5e10), format_bytes(42e6)
-    ('15.0 GB', '42.0 MB')
-    """
-    for unit, size in (("TB", 1e12), ("GB", 1e9)):
-        if count >= size:
-            return f"{count / size:.1f} {unit}"
-    return f"{count / 1e6:.1f} MB"
-
-
 def print_profile_rows(console: Console, rows: list[ProfileRow]) -> None:
     """Print the profiles that are found by name."""
     table = open_table(console, "name", "kind", "device", "dtype", "peak FLOP/s", text_columns=4)
@@ -194,12 +198,15 @@ def print_profile(console: Console, profile: Profile) -> None:
     """Print a profile: the device, and by width its speed and what 2:4 gains."""
     say(console, f"{profile.name}: {profile.hardware.device}, {profile.dtype}", style="bold")
     if isinstance(profile, DatasheetProfile):
-        say_wrapped(console, f"Datasheet, nothing measured. {profile.source}.")
+        when = f" Looked up in {profile.date}." if profile.date else ""
+        say_wrapped(console, f"Datasheet, nothing measured. {profile.source}.{when}")
         say_wrapped(
             console,
             f"Peak {format_count(profile.peak_flops)} FLOP/s, of which training is assumed to reach "
             f"{format_percent(profile.utilization)}.",
         )
+        if not runs_2to4(profile):
+            say(console, "It has no units for 2:4.")
     else:
         made = [profile.date, f"driver {profile.driver}" if profile.driver else ""]
         made += [f"{name} {version}" for name, version in profile.versions.items()]
@@ -234,10 +241,28 @@ def print_profile(console: Console, profile: Profile) -> None:
             f"The rest: how many times faster 2:4 is than dense{spread}. Decoding: inference on few tokens at once; "
             "prefill: on many.",
         )
+    _print_kernels(console, profile)
     for fault in sorted({point.note for point in _points(profile) if point.note}):
         say_wrapped(console, f"! {fault}", style="yellow", indent="  ")
     for doubt in doubts(profile):
         say_wrapped(console, f"! {doubt}", style="yellow", indent="  ")
+
+
+def _print_kernels(console: Console, profile: Profile) -> None:
+    """What software makes of sparsity on the device, beside what its peaks or times of 2:4 say."""
+    if not profile.kernels:
+        return
+    say(console)
+    table = open_table(console, "kernels for", "work", "S", "speed-up", "evidence", text_columns=2)
+    rows = sorted(profile.kernels, key=lambda row: (row.pattern, row.work, row.at_sparsity))
+    for row in rows:
+        low, high = row.speedup.ends
+        spread = "" if low == high else f" ({low:.2f} .. {high:.2f})"
+        speed = f"{row.speedup.median:.2f}x{spread}"
+        table.add_row(row.pattern, row.work, format_sparsity(row.at_sparsity), speed, row.evidence)
+    print_table(console, table)
+    for source in dict.fromkeys(row.source for row in rows):
+        say_wrapped(console, f"{source}.")
 
 
 def _points(profile: Profile) -> list[Point]:

@@ -3,16 +3,14 @@
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from sparseplan.common.console import open_console, open_table, print_table, say, say_wrapped
 from sparseplan.common.intervals import bounds
 from sparseplan.common.units import format_bounds, format_count, format_sparsity
 from sparseplan.laws.compose import CARRIED_IN_WORDS, SPREAD, Composed
-from sparseplan.laws.diff import SHOWN_SPARSITIES, Change, LawDiff
+from sparseplan.laws.diff import Change, LawDiff
 from sparseplan.laws.draws import Draws
 from sparseplan.laws.forms import FORMS
-from sparseplan.laws.forms.base import Theta
 from sparseplan.laws.forms.repeated import effective_epochs
 from sparseplan.laws.identity import law_data, law_hash
 from sparseplan.laws.law import (
@@ -25,7 +23,9 @@ from sparseplan.laws.law import (
     members,
     weights,
 )
+from sparseplan.laws.multipliers import SHOWN_SPARSITIES, size_multipliers
 from sparseplan.laws.repetition import NAMES
+from sparseplan.report.law_comparison import format_multiplier
 from sparseplan.report.prediction import run_error_words
 
 _REGIONS = {
@@ -33,13 +33,6 @@ _REGIONS = {
     "either": "the ranges of the two, which share none on some axis",
     "unknown": "what is stated of their ranges (one doesn't say what it covers)",
 }
-
-
-def size_multipliers(law: Law, theta: Theta) -> dict[float, NDArray[np.float64]]:
-    """m at 50, 75 and 87.5 % sparsity, for a model in the middle of the law's range where it depends on the size."""
-    sizes = law.range.nonzero_params or (1.0, 1.0)
-    with np.errstate(over="ignore"):
-        return {S: theta.size_multiplier(S, float(np.sqrt(sizes[0] * sizes[1]))) for S in SHOWN_SPARSITIES}
 
 
 def law_facts(law: Law) -> dict[str, Any]:
@@ -168,13 +161,9 @@ def _print_multipliers(law: Law) -> None:
         drawn = None if draws is None else size_multipliers(law, draws)
         parts: list[str] = []
         for S, value in size_multipliers(law, coefficients(law, family)).items():
-            spread = "" if drawn is None else f" ({format_bounds(bounds(drawn[S]), _multiplier)})"
-            parts.append(f"{_multiplier(float(value))}x{spread} at {format_sparsity(S)}")
+            spread = "" if drawn is None else f" ({format_bounds(bounds(drawn[S]), format_multiplier)})"
+            parts.append(f"{format_multiplier(float(value))}x{spread} at {format_sparsity(S)}")
         say_wrapped(console, f"  {family}: {', '.join(parts)}", indent="    ")
-
-
-def _multiplier(value: float) -> str:
-    return f"{value:.2f}" if value < 1000 else f"{value:.3g}"
 
 
 def _print_range(law: Law) -> None:
@@ -202,7 +191,7 @@ def composed_lines(composed: Composed) -> list[str]:
     lines = []
     for family in law.sparsity:
         found = size_multipliers(law, coefficients(law, family)).items()
-        parts = ", ".join(f"{_multiplier(float(m))}x at {format_sparsity(S)}" for S, m in found)
+        parts = ", ".join(f"{format_multiplier(float(m))}x at {format_sparsity(S)}" for S, m in found)
         lines.append(f"{family}: carries {CARRIED_IN_WORDS[composed.carried]}; here m(S) is {parts}")
     if law.fit["deviation"]:
         closest = (

@@ -60,6 +60,11 @@ def print_answer(console: Console, answer: Answer, *, explain: bool = False) -> 
         if answer.verdict is not None and poor is None:
             say(console)
             hardware_report.print_verdict(console, answer.cost, answer.verdict, plan_loss=answer.plan.loss)
+    if answer.model is not None:
+        from sparseplan.report.models import model_lines  # noqa: PLC0415  only where a model is named
+
+        for line in model_lines(answer.model, sparsity=answer.plan.sparsity, dense_too=answer.plan.sparsity > 0):
+            say_wrapped(console, line)
     print_caveats(console, [one for one in answer.warnings if one is not poor], most=None if explain else SHOWN_CAVEATS)
     print_law_facts(console, answer.law)
 

@@ -16,6 +16,7 @@ from sparseplan.common.units import (
 )
 from sparseplan.plan.answer import Answer
 from sparseplan.plan.brackets import Bracket
+from sparseplan.plan.break_even import Serving
 from sparseplan.plan.repeats import Repetition
 from sparseplan.report.plan_words import (
     data_end_losses,
@@ -27,6 +28,7 @@ from sparseplan.report.plan_words import (
     needed,
     on_data,
     size_is_free,
+    spending_word,
 )
 
 _BRACKETS = {"sparse": "Zeros free", "dense": "Zeros at full price"}
@@ -77,7 +79,7 @@ def _bracket(answer: Answer, one: Bracket) -> str:
     worth = needed(one.compute_ratio_any_size)
     spread = _inverse(one.compute_ratio_any_size_interval)
     rival = f"the best dense model{on_data(answer)}"
-    return f"{format_sparsity(one.sparsity)} sparse is worth {worth}{spread} the compute of {rival}"
+    return f"{format_sparsity(one.sparsity)} sparse is worth {worth}{spread} the {spending_word(answer)} of {rival}"
 
 
 def _inverse(ratio: Bounds | None) -> str:
@@ -116,14 +118,25 @@ def serving(answer: Answer) -> list[str]:
         return []
     costs = {"sparse": "zeros cost nothing", "dense": "zeros cost as much as weights"}
     there = costs.get(found.inference, f"speed-ups of {found.inference}")
-    price = "" if found.price == 1.0 else f", a FLOP of it costs {found.price:g} of one in training"
-    line = f"Inference: {format_count(found.tokens)} tokens, {there}{price}."
+    line = f"Inference: {format_count(found.tokens)} tokens, {there}{_weight(found)}."
     if is_dense_only(answer) or any(caveat.code == "only-dense" for caveat in answer.warnings):
         return [line]
     if found.break_even_tokens is None:
         return [f"{line} Sparsity pays at {'any' if found.pays == 'always' else 'no'} demand under these givens."]
     side = "from" if found.pays == "above" else "up to"
     return [f"{line} Sparsity pays {side} {format_count(found.break_even_tokens)} tokens of inference."]
+
+
+def _weight(found: Serving) -> str:
+    """What a FLOP of inference costs against one of training, where that isn't the same."""
+    if found.weight == 1.0:
+        return ""
+    words = {
+        "flops": "a FLOP of it counts {} as much as one in training",
+        "hours": "a FLOP of it takes {} the time of one in training",
+        "money": "a FLOP of it costs {} the money of one in training",
+    }
+    return ", " + words[found.counted_in].format(format_ratio(found.weight))
 
 
 def repeats(answer: Answer) -> list[str]:

@@ -20,6 +20,7 @@ from sparseplan.report.plan_words import (
     needed,
     on_data,
     size_is_free,
+    spending_word,
 )
 
 
@@ -60,7 +61,9 @@ def _goal(answer: Answer) -> str:
     spread = None if intervals is None else intervals.total_flops or intervals.train_flops
     budget += serves if spread is None else f" ({flops_bounds(spread)}){serves}"
     word = loss_word(answer).capitalize()
-    return f"{word} {answer.given.loss:g} needs {budget}"
+    of_what = spending_word(answer)
+    needs = "needs" if of_what == "compute" else f"takes least {of_what} with"
+    return f"{word} {answer.given.loss:g} {needs} {budget}"
 
 
 def _undecided(answer: Answer) -> str:
@@ -100,7 +103,7 @@ def _dense_needs(answer: Answer) -> str:
         data = on_data(answer) or " with these unique data"
         return f"No compute is enough for a dense model{data} to reach this loss"
     ratio = needed(comparison.compute_ratio_any_size)
-    needs = f"A dense model{on_data(answer)} needs {ratio} the compute for this loss"
+    needs = f"A dense model{on_data(answer)} needs {ratio} the {spending_word(answer)} for this loss"
     if size_is_free(answer):
         return needs
     if comparison.compute_ratio is None:

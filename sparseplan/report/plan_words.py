@@ -51,9 +51,17 @@ def cost_of(plan: Plan) -> float:
 
 
 def _paid(answer: Answer, plan: Plan) -> float:
-    """What a plan takes of the budget: inference at its price."""
-    price = 1.0 if answer.serving is None else answer.serving.price
-    return plan.train_flops + price * (plan.inference_flops or 0.0)
+    """What a plan takes of the budget: inference at its weight."""
+    weight = 1.0 if answer.serving is None else answer.serving.weight
+    return plan.train_flops + weight * (plan.inference_flops or 0.0)
+
+
+def spending_word(answer: Answer) -> str:
+    """What ratios between plans are ratios of."""
+    serving = answer.serving
+    if serving is None or serving.counted_in == "flops":
+        return "compute" if serving is None or serving.weight == 1.0 else "weighed compute"
+    return {"hours": "device hours", "money": "money"}[serving.counted_in]
 
 
 def data_end_losses(answer: Answer) -> bool:

@@ -17,6 +17,7 @@ context: 568 for 512 inputs, which leaves 114 targets. D counts inputs, as the p
 """
 
 import math
+from bisect import bisect_right
 from functools import cache
 from typing import Annotated, NamedTuple
 
@@ -64,10 +65,8 @@ def spans_for(inputs: int) -> Spans:
     >>> spans.window, spans.noise, spans.spans, spans.inputs, spans.targets
     (568, 85, 28, 512, 114)
     """
-    window = 2
-    while _cut(window + 1).inputs <= inputs:
-        window += 1
-    return _cut(window)
+    wider = range(3, 2 * inputs + 4)  # a window's inputs never fall as it grows
+    return _cut(2 + bisect_right(wider, inputs, key=lambda window: _cut(window).inputs))
 
 
 def _cut(window: int) -> Spans:

@@ -5,6 +5,7 @@ NAME/
   runs/ID.json                one record per run or trunk: the truth
   runs.csv law.yaml README.md figures     derived
   laws/STRATEGY.yaml strategies.json      likewise, where there are several strategies
+  verify/                     the same of the runs that the law is put to the test by; verify.json verify.png
   work/                       data, jobs, checkpoints, progress, logs: not to commit, needed only to resume
 """
 
@@ -65,6 +66,21 @@ class Folder:
     def figure(self) -> Path:
         """The fit, drawn."""
         return self.root / "fit.png"
+
+    @property
+    def verifying(self) -> "Folder":
+        """The folder of the runs that put the law to the test."""
+        return Folder(self.root / "verify")
+
+    @property
+    def verification(self) -> Path:
+        """How the law did in the test."""
+        return self.root / "verify.json"
+
+    @property
+    def verification_figure(self) -> Path:
+        """The same, drawn."""
+        return self.root / "verify.png"
 
     @property
     def records(self) -> Path:

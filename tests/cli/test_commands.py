@@ -258,6 +258,7 @@ def test_on_a_terminal_an_error_breaks_at_words_and_elsewhere_it_is_one_line(
         ["laws", "list"],
         ["laws", "show"],
         ["laws", "check"],
+        ["laws", "compare"],
         ["laws", "diff"],
         ["laws", "compose"],
         ["laws", "schema"],
@@ -287,6 +288,7 @@ def test_json_is_one_object_on_stdout(capsys: pytest.CaptureFixture[str]) -> Non
             "--json",
         ],
         ["laws", "show", "frantar2023-t5-c4", "--json"],
+        ["laws", "compare", "frantar2023-t5-c4-refit", "wu2026-llama-c4", "--json"],
         ["laws", "check", "frantar2023-t5-c4", "--json"],
         ["laws", "diff", "frantar2023-t5-c4", "frantar2023-vit-jft", "--json"],
         ["laws", "schema"],
@@ -346,7 +348,7 @@ def test_planning_imports_neither_torch_nor_scipy_nor_matplotlib() -> None:
         "import sys; from sparseplan.cli import run; "
         "assert run(['optimal', '--flops', '1e23']) == 0; assert run(['laws', 'list']) == 0; "
         "unwanted = {'torch', 'scipy', 'matplotlib', 'pyarrow', 'pydantic', 'sparseplan.hardware.profile', "
-        "'sparseplan.shapes.gpt'}; "
+        "'sparseplan.shapes.gpt', 'sparseplan.shapes.real'}; "
         "print(sorted(unwanted & set(sys.modules)), file=sys.stderr)"
     )
     process = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -12,7 +12,8 @@ from sparseplan.api.planning import optimal
 from sparseplan.cost.device import device_cost
 from sparseplan.errors import PlanError
 from sparseplan.hardware.file import load_profile
-from sparseplan.hardware.profile import Hardware, MeasuredProfile, Point, Profile, Spread, TwoToFour
+from sparseplan.hardware.kernels import Spread
+from sparseplan.hardware.profile import Hardware, MeasuredProfile, Point, Profile, TwoToFour
 from sparseplan.laws.file import load_law
 from sparseplan.laws.forms.budget import Budget
 from sparseplan.laws.law import Law, coefficient_draws, coefficients

@@ -26,6 +26,7 @@ from sparseplan.runs.job import Job, diverged_record, read_job, to_json
 from sparseplan.runs.spec import DataSpec, Split
 from sparseplan.runs.trunks import plan_segments
 from sparseplan.shapes.base import Images
+from sparseplan.shapes.real.file import builtin_models
 from sparseplan.sweep.executors.slurm import Slurm, SlurmExecutor
 from sparseplan.sweep.folder import Folder
 from sparseplan.sweep.progress import ProgressReader
@@ -244,6 +245,27 @@ def profile(random: Random, folder: Path) -> int:
     return check(command, folder)
 
 
+def model(random: Random, folder: Path) -> int:
+    """The config of a real model, and a command that counts it."""
+    config = _yaml(random.choice(builtin_models()))["config"] | random.choice(({}, {"torch_dtype": "bfloat16"}))
+    path = folder / "config.json"
+    content = json.dumps(mutate.tree(random, config), indent=random.choice((None, 2)), default=str).encode()
+    path.write_bytes(mutate.raw(random, content) if random.random() < 0.3 else content)
+    name = str(random.choice((path, folder)))
+    context = random.choice(([], [], ["--context", "1k"], ["--context", "1e7"], ["--devices", "1e-300"]))
+    as_json = random.choice(([], ["--json"]))
+    limit = random.choice(([], [], ["--max-memory", "80GB"], ["--max-memory", "1e300"]))
+    law = random.choice((["--law", "frantar2023-t5-c4"], ["--law", "frantar2023-vit-jft"]))
+    budget = random.choice((["--flops", "1e22"], ["--flops", "1e-300"], ["--loss", "2"]))
+    command = random.choice(
+        (
+            ["models", "show", name, *context, *as_json],
+            ["optimal", *budget, "--model", name, *context, *limit, *law, *as_json],
+        )
+    )
+    return check(command, folder)
+
+
 @cache
 def _sweep() -> dict[str, bytes]:
     """The files of a small sweep, by their place in its folder."""
@@ -312,6 +334,7 @@ KINDS: dict[str, tuple[Callable[[Random, Path], int], int]] = {
     "tables": (table, 20_000),
     "recipes": (recipe, 20_000),
     "profiles": (profile, 20_000),
+    "models": (model, 5_000),
     "sweep files": (sweep_file, 5_000),
     "command lines": (command_line, 5_000),
 }

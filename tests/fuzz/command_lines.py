@@ -26,6 +26,9 @@ COMMANDS: tuple[list[str], ...] = tuple(
         "laws check frantar2023-vit-jft",
         "laws schema",
         "laws diff frantar2023-t5-c4 frantar2023-vit-jft",
+        "optimal --flops 1e22 --model llama-3-8b --devices 8 --max-memory 80GB",
+        "models list",
+        "models show gpt2 --context 512",
         "hardware list",
         "hardware show h100",
         "fit missing.csv",
@@ -42,6 +45,7 @@ VALUES = tuple(
         "1e20 1e23 7B 1M 0.5 50% 8 3 2.5 1k 989T 1M..1B 1e20..1e22 1e21,1e22",
         "2:4 n:4 best sparse dense h100 a100 mean point coupled auto token image -- -h",
         "frantar2023-t5-c4 frantar2023-vit-jft wu2026-llama-c4 besiroglu2024-chinchilla",
+        "llama-3-8b gpt2 vit-b-16 80GB 8192",
     )
     for word in line.split()
 )

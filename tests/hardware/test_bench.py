@@ -27,7 +27,8 @@ from sparseplan.hardware.bench.partial import Header, Partial, partial_path
 from sparseplan.hardware.bench.process import Measurer
 from sparseplan.hardware.bench.protocol import BLOCK_CONTEXT, Case, Facts, Job, Outcome
 from sparseplan.hardware.file import load_profile, read_profile
-from sparseplan.hardware.profile import Hardware, Point, Spread, TwoToFour, speedup, training_rate
+from sparseplan.hardware.kernels import Spread
+from sparseplan.hardware.profile import Hardware, Point, TwoToFour, speedup, training_rate
 from sparseplan.train.bench.device import BackendChoice, find_backend, two_of_four
 from sparseplan.train.bench.timing import compare, seconds_of
 from sparseplan.train.bench.work import Bench, block_fault, layer_fault

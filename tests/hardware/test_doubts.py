@@ -9,7 +9,8 @@ from rich.console import Console
 from sparseplan.cli import run
 from sparseplan.hardware.doubts import doubts
 from sparseplan.hardware.file import load_profile, write_profile
-from sparseplan.hardware.profile import Hardware, MeasuredProfile, Phase, Point, Spread, TwoToFour
+from sparseplan.hardware.kernels import Spread
+from sparseplan.hardware.profile import Hardware, MeasuredProfile, Phase, Point, TwoToFour
 from sparseplan.report.hardware import print_profile
 
 

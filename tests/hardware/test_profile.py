@@ -22,13 +22,13 @@ from sparseplan.hardware.file import (
     read_profile,
     write_profile,
 )
+from sparseplan.hardware.kernels import Spread
 from sparseplan.hardware.profile import (
     DatasheetProfile,
     Hardware,
     MeasuredProfile,
     Phase,
     Point,
-    Spread,
     TwoToFour,
     speedup,
     training_rate,
@@ -147,20 +147,39 @@ def test_a_datasheet_reads_nine_sixteenths_of_the_bytes_on_small_batches() -> No
     assert curve.at(4096.0) == pytest.approx(16 / 9)  # per 4 weights: 2 x 16 bits and 2 x 2 bits against 4 x 16
 
 
-@pytest.mark.parametrize("name", ["a100", "h100", "h200", "b200", "l40s"])
+_BUILT_IN = (
+    *("a100", "h100", "h100-pcie", "h100-nvl", "h200", "b200", "b300", "gb200", "l40s", "rtx4090", "rtx5090"),
+    *("mi300x", "mi355x", "tpu-v5p", "tpu-v6e"),
+)
+_KINDS_OF_SOURCE = ("datasheet", "data sheet", "whitepaper", "specifications", "documentation")
+
+
+@pytest.mark.parametrize("name", _BUILT_IN)
 def test_builtin_profiles_are_labelled_as_datasheets_with_a_source(name: str) -> None:
     profile = load_profile(name)
     assert isinstance(profile, DatasheetProfile)
     assert profile.name == name
-    assert "datasheet" in profile.source
+    assert any(word in profile.source for word in _KINDS_OF_SOURCE)
+    assert profile.date >= "2026-11"
     assert "nothing measured" in profile.description
+    assert {path.stem for path in builtin_profiles()} == set(_BUILT_IN)
 
 
 def test_devices_are_matched_to_their_datasheets() -> None:
     found = datasheet_of("NVIDIA H100 80GB HBM3")
     assert found is not None
     assert found.name == "h100"
-    assert datasheet_of("NVIDIA H100 PCIe") is None
+    for device, name in (
+        ("NVIDIA H100 PCIe", "h100-pcie"),
+        ("NVIDIA H100 NVL", "h100-nvl"),
+        ("NVIDIA GeForce RTX 4090", "rtx4090"),
+        ("AMD Instinct MI300X OAM", "mi300x"),
+        ("NVIDIA GB200", "gb200"),
+    ):
+        found = datasheet_of(device)
+        assert found is not None
+        assert found.name == name
+    assert datasheet_of("NVIDIA H800") is None
 
 
 @pytest.mark.parametrize(

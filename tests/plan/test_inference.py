@@ -119,7 +119,7 @@ def test_the_break_even_demand_is_where_both_cost_the_same() -> None:
 
 
 def test_the_price_of_inference_weighs_its_flops() -> None:
-    half = sp.optimal(loss=1.7, law=T5, inference_tokens="2T", inference_price=0.5).plan
+    half = sp.optimal(loss=1.7, law=T5, inference_tokens="2T", inference_weight=0.5).plan
     whole = sp.optimal(loss=1.7, law=T5, inference_tokens="1T").plan
     assert half.nonzero_params == pytest.approx(whole.nonzero_params, rel=1e-9)
     assert half.inference_flops == pytest.approx(2 * (whole.inference_flops or 0.0), rel=1e-9)
@@ -175,9 +175,18 @@ def test_where_the_total_pays_for_no_dense_model_of_the_size_there_is_none_besid
         ({"flops": 1e20, "inference_tokens": 0}, "`inference_tokens`: expected a number above 0"),
         ({"flops": 1e20, "inference_tokens": "1T", "params": "10B"}, r"`flops`: a total of 1e20 does not pay"),
         (
-            {"days": 3, "peak": "1P", "utilization": 0.4, "inference_tokens": "1T"},
-            "`inference_tokens`: expected `flops`, the total, or a `loss`",
+            {"days": 3, "peak": "1P", "utilization": 0.4, "inference_tokens": "1T", "inference_weight": 2},
+            "`inference_weight`: expected none with a budget in hours",
         ),
+        (
+            {"loss": 1.7, "inference_tokens": "1T", "inference_price": 2},
+            "`inference_price`: expected a device",
+        ),
+        (
+            {"loss": 1.7, "cost": "h100", "inference_tokens": "1T", "inference_price": 2, "inference_weight": 1},
+            "expected `inference_weight`, or `inference_price`",
+        ),
+        ({"flops": 1e20, "inference_batch": 8}, "`inference_batch`: expected `inference_tokens` beside it"),
         ({"loss": 0.5, "inference_tokens": "1T"}, "the floor of the law"),
     ],
 )

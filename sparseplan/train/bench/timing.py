@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 
-from sparseplan.hardware.profile import Spread
+from sparseplan.hardware.kernels import Spread
 
 Work = Callable[[], object]
 WARM_UP_CALLS = 3
