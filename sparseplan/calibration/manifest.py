@@ -8,8 +8,8 @@ from typing import Any, Literal
 import msgspec
 from msgspec import Struct
 
+from sparseplan.calibration.defaults import with_strategy
 from sparseplan.calibration.recipe import LoadedRecipe, Recipe
-from sparseplan.calibration.strategies import with_strategy
 from sparseplan.common.files import read_regular, write_text
 from sparseplan.common.json_struct import decode
 from sparseplan.errors import SweepError

@@ -8,7 +8,7 @@ prune the same grid, and have its dense runs in common. Beside the grid stand si
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cache, reduce
 from importlib import resources
 from itertools import product
@@ -20,8 +20,9 @@ import msgspec
 from msgspec import Meta, Struct, to_builtins
 
 from sparseplan.calibration.corpus import Corpus, TextCorpus
+from sparseplan.calibration.defaults import with_defaults
 from sparseplan.calibration.images import ImageCorpus
-from sparseplan.calibration.strategies import StrategyName, misnamed, with_strategy
+from sparseplan.calibration.strategies import StrategyName, misnamed
 from sparseplan.common.json_schema import json_schema
 from sparseplan.common.yaml_document import Document, Key, parse_document, read_yaml_text, reads_as_text
 from sparseplan.common.yaml_struct import convert
@@ -212,9 +213,9 @@ def parse_recipe(text: str, *, source: str) -> LoadedRecipe:
 def recipe_schema() -> dict[str, Any]:
     """The JSON Schema of recipes, for editors; shipped as builtin/schemas/recipe.schema.json."""
     schema = json_schema(_recipe_type(), title="sparseplan calibration recipe")
-    schema["$defs"][DEFAULT_MODEL.__name__]["required"].remove("family")  # see `_with_family`
-    schema["$defs"][EXECUTORS[DEFAULT].settings_type.__name__]["required"].remove("kind")  # see `_with_kind`
-    schema["$defs"][GradualMagnitude.__name__]["required"].remove("strategy")  # see `strategies`
+    schema["$defs"][DEFAULT_MODEL.__name__]["required"].remove("family")  # see `defaults`
+    schema["$defs"][EXECUTORS[DEFAULT].settings_type.__name__]["required"].remove("kind")  # see `defaults`
+    schema["$defs"][GradualMagnitude.__name__]["required"].remove("strategy")  # see `defaults`
     return schema
 
 
@@ -234,17 +235,8 @@ def _recipe_type() -> type[Recipe]:
     return cast(type[Recipe], made)
 
 
-def _with_kind(document: Document) -> Document:
-    """The document with the default kind of executor where its `executor` names none."""
-    given = document.data.get("executor") if isinstance(document.data, dict) else None
-    if not isinstance(given, dict) or "kind" in given:
-        return document
-    return replace(document, data=document.data | {"executor": {"kind": DEFAULT, **given}})
-
-
 def _checked(document: Document, text: str) -> LoadedRecipe:
-    document = _with_kind(_with_family(document))
-    document = replace(document, data=with_strategy(document.data))
+    document = with_defaults(document)
     recipe = cast(Recipe, convert(document, _recipe_type(), error=RecipeError))
     loaded = LoadedRecipe(recipe=recipe, document=document, text=text)
     if not reads_as_text(recipe.name):
@@ -272,14 +264,6 @@ def _checked(document: Document, text: str) -> LoadedRecipe:
                 raise loaded.refuse(("sparsities", index), "expected each sparsity once, found it twice; remove one")
             seen.add(entry)
     return loaded
-
-
-def _with_family(document: Document) -> Document:
-    """The document with the family that a model has where it names none."""
-    data = document.data
-    if not isinstance(data, dict) or not isinstance(data.get("model"), dict):
-        return document
-    return replace(document, data=data | {"model": {"family": tag_of(DEFAULT_MODEL), **data["model"]}})
 
 
 def expand(loaded: LoadedRecipe, data: DataSpec, inputs: Inputs) -> list[RunSpec]:

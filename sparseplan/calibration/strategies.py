@@ -1,29 +1,14 @@
-"""The ways to prune that a recipe names: their defaults, and what is wrong with their names."""
+"""The ways to prune that a recipe names: what is wrong with their names, and which run is of which."""
 
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Annotated
 
 from msgspec import Meta
 
 from sparseplan.runs.pruning import DENSE, Pruning
-from sparseplan.runs.strategies import DEFAULT_STRATEGY, STRATEGIES, Strategy, strategy_name
+from sparseplan.runs.strategies import STRATEGIES, Strategy, strategy_name
 
 StrategyName = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$", max_length=40)]
-
-
-def with_strategy(recipe: Any) -> Any:
-    """A recipe's plain data with its strategies named, where it says how to prune without saying by which."""
-    if not isinstance(recipe, dict):
-        return recipe
-    named = dict(recipe)
-    if isinstance(recipe.get("pruning"), dict):
-        named["pruning"] = {"strategy": DEFAULT_STRATEGY} | recipe["pruning"]
-    if isinstance(recipe.get("strategies"), dict):
-        named["strategies"] = {
-            name: {"strategy": name if name in STRATEGIES else DEFAULT_STRATEGY} | one if isinstance(one, dict) else one
-            for name, one in recipe["strategies"].items()
-        }
-    return named
 
 
 def misnamed(strategies: Mapping[str, Strategy]) -> tuple[str, str] | None:
