@@ -42,9 +42,15 @@ def strategy_lines(table: StrategyTable, unit: str, calibration: str) -> list[st
         f"| --- |{' --- |' * (len(names) + 1)}",
     ]
     for row in table.sets:
-        cells = [_cell(row.coefficients[name]) for name in names]
+        cells = [_cell(row.coefficients[name]) if row.determined else "open" for name in names]
         lines.append(f"| {set_name(row.strategy, row.pattern)} | {' | '.join(cells)} | {100 * row.error:.2g}% |")
     levels = sorted({at.sparsity for row in table.sets for at in row.at})
+    if not all(row.determined for row in table.sets):
+        lines += [
+            "",
+            "open: these runs do not determine them, only what follows at the sparsities that were run. Such a law "
+            "carries no draws.",
+        ]
     lines += [
         "",
         "Size multiplier m(S): on equal data a sparse model does as well as a dense one with m times its non-zero "

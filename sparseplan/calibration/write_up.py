@@ -183,7 +183,7 @@ def _signed(value: float, unit: str) -> str:
 
 def _next_command(setup: Setup, folder: Folder, result: FitResult) -> str | None:
     """A plan to look at: at the largest budget of the runs, and at their largest size where the law plans no other."""
-    if result.answer.status != "converged":
+    if result.law.fit["status"] != "converged":  # of several strategies this law is the first's
         return None
     largest = max(setup.runs, key=lambda run: run.train_flops)
     flops, params = largest.train_flops, largest.nonzero_params

@@ -3,6 +3,9 @@
 Every strategy, and every pattern family that it was run with, has its own sparsity coefficients, as families have in a
 fit of one strategy. All come from one minimum and one set of draws: draw k of one strategy's law and draw k of
 another's saw the same simulated losses or weights, so that what all have in common cancels in a difference.
+
+Where the runs leave a strategy's own coefficients open, its losses at the sparsities that were run are known all the
+same, and so are the other strategies: it is compared, and its law carries no draws.
 """
 
 from collections.abc import Mapping
@@ -29,6 +32,8 @@ from sparseplan.runs.strategies import schedule_of
 from sparseplan.runs.table import Runs, of_strategy, set_name
 from sparseplan.sparsity.schedule import Schedule
 
+_OTHERS = "a minimum with vanishing gradient that determines every coefficient; of another strategy some are open."
+
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class StrategyPart:
@@ -40,6 +45,7 @@ class StrategyPart:
         drawn: Its draws, row by row those of the other strategies; None where there are none.
         schedule: When it prunes; None where nobody said.
         law: Its law, of that schedule, else the default one.
+        open: The families whose own coefficients the runs leave open.
     """
 
     name: str
@@ -47,6 +53,7 @@ class StrategyPart:
     drawn: Bootstrap | None
     schedule: Schedule | None
     law: Law
+    open: frozenset[str] = frozenset()
 
     def rows_of(self, family: str) -> NDArray[np.bool_]:
         """Which of the part's runs are sparse ones of a family, shape (n,)."""
@@ -94,21 +101,39 @@ def fit_strategies(runs: Runs, job: FitJob, schedules: Mapping[str, Schedule | N
     )
     base = base_of(job)
     fit = _fit(named, job, base)
+    opened = open_sets(fit)
     drawn = None
-    if job.draws > 0 and fit.certificate.status == "converged":
+    if job.draws > 0 and opened is not None:
         drawn = bootstrap(fit, job.draws, np.random.default_rng([job.seed, 0]))
         drawn = drawn if len(drawn.theta) >= 2 else None
     prediction = None if drawn is None else run_error(fit, drawn, seed=job.seed)
     naming = replace(metadata(job, runs, base), schedule_assumed=False)
     answer = diagnose(fit, drawn, naming=naming, holdout=None, prediction=prediction, one_schedule=False, seed=job.seed)
+    if answer.intervals is not None and opened:
+        known = {name: one for name, one in answer.intervals.items() if name.rpartition(".")[0] not in opened}
+        answer = msgspec.structs.replace(answer, intervals=known)
     parts = []
     for name, schedule in schedules.items():
         own, own_draws = _part(fit, drawn, runs, name)
+        left = frozenset(one for one in own.design.families if set_name(name, one) in (opened or ()))
+        if opened and not left:
+            own = replace(own, certificate=replace(own.certificate, status="converged", flat=(), explanation=_OTHERS))
         called = replace(naming, name=f"{job.name}-{name}", schedule=schedule or Schedule())
-        law = to_law(own, own_draws, called, travelling(answer.warnings), prediction)
+        law = to_law(own, None if left else own_draws, called, travelling(answer.warnings), prediction)
         law = msgspec.structs.replace(law, provenance=law.provenance | {"strategy": name})
-        parts.append(StrategyPart(name=name, fit=own, drawn=own_draws, schedule=schedule, law=law))
+        parts.append(StrategyPart(name=name, fit=own, drawn=own_draws, schedule=schedule, law=law, open=left))
     return StrategiesFit(fit=fit, drawn=drawn, answer=answer, parts=tuple(parts))
+
+
+def open_sets(fit: Fit) -> frozenset[str] | None:
+    """The sets of sparsity coefficients that the runs leave open by themselves; None where there is no minimum, or more
+    than that is open.
+    """
+    names = [name for direction in fit.certificate.flat for name in direction]
+    sets = frozenset(name.rpartition(".")[0] for name in names)
+    if fit.certificate.status == "converged":
+        return frozenset()
+    return sets if fit.certificate.status == "flat direction" and sets and sets <= {*fit.design.families} else None
 
 
 def schedules_of(runs: Runs, chosen: str, schedule: Schedule | None) -> dict[str, Schedule | None]:

@@ -42,6 +42,7 @@ class SetRow(Struct, frozen=True, kw_only=True):
         strategy, pattern: Which.
         runs: Sparse runs of it.
         sparsities: Which sparsities they have.
+        determined: Whether the runs determine its coefficients; else only what follows at the sparsities that were run.
         coefficients: Its own.
         error: Root mean square of log(measured / predicted) of its runs.
         at: What follows, at each sparsity of the table that its runs reach.
@@ -51,6 +52,7 @@ class SetRow(Struct, frozen=True, kw_only=True):
     pattern: str
     runs: int
     sparsities: list[float]
+    determined: bool
     coefficients: dict[str, Valued]
     error: float
     at: list[AtSparsity]

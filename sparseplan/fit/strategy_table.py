@@ -159,13 +159,15 @@ def _points(part: StrategyPart, family: str, N: float, D: float, C: float) -> It
 
 def _row(part: StrategyPart, family: str, points: list[_Point]) -> SetRow:
     mine = part.rows_of(family)
+    theta, drawn = _thetas(part, family)
     error = np.log(part.fit.predicted[mine] / part.fit.runs.loss[mine])
     return SetRow(
         strategy=part.name,
         pattern=family,
         runs=int(mine.sum()),
         sparsities=part.sparsities(family),
-        coefficients=_coefficients(*_thetas(part, family), per_family=True),
+        determined=family not in part.open,
+        coefficients=_coefficients(theta, None if family in part.open else drawn, per_family=True),
         error=float(np.sqrt(np.mean(error**2))),
         at=[point.row() for point in points],
     )

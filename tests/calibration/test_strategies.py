@@ -132,9 +132,9 @@ def test_a_calibration_of_several_strategies_leaves_a_law_for_each_and_their_com
     assert folder.law_of("static").exists()
 
 
-def test_the_built_in_recipe_compares_eight_strategies_at_four_sparsities_three_sizes_and_two_lengths() -> None:
+def test_the_built_in_recipe_compares_six_strategies_at_four_sparsities_three_sizes_and_two_lengths() -> None:
     found = load_recipe("strategies-cpu").recipe
-    assert len(found.strategies) == 8
+    assert len(found.strategies) == 6
     assert len([one for one in found.sparsities if one]) == 4
     assert len(found.model.sizes.keys) == 3
     assert len(found.lengths.steps) == 2
