@@ -21,7 +21,7 @@ from sparseplan.fit.bootstrap import bootstrap
 from sparseplan.fit.fitting import fit_law
 from sparseplan.fit.objective import Objective
 from sparseplan.fit.penalties import Huber
-from sparseplan.fit.run_error import held_out, run_error
+from sparseplan.fit.run_error import Part, held_out, run_error
 from sparseplan.laws.law import Range
 from sparseplan.runs.published import published_folder, t5_runs, vit_runs
 from sparseplan.runs.table import Runs, read_runs
@@ -69,7 +69,7 @@ def measure(rest: Runs, target: Runs, objective: Objective, form: str | None, dr
         return None
     drawn = bootstrap(fit, draws, np.random.default_rng(0))
     plain = replace(fit, runs=replace(rest, group=None, independent=True))
-    error = run_error(fit, drawn, seed=0)
+    error = run_error([Part(fit=fit, drawn=drawn)], seed=0)
     covered = Range(
         **{
             axis: (float(getattr(rest, axis).min()), float(getattr(rest, axis).max()))

@@ -9,8 +9,8 @@
     runs = sp.fit(dataframe, columns={"nonzero_params": "N"})
     sp.optimal(flops=1e23, law=runs.law)
 
-`optimal`, `predict` and `fit` are the commands of these names, `sparsity_map` is `contour`, `next_runs` is `next`;
-`plans` is `optimal` with several budgets, laws, costs or patterns, `describe_model` is `models show`. See
+`optimal`, `predict`, `fit` and `explore` are the commands of these names, `sparsity_map` is `contour`, `next_runs` is
+`next`; `plans` is `optimal` with several budgets, laws, costs or patterns, `describe_model` is `models show`. See
 docs/python.md.
 """
 
@@ -22,7 +22,9 @@ from typing import TYPE_CHECKING, Any
 from sparseplan.version import __version__
 
 if TYPE_CHECKING:
+    from sparseplan.api.explore import ExplorePage, explore
     from sparseplan.api.fitting import Fit, fit
+    from sparseplan.api.from_dense import FromDense, from_dense
     from sparseplan.api.maps import SparsityMap, sparsity_map
     from sparseplan.api.models import Model, describe_model, load_model
     from sparseplan.api.next_runs import NextRuns, next_runs
@@ -31,7 +33,9 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Answer",
+    "ExplorePage",
     "Fit",
+    "FromDense",
     "Model",
     "NextRuns",
     "Plans",
@@ -39,7 +43,9 @@ __all__ = [
     "SparsityMap",
     "__version__",
     "describe_model",
+    "explore",
     "fit",
+    "from_dense",
     "load_law",
     "load_model",
     "next_runs",
@@ -50,7 +56,9 @@ __all__ = [
 ]
 
 _HOMES = {
+    "explore": ("ExplorePage", "explore"),
     "fitting": ("Fit", "fit"),
+    "from_dense": ("FromDense", "from_dense"),
     "maps": ("SparsityMap", "sparsity_map"),
     "models": ("Model", "describe_model", "load_model"),
     "next_runs": ("NextRuns", "next_runs"),

@@ -121,6 +121,14 @@ def test_every_link_to_a_file_points_at_one(page: Path) -> None:
             assert (page.parent / target).exists(), f"{page.name} links to {target}"
 
 
+def test_every_page_is_in_the_navigation_of_the_site_and_in_the_index() -> None:
+    navigation = (ROOT / "mkdocs.yml").read_text(encoding="utf-8").partition("\nnav:\n")[2]
+    index = (ROOT / "docs" / "README.md").read_text(encoding="utf-8")
+    for page in sorted((ROOT / "docs").glob("*.md")):
+        assert f": {page.name}\n" in navigation, page.name
+        assert page.name == "README.md" or f"]({page.name})" in index, page.name
+
+
 def test_the_readme_has_exactly_two_set_up_commands() -> None:
     assert (ROOT / "README.md").read_text(encoding="utf-8").count("<!-- set-up: ") == 2
 

@@ -6,6 +6,7 @@
     rendering   answers as the terminal prints them, tables in a notebook
     planning    load_law, optimal, predict
     maps        sparsity_map
+    explore     explore
     models      load_model, describe_model
     fitting     fit
     next_runs   next_runs

@@ -67,6 +67,7 @@ class Demand(Struct, frozen=True, kw_only=True):
                 utilization=self.utilization,
                 tokens_at_once=self.batch,
                 price_per_hour=self.price,
+                overhead=training.overhead,
             )
         return ServingDevice(
             name=training.name,
@@ -75,6 +76,7 @@ class Demand(Struct, frozen=True, kw_only=True):
             utilization=self.utilization or training.utilization,
             tokens_at_once=self.batch,
             price_per_hour=training.price_per_hour if self.price is None else self.price,
+            overhead=training.overhead,
         )
 
 

@@ -144,9 +144,10 @@ def fit(
         RunsError: if the table is broken; it names the first bad rows and counts the rest.
         SparseplanError: for arguments that contradict each other or the table; it names the argument.
 
-    >>> dense = {"sparsity": [0.0] * 4, "nonzero_params": [1e6, 1e6, 4e6, 4e6], "data_seen": ["1B", "4B"] * 2}
-    >>> fit({**dense, "loss": [3.9, 3.5, 3.4, 3.1]}, draws=0).answer.status
-    'too few levels'
+    Examples:
+        >>> dense = {"sparsity": [0.0] * 4, "nonzero_params": [1e6, 1e6, 4e6, 4e6], "data_seen": ["1B", "4B"] * 2}
+        >>> fit({**dense, "loss": [3.9, 3.5, 3.4, 3.1]}, draws=0).answer.status
+        'too few levels'
     """
     arguments.choice("residual", residual, get_args(Residual))
     arguments.choice("prior", prior, ["none", "weak"])

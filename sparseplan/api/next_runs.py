@@ -159,9 +159,10 @@ def next_runs(
     Raises:
         SparseplanError: for arguments that contradict each other or have no answer; it names the argument.
 
-    >>> answer = next_runs(1e22, law="frantar2023-t5-c4-refit", most=3)
-    >>> len(answer.runs), answer.decision.choice
-    (3, 'sparse')
+    Examples:
+        >>> answer = next_runs(1e22, law="frantar2023-t5-c4-refit", most=3)
+        >>> len(answer.runs), answer.decision.choice
+        (3, 'sparse')
     """
     if law is not None and runs is not None:
         raise PlanError("expected `law` or `runs`, found both: a law is of its runs, and runs are fitted first.")

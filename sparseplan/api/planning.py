@@ -49,6 +49,20 @@ class Answer(plans.Answer, frozen=True, kw_only=True):
 
         return preformatted(str(self))
 
+    def plot(self, path: str | Path, *, width: str = "page") -> None:
+        """Draw what every sparsity reaches, as `sparseplan optimal --plot` does.
+
+        Args:
+            path: .png, .svg or .pdf.
+            width: A journal's "page" or "column".
+
+        Raises:
+            PlanError: for an answer without `curve`.
+        """
+        from sparseplan.api.plotting import plot
+
+        plot([self], Path(path), width)
+
     def to_json(self) -> str:
         """As `sparseplan optimal --json` prints it."""
         return plans.to_json(self)
@@ -83,8 +97,9 @@ def load_law(law: LawLike = DEFAULT_LAW, *, strategy: str | None = None) -> Law:
     Raises:
         LawError: if there is no such law or strategy, or its file is broken.
 
-    >>> load_law("frantar2023-t5-c4").coefficients["b_N"]
-    0.245
+    Examples:
+        >>> load_law("frantar2023-t5-c4").coefficients["b_N"]
+        0.245
     """
     if strategy is None:
         return law if isinstance(law, Law) else law_files.load_law(str(law))
@@ -124,6 +139,7 @@ def optimal(
     utilization: float | None = None,
     devices: Number | None = None,
     price: Number | None = None,
+    curve: bool = False,
 ) -> Answer:
     """The sparsity, size and data that reach the lowest loss for a training budget, or a loss for the smallest one.
 
@@ -165,6 +181,7 @@ def optimal(
         utilization: Share of the peak that training reaches, (0, 1].
         devices: How many devices work at once, for wall-clock time.
         price: Price of one device hour, 2.5 or "$2.50".
+        curve: Whether to add the best run of every sparsity, `answer.curve`, which `answer.plot` draws.
 
     Returns:
         The plan beside the best dense one, with intervals, distances and warnings; losses in nats.
@@ -172,9 +189,10 @@ def optimal(
     Raises:
         SparseplanError: for arguments that contradict each other or have no answer; it names the argument.
 
-    >>> answer = optimal(1e23)
-    >>> round(answer.plan.sparsity, 2), answer.law.name
-    (0.49, 'frantar2023-t5-c4-refit')
+    Examples:
+        >>> answer = optimal(1e23)
+        >>> round(answer.plan.sparsity, 2), answer.law.name
+        (0.49, 'frantar2023-t5-c4-refit')
     """
     arguments.choice("objective", objective, OBJECTIVES)
     flops, device_hours = arguments.positive("flops", flops), arguments.positive("device_hours", device_hours)
@@ -250,7 +268,7 @@ def optimal(
         loss=target,
         hours=device_hours,
     )
-    result = plans.answer(chosen, question, objective=objective, device=device, device_hours=device_hours)
+    result = plans.answer(chosen, question, objective=objective, device=device, device_hours=device_hours, curve=curve)
     found = _facts(result) | {"warnings": _with_shadow(law, result.warnings)}
     if real is not None:
         from sparseplan.plan.on_model import model_use
@@ -289,8 +307,9 @@ def predict(
     Raises:
         SparseplanError: for arguments that contradict each other or the law; it names the argument.
 
-    >>> round(predict(params="85M", data="65.5B", sparsity="75%", law="frantar2023-t5-c4").loss, 4)
-    1.6317
+    Examples:
+        >>> round(predict(params="85M", data="65.5B", sparsity="75%", law="frantar2023-t5-c4").loss, 4)
+        1.6317
     """
     made = arguments.pattern("pattern", pattern)
     S = arguments.sparsity("sparsity", sparsity)

@@ -67,6 +67,20 @@ class Plans(Struct, frozen=True, kw_only=True):
 
         return markdown(self.plans)
 
+    def plot(self, path: str | Path, *, width: str = "page") -> None:
+        """Draw best sparsity and gain, as `sparseplan optimal --plot` does.
+
+        Args:
+            path: .png, .svg or .pdf.
+            width: A journal's "page" or "column".
+
+        Raises:
+            PlanError: for more plans than a picture holds.
+        """
+        from sparseplan.api.plotting import plot
+
+        plot(self.plans, Path(path), width)
+
     def save(self, path: str | Path) -> None:
         """Write them as CSV, a row a plan, as `sparseplan optimal --csv` does."""
         from sparseplan.report.plans import write_csv
@@ -81,6 +95,7 @@ def plans(
     strategy: str | Sequence[str] | None = None,
     cost: "CostLike | Sequence[CostLike]" = "sparse",
     pattern: PatternLike | Sequence[PatternLike] | None = None,
+    curve: bool = False,
     **asked: Any,
 ) -> Plans:
     """The answers of `optimal` to every combination of budgets, laws, strategies, costs and patterns.
@@ -92,14 +107,16 @@ def plans(
         strategy: Strategies of each law's calibration, likewise; by default the law's own.
         cost: Costs, likewise.
         pattern: Patterns, likewise; by default unstructured.
+        curve: Whether a single plan is to have the best run of every sparsity.
         asked: Everything else as `optimal` takes it, the same for all.
 
     Raises:
         SparseplanError: as `optimal` does, for the first combination without an answer, which it names; and for values
             that are given twice, or more than 1,000 combinations.
 
-    >>> [round(answer.plan.sparsity, 2) for answer in plans("1e21,1e23", cost=["sparse", "dense"])]
-    [0.49, 0.15, 0.49, 0.15]
+    Examples:
+        >>> [round(answer.plan.sparsity, 2) for answer in plans("1e21,1e23", cost=["sparse", "dense"])]
+        [0.49, 0.15, 0.49, 0.15]
     """
     budgets = [None] if flops is None else _read("flops", flops, parse_budgets, _budget)
     laws = _read("law", law, split, lambda one: one)
@@ -124,7 +141,7 @@ def plans(
     found = []
     for C, (chosen, shadows), price, made in product(budgets, loaded, priced, patterns):
         try:
-            answer = optimal(C, law=chosen, cost=price, pattern=made, **asked)
+            answer = optimal(C, law=chosen, cost=price, pattern=made, curve=curve and count == 1, **asked)
         except SparseplanError as problem:
             if count == 1:
                 raise

@@ -60,6 +60,7 @@ class TokenCorpus(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True,
         dtype: How `.bin` files are stored; `.npy` files say so themselves and must agree.
         valid_share: Share of `train` that is kept for validation where `valid` is None.
         bytes_per_token: Mean bytes of text behind a token, for bits a byte; None where unknown.
+        vocab: Size of the vocabulary, as of weights to start from; None takes the largest token that occurs, and one.
     """
 
     train: str
@@ -67,6 +68,7 @@ class TokenCorpus(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True,
     dtype: Dtype = "uint16"
     valid_share: Share = 0.05
     bytes_per_token: Annotated[float, Meta(gt=0)] | None = None
+    vocab: Annotated[int, Meta(ge=2, le=2**24)] | None = None
 
 
 Corpus = TextCorpus | TokenCorpus | ImageCorpus
@@ -292,7 +294,9 @@ def _token_files(corpus: TokenCorpus) -> tuple[DataSpec, int]:
                 "Leave valid out to keep a share of train for validation."
             )
     data = DataSpec(train=train, valid=valid, dtype=corpus.dtype, unit="token", bytes_per_token=corpus.bytes_per_token)
-    return data, largest + 1
+    if corpus.vocab is not None and largest >= corpus.vocab:
+        raise CorpusError(f"{train_path}: expected tokens below the vocab of {corpus.vocab}, found {largest}.")
+    return data, corpus.vocab or largest + 1
 
 
 def _measure(path: Path, dtype: Dtype) -> tuple[int, int]:

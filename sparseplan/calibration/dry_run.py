@@ -18,7 +18,7 @@ from sparseplan.calibration.verify_forecast import VerifyForecast
 from sparseplan.common.intervals import LEVEL, Bounds, bounds
 from sparseplan.errors import NoTorchError
 from sparseplan.fit.bootstrap import refit
-from sparseplan.fit.choose_form import AUTO
+from sparseplan.fit.choose_form import AUTO, AVERAGE
 from sparseplan.fit.fitting import Fit, fit_law
 from sparseplan.fit.objective import Objective
 from sparseplan.fit.penalties import PENALTIES
@@ -114,6 +114,8 @@ def dry_run(setup: Setup, executor: Executor) -> DryRun:
         else:
             unknown = "the workers' devices can't be probed from here."
     recipe = setup.loaded.recipe
+    # runs on cuts say how repeats count, and stand where others do
+    whole = [run for run in setup.runs if run.data.train == setup.data.train]
     return DryRun(
         recipe=recipe.name,
         data=setup.data_description,
@@ -128,7 +130,7 @@ def dry_run(setup: Setup, executor: Executor) -> DryRun:
         expected_seconds=seconds,
         tokens_per_second=rates,
         unknown_because=unknown,
-        law=identifiability(setup.runs, recipe.fit, strategies=recipe.strategies),
+        law=identifiability(whole or setup.runs, recipe.fit, strategies=recipe.strategies),
     )
 
 
@@ -149,7 +151,8 @@ def identifiability(
     Several strategies have a set of coefficients each, here of one and the same law.
     """
     objective = Objective(residual=fitting.residual, penalty=PENALTIES[fitting.loss].with_delta(fitting.huber_delta))
-    form = None if fitting.form == AUTO else fitting.form  # auto decides by losses, and there are none yet
+    # Forms are told apart by losses, and there are none yet.
+    form = None if fitting.form in (AUTO, AVERAGE) else fitting.form
     S = np.array([run.pruning.sparsity for run in runs])
     N = np.array([float(run.nonzero_params) for run in runs])
     D = np.array([float(run.data_seen) for run in runs])

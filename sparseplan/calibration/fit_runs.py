@@ -12,8 +12,11 @@ import msgspec
 import numpy as np
 
 from sparseplan.calibration.recipe import Recipe
+from sparseplan.fit.choose_form import AUTO, AVERAGE
 from sparseplan.fit.fit_table import FitJob, FitResult, fit_runs
-from sparseplan.fit.fitting import Fit
+from sparseplan.fit.fitting import Fit, fit_law
+from sparseplan.fit.objective import Objective
+from sparseplan.fit.penalties import PENALTIES
 from sparseplan.fit.strategies import StrategiesFit, fit_strategies
 from sparseplan.fit.strategy_table import strategy_table
 from sparseplan.runs.table import Runs, read_runs
@@ -80,16 +83,17 @@ def fit_calibration(recipe: Recipe, table: Path, *, tokens_per_unit: float = 1.0
         result = FitResult(fit=found.fit, drawn=found.drawn, law=law, answer=answer)
         return Fitted(result=result, strategies=found)
     runs = read_runs(table)
-    whole = fit_runs(runs, job)
-    open_to_choice = open_families(whole.fit)
-    if not open_to_choice:
-        return Fitted(result=whole)
-    left = np.array([family in open_to_choice and S > 0 for family, S in zip(runs.family, runs.sparsity, strict=True)])
-    rest = fit_runs(runs.take(~left), job)
-    if not rest.fit.certificate.identified:
-        return Fitted(result=whole)
-    names = sorted({family for family, aside in zip(runs.family, left, strict=True) if aside})
-    return Fitted(result=rest, aside=tuple(_compared(rest, runs.take(left), name) for name in names))
+    # What a grid leaves open shows without draws, and forms can't be told apart by runs that leave one open.
+    named = None if job.form in (AUTO, AVERAGE) else job.form
+    objective = Objective(residual=job.residual, penalty=PENALTIES[job.loss].with_delta(job.huber_delta))
+    aside = open_families(fit_law(runs, form=named, objective=objective, starts=job.starts, seed=job.seed))
+    left = np.array([family in aside and S > 0 for family, S in zip(runs.family, runs.sparsity, strict=True)])
+    if left.any():
+        rest = fit_runs(runs.take(~left), job)
+        if rest.fit.certificate.identified:
+            names = sorted({family for family, out in zip(runs.family, left, strict=True) if out})
+            return Fitted(result=rest, aside=tuple(_compared(rest, runs.take(left), name) for name in names))
+    return Fitted(result=fit_runs(runs, job))
 
 
 def open_families(fit: Fit) -> set[str]:

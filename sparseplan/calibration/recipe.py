@@ -22,6 +22,8 @@ from msgspec import Meta, Struct, to_builtins
 from sparseplan.calibration.corpus import Corpus, TextCorpus
 from sparseplan.calibration.defaults import with_defaults
 from sparseplan.calibration.images import ImageCorpus
+from sparseplan.calibration.lengths import MAX_STEPS, Count, Lengths, Positive
+from sparseplan.calibration.starts import FromFile, RecipeStart, file_of, starts_of
 from sparseplan.calibration.strategies import StrategyName, misnamed
 from sparseplan.common.json_schema import json_schema
 from sparseplan.common.yaml_document import Document, Key, parse_document, read_yaml_text, reads_as_text
@@ -29,6 +31,7 @@ from sparseplan.common.yaml_struct import convert
 from sparseplan.errors import RecipeError, SparseplanError, nearest
 from sparseplan.runs.pruning import Pruning
 from sparseplan.runs.spec import AdamW, DataSpec, LearningRate, Optimizer, RunSpec, TooManyEpochsError, ZLoss
+from sparseplan.runs.start import Checkpoint
 from sparseplan.runs.strategies import GradualMagnitude, Strategy, strategy_name
 from sparseplan.shapes.base import Images, Inputs
 from sparseplan.shapes.families import DEFAULT_MODEL, Model, Shape, tag_of
@@ -38,46 +41,9 @@ from sparseplan.sweep.executors import DEFAULT, EXECUTORS, Settings
 from sparseplan.sweep.executors.local import Local
 
 BUILTIN_RECIPES = resources.files("sparseplan") / "builtin" / "recipes"
-MAX_STEPS = 10**9
-"""Optimizer updates of a run, sequences of a batch: far beyond any training, and within every integer."""
 _MAX_RUNS = 10_000
 
-Positive = Annotated[float, Meta(gt=0)]
-Count = Annotated[int, Meta(ge=1, le=MAX_STEPS)]
 SparsityEntry = Annotated[float, Meta(ge=0, lt=1)] | str
-
-
-class Lengths(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """How long to train, in exactly one way."""
-
-    steps: Annotated[tuple[Count, ...], Meta(description="Optimizer updates.")] = ()
-    tokens: Annotated[
-        tuple[Positive, ...], Meta(description="Tokens, bytes or images seen, rounded to whole updates.")
-    ] = ()
-    tokens_per_dense_param: Annotated[
-        tuple[Positive, ...], Meta(description="The same per prunable parameter before pruning.")
-    ] = ()
-
-    def __post_init__(self) -> None:
-        given = [name for name in self.__struct_fields__ if getattr(self, name)]
-        if len(given) != 1:
-            raise ValueError(
-                "expected exactly one of steps, tokens and tokens_per_dense_param, "
-                f"found {' and '.join(given) or 'none'}"
-            )
-
-    def in_steps(self, shape: Shape, batch: int) -> list[int]:
-        """The lengths of a shape's runs, in updates.
-
-        Raises:
-            ValueError: if one is beyond `MAX_STEPS`.
-        """
-        per_step = batch * shape.data_per_sequence
-        tokens = list(self.tokens) or [ratio * shape.dense_params for ratio in self.tokens_per_dense_param]
-        longest = max(tokens, default=0.0) / per_step
-        if longest > MAX_STEPS:
-            raise ValueError(f"expected lengths of at most {MAX_STEPS:.0e} updates, found {longest:.3g}")
-        return list(self.steps) or [max(1, round(wanted / per_step)) for wanted in tokens]
 
 
 class SingleRun(Size, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -92,8 +58,11 @@ class Fitting(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     form: (
         Annotated[
-            Literal["auto", "frantar2023", "varying-exponents", "coupled"],
-            Meta(description="Functional form; auto takes the one that predicts larger and longer runs best."),
+            Literal["auto", "average", "frantar2023", "varying-exponents", "coupled"],
+            Meta(
+                description="Functional form; auto takes what predicts larger and longer runs best, one form or an "
+                "average of close ones; average keeps every form."
+            ),
         ]
         | None
     ) = None
@@ -126,6 +95,20 @@ class Recipe(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         tuple[SingleRun, ...],
         Meta(description="Runs beside the grid. A calibration that is finished may grow by them."),
     ] = ()
+    repeat: Annotated[
+        tuple[Annotated[float, Meta(ge=1, le=1e6)], ...],
+        Meta(
+            min_length=1,
+            description="How often a run sees its data, D / U: each run once for each, above 1 on a cut of the corpus.",
+        ),
+    ] = (1.0,)
+    start: Annotated[
+        RecipeStart | None,
+        Meta(
+            description="Start every run from dense weights in place of fresh ones: those of dense runs that are "
+            "trained first, or of a file."
+        ),
+    ] = None
     batch: Annotated[int, Meta(ge=1, le=MAX_STEPS, description="Sequences of a step.")]
     data: Annotated[
         Corpus, Meta(description="Text, tokens or images; paths are relative to where the command runs.")
@@ -280,10 +263,15 @@ def expand(loaded: LoadedRecipe, data: DataSpec, inputs: Inputs) -> list[RunSpec
         RecipeError: with the recipe's line, for a grid that can't be trained.
     """
     runs: dict[str, RunSpec] = {}
+    asked, file = loaded.recipe.start, _file(loaded)
     for one in _wanted(loaded, inputs):
-        for seed in loaded.recipe.seeds:
+        try:
+            starts = starts_of(asked, file, one.shape, loaded.recipe.batch)
+        except ValueError as problem:
+            raise loaded.refuse(("start", "lengths"), str(problem)) from None
+        for seed, start in product(loaded.recipe.seeds, starts):
             try:
-                run = _run(loaded.recipe, one, data, seed)
+                run = msgspec.structs.replace(_run(loaded.recipe, one, data, seed), start=start)
             except TooManyEpochsError as problem:
                 raise loaded.refuse(one.length_key, str(problem)) from None
             except ValueError as problem:
@@ -291,7 +279,21 @@ def expand(loaded: LoadedRecipe, data: DataSpec, inputs: Inputs) -> list[RunSpec
             runs.setdefault(run.run_id, run)
             if len(runs) > _MAX_RUNS:
                 raise loaded.refuse((), f"expected at most {_MAX_RUNS} runs, found more")
+    if isinstance(asked, FromFile) and len(shapes := {run.shape for run in runs.values()}) > 1:
+        what = "expected runs of one dense size, that of the weights in the file"
+        raise loaded.refuse(("start", "path"), f"{what}, found {len(shapes)} sizes")
     return list(runs.values())
+
+
+def _file(loaded: LoadedRecipe) -> Checkpoint | None:
+    """The file of weights that the runs start from, hashed; None where they start from none."""
+    if not isinstance(loaded.recipe.start, FromFile):
+        return None
+    try:
+        return file_of(loaded.recipe.start)
+    except OSError as problem:
+        what = f"can't read the weights {loaded.recipe.start.path}: {problem.strerror or problem}"
+        raise loaded.refuse(("start", "path"), what) from None
 
 
 class _Wanted(NamedTuple):

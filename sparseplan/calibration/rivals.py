@@ -15,6 +15,7 @@ import numpy as np
 from sparseplan.calibration.further_runs import reach
 from sparseplan.calibration.recipe import Verifying, shape_of_size
 from sparseplan.calibration.setup import Setup
+from sparseplan.calibration.starts import FromFile
 from sparseplan.common.units import format_count, format_scientific
 from sparseplan.cost.flops import flops_cost
 from sparseplan.errors import PlanError
@@ -68,8 +69,13 @@ def contest(setup: Setup, law: Law, verifying: Verifying) -> Contest:
     Raises:
         PlanError: if the law has no plan for the budget, or recipe and data allow for too few runs of it.
     """
+    if isinstance(setup.loaded.recipe.start, FromFile):
+        raise PlanError(
+            "`verify`: expected runs from scratch or from dense runs of their own, found weights from a file: plans of "
+            "other sizes have none to start from."
+        )
     budget = verifying.times * max(run.train_flops for run in setup.runs)
-    unique = setup.runs[0].unique_data
+    unique = _whole_data(setup).unique_data
     most_data = unique * setup.data.max_epochs
     pattern = parse_pattern(main_family(law) or str(UNSTRUCTURED))
     question = Question(
@@ -153,12 +159,17 @@ class Contestants:
     def _at_budget(self, shape: Shape, pruning: Pruning) -> RunSpec | None:
         """The run of a shape that spends the budget; None where there are too few data for it."""
         data = self._setup.data
-        endless = msgspec.structs.replace(data, max_epochs=_ANY_EPOCHS)
-        run = msgspec.structs.replace(self._setup.runs[0], shape=shape, pruning=pruning, data=endless)
+        run = msgspec.structs.replace(_whole_data(self._setup), shape=shape, pruning=pruning)
         for _ in range(_ROUNDS):
             steps = max(1, round(run.steps * self._budget / run.train_flops))
             run = msgspec.structs.replace(run, steps=steps)
         return None if run.epochs > data.max_epochs else msgspec.structs.replace(run, data=data)
+
+
+def _whole_data(setup: Setup) -> RunSpec:
+    """A run of the recipe on its whole corpus, of which it may see any number of passes."""
+    endless = msgspec.structs.replace(setup.data, max_epochs=_ANY_EPOCHS)
+    return msgspec.structs.replace(setup.runs[0], data=endless)
 
 
 def _pruned(setup: Setup, pattern: Pattern, S: float) -> Pruning:

@@ -11,13 +11,23 @@ from sparseplan.runs.strategies import Strategy
 from sparseplan.runs.written_table import RunRow
 from sparseplan.shapes.families import tag_of
 
+_WHERE_KNOWN = ("unique_data", "dense_data_seen", "dense_train_flops")
+"""Facts of some runs only."""
+
 
 def run_rows(
-    runs: Iterable[RunSpec], records: Mapping[str, RunRecord], strategies: Mapping[str, Strategy]
+    runs: Iterable[RunSpec],
+    records: Mapping[str, RunRecord],
+    dense_runs: Mapping[str, RunRecord],
+    strategies: Mapping[str, Strategy],
 ) -> list[RunRow]:
     """The rows of the finished runs, diverged ones included, by size, sparsity, strategy, data and seed.
 
-    `strategies` are the several of the recipe, by the names that the rows get; without any, records say their own.
+    Args:
+        runs: The runs.
+        records: Those of them that are finished, by run id.
+        dense_runs: The dense runs that they started from, likewise.
+        strategies: The several of the recipe, by the names that the rows get; without any, records say their own.
     """
     finished = [(run, records[run.run_id]) for run in runs if run.run_id in records]
     places = {name: place for place, name in enumerate((DENSE, *strategies))}
@@ -32,15 +42,17 @@ def run_rows(
             pair[1].pattern,
             places.get(name(*pair), 0),
             pair[1].data_seen,
+            pair[1].dense_data_seen or 0.0,
             pair[1].seed,
             -pair[0].optimizer.learning_rate,
         )
     )
-    return [_row(run, record, name(run, record)) for run, record in finished]
+    return [_row(run, record, dense_runs, name(run, record)) for run, record in finished]
 
 
-def _row(run: RunSpec, record: RunRecord, strategy: str) -> RunRow:
-    facts = {name: getattr(record, name) for name in RunFacts.__struct_fields__ if name != "unique_data"}
+def _row(run: RunSpec, record: RunRecord, dense_runs: Mapping[str, RunRecord], strategy: str) -> RunRow:
+    dense = None if run.dense_run is None else dense_runs.get(run.dense_run.run_id)
+    facts = {name: getattr(record, name) for name in RunFacts.__struct_fields__ if name not in _WHERE_KNOWN}
     return RunRow(
         **facts | {"strategy": strategy},
         trunk=run.origin_id,  # whether it was shared or not: such runs saw the same data and initialisation
@@ -48,7 +60,11 @@ def _row(run: RunSpec, record: RunRecord, strategy: str) -> RunRow:
         loss=record.loss,
         extra=(
             ("bits_per_byte", record.bits_per_byte),
-            *_known(accuracy=record.accuracy, unique_data=record.unique_data),
+            *_known(
+                accuracy=record.accuracy,
+                **{name: getattr(record, name) for name in _WHERE_KNOWN},
+                dense_loss=None if dense is None else dense.loss,
+            ),
             ("family", tag_of(type(run.shape))),
             ("layers", run.shape.layers),
             ("width", run.shape.width),

@@ -8,6 +8,7 @@ import msgspec
 
 from sparseplan.calibration.corpus import prepare
 from sparseplan.calibration.recipe import LoadedRecipe, Recipe, expand, load_recipe
+from sparseplan.calibration.repeats import with_repeats
 from sparseplan.errors import RecipeError
 from sparseplan.runs.spec import DataSpec, RunSpec
 from sparseplan.runs.trunks import SegmentPlan, plan_segments
@@ -92,11 +93,11 @@ def set_up(loaded: LoadedRecipe, corpus_folder: Path) -> Setup:
 
     Raises:
         CorpusError: if the data can't be read.
-        RecipeError: if the grid can't be trained.
+        RecipeError: if the grid can't be trained, or a cut of the data is larger than they are.
     """
     recipe = loaded.recipe
     data, inputs, description = prepare(recipe.data, corpus_folder, max_epochs=recipe.max_epochs)
-    runs = expand(loaded, data, inputs)
+    runs = with_repeats(loaded, expand(loaded, data, inputs), inputs, corpus_folder)
     return Setup(
         loaded=loaded,
         data=data,

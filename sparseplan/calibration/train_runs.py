@@ -33,12 +33,14 @@ class SweepResult:
         trunks: Of the trunks.
         failures: Why segments were given up; empty for a whole sweep.
         runs: The runs of the grid, and retries of diverged ones.
+        dense_runs: Records of the dense runs that runs of the grid started from, by run id.
     """
 
     records: dict[str, RunRecord]
     trunks: dict[str, TrunkRecord]
     failures: dict[str, str]
     runs: tuple[RunSpec, ...]
+    dense_runs: dict[str, RunRecord]
 
 
 def train_runs(setup: Setup, folder: Folder, executor: Executor, console: Console) -> SweepResult:
@@ -61,15 +63,18 @@ def train_runs(setup: Setup, folder: Folder, executor: Executor, console: Consol
                 trunks=trained.trunks | again.trunks,
                 failures=trained.failures | again.failures,
                 runs=(*setup.runs, *retries),
+                dense_runs=trained.dense_runs | again.dense_runs,
             )
-    write_runs(run_rows(trained.runs, trained.records, setup.loaded.recipe.strategies), folder.runs_table)
+    strategies = setup.loaded.recipe.strategies
+    write_runs(run_rows(trained.runs, trained.records, trained.dense_runs, strategies), folder.runs_table)
     return trained
 
 
 def drive(setup: Setup, runs: Sequence[RunSpec], folder: Folder, executor: Executor, console: Console) -> SweepResult:
     """Train what is missing of some runs of a recipe in a folder that is prepared; as `train_runs`, without a table."""
     recipe = setup.loaded.recipe
-    state = SweepState(folder, plan_segments(runs, share=recipe.share_trunks).segments)
+    segments = plan_segments(runs, share=recipe.share_trunks).segments
+    state = SweepState(folder, segments)
     failures: dict[str, str] = {}
     if state.unfinished:
         if executor.can_probe:
@@ -77,7 +82,7 @@ def drive(setup: Setup, runs: Sequence[RunSpec], folder: Folder, executor: Execu
         placements = executor.placements()
         speed = executor.measure_speed([segment.run for segment in state.unfinished])
         executor.open(folder.work / kind_of(recipe.executor))
-        with open_display(console, {run.run_id: run for run in runs}) as listener:
+        with open_display(console, {each.id: each.run for each in segments if each.finish}) as listener:
             driver = Driver(
                 folder=folder,
                 state=state,
@@ -90,7 +95,14 @@ def drive(setup: Setup, runs: Sequence[RunSpec], folder: Folder, executor: Execu
             with _stopping_on_sigterm():
                 driver.run()
         failures = driver.failures
-    return SweepResult(records=dict(state.finished), trunks=state.trunk_records, failures=failures, runs=tuple(runs))
+    asked = {run.run_id for run in runs}
+    return SweepResult(
+        records={name: record for name, record in state.finished.items() if name in asked},
+        trunks=state.trunk_records,
+        failures=failures,
+        runs=tuple(runs),
+        dense_runs={name: record for name, record in state.finished.items() if name not in asked},
+    )
 
 
 def _has_diverged(record: RunRecord | None) -> bool:

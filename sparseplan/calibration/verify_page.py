@@ -112,18 +112,16 @@ def _of_the_plan(found: Verification, measured: list[VerifiedPlan]) -> list[str]
         ]
     dense = next((plan for plan in measured if plan.run.kind == "dense"), None)
     if dense is not None:
-        said.append(
-            f"Against the best dense plan it was to gain {dense.predicted - own.predicted:+.4f} nats, and gained "
-            f"{dense.measured - own.measured:+.4f}."
-        )
+        predicted, found_so = own.predicted - dense.predicted, own.measured - dense.measured
+        said.append(f"Its loss less the best dense plan's: predicted {predicted:+.4f} nats, measured {found_so:+.4f}.")
     return said
 
 
 def _named(plan: VerifiedPlan) -> str:
     run = plan.run
     kind = "" if run.kind == "rival" else f" ({KINDS[run.kind]})"
-    sparse = f"{format_sparsity(run.S)} sparsity of" if run.S else "a dense"
-    return f"{sparse} {format_count(run.dense_params)}{kind}"
+    size = f"{format_count(run.dense_params)} parameters"
+    return (f"{size} pruned to {format_sparsity(run.S)}" if run.S else f"a dense model of {size}") + kind
 
 
 def _row(plan: VerifiedPlan) -> str:

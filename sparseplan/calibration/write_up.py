@@ -10,6 +10,8 @@ import msgspec
 import numpy as np
 
 from sparseplan.calibration.fit_runs import Fitted, UnfittedFamily, fit_calibration
+from sparseplan.calibration.noise import origins
+from sparseplan.calibration.repeats_page import repeats_lines
 from sparseplan.calibration.setup import Setup
 from sparseplan.calibration.strategies import describe_named
 from sparseplan.calibration.train_runs import SweepResult
@@ -23,7 +25,8 @@ from sparseplan.fit.fit_table import FitResult
 from sparseplan.laws.file import read_law, write_law
 from sparseplan.laws.forms import FORMS
 from sparseplan.laws.forms.base import Form
-from sparseplan.laws.law import Law, form_of
+from sparseplan.laws.law import Law, PretrainedStart, form_of
+from sparseplan.plan.caveats import start_words
 from sparseplan.plan.first_plan import first_question
 from sparseplan.runs.job import RunRecord
 from sparseplan.sweep.folder import Folder
@@ -114,7 +117,12 @@ def _with_origin(law: Law, strategy: str, fitted: Fitted, setup: Setup, folder: 
     }
     aside = {each.family: f"{each.runs} runs left aside: they leave this set open" for each in fitted.aside}
     facts = law.fit | ({"families_aside": aside} if aside else {})
-    return msgspec.structs.replace(law, fit=facts, provenance=law.provenance | origin)
+    return msgspec.structs.replace(law, fit=facts, start=_start(setup), provenance=law.provenance | origin)
+
+
+def _start(setup: Setup) -> PretrainedStart | None:
+    seen = [run.dense_data_seen for run in setup.runs if run.dense_data_seen is not None]
+    return PretrainedStart(dense_data_seen=(min(seen), max(seen))) if seen else None
 
 
 def limits(setup: Setup, fitted: Fitted) -> list[str]:
@@ -126,12 +134,16 @@ def limits(setup: Setup, fitted: Fitted) -> list[str]:
     N = [run.nonzero_params for run in runs]
     D = [run.data_seen for run in runs]
     found = [
-        f"Nothing was trained beyond N = {format_count(max(N))} and D = {format_count(max(D))} {unit}s "
+        f"The fit saw nothing beyond N = {format_count(max(N))} and D = {format_count(max(D))} {unit}s "
         f"(from {format_count(min(N))} and {format_count(min(D))}). A plan for a larger budget is an extrapolation, "
         "and says by how much.",
         f"The law holds for this data ({setup.data_description.split(',')[0]}), this family of models and this way "
         "of training; another corpus, tokenizer or architecture has other coefficients.",
     ]
+    if (start := _start(setup)) is not None:
+        found.append(f"{start_words(start, unit)}.")
+        if start.dense_data_seen[0] < start.dense_data_seen[1]:
+            found.append("The law does not tell dense lengths apart: it is fitted to runs from all of them together.")
     if unit == "byte":
         found.append(f"D counts bytes and L is in nats per {loss_per}: neither compares with laws in tokens.")
     if unit == "image":
@@ -144,9 +156,11 @@ def limits(setup: Setup, fitted: Fitted) -> list[str]:
     if len(recipe.seeds) == 1:
         found.append("One seed: what another seed would change was not measured, only how well runs agree with a law.")
     dense = {run.shape.dense_params for run in runs}
+    on_cuts = any(run.data.train != setup.data.train for run in runs)
+    per = "dense size, seed and cut of the data" if on_cuts else "dense size and seed"
     if len(dense) < 2 * len(answer.coefficients):
         found.append(
-            f"The runs share {len(dense) * len(recipe.seeds)} trunks (one a dense size and seed). Runs of one trunk "
+            f"The runs share {origins(runs)} trunks (one a {per}). Runs of one trunk "
             "vary together, so there are far fewer independent observations than runs."
         )
     if max(run.epochs for run in runs) > 1:
@@ -179,6 +193,14 @@ def _said_of(aside: UnfittedFamily, form: Form) -> str:
 
 def _signed(value: float, unit: str) -> str:
     return f"{value:+.2g}{unit}"
+
+
+def _form_choice(result: FitResult) -> list[str]:
+    """Why the law has its form, where that was chosen."""
+    if result.answer.forms is None:
+        return []
+    of = f" The table is of {result.answer.form} alone." if result.law.forms else ""
+    return [f"Form chosen: {result.answer.form_choice}{of}", ""]
 
 
 def _next_command(setup: Setup, folder: Folder, result: FitResult) -> str | None:
@@ -247,6 +269,7 @@ def _law_lines(setup: Setup, conclusion: Conclusion) -> list[str]:
         "",
         f"{FORMS[answer.form].formula}, in nats per {unit}.",
         "",
+        *_form_choice(conclusion.result),
         f"| coefficient | value | {100 * answer.level:.0f}% interval |",
         "| --- | --- | --- |",
         *(f"| {name} | {value} | {interval} |" for name, value, interval in coefficient_rows(answer)),
@@ -262,7 +285,7 @@ def _law_lines(setup: Setup, conclusion: Conclusion) -> list[str]:
             f"Best sparsity with the size free, {family}, sparse FLOPs: "
             f"{format_sparsity(answer.free_size_sparsity)}{spread}.",
         ]
-    return lines
+    return [*lines, *repeats_lines(conclusion.result)]
 
 
 def _facts(setup: Setup, trained: SweepResult, records: list[RunRecord], diverged: list[RunRecord]) -> list[str]:
@@ -286,9 +309,25 @@ def _facts(setup: Setup, trained: SweepResult, records: list[RunRecord], diverge
         f"- Dense sizes (blocks x width): {shown}.",
         f"- Sparsities: {cut}; {'; '.join(describe_named(*one) for one in setup.loaded.recipe.pruned_by.items())}.",
         f"- Lengths: {lengths} {data.unit}s.",
+        *_dense_before(setup, trained),
         f"- Data: {setup.data_description}; training sha256 `{data.train.sha256[:16]}`, "
         f"validation `{data.valid.sha256[:16]}`.",
         f"- Device: {devices}; {format_duration(seconds)} of training in all workers together; "
         + ", ".join(f"{name} {version}" for name, version in versions.items())
         + ".",
+    ]
+
+
+def _dense_before(setup: Setup, trained: SweepResult) -> list[str]:
+    """The dense weights that the runs started from: what they had seen and cost, and their losses where measured."""
+    runs = [run for run in setup.runs if run.dense_data_seen is not None]
+    if not runs:
+        return []
+    seen = ", ".join(format_count(each) for each in sorted({run.dense_data_seen or 0.0 for run in runs}))
+    total = sum({(run.shape, run.seed, run.start): run.dense_train_flops or 0.0 for run in runs}.values())
+    losses = [record.loss for record in trained.dense_runs.values() if record.loss is not None]
+    measured = f"; their losses {min(losses):.4g} to {max(losses):.4g}" if losses else ""
+    return [
+        f"- Started from dense weights trained on {seen} {setup.data.unit}s, {format_scientific(total)} training FLOPs "
+        f"that the runs' own leave out{measured}."
     ]

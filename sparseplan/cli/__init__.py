@@ -10,7 +10,19 @@ from textwrap import wrap
 
 import typer
 
-from sparseplan.cli import bench, calibrate, contour, fit, hardware, laws, models, next_runs, optimal, predict
+from sparseplan.cli import (
+    bench,
+    calibrate,
+    contour,
+    explore,
+    fit,
+    hardware,
+    laws,
+    models,
+    next_runs,
+    optimal,
+    predict,
+)
 from sparseplan.cli.flags import in_flags
 from sparseplan.cli.once import OnceTyper
 from sparseplan.common.text import shown
@@ -31,7 +43,7 @@ app = OnceTyper(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 _NAMES = {"next_runs": "next"}  # `next` is a function of Python's own
-for _command in (optimal, predict, contour, fit, next_runs, calibrate, bench):
+for _command in (optimal, predict, contour, explore, fit, next_runs, calibrate, bench):
     _name = _command.__name__.rsplit(".", 1)[1]
     app.command(_NAMES.get(_name, _name), epilog=_command.EPILOG)(getattr(_command, _name))
 app.add_typer(laws.app, name="laws")

@@ -1,7 +1,7 @@
 """`sparseplan contour`: optimal sparsity over sizes and budgets, as a picture or a table."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -85,10 +85,7 @@ def contour(
             "--out", metavar="FILE", help="A .png, .svg or .pdf picture, or the grid as .csv. Without it: a table."
         ),
     ] = None,
-    width: Annotated[
-        Literal["column", "page"] | None,
-        typer.Option("--width", help="Of a picture: a journal's column (3.3 in) or page (6.8 in, the default)."),
-    ] = None,
+    width: o.PictureWidthOption = None,
     points: Annotated[
         int | None, typer.Option("--points", min=2, max=2000, help="Grid points per axis.", show_default=False)
     ] = None,

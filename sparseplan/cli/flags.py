@@ -18,6 +18,7 @@ FLAGS = {
     "laws.compose": "sparseplan laws compose",
     # options that are not simply their field with dashes
     "columns": "--column",
+    "dense_data": "--from-dense",
     "draws": "--bootstrap",
     "save": "--out",
 }
@@ -43,8 +44,8 @@ _OPTIONS = (
     ),
     *("executor", "workers", "huber_delta", "tokens_per_unit", "report", "explain", "markdown", "json"),
     *("runs", "budget", "sizes", "most", "noise"),
-    *("plan_flops", "plan_params", "width"),
     *("model", "context", "max_memory"),
+    *("plan_flops", "plan_params", "width", "plot"),
 )
 FLAGS |= {name: f"--{name.replace('_', '-')}" for name in _OPTIONS}
 

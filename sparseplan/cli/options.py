@@ -320,6 +320,16 @@ FixedDataOption = Annotated[
         help="Data seen in the law's unit, repeats counted, as in 300B; the size follows.",
     ),
 ]
+FromDenseOption = Annotated[
+    float | None,
+    typer.Option(
+        "--from-dense",
+        parser=read_positive,
+        metavar="T",
+        help="A dense model of --dense-params exists that has seen this much data: prune it, train it on, or train "
+        "from scratch? With --flops to spend; --law may be given twice, the second of runs from dense checkpoints.",
+    ),
+]
 InferenceTokensOption = Annotated[
     float | None,
     typer.Option(
@@ -407,6 +417,18 @@ ObjectiveOption = Annotated[
 ExplainOption = Annotated[bool, typer.Option("--explain", help="Print every warning, not only the two gravest.")]
 CsvOption = Annotated[
     Path | None, typer.Option("--csv", metavar="FILE", help="Write the figures to a file too, a row a plan.")
+]
+PlotOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--plot",
+        metavar="FILE",
+        help="Draw too: sparsity and gain of several plans, or what every sparsity reaches. A .png, .svg or .pdf.",
+    ),
+]
+PictureWidthOption = Annotated[
+    Literal["column", "page"] | None,
+    typer.Option("--width", help="Of a picture: a journal's column (3.3 in) or page (6.8 in, the default)."),
 ]
 MarkdownOption = Annotated[bool, typer.Option("--markdown", help="Print a Markdown table instead.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for machines instead.")]

@@ -274,7 +274,7 @@ def format_bounds(bounds: tuple[float, float], write: Callable[[float], str]) ->
 def format_ratio(ratio: float) -> str:
     """Write a ratio with three digits.
 
-    >>> format_ratio(1.154), format_ratio(70.16), format_ratio(0.02), format_ratio(123456.0)
-    ('1.15x', '70.2x', '0.02x', '1.23e5x')
+    >>> format_ratio(1.154), format_ratio(70.16), format_ratio(0.02), format_ratio(999.6), format_ratio(123456.0)
+    ('1.15x', '70.2x', '0.02x', '1e3x', '1.23e5x')
     """
-    return f"{ratio:.3g}x" if 1e-3 <= ratio < 1000 else f"{format_scientific(ratio)}x"
+    return f"{ratio:.3g}x" if 1e-3 <= ratio < 999.5 else f"{format_scientific(ratio)}x"

@@ -164,8 +164,11 @@ def _facts(result: FitResult, chart: SparsityMap | None) -> str:
     found = [
         f"Law {result.law.name}: {answer.form} on {answer.n_runs} runs, {penalty} on {answer.residual} residuals, "
         f"objective {answer.objective:.4g}, reached by {answer.starts_at_optimum} of {answer.starts} starts.",
-        "Curves: the law. Bars below: mean and root mean square error, of every level or of bins of runs.",
+        f"Curves: {f'{answer.form} alone, as all errors' if result.law.forms else 'the law'}. Bars below: mean and "
+        "root mean square error, of every level or of bins of runs.",
     ]
+    if answer.forms is not None:
+        found.append(f"Form chosen: {answer.form_choice}")
     if answer.prediction is not None:
         reach = _NINETY * float(answer.prediction.deviation(0.0))
         found.append(f"90% of runs like these are expected within {100 * reach:.2g}% of the law.")

@@ -17,11 +17,11 @@ LINES = ("-", "--", ":", "-.", (0, (4, 1, 1, 1, 1, 1)), (0, (1, 2)), (0, (6, 2))
 FADE = 0.6
 """How much of a colour turns white where an answer is extrapolated."""
 
-_RAMP = (
+RAMP = (
     *("#f1e51d", "#bddf26", "#86d549", "#58c765", "#32b67a", "#20a386"),
     *("#21918c", "#287d8e", "#306a8e", "#3a548c", "#433e85", "#482475"),
 )
-_HALVINGS = 4.0
+HALVINGS = 4.0
 """Halvings of the density from one end to the other: 93.75 % and beyond are darkest."""
 
 
@@ -33,9 +33,9 @@ def sparsity_color(sparsity: float) -> str:
     """
     if sparsity <= 0.0:
         return DENSE
-    at = min(halvings(sparsity) / _HALVINGS, 1.0) * (len(_RAMP) - 1)
-    low = min(int(at), len(_RAMP) - 2)
-    return mixed(_RAMP[low], _RAMP[low + 1], at - low)
+    at = min(halvings(sparsity) / HALVINGS, 1.0) * (len(RAMP) - 1)
+    low = min(int(at), len(RAMP) - 2)
+    return mixed(RAMP[low], RAMP[low + 1], at - low)
 
 
 def halvings(sparsity: float) -> float:

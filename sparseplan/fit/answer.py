@@ -64,7 +64,9 @@ class FitAnswer(Struct, frozen=True, kw_only=True):
         dependence: whether the exponents depend on S; empty where the form says so.
         average_parameters: the average-parameter law against this one.
         prior: `weak` where exponents and floor were pulled to those of other setups.
-        forms: with `form` auto what every form predicted of larger and longer runs, and which was chosen; else null.
+        forms: what every form predicted of larger and longer runs, and what it weighs in the law; null where a form was
+            named, or none could be judged.
+        form_choice: why the law has the form or the forms that it has; null where a form was named.
         holdout: held-out groups; null unless asked for.
         repetition: how repeated data counts; null where no run repeats data.
         prediction: how far a measured run lies from the law's mean, as the law file has it; null without draws.
@@ -109,6 +111,7 @@ class FitAnswer(Struct, frozen=True, kw_only=True):
     repetition: FittedRepetition | None = None
     prior: Literal["none", "weak"] = "none"
     forms: list[FormScore] | None = None
+    form_choice: str | None = None
     prediction: RunError | None = None
     strategies: StrategyTable | None = None
     warnings: list[Caveat]
@@ -121,6 +124,7 @@ def diagnose(
     naming: LawMetadata,
     holdout: list[HeldOut] | None,
     choice: Choice | None = None,
+    why: str | None = None,
     prediction: RunError | None = None,
     one_schedule: bool = True,
     seed: int,
@@ -135,7 +139,7 @@ def diagnose(
     dependence: list[Dependence] = []
     rival: Rival | None = None
     if identified and drawn is not None and fit.rates is None:  # both tests are of laws in which no data repeats
-        dependence = exponent_depends_on_sparsity(fit, _NESTED_DRAWS, rng)
+        dependence = exponent_depends_on_sparsity(fit, _NESTED_DRAWS, rng, drawn.errors)
         if one_schedule:
             rival = average_parameter_law(
                 fit, naming.schedule, starts=_RIVAL_STARTS, draws=drawn.asked, seed=seed, rng=rng
@@ -185,6 +189,7 @@ def diagnose(
         repetition=rates,
         prior="none" if fit.problem.prior is None else "weak",
         forms=None if choice is None else list(choice.scores),
+        form_choice=why,
         prediction=prediction,
         warnings=[
             *fit_caveats(fit, drawn, intervals, dependence, rival, far),

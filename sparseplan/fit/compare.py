@@ -1,7 +1,8 @@
 """Is it the right law? The paper's break conditions, and a rival, tested on the runs.
 
 - Does b_N, or b_D, depend on sparsity? One coefficient more (eta or zeta, see `coordinates`), judged by a bootstrap
-  under the law without it: losses are simulated from the law and its residuals, and both laws fitted to each table.
+  under the law without it: losses are simulated from the law and its residuals, with the errors that runs share as the
+  draws have them, and both laws fitted to each table.
 - Does the average-parameter law explain the runs as well: a dense law in the mean number of active parameters over
   training? It isn't nested, so each predicts every run from the fits without it, and the errors are compared.
 
@@ -17,6 +18,7 @@ from sparseplan.fit.bootstrap import draw_weights, refit
 from sparseplan.fit.derivatives import residual_jacobian
 from sparseplan.fit.fitting import Fit, choose, fit_law
 from sparseplan.fit.influence import without_each_run
+from sparseplan.fit.shared_errors import INDEPENDENT, ErrorModel
 from sparseplan.fit.solver import solve
 from sparseplan.laws.forms.fitting.coordinates import predict
 from sparseplan.laws.forms.fitting.varying_exponents import VARIATIONS, Variation
@@ -65,13 +67,18 @@ class Rival:
     p_law_better: float
 
 
-def exponent_depends_on_sparsity(fit: Fit, draws: int, rng: np.random.Generator) -> list[Dependence]:
-    """Test both exponents; one whose dependence the runs can't show, or that was frozen or fitted, is left out."""
+def exponent_depends_on_sparsity(
+    fit: Fit, draws: int, rng: np.random.Generator, errors: ErrorModel = INDEPENDENT
+) -> list[Dependence]:
+    """Test both exponents; one whose dependence the runs can't show, or that was frozen or fitted, is left out.
+
+    `errors` is how runs share them, as in the fit's draws.
+    """
     found = []
     for one in VARIATIONS:
         testable = one.own in fit.free and one.extra not in fit.free and bool(fit.design.families)
         if testable and _visible(fit, one.extra):
-            found.append(_test(fit, one, draws, rng))
+            found.append(_test(fit, one, draws, rng, errors))
     return found
 
 
@@ -84,7 +91,7 @@ def _visible(fit: Fit, extra: int) -> bool:
     return len(fit.runs) > len(fit.free) + 1 and bool(singular[-1] > _BLIND * singular[0])
 
 
-def _test(fit: Fit, variation: Variation, draws: int, rng: np.random.Generator) -> Dependence:
+def _test(fit: Fit, variation: Variation, draws: int, rng: np.random.Generator, errors: ErrorModel) -> Dependence:
     n, extra = len(fit.runs), variation.extra
     wider = replace(fit.problem, free=(*fit.free, extra))
     starts = np.tile(fit.theta, (len(_NESTED_STARTS), 1))
@@ -97,11 +104,18 @@ def _test(fit: Fit, variation: Variation, draws: int, rng: np.random.Generator) 
     sizes = np.argsort(np.abs(fit.residuals))
     pool = fit.residuals[sizes[min(len(fit.free), n // 2) :]]
     losses = fit.objective.apply(fit.predicted, rng.choice(pool, size=(draws, n)))
+    if not errors.independent:
+        shared, simulated = errors.simulate(fit, draws, rng)
+        losses[shared] = simulated
     law = refit(replace(fit.problem, measured=losses), np.tile(fit.theta, (draws, 1)))
     richer = solve(replace(wider, measured=losses), law.theta)
     gain = 1.0 - np.minimum(richer.value, law.value) / law.value
     seen = 1.0 - value / fit.value if fit.value > 0 else 0.0
-    spread = solve(replace(wider, weights=draw_weights(fit, draws, rng)), np.tile(best, (draws, 1)))
+    weights, measured = draw_weights(fit, draws, rng, grouped=errors.independent), np.tile(fit.runs.loss, (draws, 1))
+    if not errors.independent:
+        shared, simulated = errors.simulate(replace(fit, theta=best), draws, rng)
+        weights[shared], measured[shared] = 1.0 / n, simulated
+    spread = solve(replace(wider, weights=weights, measured=measured), np.tile(best, (draws, 1)))
     steepest = float(fit.design.u.min())
     zero, highest = variation.ends(best, steepest)
     change = variation.ends(spread.theta, steepest)

@@ -160,7 +160,7 @@ def fit_law(
         )
     if base is not None:
         points = on_base(points, chosen, design, base, coefficients(base.law))
-    unasked = _one_point(design, base)
+    unasked = one_point(design, base)
     points[:, list(unasked)] = 1.0
     problem = Problem.plain(objective, design, free, runs.loss)
     joint, rates = None, None
@@ -173,7 +173,7 @@ def fit_law(
     else:
         if prior and base is None:
             problem = replace(problem, prior=_weak_prior(chosen, problem, points))
-        solution = solve(problem, points, rivals=True)
+        solution = solve(problem, points, rivals=np.zeros(len(points), dtype=np.intp))
         best = choose(solution)
     if not chosen.makes_sense(design, solution.theta[best]):
         raise FitError(
@@ -203,8 +203,13 @@ def _weak_prior(form: FittedForm, problem: Problem, points: Array) -> Prior:
     estimated by the mean of psi(r) r at a minimum without the prior, which is sigma^2 for squared error and delta times
     the mean absolute residual for a Huber loss of small delta, over the degrees of freedom that the coefficients leave.
     """
-    solution = solve(problem, points[:_SCALE_STARTS], rivals=True)
-    theta = solution.theta[choose(solution)]
+    points = points[:_SCALE_STARTS]
+    solution = solve(problem, points, rivals=np.zeros(len(points), dtype=np.intp))
+    return prior_at(form, problem, solution.theta[choose(solution)])
+
+
+def prior_at(form: FittedForm, problem: Problem, theta: Array) -> Prior:
+    """The weak prior, from the minimum theta (P,) of a problem without it."""
     r = problem.objective.residuals(predict(problem.design, theta), problem.measured)
     count = len(problem.measured)
     phi = float(np.mean(problem.objective.penalty.psi(r) * r)) * count / max(count - len(problem.free), 1)
@@ -249,7 +254,7 @@ def _free_on_base(runs: Runs, form: FittedForm, design: Design, base: DenseBase)
     return families if base.tied else (LOG_F, *families)
 
 
-def _one_point(design: Design, base: DenseBase | None) -> tuple[int, ...]:
+def one_point(design: Design, base: DenseBase | None) -> tuple[int, ...]:
     """Parameters that only bend f(S) away from the one sparsity of a family whose f(0) is known."""
     if base is None or not base.tied:
         return ()

@@ -79,7 +79,7 @@ def to_law(
 
 
 def average_of(chosen: Law, parts: list[tuple[Law, float]]) -> Law:
-    """One law of several forms; what is not a form's own is that of the chosen one."""
+    """One law of several forms; what is not a form's own, a measured run's error too, is that of `chosen`."""
     total = sum(weight for _, weight in parts)
     blocks = tuple(
         FormBlock(
@@ -98,7 +98,6 @@ def average_of(chosen: Law, parts: list[tuple[Law, float]]) -> Law:
         "coefficients": {},
         "sparsity": {family: {} for family in chosen.sparsity},
         "draws": None,
-        "prediction": None,  # measured of the chosen form, whose error the average carries in its draws
         "fit": chosen.fit | {"averaged": f"weights by what each form predicted of runs set aside; {chosen.form} first"},
     }
     return Law(**facts | own)

@@ -7,24 +7,22 @@ observation. Few cuts say little: a prior from other setups, log-normal about th
 a factor of 2, is weighed with them.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from sparseplan.common.intervals import ends
-from sparseplan.errors import FitError
+from sparseplan.fit import rolling
 from sparseplan.fit.bootstrap import Bootstrap
 from sparseplan.fit.derivatives import residual_jacobian
-from sparseplan.fit.fitting import Fit, fit_law
-from sparseplan.fit.levels import level_of
+from sparseplan.fit.fitting import Fit
+from sparseplan.fit.rolling import Mask, determined, fits_without
 from sparseplan.laws.forms.fitting.coordinates import Array, make_design
 from sparseplan.laws.law import Range
 from sparseplan.laws.run_error import RunError
 from sparseplan.runs.table import Runs
 
-_DEAREST = (0.5, 0.4, 0.3, 0.2, 0.1)
-_STARTS = 8
 _FEWEST_RUNS = 8
 _CLIP = 6.0
 _EFFICIENCY = np.pi / 2  # variance of a fit with a small Huber delta over that of least squares
@@ -33,15 +31,35 @@ _GRID = np.exp(np.linspace(np.log(0.1), np.log(12.0), 49))
 _LEAST = 1e-9  # what a law that fits exactly strays by: rounding
 
 
-def run_error(fit: Fit, drawn: Bootstrap, *, seed: int) -> RunError:
-    """Measure the three parts; `seed` is of the starting points of the fits without the held-out runs."""
-    own, shared = _parts(fit, drawn)
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Part:
+    """One form of a law: its fit to all runs, draws of it, and what it weighs in the law."""
+
+    fit: Fit
+    drawn: Bootstrap
+    weight: float = 1.0
+
+
+def run_error(parts: Sequence[Part], *, seed: int) -> RunError:
+    """Measure the three parts of a run's error; `seed` is of the starting points of the fits without held-out runs.
+
+    A law of several forms predicts the mean of what they do. What sets them apart is in its draws, and is explained
+    here with what each leaves open of its coefficients.
+    """
+    runs = parts[0].fit.runs
+    scatters = [_parts(one.fit, one.drawn) for one in parts]
+    own, shared = (
+        float(np.sqrt(sum(one.weight * pair[which] ** 2 for one, pair in zip(parts, scatters, strict=True))))
+        for which in (0, 1)
+    )
     scatter = max(float(np.hypot(own, shared)), _LEAST)
     ratio = _GRID * scatter
     weight = -0.5 * ((np.log(_GRID) - np.log(_PER_SCATTER)) / _WITHIN) ** 2
     cuts = 0
-    for held in held_out(fit.runs):
-        seen = _missed(fit, held, seed)
+    masks = list(held_out(runs))
+    without = [fits_without(one.fit, masks, seed=seed) for one in parts]
+    for index, held in enumerate(masks):
+        seen = _missed(parts, [fits[index] for fits in without], runs.take(held))
         if seen is None or not np.any(seen[2] > 0):
             continue
         error, explained, distance = seen
@@ -50,7 +68,7 @@ def run_error(fit: Fit, drawn: Bootstrap, *, seed: int) -> RunError:
         cuts += 1
     chance = np.exp(weight - weight.max())
     beyond = float(np.sqrt(chance @ ratio**2 / chance.sum()))
-    product = fit.runs.nonzero_params * fit.runs.data_seen
+    product = runs.nonzero_params * runs.data_seen
     return RunError(
         runs=_rounded(own),
         groups=_rounded(shared),
@@ -60,16 +78,10 @@ def run_error(fit: Fit, drawn: Bootstrap, *, seed: int) -> RunError:
     )
 
 
-def held_out(runs: Runs) -> Iterator[NDArray[np.bool_]]:
-    """Masks of what to hold out: the dearest runs by N D, the one or two largest dense sizes, the longest runs."""
-    product = runs.nonzero_params * runs.data_seen
-    masks = [product > np.quantile(product, 1.0 - share) for share in _DEAREST]
-    for axis in (runs.nonzero_params / (1.0 - runs.sparsity), runs.data_seen):
-        levels = level_of(np.log(axis))
-        most = int(levels.max())
-        masks += [levels > most - count for count in (1, 2) if most - count >= 1]
+def held_out(runs: Runs) -> Iterator[Mask]:
+    """Masks of what to hold out, dear by N D; each once, and never so many that fewer than eight runs are left."""
     seen: set[bytes] = set()
-    for mask in masks:
+    for _, mask in rolling.held_out(runs, runs.nonzero_params * runs.data_seen):
         if mask.any() and int((~mask).sum()) >= _FEWEST_RUNS and mask.tobytes() not in seen:
             seen.add(mask.tobytes())
             yield mask
@@ -101,29 +113,24 @@ def scatter(fit: Fit) -> float:
     return float(np.sqrt(np.sum(np.clip(error, -far, far) ** 2) / spare))
 
 
-def _missed(fit: Fit, held: NDArray[np.bool_], seed: int) -> tuple[Array, Array, Array] | None:
-    """Log errors of held-out runs, the variance that coefficients explain, and distances; None without a fit."""
-    rest, target = fit.runs.take(~held), fit.runs.take(held)
-    if {*_sparse_families(target)} - {*_sparse_families(rest)}:
+def _missed(parts: Sequence[Part], without: Sequence[Fit | None], target: Runs) -> tuple[Array, Array, Array] | None:
+    """Log errors of held-out runs, the variance that draws explain, and distances; None where a form has no fit."""
+    fits = [fit for fit in without if fit is not None and determined(fit)]
+    if len(fits) < len(without):
         return None
-    prior = fit.problem.prior is not None
-    try:
-        without = fit_law(
-            rest, form=fit.form.name, objective=fit.objective, base=fit.base, prior=prior, starts=_STARTS, seed=seed
-        )
-    except FitError:
+    shares = np.array([one.weight for one in parts])
+    each = np.stack([fit.predict(target) for fit in fits])
+    if not np.all(np.isfinite(each)):
         return None
-    if without.certificate.status not in ("converged", "not converged"):
-        return None
+    predicted = shares @ each
+    within = np.stack([_explained(fit, target, losses) for fit, losses in zip(fits, each, strict=True)])
+    rest = fits[0].runs
     covered = Range(
         sparsity=ends(rest.sparsity), nonzero_params=ends(rest.nonzero_params), data_seen=ends(rest.data_seen)
     )
     reach = RunError(runs=0.0, beyond=0.0, product=ends(rest.nonzero_params * rest.data_seen))
     distance = reach.distance(covered, target.sparsity, target.nonzero_params, target.data_seen)
-    predicted = without.predict(target)
-    if not np.all(np.isfinite(predicted)):
-        return None
-    return np.log(target.loss / predicted), _explained(without, target, predicted), distance
+    return np.log(target.loss / predicted), shares @ (within + np.log(each / predicted) ** 2), distance
 
 
 def _explained(fit: Fit, target: Runs, predicted: Array) -> Array:
@@ -138,7 +145,3 @@ def _explained(fit: Fit, target: Runs, predicted: Array) -> Array:
     length = np.maximum(np.linalg.norm(here, axis=0), 1e-300)
     inverse = np.linalg.pinv(here / length, rcond=1e-6)
     return np.asarray(_EFFICIENCY * scatter(fit) ** 2 * np.sum((there / length @ inverse) ** 2, axis=1))
-
-
-def _sparse_families(runs: Runs) -> list[str]:
-    return [name for name, S in zip(runs.family, runs.sparsity, strict=True) if S > 0]

@@ -50,22 +50,35 @@ class Solution:
     converged: NDArray[np.bool_]
     iterations: NDArray[np.int64]
 
+    def take(self, rows: slice) -> "Solution":
+        """Some of the B problems."""
+        return Solution(
+            theta=self.theta[rows],
+            value=self.value[rows],
+            gradient=self.gradient[rows],
+            converged=self.converged[rows],
+            iterations=self.iterations[rows],
+        )
 
-def solve(problem: Problem, starts: Array, *, tolerance: float = TOLERANCE, rivals: bool = False) -> Solution:
+
+def solve(
+    problem: Problem, starts: Array, *, tolerance: float = TOLERANCE, rivals: NDArray[np.intp] | None = None
+) -> Solution:
     """Minimise from each start.
 
     Args:
         problem: what to minimise: one problem for all starts, or one for each.
         starts: shape (B, P); parameters that aren't free keep their start's value.
         tolerance: largest `Solution.gradient` of a solved problem.
-        rivals: the starts are of one and the same problem. Once half of them agree on the lowest minimum, the others
-            get half as many iterations again, and count as not converged after that.
+        rivals: numbers of shape (B,), equal where starts are of one and the same problem. Once half of them agree on
+            the lowest minimum, the others get half as many iterations again, and count as not converged after that.
+            None: each is a problem of its own.
 
     Memory stays bounded: problems are taken in chunks of about 500,000 Jacobian entries, which also fit a cache.
     """
     chunk = max(1, _CHUNK_NUMBERS // (len(problem.free) * len(problem.design.x)))
     parts = [
-        _solve_chunk(problem.take(slice(i, i + chunk)), starts[i : i + chunk], tolerance, rivals)
+        _solve_chunk(problem.take(slice(i, i + chunk)), starts[i : i + chunk], tolerance, _part(rivals, i, chunk))
         for i in range(0, len(starts), chunk)
     ]
     return Solution(
@@ -77,7 +90,12 @@ def solve(problem: Problem, starts: Array, *, tolerance: float = TOLERANCE, riva
     )
 
 
-def _solve_chunk(problem: Problem, starts: Array, tolerance: float, rivals: bool) -> Solution:
+def _part(rivals: NDArray[np.intp] | None, start: int, count: int) -> NDArray[np.intp] | None:
+    """The rivals of some rows, numbered from 0."""
+    return None if rivals is None else np.unique(rivals[start : start + count], return_inverse=True)[1].reshape(-1)
+
+
+def _solve_chunk(problem: Problem, starts: Array, tolerance: float, rivals: NDArray[np.intp] | None) -> Solution:
     """Minimise from starts (B, P) that fit into memory together; the arrays below have one entry or row a start."""
     columns = problem.columns
     low, high = (bound[columns] for bound in problem.design.bounds())
@@ -94,7 +112,7 @@ def _solve_chunk(problem: Problem, starts: Array, tolerance: float, rivals: bool
     iterations = np.zeros(len(theta), dtype=np.int64)
     damping = np.ones(len(theta))
     live = np.arange(len(theta))  # the starts still under way; `here`, `point`, `held` have rows for these only
-    last = MAX_ITERATIONS
+    last = np.full(len(theta), MAX_ITERATIONS)
     here = evaluate(problem, theta)
     for iteration in range(MAX_ITERATIONS + 1):
         point = theta[np.ix_(live, columns)]
@@ -103,11 +121,12 @@ def _solve_chunk(problem: Problem, starts: Array, tolerance: float, rivals: bool
         slope = _cosine(here, held)
         value[live], cosine[live], iterations[live] = here.value, slope, iteration
         going = (slope > tolerance) & (here.value > exact[live]) & (damping[live] < _MAX_DAMPING)
-        if rivals and _agree(value, cosine <= tolerance):
-            last = min(last, iteration + iteration // 2)
-        elif last < MAX_ITERATIONS:  # a late start went below the minimum that the others share
-            last = MAX_ITERATIONS
-        if iteration >= last or not going.any():
+        if rivals is not None:
+            agree = _agree(value, cosine <= tolerance, rivals)
+            # Where a late start went below the minimum that the others share, all are given their time again.
+            last = np.where(agree, np.minimum(last, iteration + iteration // 2), MAX_ITERATIONS)
+        going &= iteration < last[live]
+        if not going.any():
             break
         if not going.all():
             live, point, held, here = live[going], point[going], held[going], here.take(going)
@@ -123,9 +142,13 @@ def _solve_chunk(problem: Problem, starts: Array, tolerance: float, rivals: bool
     return Solution(theta=theta, value=value, gradient=cosine, converged=converged, iterations=iterations)
 
 
-def _agree(value: Array, solved: NDArray[np.bool_]) -> bool:
-    """Whether at least half of all starts are solved and share the lowest value that any start has."""
-    return 2 * int(np.sum(solved & (value <= value.min() * (1.0 + SAME_MINIMUM)))) >= len(value)
+def _agree(value: Array, solved: NDArray[np.bool_], rivals: NDArray[np.intp]) -> NDArray[np.bool_]:
+    """For each start, whether half of its rivals are solved and share the lowest value that any of them has."""
+    count = int(rivals.max()) + 1
+    lowest = np.full(count, np.inf)
+    np.minimum.at(lowest, rivals, value)
+    there = solved & (value <= lowest[rivals] * (1.0 + SAME_MINIMUM))
+    return np.asarray(2 * np.bincount(rivals, there, count) >= np.bincount(rivals, minlength=count))[rivals]
 
 
 def _cosine(here: Curvature, held: NDArray[np.bool_]) -> Array:

@@ -20,12 +20,13 @@ from sparseplan.fit.answer import FitAnswer, diagnose
 from sparseplan.fit.bootstrap import Bootstrap, bootstrap
 from sparseplan.fit.choose_form import AUTO, AVERAGE
 from sparseplan.fit.fit_caveats import travelling
-from sparseplan.fit.fit_table import FitJob, base_of, metadata, objective_of
 from sparseplan.fit.fitting import DenseBase, Fit, fit_law
+from sparseplan.fit.job import FitJob
 from sparseplan.fit.law_from_fit import to_law
+from sparseplan.fit.made import base_of, metadata, objective_of
 from sparseplan.fit.objective import Problem
 from sparseplan.fit.repeats import repeats_data
-from sparseplan.fit.run_error import run_error
+from sparseplan.fit.run_error import Part, run_error
 from sparseplan.laws.forms.fitting.coordinates import BASE, kappa_of, make_design
 from sparseplan.laws.law import Law
 from sparseplan.runs.strategies import schedule_of
@@ -106,7 +107,7 @@ def fit_strategies(runs: Runs, job: FitJob, schedules: Mapping[str, Schedule | N
     if job.draws > 0 and opened is not None:
         drawn = bootstrap(fit, job.draws, np.random.default_rng([job.seed, 0]))
         drawn = drawn if len(drawn.theta) >= 2 else None
-    prediction = None if drawn is None else run_error(fit, drawn, seed=job.seed)
+    prediction = None if drawn is None else run_error([Part(fit=fit, drawn=drawn, weight=1.0)], seed=job.seed)
     naming = replace(metadata(job, runs, base), schedule_assumed=False)
     answer = diagnose(fit, drawn, naming=naming, holdout=None, prediction=prediction, one_schedule=False, seed=job.seed)
     if answer.intervals is not None and opened:

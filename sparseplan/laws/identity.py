@@ -11,7 +11,7 @@ from sparseplan.laws.law import Law, form_of
 
 KEYS = (
     *("format", "name", "description", "form", "loss", "data_unit", "tokens_per_unit", "counts_embeddings"),
-    *("coefficients", "sparsity", "forms", "schedule", "repetition", "range", "levels", "held_out"),
+    *("coefficients", "sparsity", "forms", "schedule", "start", "repetition", "range", "levels", "held_out"),
     *("prediction", "fit", "draws", "provenance"),
 )
 """The keys of a law file, in the order of the format's description."""

@@ -87,6 +87,20 @@ class HeldOutError(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
             raise ValueError(f"held_out: expected worst at least mean ({self.mean:g}), found {self.worst:g}")
 
 
+class PretrainedStart(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """That the runs behind a law started from dense checkpoints: D and C count what came after those."""
+
+    dense_data_seen: Annotated[
+        tuple[Positive, Positive],
+        Meta(description="Data that the dense weights had been trained on before, as [smallest, largest]."),
+    ]
+
+    def __post_init__(self) -> None:
+        low, high = self.dense_data_seen
+        if low > high:
+            raise ValueError(f"dense_data_seen: expected [smallest, largest], found [{low:g}, {high:g}]")
+
+
 class FormBlock(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One form of a law that is averaged over forms.
 
@@ -119,6 +133,9 @@ class Head(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     ] = False
     loss: Annotated[str, Meta(description="What the loss is, as in: next-token loss on C4, nats per token.")] = ""
     range: Range = field(default_factory=Range)
+    start: Annotated[
+        PretrainedStart | None, Meta(description="Where the runs started from dense checkpoints; absent from scratch.")
+    ] = None
     repetition: Annotated[
         Repetition | None, Meta(description="How data seen more than once, and parameters beyond them, count.")
     ] = None

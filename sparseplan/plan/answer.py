@@ -31,6 +31,7 @@ from sparseplan.plan.caveats import (
     require_real,
     schedule_caveats,
 )
+from sparseplan.plan.curve import Curve, sparsity_curve
 from sparseplan.plan.hardware_answer import SECONDS_PER_HOUR, DeviceUse, FamilyVerdict
 from sparseplan.plan.intervals import Intervals, draw_caveats, plan_intervals
 from sparseplan.plan.objective import Objective, OtherPlan, by_values, choose
@@ -161,7 +162,7 @@ class Answer(Struct, frozen=True, kw_only=True):
     the cost; `repetition` of the plan and, under the other published rates, `repetition_spread` where unique data are
     limited; `serving` where inference counts. `across_laws` is None for dense models alone, limited unique data, and
     questions that give more than a budget and a size; `sensitivity` with the objective mean. `model` where one is
-    named.
+    named, `curve` where it is asked for.
     """
 
     format: Literal["sparseplan-plan/1"] = "sparseplan-plan/1"
@@ -185,6 +186,7 @@ class Answer(Struct, frozen=True, kw_only=True):
     repetition: Repetition | None = None
     repetition_spread: list[PlanUnderRates] = []
     model: "ModelUse | None" = None
+    curve: Curve | None = None
     warnings: list[Caveat]
 
 
@@ -196,6 +198,7 @@ def answer(
     objective: Objective = "point",
     device: "Device | None" = None,
     device_hours: float | None = None,
+    curve: bool = False,
 ) -> Answer:
     """Plan for scalar givens with everything the law knows of its own uncertainty.
 
@@ -205,6 +208,7 @@ def answer(
         objective: What is made lowest: the loss by the law's values, or its mean over the law's draws.
         device: What training runs on, for hours, money and, where it has a profile, the verdict.
         device_hours: The budget in hours of that device, where it was given so; the question has it in FLOPs.
+        curve: Whether to say what every sparsity reaches.
 
     Raises:
         LawError: if the law is asked about a pattern that it says nothing of.
@@ -254,6 +258,7 @@ def answer(
         verdict=hardware.verdict if hardware else None,
         repetition=None if unique is None else _repetition(law_sides(law, family, unique), unique, point.best),
         repetition_spread=spread,
+        curve=sparsity_curve(sides, draws, question) if curve else None,
         warnings=[
             *law_caveats(law, family),
             *(() if family is None or question.only_dense else schedule_caveats(law)),

@@ -73,6 +73,11 @@ def serving(sides: Sides, question: Question, dense_data: float) -> Serving:
 def _pays(sides: Sides, question: Question, tokens: Array) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
     """Whether sparsity pays, for each of some demands, and whether any plan meets it at all."""
     assert question.inference is not None
+    if (
+        question.spending.depends_on_size and tokens.size > 1
+    ):  # sizes are searched on a grid, which has no room for them
+        alone = [_pays(sides, question, one) for one in tokens.reshape(-1, 1)]
+        return np.concatenate([one[0] for one in alone]), np.concatenate([one[1] for one in alone])
     asked = replace(question, inference=replace(question.inference, tokens=tokens))
     planned = plan_sides(sides, asked)
     best, dense = objective(asked, planned.best), objective(asked, planned.dense)

@@ -8,12 +8,13 @@ from msgspec import Struct
 from numpy.typing import NDArray
 
 from sparseplan.common.caveat import SCHEDULE, TRAVELS, Caveat
-from sparseplan.common.units import format_count, format_sparsity
+from sparseplan.common.units import format_bounds, format_count, format_sparsity
 from sparseplan.errors import PlanError
 from sparseplan.laws.file import builtin_laws, shadowing
 from sparseplan.laws.law import (
     HeldOutError,
     Law,
+    PretrainedStart,
     Range,
     coefficient_draws,
     family_used,
@@ -131,6 +132,8 @@ def law_caveats(law: Law, family: str | None) -> list[Caveat]:
         found.append(
             Caveat(code="transferred", message="the sparsity term was borrowed from another law, not measured here")
         )
+    if law.start is not None:
+        found.append(Caveat(code="pretrained-start", message=start_words(law.start, law.data_unit)))
     if not form_of(law).knows_sparsity:
         message = f"the law {law.name} knows nothing of sparsity; `laws.compose` lends it a sparsity term"
         found.append(Caveat(code="dense-only", message=message))
@@ -169,6 +172,15 @@ def shadow_caveats(name: str) -> list[Caveat]:
 def held_out_words(error: HeldOutError) -> str:
     """A law's error on runs that it was not fitted to."""
     return f"it missed {error.runs} held-out runs by {error.mean:.3f} nats on average and {error.worst:.3f} at worst"
+
+
+def start_words(start: PretrainedStart, unit: str) -> str:
+    """What a law of pretrained starts counts, and what it leaves out."""
+    seen = format_bounds(start.dense_data_seen, format_count)
+    return (
+        f"D and FLOPs count what comes after a dense checkpoint of the model's dense size, trained on {seen} {unit}s "
+        "as this law's were; what the checkpoint took is left out"
+    )
 
 
 def _of_the_fit(law: Law) -> list[Caveat]:

@@ -4,6 +4,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from sparseplan.cost.inference import CountedIn
+from sparseplan.cost.overhead import PLAIN, Overhead
 from sparseplan.errors import PlanError
 from sparseplan.plan.question import Question
 from sparseplan.shapes.base import typical_width
@@ -23,6 +24,7 @@ class ServingDevice:
         utilization: Share of the peak that multiplying reaches, (0, 1]; None leaves the profile's.
         tokens_at_once: How many tokens a step processes; None for so many that multiplying is the limit.
         price_per_hour: Money for one device for one hour.
+        overhead: What tokens take beside 2 N: nothing where reading weights is the limit.
     """
 
     name: str
@@ -31,6 +33,7 @@ class ServingDevice:
     utilization: float | None = None
     tokens_at_once: float | None = None
     price_per_hour: float | None = None
+    overhead: Overhead = PLAIN
 
     @property
     def peak(self) -> float | None:
@@ -47,7 +50,7 @@ class ServingDevice:
         bandwidth = self.profile.hardware.memory_bandwidth if self.profile is not None else None
         if self.tokens_at_once is None or bandwidth is None:
             return rate
-        return min(rate, self.tokens_at_once * bandwidth)
+        return min(rate, self.tokens_at_once * bandwidth * self.overhead.total)
 
     def _of_multiplying(self, dense_params: float) -> float:
         if self.utilization is not None:
@@ -58,15 +61,18 @@ class ServingDevice:
             return self.peak * self.utilization
         if self.profile is None:
             raise PlanError("`peak`: expected `utilization` beside it, the share of the peak that training reaches.")
-        from sparseplan.hardware.profile import inference_rate  # noqa: PLC0415  only where a device is named
+        from sparseplan.hardware.profile import DatasheetProfile, batch_of, inference_rate  # noqa: PLC0415  where one is
 
+        if isinstance(self.profile, DatasheetProfile):  # its bandwidth bounds it above
+            return self.profile.peak_flops * self.profile.utilization
         rate = inference_rate(self.profile, self.tokens_at_once)
         if rate is None:
             raise PlanError(
                 f"{self.name}: expected a profile with times of inference on such a batch, found none; give "
                 "`inference_utilization`, or measure again with `bench`."
             )
-        return float(rate.at(typical_width(dense_params)))
+        reads = batch_of(self.tokens_at_once) == "small"
+        return float(rate.at(typical_width(dense_params))) * (self.overhead.total if reads else 1.0)
 
     @property
     def has_rate(self) -> bool:

@@ -168,16 +168,22 @@ def memory(dense_params: float, *, compressed: bool) -> Memory:
     )
 
 
-def width_distances(profile: Profile, models: dict[str, float]) -> list[Distance]:
-    """The models whose width lies outside what was measured in training; `models` are dense parameters by name."""
+def measured_widths(profile: Profile) -> tuple[float, float] | None:
+    """Ends of the widths that were measured in training; None for a profile that knows none."""
     curves = (training_rate(profile), speedup(profile, "training"))
     spans = [
         (float(curve.widths[0]), float(curve.widths[-1])) for curve in curves if curve and curve.widths is not None
     ]
+    return (max(span[0] for span in spans), min(span[1] for span in spans)) if spans else None
+
+
+def width_distances(profile: Profile, models: dict[str, float]) -> list[Distance]:
+    """The models whose width lies outside what was measured in training; `models` are dense parameters by name."""
     found: dict[float, Distance] = {}
-    if not spans:
+    spans = measured_widths(profile)
+    if spans is None:
         return []
-    low, high = max(span[0] for span in spans), min(span[1] for span in spans)
+    low, high = spans
     for name, size in models.items():
         width = float(typical_width(size))
         if low / ROUNDING <= width <= high * ROUNDING:

@@ -30,7 +30,7 @@ def print_dry_run(console: Console, result: DryRun) -> None:
         named = run.pattern if not several else set_name(run.strategy, run.pattern)
         families.setdefault((run.dense_params, run.sparsity, named), []).append(run)
     for (dense_params, sparsity, pattern), runs in families.items():
-        first, longest = runs[0], max(runs, key=lambda run: run.data_seen)
+        first = runs[0]
         lengths = sorted({run.data_seen for run in runs})
         table.add_row(
             pattern if sparsity else "dense",
@@ -38,7 +38,7 @@ def print_dry_run(console: Console, result: DryRun) -> None:
             format_count(dense_params),
             format_count(first.nonzero_params),
             ", ".join(format_count(length) for length in lengths),
-            f"{longest.epochs:.3g}",
+            f"{max(run.epochs for run in runs):.3g}",
             format_scientific(sum(run.train_flops for run in runs)),
         )
     print_table(console, table)

@@ -5,7 +5,7 @@ from rich.console import Console
 from sparseplan.common.caveat import Caveat
 from sparseplan.common.console import say, say_wrapped
 
-_GRAVEST = (
+GRAVEST = (
     "status",
     "shadowed",
     "poor-fit",
@@ -14,6 +14,8 @@ _GRAVEST = (
     "units",
     "dense-counts",
     "repetition-disagreement",
+    "start-assumed",
+    "start-extrapolation",
     "held-out-error",
     "transferred",
     "pattern-borrowed",
@@ -22,6 +24,7 @@ _GRAVEST = (
     "sparsity-gap",
     "hardware-datasheet",
 )
+"""Codes of warnings that come first, in this order."""
 
 
 def print_caveats(console: Console, caveats: list[Caveat], *, most: int | None = None) -> None:
@@ -36,4 +39,4 @@ def print_caveats(console: Console, caveats: list[Caveat], *, most: int | None =
 
 def gravity(caveat: Caveat) -> int:
     """Where a warning stands in a list: the gravest are 0."""
-    return _GRAVEST.index(caveat.code) if caveat.code in _GRAVEST else len(_GRAVEST)
+    return GRAVEST.index(caveat.code) if caveat.code in GRAVEST else len(GRAVEST)

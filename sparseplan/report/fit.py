@@ -9,7 +9,6 @@ from sparseplan.common.console import open_table, print_table, say, say_wrapped
 from sparseplan.common.units import format_bounds, format_count, format_scientific, format_sparsity
 from sparseplan.cost.flops import flops_cost
 from sparseplan.fit.answer import FitAnswer, coefficient_values
-from sparseplan.fit.choose_form import FormScore
 from sparseplan.fit.compare import Dependence
 from sparseplan.fit.fit_caveats import SIGNIFICANT
 from sparseplan.fit.fit_table import FitResult
@@ -31,7 +30,9 @@ def print_fit(console: Console, result: FitResult, *, written: Path | None) -> N
     say_wrapped(console, _certificate(answer))
     if answer.forms is not None:
         say(console)
-        _print_forms(console, answer.forms, averaged=bool(result.law.forms))
+        _print_forms(console, answer, averaged=bool(result.law.forms))
+    elif answer.form_choice is not None:
+        say_wrapped(console, f"Form: {answer.form}, not chosen among others: {answer.form_choice}")
     say(console)
     _print_coefficients(console, answer)
     if answer.strategies is not None:
@@ -108,30 +109,25 @@ def _headline(answer: FitAnswer) -> str:
     )
 
 
-def _print_forms(console: Console, forms: list[FormScore], *, averaged: bool) -> None:
-    """What every form predicted of the larger and longer runs that it had not seen."""
-    table = open_table(
-        console, "form", "prior", "order, error", "pairs right", "level, error", *(["weight"] if averaged else [])
-    )
-    for one in forms:
-        style = "bold" if one.chosen else None
+def _print_forms(console: Console, answer: FitAnswer, *, averaged: bool) -> None:
+    """What every form predicted of the larger and longer runs that it had not seen, and what the law is made of."""
+    table = open_table(console, "form", "prior", "order", "pairs", "level", "behind", "weight")
+    for one in answer.forms or ():
+        style = "bold" if one.weight > 0.0 else None
         errors = f"{100 * one.order:.2f}%", f"{100 * one.agree:.0f}%", f"{100 * one.level:.2f}%"
-        share = [f"{one.weight:.2f}"] if averaged else []
-        table.add_row(one.form, "weak" if one.prior else "none", *errors, *share, style=style)
+        behind = f"{one.behind:.2f} ± {one.uncertain:.2f}" if one.uncertain > 0.0 else "0"
+        share = f"{one.weight:.2f}" if one.weight > 0.0 else ""
+        table.add_row(one.form, "weak" if one.prior else "none", *errors, behind, share, style=style)
     print_table(console, table)
-    chosen = next(one for one in forms if one.chosen)
-    what = f"{chosen.form}{' with the weak prior' if chosen.prior else ''}"
-    if averaged:
-        say_wrapped(
-            console,
-            "The law averages the forms with these weights, which are in proportion to the density of the errors; what "
-            f"follows is of {chosen.form} alone.",
-        )
+    say_wrapped(console, f"Chosen: {answer.form_choice}")
     say_wrapped(
         console,
-        f"Chosen: {what}. Larger and longer runs were set aside and predicted from the others: the differences between "
-        "those of similar cost first (order), their losses second (level), root mean squares.",
+        "Larger and longer runs were set aside and predicted from the others: the differences in log loss between "
+        "those of similar cost (order; pairs: in the right one), and their losses (level), root mean squares. Behind: "
+        "in log predictive density, with its standard error; forms beyond two of them are not averaged.",
     )
+    if averaged:
+        say_wrapped(console, f"What follows is of {answer.form} alone, but for the error of a measured run.")
 
 
 def _certificate(answer: FitAnswer) -> str:

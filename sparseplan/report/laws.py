@@ -181,6 +181,9 @@ def _print_range(law: Law) -> None:
     say_wrapped(console, f"measured over: {', '.join(parts)}", indent="  ")
     if law.sparsity:
         say(console, f"pruned: {law.schedule.describe()}")
+    if law.start is not None:
+        seen = format_bounds(law.start.dense_data_seen, format_count)
+        say(console, f"started from: dense checkpoints trained on {seen} {law.data_unit}s")
     if law.tokens_per_unit != 1:
         say(console, f"one {law.data_unit} costs {law.tokens_per_unit:g} tokens of compute")
 

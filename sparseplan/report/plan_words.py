@@ -5,6 +5,24 @@ from math import isfinite
 from sparseplan.common.intervals import Bounds
 from sparseplan.common.units import format_bounds, format_count, format_ratio, format_scientific
 from sparseplan.plan.answer import Answer, Plan
+from sparseplan.plan.answer_facts import budget_of, loss_word, paid, size_is_free
+
+__all__ = [
+    "budget_of",
+    "cost_of",
+    "cost_word",
+    "data_end_losses",
+    "flops_bounds",
+    "format_epochs",
+    "is_dense_only",
+    "is_only_dense",
+    "is_spent",
+    "loss_word",
+    "needed",
+    "on_data",
+    "size_is_free",
+    "spending_word",
+]
 
 _COSTS = {"sparse": "if zeros cost nothing", "dense": "if zeros cost as much as weights"}
 
@@ -12,16 +30,6 @@ _COSTS = {"sparse": "if zeros cost nothing", "dense": "if zeros cost as much as 
 def cost_word(answer: Answer) -> str:
     """What zeros cost in training."""
     return _COSTS.get(answer.cost, f"at its cost on {answer.cost}")
-
-
-def loss_word(answer: Answer) -> str:
-    """What the losses of an answer are."""
-    return "mean loss" if answer.objective == "mean" else "loss"
-
-
-def size_is_free(answer: Answer) -> bool:
-    """Whether the size was to be chosen too."""
-    return answer.given.nonzero_params is None and answer.given.dense_params is None
 
 
 def is_dense_only(answer: Answer) -> bool:
@@ -37,23 +45,12 @@ def is_only_dense(answer: Answer) -> bool:
 def is_spent(answer: Answer, plan: Plan) -> bool:
     """Whether a plan spends the budget; where size and data are both held, it may not."""
     budget = budget_of(answer)
-    return budget is None or _paid(answer, plan) >= (1.0 - 1e-9) * budget
-
-
-def budget_of(answer: Answer) -> float | None:
-    """The budget that was given; None where a loss was."""
-    return answer.given.total_flops or answer.given.train_flops
+    return budget is None or paid(answer, plan) >= (1.0 - 1e-9) * budget
 
 
 def cost_of(plan: Plan) -> float:
     """FLOPs of a plan, of inference too where it counts."""
     return plan.total_flops or plan.train_flops
-
-
-def _paid(answer: Answer, plan: Plan) -> float:
-    """What a plan takes of the budget: inference at its weight."""
-    weight = 1.0 if answer.serving is None else answer.serving.weight
-    return plan.train_flops + weight * (plan.inference_flops or 0.0)
 
 
 def spending_word(answer: Answer) -> str:

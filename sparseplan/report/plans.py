@@ -230,6 +230,7 @@ def _row(answer: Answer) -> dict[str, str | None]:
         "law_hash": answer.law.hash,
         "cost": answer.cost,
         "pattern": answer.pattern,
+        "model": None if answer.model is None else answer.model.name,
         **{name: repr(float(one)) if one is not None and isfinite(one) else None for name, one in numbers.items()},
         "data_unit": plan.data_unit,
         "extrapolated": "true" if _is_extrapolated(answer) else "false",

@@ -12,11 +12,14 @@ class RunFacts(Struct, frozen=True, kw_only=True):
         strategy: How it was pruned, dense where nothing was; records without it are of gradual magnitude pruning.
         nonzero_params: N, prunable weights left at the end.
         dense_params: Prunable weights before pruning.
-        data_seen: D, data of the whole run, trunk included, repeats counted.
+        data_seen: D, data of the whole run, trunk included, a dense run before it not, repeats counted.
         data_unit: What D counts: byte, token or image.
         epochs: Passes over the training data.
         unique_data: U, how much of it is different, in the same unit; None where the run saw nothing twice.
-        train_flops: Sparse FLOPs of the whole run, see `RunSpec.train_flops`.
+        train_flops: Sparse FLOPs of the whole run, see `RunSpec.train_flops`; without those of a dense run before it.
+        dense_data_seen: Data that the dense weights which it started from were trained on, in the same unit and no part
+            of D; None where it started from scratch.
+        dense_train_flops: What those took to train; None likewise.
         seed: Of initialisation and data order.
     """
 
@@ -32,3 +35,5 @@ class RunFacts(Struct, frozen=True, kw_only=True):
     train_flops: float
     seed: int
     unique_data: int | None = None
+    dense_data_seen: float | None = None
+    dense_train_flops: float | None = None

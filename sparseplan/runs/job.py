@@ -9,7 +9,7 @@ All are JSON through `to_json`, `read_job` and `read_result`.
 """
 
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, NamedTuple
 
 import msgspec
 from msgspec import Meta, Struct
@@ -46,15 +46,24 @@ class Placement(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     progress_seconds: Annotated[float, Meta(gt=0, description="Time between lines of progress.")] = 1.0
 
 
+class Needed(NamedTuple):
+    """A checkpoint that a segment starts from: whose it is, and at which of its steps."""
+
+    segment: str
+    step: int
+
+
 class Segment(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The updates from `from_step` to `to_step` that one process makes.
 
     Attributes:
-        id: Name of the segment: a run's id or a trunk's.
+        id: Name of the segment: a run's id, a trunk's, or a run's final id.
         run: The run; for a trunk, any run of that trunk (its longest).
-        parent: Segment that left the checkpoint at `from_step`; None starts from scratch.
+        parent: Segment that left the checkpoint at `from_step`; None starts with what its run starts from.
         keep: Steps at which a checkpoint is left for children, ascending.
-        finish: Whether the segment ends its run: then it evaluates and writes a RunRecord, else a TrunkRecord.
+        finish: Whether the segment ends its run: then it evaluates and writes a RunRecord, else a TrunkRecord. A dense
+            run that others start from is trained to its end by a segment of its final id, which leaves its weights for
+            them, and for the run itself, which then only evaluates.
     """
 
     id: str
@@ -72,16 +81,27 @@ class Segment(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
             )
         if (self.parent is None) != (self.from_step == 0):
             raise ValueError("expected a parent exactly where from_step is above 0")
-        if self.parent is not None and self.from_step > self.run.branch_step:
+        whole = self.parent == self.run.final_id and self.from_step == self.run.updates
+        if self.parent is not None and self.from_step > self.run.branch_step and not whole:
             raise ValueError(
                 f"expected to branch at step {self.run.branch_step} or before, found from_step {self.from_step}"
             )
         if self.finish and (self.to_step != self.run.updates or self.id != self.run.run_id):
             raise ValueError("expected a segment that finishes its run to end at its last step and bear its run id")
-        if not self.finish and (self.to_step > self.run.branch_step or self.id != self.run.trunk_id):
+        whole = self.id == self.run.final_id and self.to_step == self.run.updates
+        if not self.finish and not whole and (self.to_step > self.run.branch_step or self.id != self.run.trunk_id):
             raise ValueError("expected a trunk to end at its run's branch step and bear its trunk id")
-        if any(not self.from_step < step <= self.to_step for step in self.keep):
+        first = self.from_step if self.from_step == self.to_step else self.from_step + 1  # no update: what it is given
+        if any(not first <= step <= self.to_step for step in self.keep):
             raise ValueError(f"expected checkpoints within ({self.from_step}, {self.to_step}], found {self.keep}")
+
+    @property
+    def needs(self) -> Needed | None:
+        """The checkpoint that has to be there first: its parent's, or of the dense run that its run starts from."""
+        if self.parent is not None:
+            return Needed(self.parent, self.from_step)
+        dense = self.run.dense_run
+        return None if dense is None else Needed(dense.final_id, dense.updates)
 
     @property
     def tokens(self) -> int:
@@ -160,7 +180,9 @@ class RunRecord(RunFacts, frozen=True, kw_only=True, tag_field="format", tag="sp
 
 
 class TrunkRecord(Struct, frozen=True, kw_only=True, tag_field="format", tag="sparseplan-trunk/1"):
-    """What a finished trunk reports; a diverged one has left only the checkpoints before `step`."""
+    """What a finished trunk reports, or a dense run for those that start from it; a diverged one has left only the
+    checkpoints before `step`.
+    """
 
     trunk_id: str
     step: int

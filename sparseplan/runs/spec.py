@@ -13,6 +13,7 @@ from msgspec import Meta, Struct
 
 from sparseplan.runs.facts import RunFacts
 from sparseplan.runs.pruning import Pruning
+from sparseplan.runs.start import DenseRun, Start
 from sparseplan.shapes.base import pruned_weights
 from sparseplan.shapes.families import Shape
 
@@ -138,7 +139,9 @@ class TooManyEpochsError(ValueError):
 
 
 class RunSpec(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One training, from scratch to its loss: all that determines its numbers, and nothing else but file paths."""
+    """One training, from its first weights to its loss: all that determines its numbers, and nothing but file paths
+    beside.
+    """
 
     shape: Shape
     data: DataSpec
@@ -163,6 +166,9 @@ class RunSpec(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         int, Meta(ge=1, description="Sequences of the validation loss, spread over `valid`; all where fewer.")
     ] = 256
     z_loss: ZLoss = 0.0
+    start: Annotated[
+        Start | None, Meta(description="The dense weights that training starts from; null for fresh ones.")
+    ] = None
 
     def __post_init__(self) -> None:
         group = self.pruning.parsed.group
@@ -176,10 +182,12 @@ class RunSpec(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
             raise ValueError(
                 "expected the optimizer adamw, whose rate scale_by_density knows how to scale, found another"
             )
+        if self.scaled_by_density and self.start is not None:
+            raise ValueError("expected fresh weights, which scale_by_density scales, found a start from dense ones")
         if self.epochs > self.data.max_epochs:
             raise TooManyEpochsError(
                 f"expected at most {self.data.max_epochs:g} passes over the training data, found {self.epochs:.3g}: "
-                f"{self.data_seen} {self.data.unit}s seen of {self.unique_data}; "
+                f"{self.data_seen} {self.data.unit}s seen of {self.unique_data}{self._seen_before}; "
                 "train shorter, bring more data, or raise max_epochs"
             )
 
@@ -210,8 +218,36 @@ class RunSpec(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     @property
     def epochs(self) -> float:
-        """Passes over the training data."""
-        return self.steps * self.batch * self.shape.entries_per_sequence / self.data.train.tokens
+        """Passes over the training data, those of the dense run that this one starts from among them."""
+        sequences = (self.first_batch + self.steps) * self.batch
+        return sequences * self.shape.entries_per_sequence / self.data.train.tokens
+
+    @property
+    def dense_run(self) -> "RunSpec | None":
+        """The run whose last weights this one starts from; None where it starts from others."""
+        if not isinstance(self.start, DenseRun):
+            return None
+        return msgspec.structs.replace(self, steps=self.start.steps, pruning=Pruning(), start=None)
+
+    @property
+    def first_batch(self) -> int:
+        """Batches of the training data that the dense run before this one saw: the order goes on from there."""
+        return self.start.steps if isinstance(self.start, DenseRun) else 0
+
+    @property
+    def dense_data_seen(self) -> float | None:
+        """Data that the dense weights had been trained on before this run, not part of D; None for fresh weights."""
+        if isinstance(self.start, DenseRun):
+            return float(self.start.steps * self.batch * self.shape.data_per_sequence)
+        return None if self.start is None else self.start.data_seen
+
+    @property
+    def dense_train_flops(self) -> float | None:
+        """What those weights took to train, 6 N D with all weights; `train_flops` are without it."""
+        if self.dense_data_seen is None:
+            return None
+        tokens = self.dense_data_seen * self.shape.tokens_per_sequence / self.shape.data_per_sequence
+        return 6.0 * self.shape.dense_params * tokens
 
     @property
     def nonzero_params(self) -> int:
@@ -255,6 +291,8 @@ class RunSpec(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
             unique_data=self.unique_data if self.epochs > 1 else None,
             train_flops=self.train_flops,
             seed=self.seed,
+            dense_data_seen=self.dense_data_seen,
+            dense_train_flops=self.dense_train_flops,
         )
 
     @property
@@ -276,20 +314,27 @@ class RunSpec(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         return self._prefix_id(pruned=self.pruning.from_start)
 
     @property
+    def final_id(self) -> str:
+        """Identity of the weights that the run ends with, which others may start from."""
+        return f"final-{self.run_id}"
+
+    @property
     def origin_id(self) -> str:
         """Identity of what chance decides before pruning does: initialisation and the order of the data.
 
         Runs of one origin share their luck, from one trunk or not: a bootstrap draws them together.
         """
-        return self._prefix_id(pruned=False)
+        return self._prefix_id(pruned=False, origin=True)
 
-    def _prefix_id(self, *, pruned: bool) -> str:
+    def _prefix_id(self, *, pruned: bool, origin: bool = False) -> str:
         facts = self._determinants()
         for later in ("steps", "evaluation_sequences"):
             del facts[later]
         if not pruned:
             del facts["pruning"]
             facts.pop("scale_by_density", None)  # the same luck, scaled
+        if origin and isinstance(self.start, DenseRun):
+            del facts["start"]  # the luck of the run before
         del facts["learning_rate"]["cooldown"]
         del facts["data"]["valid"]
         return "trunk-" + _digest(facts)
@@ -308,7 +353,16 @@ class RunSpec(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
             del facts["optimizer"]["factored"]
         if not self.z_loss:  # likewise
             del facts["z_loss"]
+        if self.start is None:  # likewise
+            del facts["start"]
+        else:
+            facts["start"].pop("path", None)
         return facts
+
+    @property
+    def _seen_before(self) -> str:
+        dense = self.dense_run
+        return "" if dense is None else f", after {dense.data_seen} by the dense run before"
 
 
 def _digest(facts: dict[str, Any]) -> str:

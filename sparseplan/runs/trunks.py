@@ -7,11 +7,16 @@ trunk segment, which goes as far as its longest branch needs and leaves a checkp
 then a branch.
 A branched run equals the unshared one, bit for bit on one CPU thread: the order of the data depends on seed and step
 alone, and a checkpoint holds the whole state.
+
+Runs that start from a dense run need its last weights. A segment of its own, from the trunk to its end, leaves them for
+all that start there, and for the dense run itself, which then only evaluates: it is a run of the plan too.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import groupby
+
+import msgspec
 
 from sparseplan.runs.job import Segment
 from sparseplan.runs.spec import RunSpec
@@ -23,7 +28,7 @@ class SegmentPlan:
 
     Attributes:
         segments: Trunks and runs; a child can start once its parent's checkpoint at its `from_step` exists.
-        unshared_flops: Training FLOPs of all runs, each trained by itself.
+        unshared_flops: Training FLOPs of all runs, each trained by itself, with the dense run that it starts from.
         shared_flops: Training FLOPs of the segments.
     """
 
@@ -54,13 +59,20 @@ def plan_segments(runs: Sequence[RunSpec], *, share: bool = True) -> SegmentPlan
     0.148
     """
     distinct = list({run.run_id: run for run in runs}.values())
+    sources = {dense.run_id: dense for run in distinct if (dense := run.dense_run) is not None}
+    every = {run.run_id: run for run in distinct} | sources
     segments: list[Segment] = []
-    ordered = sorted(distinct, key=lambda run: (run.trunk_id, run.branch_step, run.steps, run.run_id))
+    # dense runs before those that start from them
+    ordered = sorted(
+        every.values(), key=lambda run: (run.start is not None, run.trunk_id, run.branch_step, run.steps, run.run_id)
+    )
     for _, members in groupby(ordered, key=lambda run: run.trunk_id):
-        segments.extend(_family(list(members), share=share))
+        for segment in _family(list(members), share=share):
+            parts = [_to_its_weights(segment), _evaluation(segment.run)] if segment.id in sources else [segment]
+            segments.extend(parts)
     return SegmentPlan(
         segments=tuple(segments),
-        unshared_flops=sum(run.train_flops for run in distinct),
+        unshared_flops=sum(run.train_flops + (run.dense_run.train_flops if run.dense_run else 0.0) for run in distinct),
         shared_flops=sum(segment.train_flops for segment in segments),
     )
 
@@ -88,3 +100,13 @@ def _family(runs: list[RunSpec], *, share: bool) -> list[Segment]:
 
 def _alone(run: RunSpec) -> Segment:
     return Segment(id=run.run_id, run=run, from_step=0, to_step=run.updates)
+
+
+def _to_its_weights(segment: Segment) -> Segment:
+    """The segment of a dense run that leaves its last weights, in place of the one that ends it."""
+    run = segment.run
+    return msgspec.structs.replace(segment, id=run.final_id, keep=(run.updates,), finish=False)
+
+
+def _evaluation(run: RunSpec) -> Segment:
+    return Segment(id=run.run_id, run=run, from_step=run.updates, to_step=run.updates, parent=run.final_id)

@@ -12,11 +12,21 @@ from msgspec import Meta
 
 from sparseplan.shapes.base import MLP_RATIO, Inputs
 from sparseplan.shapes.sizes import MAX_WIDTH
-from sparseplan.shapes.transformer import TransformerModel, TransformerShape, block_params
+from sparseplan.shapes.transformer import (
+    NORM_EPSILON,
+    ROTARY_BASE,
+    TransformerModel,
+    TransformerShape,
+    block_params,
+)
 
 Mlp = Annotated[
     Literal["squared-relu", "gated"], Meta(description="gated multiplies by the SiLU of a third matrix, as Llama does.")
 ]
+RotaryBase = Annotated[
+    float, Meta(gt=1, description="Base of the rotary rates: the longest turns once in about 2 pi bases of tokens.")
+]
+NormEpsilon = Annotated[float, Meta(gt=0, lt=1, description="Added to the mean square in every norm.")]
 _HIDDEN_STEP = 8  # so that groups of up to 8 inputs divide the MLP's width
 
 
@@ -38,6 +48,8 @@ class GptShape(TransformerShape, frozen=True, kw_only=True, forbid_unknown_field
         Annotated[int, Meta(ge=1, le=16 * MAX_WIDTH, description="Width of the MLP; four widths where not given.")]
         | None
     ) = None
+    rotary_base: RotaryBase = ROTARY_BASE
+    norm_epsilon: NormEpsilon = NORM_EPSILON
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -98,6 +110,8 @@ class GptModel(TransformerModel, frozen=True, kw_only=True, forbid_unknown_field
         ]
         | None
     ) = None
+    rotary_base: RotaryBase = ROTARY_BASE
+    norm_epsilon: NormEpsilon = NORM_EPSILON
 
     def shape(self, index: int, sparsity: float, inputs: Inputs) -> GptShape:
         """The shape that the size at `index` of the grid means at a sparsity, for tokens of a vocabulary.
@@ -119,6 +133,8 @@ class GptModel(TransformerModel, frozen=True, kw_only=True, forbid_unknown_field
             mlp_width=self._mlp_width(size.width),
             vocab=inputs,
             context=self.context,
+            rotary_base=self.rotary_base,
+            norm_epsilon=self.norm_epsilon,
         )
 
     def _mlp_width(self, width: int) -> int | None:

@@ -18,6 +18,9 @@ from msgspec import Meta, Struct
 from sparseplan.shapes.base import MLP_RATIO, Matrix, pruned_weights
 from sparseplan.shapes.sizes import MAX_WIDTH, Size, Sizes
 
+ROTARY_BASE = 10_000.0
+NORM_EPSILON = 1e-6
+
 
 def block_params(width: int, *, key_width: int, hidden: int, gated: bool) -> int:
     """Prunable weights of a block: queries and output, keys and values of `key_width` each, an MLP of two or three.
@@ -60,6 +63,16 @@ class BlockStack(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, 
     def hidden(self) -> int:
         """Width of the MLP."""
         return MLP_RATIO * self.width
+
+    @property
+    def rotary_base(self) -> float:
+        """Base of the rotary rates, where positions are rotary."""
+        return ROTARY_BASE
+
+    @property
+    def norm_epsilon(self) -> float:
+        """What norms add to the mean square."""
+        return NORM_EPSILON
 
     @property
     def gated(self) -> bool:

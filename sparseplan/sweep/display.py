@@ -18,16 +18,20 @@ def describe(run: RunSpec) -> str:
     """A run in a few words."""
     size = f"{format_count(run.shape.dense_params)} dense"
     pruning = run.pruning
+    before = "" if run.dense_data_seen is None else f" after {format_count(run.dense_data_seen)} dense"
+    data = f"{format_count(run.data_seen)} {run.data.unit}s{before}"
     if pruning.sparsity == 0:
-        return f"{size}, S = 0, {format_count(run.data_seen)} {run.data.unit}s"
+        return f"{size}, S = 0, {data}"
     pattern = "" if pruning.parsed.group is None else f" ({pruning.pattern})"
-    return f"{size}, S = {format_sparsity(pruning.sparsity)}{pattern}, {format_count(run.data_seen)} {run.data.unit}s"
+    return f"{size}, S = {format_sparsity(pruning.sparsity)}{pattern}, {data}"
 
 
 def describe_segment(segment: Segment) -> str:
     """A segment in a few words."""
     if segment.finish:
         return describe(segment.run)
+    if segment.id == segment.run.final_id:
+        return f"{describe(segment.run)}, dense run that others start from"
     return f"{format_count(segment.run.shape.dense_params)} dense, trunk that runs share"
 
 

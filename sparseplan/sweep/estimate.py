@@ -67,27 +67,35 @@ def work_of(segment: Segment) -> float:
 
 
 def priorities(segments: Sequence[Segment], speed: Speed) -> dict[str, float]:
-    """The seconds that must at least pass from a segment's start to the end of all that waits for it."""
-    tails: dict[str, float] = {}
-    for segment in segments:
-        if segment.parent is not None:
+    """The seconds that must at least pass from a segment's start to the end of all that waits for it; parents come
+    before their children.
+    """
+    by_id = {segment.id: segment for segment in segments}
+    urgency: dict[str, float] = {}
+    for segment in reversed(segments):  # children first
+        own = urgency[segment.id] = max(speed.seconds(segment), urgency.get(segment.id, 0.0))
+        if segment.needs is not None and segment.needs.segment in by_id:
+            before = by_id[segment.needs.segment]
             # a child starts at its branch step, maybe long before the trunk ends
-            behind = (segment.to_step - segment.from_step) / max(1, segment.from_step)
-            trunk_rate = speed.seconds(segment) / max(behind, 1e-9)
-            tails[segment.parent] = max(tails.get(segment.parent, 0.0), trunk_rate + speed.seconds(segment))
-    return {segment.id: max(speed.seconds(segment), tails.get(segment.id, 0.0)) for segment in segments}
+            reached = speed.seconds(before) * _share_until(segment.needs.step, before)
+            urgency[before.id] = max(urgency.get(before.id, 0.0), reached + own)
+    return urgency
+
+
+def _share_until(step: int, segment: Segment) -> float:
+    """The share of a segment that is trained when it comes to a step."""
+    return (step - segment.from_step) / max(1, segment.to_step - segment.from_step)
 
 
 def expected_seconds(segments: Sequence[Segment], speed: Speed, *, workers: int) -> float:
     """How long `workers` take for some segments, each worker always taking the most urgent one that can start."""
     urgency = priorities(segments, speed)
-    present = {segment.id for segment in segments}
     waiting: list[tuple[float, float, str]] = []
     by_id = {segment.id: segment for segment in segments}
     children: dict[str, list[Segment]] = {}
     for segment in segments:
-        if segment.parent in present and segment.parent is not None:
-            children.setdefault(segment.parent, []).append(segment)
+        if segment.needs is not None and segment.needs.segment in by_id:
+            children.setdefault(segment.needs.segment, []).append(segment)
         else:
             waiting.append((0.0, -urgency[segment.id], segment.id))
     free = [speed.startup_seconds] * workers
@@ -101,6 +109,6 @@ def expected_seconds(segments: Sequence[Segment], speed: Speed, *, workers: int)
         heapq.heappush(free, now + seconds)
         end = max(end, now + seconds)
         for child in children.get(segment.id, ()):
-            share = (child.from_step - segment.from_step) / max(1, segment.to_step - segment.from_step)
-            waiting.append((now + seconds * share, -urgency[child.id], child.id))
+            step = child.needs.step if child.needs is not None else segment.to_step
+            waiting.append((now + seconds * _share_until(step, segment), -urgency[child.id], child.id))
     return end

@@ -17,6 +17,7 @@ from sparseplan.sweep.estimate import Speed
 from sparseplan.sweep.executors.base import Ended, Task, Workers
 
 STEPS = 24
+_ANY_EPOCHS = 1e12  # a run on a small cut of its data may be shorter than a probe
 _POLL_SECONDS = 0.05
 
 
@@ -35,7 +36,14 @@ def measure_speed(runs: Sequence[RunSpec], placements: Sequence[Placement], *, w
     for run in runs:
         shapes.setdefault(run.shape, run)
     specs = [
-        msgspec.structs.replace(run, steps=STEPS, pruning=Pruning(), evaluation_sequences=run.batch)
+        msgspec.structs.replace(
+            run,
+            steps=STEPS,
+            pruning=Pruning(),
+            start=None,
+            evaluation_sequences=run.batch,
+            data=msgspec.structs.replace(run.data, max_epochs=_ANY_EPOCHS),
+        )
         for run in shapes.values()
     ]
     with tempfile.TemporaryDirectory(prefix="sparseplan-probe-") as name:

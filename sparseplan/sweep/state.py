@@ -1,11 +1,12 @@
 """What is finished and what can start, read off the files: a driver that starts again knows all that the last one did.
 
 A run is finished when its record is there. A trunk is needed only while an unfinished run waits for a checkpoint that
-is not there, and only as far as that; a trunk that diverged takes the runs beyond it along.
+is not there, and only as far as that; a trunk that diverged takes the runs beyond it along. A dense run that others
+start from counts as a trunk here; it may itself wait for one.
 """
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import msgspec
@@ -73,8 +74,8 @@ class SweepState:
         self._trunks = {segment.id: segment for segment in segments if not segment.finish}
         self._children: dict[str, list[Segment]] = {name: [] for name in self._trunks}
         for segment in segments:
-            if segment.parent is not None:
-                self._children[segment.parent].append(segment)
+            if segment.needs is not None:
+                self._children[segment.needs.segment].append(segment)
         self._runs = {segment.id: segment for segment in segments if segment.finish}
         self._trunk_records: dict[str, TrunkRecord] = {}
         self.finished: dict[str, RunRecord] = {}
@@ -129,12 +130,14 @@ class SweepState:
         busy = set(busy)
         trunks: dict[str, Segment] = {}
         runs: list[Segment] = []
-        for segment in self.unfinished:
-            if segment.parent is None or self._checkpoint_is_there(segment):
-                if segment.id not in busy:
-                    runs.append(segment)
-            elif segment.parent not in busy:
-                trunks[segment.parent] = self._trunks[segment.parent]
+        for run in self.unfinished:
+            first = self._first_of(run)
+            if first.id in busy:
+                continue
+            if first.finish:
+                runs.append(first)
+            else:
+                trunks[first.id] = first
         for name in trunks:  # its record, if there is one, is void: a checkpoint that it left is gone
             if self._trunk_records.pop(name, None) is not None:
                 self._folder.record(name).unlink(missing_ok=True)
@@ -142,20 +145,43 @@ class SweepState:
 
     def remaining(self) -> list[Segment]:
         """Everything that is still to be trained, trunks only as far as they are needed."""
-        missing = dict.fromkeys(
-            segment.parent for segment in self.unfinished if segment.parent and not self._checkpoint_is_there(segment)
-        )
-        return [*(self._as_far_as_needed(self._trunks[name]) for name in missing), *self.unfinished]
+        waited = [trunk for trunk in self._trunks.values() if self._wanted(trunk)]
+        return [*(self._as_far_as_needed(trunk) for trunk in waited), *self.unfinished]
 
     def _checkpoint_is_there(self, segment: Segment) -> bool:
-        assert segment.parent is not None
-        return kept_checkpoint(self._folder.checkpoints, segment.parent, segment.from_step).exists()
+        needed = segment.needs
+        return needed is None or kept_checkpoint(self._folder.checkpoints, needed.segment, needed.step).exists()
+
+    def _first_of(self, segment: Segment) -> Segment:
+        """The segment that can start now, of those that must be trained for this one."""
+        while segment.needs is not None and not self._checkpoint_is_there(segment):
+            segment = self._trunks[segment.needs.segment]
+        return segment
+
+    def _wanted(self, segment: Segment) -> bool:
+        """Whether a run has no record yet, or anyone waits for a trunk."""
+        if segment.finish:
+            return segment.id not in self.finished
+        return any(self._wanted(child) and not self._checkpoint_is_there(child) for child in self._children[segment.id])
 
     def _as_far_as_needed(self, trunk: Segment) -> Segment:
         """The trunk with only the checkpoints that unfinished runs wait for."""
-        waited = {child.from_step for child in self._children[trunk.id] if child.id not in self.finished}
-        keep = tuple(sorted(waited))
+        keep = tuple(sorted({step for child, step in self._waiting(trunk.id) if self._wanted(child)}))
         return msgspec.structs.replace(trunk, keep=keep, to_step=keep[-1])
+
+    def _waiting(self, trunk: str) -> Iterator[tuple[Segment, int]]:
+        """The segments that start from a trunk, each with the step at which it does."""
+        return ((child, child.needs.step) for child in self._children[trunk] if child.needs is not None)
+
+    def _runs_beyond(self, trunk: str) -> Iterator[Segment]:
+        """Unfinished runs that can't start, since they need a checkpoint that this trunk has not left."""
+        for child in self._children[trunk]:
+            if self._checkpoint_is_there(child):
+                continue
+            if not child.finish:
+                yield from self._runs_beyond(child.id)
+            elif child.id not in self.finished:
+                yield child
 
     def _spread_divergence(self) -> list[Record]:
         """Record runs as diverged whose trunk did before they branched off."""
@@ -163,10 +189,9 @@ class SweepState:
         for name, trunk in self._trunk_records.items():
             if not trunk.diverged:
                 continue
-            for child in self._children[name]:
-                if child.id in self.finished or self._checkpoint_is_there(child):
-                    continue
-                reason = f"its trunk diverged at step {trunk.step}: {trunk.reason}"
+            what = "its trunk" if trunk.trunk_id.startswith("trunk-") else "the dense run that it starts from"
+            for child in list(self._runs_beyond(name)):
+                reason = f"{what} diverged at step {trunk.step}: {trunk.reason}"
                 record = diverged_record(child.run, reason=reason, device=trunk.device)
                 record = msgspec.structs.replace(record, trunk=name, trunk_step=child.from_step)
                 write_bytes(self._folder.record(child.id), to_json(record), durable=True)
@@ -179,9 +204,9 @@ class SweepState:
         folder = self._folder.checkpoints
         if isinstance(record, RunRecord):
             rolling_checkpoint(folder, record.run_id).unlink(missing_ok=True)
-        for name, children in self._children.items():
-            left = {child.from_step for child in children if child.id not in self.finished}
+        for name in self._children:
+            left = {step for child, step in self._waiting(name) if self._wanted(child)}
             if name in self._trunk_records or not left:
                 rolling_checkpoint(folder, name).unlink(missing_ok=True)
-                for step in {child.from_step for child in children} - left:
+                for step in {step for _, step in self._waiting(name)} - left:
                     kept_checkpoint(folder, name, step).unlink(missing_ok=True)

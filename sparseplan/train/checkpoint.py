@@ -56,11 +56,12 @@ def save(path: Path, state: State, *, segment: Segment, step: int, seconds: floa
             raise OSError(str(problem).splitlines()[0]) from problem
 
 
-def read(path: Path, *, segment_id: str, step: int | None = None) -> dict[str, Any]:
+def read(path: Path, *, segment_id: str | None = None, step: int | None = None) -> dict[str, Any]:
     """Read a checkpoint.
 
     Raises:
-        BrokenFileError: if it was read and is broken, by its checksums for one, or is of another segment or step.
+        BrokenFileError: if it was read and is broken, by its checksums for one, or is of another segment or step than
+            those given.
         SparseplanError: if it can't be read.
     """
     try:
@@ -79,8 +80,10 @@ def read(path: Path, *, segment_id: str, step: int | None = None) -> dict[str, A
             raise
         what = str(problem).partition("\n")[0] or type(problem).__name__
         raise BrokenFileError(f"{path}: expected a whole checkpoint, found a broken one: {what}.") from problem
-    expected = (FORMAT, segment_id, content.get("step") if step is None else step)
+    if not isinstance(content, dict):
+        raise BrokenFileError(f"{path}: expected a checkpoint of sparseplan, found {type(content).__name__}.")
     found = (content.get("format"), content.get("segment"), content.get("step"))
+    expected = (FORMAT, found[1] if segment_id is None else segment_id, found[2] if step is None else step)
     if found != expected:
         raise BrokenFileError(f"{path}: expected the checkpoint {expected}, found {found}.")
     return content
@@ -127,7 +130,7 @@ def resume(folder: Path, state: State, segment: Segment) -> tuple[int, float, st
                 return content["step"], content["seconds"], note
     if segment.parent is not None:
         parent = kept_checkpoint(folder, segment.parent, segment.from_step)
-        if segment.parent != segment.run.trunk_id:
+        if segment.parent not in (segment.run.trunk_id, segment.run.final_id):
             raise SparseplanError(f"{parent}: expected a branch of {segment.run.trunk_id}, found {segment.parent}.")
         try:
             content = read(parent, segment_id=segment.parent, step=segment.from_step)

@@ -27,6 +27,7 @@ from sparseplan.train.pruning.registry import build_pruner
 from sparseplan.train.pruning.view import ModelView
 from sparseplan.train.records import Course, run_record, trunk_record
 from sparseplan.train.runner import Runner, resolve_execution
+from sparseplan.train.start import load_start
 
 CHECK_STEPS = 16
 """Steps between looks at the loss: a look makes a GPU wait."""
@@ -84,6 +85,8 @@ class Training:
         segment, run = self._segment, self._run
         step, self._seconds_before, note = checkpoint.resume(self._folder, self._state, segment)
         self._started = self._saved = time.perf_counter()
+        if step == 0:
+            load_start(self._state.model, run, segment.needs, self._folder)
         if note is not None:
             self._reporter.say("note", step, note=note)
         self._reporter.start(step)
@@ -92,6 +95,8 @@ class Training:
         dense_until, settled_from = run.pruning.dense_until(run.steps), run.pruning.settled_from(run.steps)
         runner: Runner | None = None
         reason: str | None = None
+        if segment.from_step == segment.to_step in segment.keep:  # a trunk's last state is this segment's
+            self._save_if_due(step)
         while step < segment.to_step:
             if pruner.acts_at(step):
                 pruner.at_step(step, optimizer)
@@ -100,7 +105,7 @@ class Training:
                 runner = self._runner(masked=masked)
             place = run.pruning.place(step, run.steps)
             set_rates(optimizer, run.learning_rate.factor(place, run.steps))
-            batch = self._task.batch(place)
+            batch = self._task.batch(run.first_batch + place)
             if self._semi is None and step >= settled_from and run.pruning.parsed.group is not None:
                 runner, self._semi = final_runner(
                     self._state,

@@ -1,5 +1,6 @@
 """Claims about recipes: what they mean, and what is said of broken ones."""
 
+import hashlib
 import json
 import re
 import tracemalloc
@@ -22,9 +23,10 @@ from sparseplan.calibration.recipe import (
     recipe_schema,
 )
 from sparseplan.errors import RecipeError
-from sparseplan.fit.choose_form import AUTO
+from sparseplan.fit.choose_form import AUTO, AVERAGE
 from sparseplan.laws.forms.fitting import SPARSE
 from sparseplan.runs.spec import Adafactor, AdamW, DataSpec, RunSpec, Split
+from sparseplan.runs.start import Checkpoint
 from sparseplan.runs.strategies import (
     GradualMagnitude,
     OneShot,
@@ -142,7 +144,7 @@ def test_data_of_a_kind_that_the_family_does_not_read_are_refused(text: str, mes
 
 
 def test_a_recipe_chooses_the_form_of_its_fit_among_those_that_can_be_fitted_to_sparse_runs() -> None:
-    choices = {None, AUTO, *SPARSE}
+    choices = {None, AUTO, AVERAGE, *SPARSE}
     for form in choices:
         text = PLAIN if form is None else PLAIN + f"fit: {{form: {form}}}\n"
         assert read(text).recipe.fit.form == form
@@ -168,6 +170,45 @@ def test_what_a_recipe_says_of_training_reaches_every_run() -> None:
         assert (strategy.schedule.start, strategy.updates) == (0.5, 5)
         assert (run.clip_norm, run.dtype) == (0.0, "bfloat16")
     assert all(run.optimizer == AdamW() for run in runs_of())
+
+
+def test_a_recipe_may_start_every_run_from_dense_runs_of_its_own_size_and_seed() -> None:
+    text = PLAIN + "seeds: [0, 1]\nstart: {kind: dense-run, lengths: {tokens_per_dense_param: [2, 4]}}\n"
+    runs = runs_of(text)
+    plain = runs_of(PLAIN + "seeds: [0, 1]\n")
+    assert len(runs) == 2 * len(plain)
+    assert {(run.shape, run.seed, run.pruning, run.steps) for run in runs} == {
+        (run.shape, run.seed, run.pruning, run.steps) for run in plain
+    }
+    for run in runs:
+        assert run.dense_run is not None
+        assert run.dense_data_seen is not None
+        assert run.dense_data_seen / run.shape.dense_params in (2.0, 4.0)
+        assert (run.dense_run.shape, run.dense_run.seed) == (run.shape, run.seed)
+        assert run.dense_run.pruning.sparsity == 0
+
+
+def test_a_recipe_may_start_from_a_file_of_weights_of_one_size(tmp_path: Path) -> None:
+    weights = tmp_path / "dense.pt"
+    weights.write_bytes(b"weights")
+    start = f"start: {{kind: checkpoint, path: {weights}, data_seen: 1.0e+6}}\n"
+    one = replaced("shapes: [{layers: 1, width: 32}, {layers: 2, width: 32}]", "shapes: [{layers: 1, width: 32}]")
+    (found,) = {run.start for run in runs_of(one + start)}
+    assert found == Checkpoint(path=str(weights), sha256=hashlib.sha256(b"weights").hexdigest(), data_seen=1e6)
+    with pytest.raises(RecipeError, match=r":\d+: start\.path: expected runs of one dense size.*found 2 sizes"):
+        runs_of(PLAIN + start)
+    weights.unlink()
+    with pytest.raises(RecipeError, match=r":\d+: start\.path: can't read the weights .*: No such file"):
+        runs_of(one + start)
+
+
+def test_a_start_that_cannot_be_is_refused_by_line() -> None:
+    with pytest.raises(RecipeError, match=r"start\.kind: expected"):
+        read(PLAIN + "start: {kind: dense}\n")
+    with pytest.raises(RecipeError, match=r":\d+: start\.lengths: expected lengths of at most 1e\+09 updates"):
+        runs_of(PLAIN + "start: {kind: dense-run, lengths: {tokens: [1.0e+30]}}\n")
+    with pytest.raises(RecipeError, match="passes over the training data"):
+        runs_of(PLAIN + "start: {kind: dense-run, lengths: {steps: [100000000]}}\n")
 
 
 def test_a_grid_over_dense_sizes_cuts_every_sparsity_from_the_same_model() -> None:
@@ -317,7 +358,8 @@ def test_every_built_in_recipe_is_valid_named_as_its_file_and_fits_the_schema(pa
     assert len(runs) >= 24
     # two sparsities at the least, or a_S, b_S and c_S can't be told apart
     assert len({sparsity for sparsity, family in sparsities if sparsity and family == "unstructured"}) >= 2
-    assert (0.5, "n:4") in sparsities or loaded.recipe.strategies  # one that compares strategies has them instead
+    # what strategies or repeats are worth is asked of unstructured runs alone
+    assert (0.5, "n:4") in sparsities or loaded.recipe.strategies or loaded.recipe.repeat != (1.0,)
 
 
 def test_a_recipe_without_a_family_fits_the_schema() -> None:

@@ -12,7 +12,7 @@ from rich.console import Console
 
 import sparseplan as sp
 from sparseplan.calibration.calibrate import calibrate
-from sparseplan.calibration.recipe import Verifying
+from sparseplan.calibration.recipe import Verifying, expand, load_recipe
 from sparseplan.calibration.rivals import Kind, contest
 from sparseplan.calibration.setup import Setup
 from sparseplan.calibration.verification import (
@@ -30,12 +30,18 @@ from sparseplan.calibration.verify_forecast import verify_forecast
 from sparseplan.calibration.verify_page import HEADING, sentences, with_section
 from sparseplan.errors import PlanError
 from sparseplan.laws.file import read_law
+from sparseplan.laws.identity import law_hash
 from sparseplan.plan.predict import predict
+from sparseplan.runs.job import RunRecord, read_result
+from sparseplan.runs.spec import DataSpec, Split
 from sparseplan.runs.table import read_runs
+from sparseplan.runs.trunks import plan_segments
+from sparseplan.shapes.base import Images, Inputs
 from sparseplan.sweep.folder import Folder
 from tests.helpers.fake_trainer import expected_loss
 from tests.helpers.sweeps import RECIPE, environment, executor_for, recipe, setup_in
 
+ROOT = Path(__file__).parents[2]
 GRID = (
     RECIPE.replace("{layers: 1, width: 16}]", "{layers: 1, width: 16}, {layers: 1, width: 32}, {layers: 1, width: 64}]")
     .replace('sparsities: [0, 0.75, "2:4"]', "sparsities: [0, 0.5, 0.75, 0.875]")
@@ -265,6 +271,64 @@ def test_the_words_say_where_the_plan_came_in(trial: Trial) -> None:
     said = " ".join(sentences(msgspec.structs.replace(trial.found, runs=runs, regret=0.98), trial.verified.law))
     assert "came 8th of 8: its loss lies 98% above the lowest, that of a dense" in said
     assert "(best dense plan)" in said
+
+
+COMMITTED = sorted(path.parent.name for path in (ROOT / "calibration").glob("*/verify.json"))
+
+
+@pytest.mark.parametrize("name", COMMITTED)
+def test_a_committed_test_follows_from_its_law_and_its_records(name: str) -> None:
+    folder = Folder(ROOT / "calibration" / name)
+    law, found = read_law(folder.law), read_verification(folder.verification)
+    assert found is not None
+    assert found.law.hash == law_hash(law), (
+        "the law changed since: `calibrate --verify` again, which trains nothing new"
+    )
+    assert len(found.runs) >= 8
+    for run in found.runs:
+        prediction = predict(law, N=run.N, D=run.D, S=run.S)
+        assert run.predicted == pytest.approx(prediction.loss, rel=1e-9)  # a few operations in another order
+        assert run.interval == (
+            None
+            if prediction.prediction_interval is None
+            else pytest.approx(prediction.prediction_interval, rel=1e-6)  # quantiles of sums in another order
+        )
+        record = read_result(folder.verifying.record(run.run_id))
+        assert isinstance(record, RunRecord)
+        assert (record.loss, record.sparsity) == (run.measured, run.S)
+        assert (float(record.nonzero_params), float(record.data_seen)) == (run.N, run.D)
+    predicted, measured = (np.array([getattr(run, key) for run in found.runs]) for key in ("predicted", "measured"))
+    assert found.rms == pytest.approx(np.sqrt(np.mean((np.log(predicted) - np.log(measured)) ** 2)), rel=1e-9)
+    assert found.regret == pytest.approx(measured[0] / measured.min() - 1, rel=1e-9, abs=1e-12)
+    places = [np.argsort(np.argsort(losses)) for losses in (predicted, measured)]  # no two losses are equal
+    far = float(np.sum((places[0] - places[1]) ** 2))
+    assert found.spearman == pytest.approx(1 - 6 * far / (len(predicted) * (len(predicted) ** 2 - 1)), abs=1e-9)
+    if found.inside is not None:
+        within = [run.interval[0] <= run.measured <= run.interval[1] for run in found.runs]  # type: ignore[index,operator]
+        assert found.inside == pytest.approx(np.mean(within), abs=1e-12)
+    page = folder.readme.read_text()
+    assert with_section(page, found, law, figure="verify.png") == page
+
+
+@pytest.mark.parametrize("name", COMMITTED)
+def test_a_committed_test_is_of_the_runs_that_recipe_and_law_ask_for(name: str) -> None:
+    folder = Folder(ROOT / "calibration" / name)
+    loaded = load_recipe(str(folder.recipe))
+    facts = json.loads(folder.manifest.read_text())["data"]
+    train, valid = (
+        Split(path=part, sha256=facts[f"{part}_sha256"], tokens=facts[f"{part}_tokens"]) for part in ("train", "valid")
+    )
+    data = DataSpec(train=train, valid=valid, dtype="uint8", unit=facts["unit"])
+    inputs: Inputs = Images(side=28, channels=1, classes=10) if data.unit == "image" else 256
+    runs = tuple(expand(loaded, data, inputs))
+    setup = Setup(
+        loaded=loaded, data=data, data_description="", inputs=inputs, runs=runs, plan=plan_segments(runs, share=True)
+    )
+    chosen = seeded(setup, contest(setup, read_law(folder.law), Verifying()))
+    found = read_verification(folder.verification)
+    assert found is not None
+    assert [(kind, run.run_id) for kind, run in chosen] == [(run.kind, run.run_id) for run in found.runs]
+    assert not {run.run_id for run in found.runs} & {run.run_id for run in runs}
 
 
 @pytest.mark.slow

@@ -1,4 +1,4 @@
-"""A law averaged over forms: weights by what each form predicted, draws as often as it weighs, one clear refusal."""
+"""A law averaged over forms: weights by what each form predicted, draws as often as it weighs, a run's interval."""
 
 from functools import cache
 
@@ -7,7 +7,7 @@ import pytest
 
 import sparseplan as sp
 from sparseplan.errors import FitError
-from sparseplan.fit.choose_form import form_weights
+from sparseplan.fit.choose_form import weights_of
 from sparseplan.fit.fit_table import FitJob, FitResult, fit_runs
 from sparseplan.laws.file import law_text, parse_law
 from sparseplan.laws.law import draw_count
@@ -19,10 +19,11 @@ def averaged() -> FitResult:
     return fit_runs(simulate(PLAIN, noise=0.01), FitJob(form="average", draws=60, starts=8, name="both"))
 
 
-def test_weights_are_in_proportion_to_the_density_and_the_better_setting_speaks_for_a_form() -> None:
-    weights = form_weights(["a", "a", "b", "c"], [0.0, np.log(3.0), 0.0, -9.0])
-    assert weights == pytest.approx([0.0, 0.75, 0.25, 0.0])  # the last is below a fiftieth
-    assert form_weights(["a"], [-5.0]) == [1.0]
+def test_weights_are_in_proportion_to_the_density() -> None:
+    assert weights_of([np.log(3.0), 0.0, -9.0], 0.02) == pytest.approx(
+        [0.75, 0.25, 0.0]
+    )  # the last is below a fiftieth
+    assert weights_of([-5.0], 0.1) == [1.0]
 
 
 @pytest.mark.slow
@@ -48,6 +49,23 @@ def test_it_recovers_the_law_that_made_the_runs_beyond_their_range() -> None:
     assert found.loss == pytest.approx(true, rel=0.02)
     assert found.interval is not None
     assert found.interval[0] < true < found.interval[1]
+
+
+@pytest.mark.slow
+def test_a_measured_run_lies_in_the_interval_that_the_average_gives_it() -> None:
+    runs = simulate(PLAIN, noise=0.01, seed=1)
+    block = averaged().law.prediction
+    assert block is not None
+    assert block == averaged().answer.prediction
+    assert 0.005 < block.runs < 0.015
+    inside = []
+    for S, N, D, loss in zip(runs.sparsity, runs.nonzero_params, runs.data_seen, runs.loss, strict=True):
+        found = sp.predict(params=float(N), data=float(D), sparsity=float(S), law=averaged().law)
+        assert found.interval is not None
+        assert found.prediction_interval is not None
+        assert found.prediction_interval[0] < found.interval[0] < found.interval[1] < found.prediction_interval[1]
+        inside.append(found.prediction_interval[0] < loss < found.prediction_interval[1])
+    assert np.mean(inside) > 0.8  # of 64 runs with noise that the law has not seen, 90 % less four standard errors
 
 
 @pytest.mark.slow

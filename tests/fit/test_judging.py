@@ -11,9 +11,12 @@ from sparseplan.fit.compare import average_parameter_law, exponent_depends_on_sp
 from sparseplan.fit.fitting import Fit, fit_law
 from sparseplan.fit.holdout import power_law
 from sparseplan.fit.influence import level_errors, notable_runs, without_each_run
+from sparseplan.fit.levels import level_of
+from sparseplan.fit.shared_errors import INDEPENDENT, error_model
 from sparseplan.laws.forms.frantar2023 import loss
 from sparseplan.runs.table import Runs
 from sparseplan.sparsity.schedule import Schedule
+from tests.fit.test_fit import simulate as t5_like_grid
 
 T5 = setups()[0]
 
@@ -68,6 +71,23 @@ def test_a_law_that_is_right_is_rarely_rejected() -> None:
     ]
     assert len(values) == 24
     assert np.mean(np.array(values) < 0.05) <= 0.25  # 0.05 expected, 24 tables
+
+
+def test_errors_that_trunks_share_are_not_taken_for_an_exponent_that_depends_on_sparsity() -> None:
+    """Each trunk strays as a whole: taken as independent runs, two of these three tables reject a law that is right."""
+    alone: list[float] = []
+    grouped: list[float] = []
+    for seed in (2, 3, 9):
+        runs = t5_like_grid(noise=0.001, seed=seed)
+        trunk = level_of(np.log(runs.nonzero_params / (1 - runs.sparsity)))
+        stray = 0.008 * np.random.default_rng(100 + seed).standard_normal(int(trunk.max()) + 1)[trunk]
+        fit = fit_law(replace(runs, loss=runs.loss * np.exp(stray), group=trunk, grouped_by="trunk"), starts=16)
+        for values, errors in ((alone, INDEPENDENT), (grouped, error_model(fit))):
+            b_N, _ = exponent_depends_on_sparsity(fit, 60, np.random.default_rng(0), errors)
+            values.append(b_N.p_value)
+    assert np.sum(np.array(alone) < 0.05) == 2
+    assert np.sum(np.array(grouped) < 0.05) == 0
+    assert all(p < q for p, q in zip(alone, grouped, strict=True))
 
 
 def test_the_average_parameter_law_wins_on_runs_that_it_made() -> None:

@@ -9,7 +9,7 @@ from benchmarks.fit_coverage import SharedSetup
 from sparseplan import fit, predict
 from sparseplan.fit.bootstrap import bootstrap
 from sparseplan.fit.fitting import fit_law
-from sparseplan.fit.run_error import held_out, run_error
+from sparseplan.fit.run_error import Part, held_out, run_error
 from sparseplan.laws.run_error import RunError
 from sparseplan.runs.published import t5_runs
 from sparseplan.runs.table import Runs
@@ -20,8 +20,12 @@ LARGEST = 48 * 12 * 1024**2
 
 
 def measured(runs: Runs) -> RunError:
-    fitted = fit_law(replace(runs, independent=True), starts=8)
-    return run_error(fitted, bootstrap(fitted, 20, np.random.default_rng(0)), seed=0)
+    return run_error([part(runs)], seed=0)
+
+
+def part(runs: Runs, form: str | None = None, weight: float = 1.0) -> Part:
+    fitted = fit_law(replace(runs, independent=True), form=form, starts=8)
+    return Part(fit=fitted, drawn=bootstrap(fitted, 20, np.random.default_rng(0)), weight=weight)
 
 
 def bent(runs: Runs, amount: float) -> Runs:
@@ -37,6 +41,15 @@ def test_the_scatter_of_runs_is_found_and_a_law_that_bends_errs_more_beyond_the_
     assert right.groups == 0.0
     assert right.cuts >= 3
     assert wrong.beyond > 1.5 * right.beyond
+
+
+def test_what_forms_disagree_on_is_in_the_draws_of_their_average_and_not_counted_again() -> None:
+    runs = bent(SharedSetup(name="", own=0.004).runs(np.random.default_rng(1), given=False), 0.002)
+    alone = [run_error([part(runs, form)], seed=0) for form in ("frantar2023", "coupled")]
+    both = run_error([part(runs, "frantar2023", 0.5), part(runs, "coupled", 0.5)], seed=0)
+    assert both.cuts == min(one.cuts for one in alone)
+    assert both.runs == pytest.approx(np.sqrt(np.mean([one.runs**2 for one in alone])), rel=0.01)
+    assert both.beyond < max(one.beyond for one in alone)
 
 
 def test_held_out_runs_are_the_dearest_the_largest_and_the_longest_each_cut_once() -> None:

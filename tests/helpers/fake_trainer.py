@@ -38,7 +38,8 @@ SAVE_EVERY = 7
 
 
 def start_state(run: RunSpec) -> str:
-    return run.trunk_id
+    dense = run.dense_run
+    return run.trunk_id if dense is None else state_after(dense)
 
 
 def next_state(state: str, run: RunSpec, step: int) -> str:
@@ -59,10 +60,14 @@ def loss_of(state: str, run: RunSpec) -> float:
 
 def expected_loss(run: RunSpec) -> float:
     """The loss of a run that was never interrupted and shared nothing."""
+    return loss_of(state_after(run), run)
+
+
+def state_after(run: RunSpec) -> str:
     state = start_state(run)
     for step in range(run.steps):
         state = next_state(state, run, step)
-    return loss_of(state, run)
+    return state
 
 
 def fault(segment: str) -> list[str]:
@@ -84,6 +89,11 @@ def save(path: Path, state: str, step: int) -> None:
         partial.write_text(json.dumps({"state": state, "step": step, "ballast": "x" * 2000}))
 
 
+def keep(job: Job, state: str, step: int) -> None:
+    if step in job.segment.keep:
+        save(kept_checkpoint(job.checkpoints, job.segment.id, step), state, step)
+
+
 def resume(job: Job) -> tuple[str, int]:
     segment, folder = job.segment, job.checkpoints
     missing = [step for step in segment.keep if not kept_checkpoint(folder, segment.id, step).exists()]
@@ -93,10 +103,10 @@ def resume(job: Job) -> tuple[str, int]:
     for path in own:
         if path.exists() and (found := json.loads(path.read_text()))["step"] < limit:
             return found["state"], found["step"]
-    if segment.parent is not None:
-        found = json.loads(kept_checkpoint(folder, segment.parent, segment.from_step).read_text())
-        assert found["step"] == segment.from_step
-        return found["state"], found["step"]
+    if segment.needs is not None:
+        found = json.loads(kept_checkpoint(folder, segment.needs.segment, segment.needs.step).read_text())
+        assert found["step"] == segment.needs.step
+        return found["state"], segment.from_step
     return start_state(segment.run), 0
 
 
@@ -113,6 +123,7 @@ def train(job: Job, stop: list[bool]) -> int:
         return EXIT_OUT_OF_MEMORY
     state, step = resume(job)
     say(job, "start", step)
+    keep(job, state, step)
     diverged = False
     while step < segment.to_step and not diverged:
         if what[:1] == ["kill"] and step >= int(what[1]):
@@ -121,8 +132,8 @@ def train(job: Job, stop: list[bool]) -> int:
         state = next_state(state, run, step)
         step += 1
         time.sleep(pause)
-        if step in segment.keep and not diverged:
-            save(kept_checkpoint(job.checkpoints, segment.id, step), state, step)
+        if not diverged:
+            keep(job, state, step)
         if stop[0] or step % SAVE_EVERY == 0:
             save(rolling_checkpoint(job.checkpoints, segment.id), state, step)
         if stop[0]:

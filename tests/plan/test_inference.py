@@ -12,6 +12,7 @@ from sparseplan.cost.flops import Cost
 from sparseplan.cost.inference import flops_inference, lifetime_cost
 from sparseplan.laws.file import load_law
 from sparseplan.laws.law import coefficients
+from tests.cost.test_device import synthetic
 from tests.plan.test_target_loss import there_and_back
 
 T5, WU = "frantar2023-t5-c4", "wu2026-llama-c4"
@@ -94,6 +95,19 @@ def test_the_total_found_for_a_loss_gives_it_back(asked: dict[str, Any]) -> None
     back = sp.optimal(found.plan.total_flops, law=T5, inference_tokens="1T", **asked)
     assert back.plan.loss == pytest.approx(1.75, abs=1e-9)
     assert back.given.total_flops == found.plan.total_flops
+
+
+@pytest.mark.slow
+def test_a_device_measured_by_width_has_a_break_even_demand_too() -> None:
+    asked: dict[str, Any] = {"law": T5, "cost": synthetic(1.05, 1.2, 1.3, 1.4, 1.5), "pattern": "2:4"}
+    asked |= {"inference": "sparse"}  # slower than needed in training, free in inference
+    answer = sp.optimal(1e21, inference_tokens="10B", **asked)
+    assert answer.serving is not None
+    assert answer.serving.pays == "above"
+    at = answer.serving.break_even_tokens
+    assert at is not None
+    gains = [sp.optimal(1e21, inference_tokens=share * at, **asked).comparison.loss_gain for share in (0.9, 1.1)]
+    assert gains[0] < 0 < gains[1]
 
 
 def test_the_break_even_demand_is_where_both_cost_the_same() -> None:

@@ -11,6 +11,7 @@ import sparseplan as sp
 from sparseplan.errors import SparseplanError
 from sparseplan.laws.law import coefficients
 from sparseplan.plan.on_model import ModelUse
+from tests.plan.test_inference_devices import by_width
 
 C = 1e23
 PRUNABLE, ATTENTION, HEAD = 6_979_321_856, 12 * 4096 * 32 * 8193 / 2, 6 * 128_256 * 4096
@@ -130,6 +131,23 @@ def test_a_model_that_does_not_fit_is_refused_with_the_devices_that_hold_it() ->
 def test_hours_of_a_device_buy_all_of_a_models_flops() -> None:
     answer = sp.optimal(model="llama-3-8b", days=30, devices=8, cost="h100")
     assert answer.plan.train_flops == pytest.approx(30 * 8 * 86_400 * 0.4 * 9.895e14, rel=1e-9)
+
+
+def test_hours_at_a_measured_rate_are_of_the_6_n_d_that_it_counts() -> None:
+    # The time of a block that was measured has its attention in it already.
+    profile = by_width(4e14, 1e14)
+    whole = sp.optimal(1e22, cost=profile, model="llama-3-8b").dense
+    six_n = sp.optimal(1e22, cost=profile, dense_params=PRUNABLE).dense
+    assert whole.device_hours is not None
+    assert six_n.device_hours is not None
+    assert whole.device_hours / whole.data_seen == pytest.approx(six_n.device_hours / six_n.data_seen, rel=1e-9)
+
+
+def test_where_reading_weights_is_the_limit_attention_takes_no_time() -> None:
+    answer = sp.optimal(loss=1.3, cost="h100", model="llama-3-8b", inference_tokens="1T", inference_batch=16)
+    # 2 bytes a weight at 3.35e12 bytes/s, 16 tokens at once
+    by_hand = 1e12 / 16 * 2 * PRUNABLE / 3.35e12 / 3600
+    assert answer.dense.inference_device_hours == pytest.approx(by_hand, rel=1e-9)
 
 
 @pytest.mark.parametrize(

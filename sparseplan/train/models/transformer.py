@@ -15,11 +15,10 @@ from torch.nn import functional
 
 from sparseplan.shapes.bert import BertShape
 from sparseplan.shapes.gpt import GptShape
-from sparseplan.shapes.transformer import BlockStack
+from sparseplan.shapes.transformer import ROTARY_BASE, BlockStack
 from sparseplan.train.models.base import Blocks, Model, ParameterGroup, PrunableLinear, Units
 
 EMBEDDING_STD = 1.0
-ROTARY_BASE = 10_000.0
 
 
 class Block(nn.Module):
@@ -35,10 +34,10 @@ class Block(nn.Module):
         super().__init__()
         w, hidden = shape.width, shape.hidden
         self.heads, self.key_heads, self.causal = shape.heads, shape.key_heads, causal
-        self.norm1 = nn.RMSNorm(w, eps=1e-6)
+        self.norm1 = nn.RMSNorm(w, eps=shape.norm_epsilon)
         self.qkv = PrunableLinear(w, w + 2 * self.key_heads * (w // self.heads))
         self.out = PrunableLinear(w, w)
-        self.norm2 = nn.RMSNorm(w, eps=1e-6)
+        self.norm2 = nn.RMSNorm(w, eps=shape.norm_epsilon)
         self.gate = PrunableLinear(w, hidden) if shape.gated else None
         self.up = PrunableLinear(w, hidden)
         self.down = PrunableLinear(hidden, w)
@@ -115,10 +114,11 @@ class Transformer(Model):
         self.shape = shape
         self.embedding = nn.Embedding(embeddings, shape.width)
         self.blocks = nn.ModuleList(Block(shape, causal=causal) for _ in range(shape.layers))
-        self.norm = nn.RMSNorm(shape.width, eps=1e-6)
+        self.norm = nn.RMSNorm(shape.width, eps=shape.norm_epsilon)
         self.head = nn.Linear(shape.width, shape.vocab, bias=False)
         turned = shape.heads + shape.key_heads
-        cos, sin = rotary_tables(shape.context, heads=turned, head_width=shape.width // shape.heads)
+        head_width = shape.width // shape.heads
+        cos, sin = rotary_tables(shape.context, heads=turned, head_width=head_width, base=shape.rotary_base)
         self.register_buffer("cos", cos, persistent=False)
         self.register_buffer("sin", sin, persistent=False)
         self._initialise(torch.Generator().manual_seed(seed))
@@ -152,12 +152,12 @@ class Transformer(Model):
         return normed
 
 
-def rotary_tables(context: int, *, heads: int, head_width: int) -> tuple[Tensor, Tensor]:
+def rotary_tables(context: int, *, heads: int, head_width: int, base: float = ROTARY_BASE) -> tuple[Tensor, Tensor]:
     """Cosines and sines of the rotary angles, each `(context, heads x head_width / 2)`: one head's for all `heads`.
 
     Source: Su et al. 2021, arXiv:2104.09864.
     """
-    rates = ROTARY_BASE ** (-torch.arange(0, head_width, 2, dtype=torch.float64) / head_width)
+    rates = base ** (-torch.arange(0, head_width, 2, dtype=torch.float64) / head_width)
     angles = torch.outer(torch.arange(context, dtype=torch.float64), rates).repeat(1, heads)
     return angles.cos().float(), angles.sin().float()
 

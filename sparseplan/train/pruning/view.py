@@ -49,7 +49,7 @@ class ModelView:
         handles = [module.register_forward_pre_hook(hook(name)) for name, module in modules.items()]
         try:
             for step in steps:
-                batch = self._task.batch(step)
+                batch = self._task.batch(self._run.first_batch + step)
                 with torch.autocast(batch[0].device.type, torch.bfloat16, enabled=self._run.dtype == "bfloat16"):
                     self._task.loss(self._model, batch)
         finally:

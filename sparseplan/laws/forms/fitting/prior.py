@@ -62,17 +62,18 @@ class Prior:
         terms: the J logarithms g.
         centre: shape (J,), or (B, J) where each problem has its own.
         width: standard deviations, shape (J,).
-        strength: what half a squared standard deviation adds to the objective.
+        strength: what half a squared standard deviation adds to the objective; of shape (B,) as `centre`.
     """
 
     terms: tuple[LogSum, ...]
     centre: Array
     width: Array
-    strength: float
+    strength: float | Array
 
     def take(self, rows: slice | NDArray[Any]) -> "Prior":
         """The prior of some of B problems."""
-        return self if self.centre.ndim == 1 else replace(self, centre=self.centre[rows])
+        strength = self.strength if np.ndim(self.strength) == 0 else np.asarray(self.strength)[rows]
+        return replace(self, centre=self.centre if self.centre.ndim == 1 else self.centre[rows], strength=strength)
 
     def drawn(self, count: int, rng: np.random.Generator) -> "Prior":
         """The prior with `count` random centres, as likely as it says: what a refit may be pulled to."""
@@ -97,7 +98,7 @@ class Prior:
             first, second = term.derivatives(theta)
             pull = self.strength * away[:, column] / width
             gradient += pull[:, None] * first
-            majorant += self.strength / width**2 * first[:, :, None] * first[:, None, :]
+            majorant += (np.asarray(self.strength)[..., None, None] / width**2) * first[:, :, None] * first[:, None, :]
             hessian += pull[:, None, None] * second
         value = 0.5 * self.strength * np.sum(away**2, axis=1)
         return value, gradient, hessian + majorant, majorant

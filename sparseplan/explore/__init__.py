@@ -1,0 +1,1 @@
+"""A page to explore laws with: what the page holds, and the page itself."""
