@@ -1,8 +1,9 @@
 """Several strategies on one dense base: a fit that has the base in common, and a law for each strategy.
 
 Every strategy, and every pattern family that it was run with, has its own sparsity coefficients, as families have in a
-fit of one strategy. All come from one minimum and one set of draws: draw k of one strategy's law and draw k of
-another's saw the same simulated losses or weights, so that what all have in common cancels in a difference.
+fit of one strategy. The base is that of the dense runs where these determine it, else that of all runs. All come from
+one minimum and one set of draws: draw k of one strategy's law and draw k of another's saw the same simulated losses or
+weights, and the same draw of the base, so that what all have in common cancels in a difference.
 
 Where the runs leave a strategy's own coefficients open, its losses at the sparsities that were run are known all the
 same, and so are the other strategies: it is compared, and its law carries no draws.
@@ -23,10 +24,11 @@ from sparseplan.fit.fit_caveats import travelling
 from sparseplan.fit.fitting import DenseBase, Fit, fit_law
 from sparseplan.fit.job import FitJob
 from sparseplan.fit.law_from_fit import to_law
-from sparseplan.fit.made import base_of, metadata, objective_of
+from sparseplan.fit.made import base_of, make_law, metadata, objective_of
 from sparseplan.fit.objective import Problem
 from sparseplan.fit.repeats import repeats_data
 from sparseplan.fit.run_error import Part, run_error
+from sparseplan.laws.forms.fitting import SPARSE
 from sparseplan.laws.forms.fitting.coordinates import BASE, kappa_of, make_design
 from sparseplan.laws.law import Law
 from sparseplan.runs.strategies import schedule_of
@@ -100,7 +102,7 @@ def fit_strategies(runs: Runs, job: FitJob, schedules: Mapping[str, Schedule | N
     named = replace(
         runs, family=tuple(set_name(one, family) for one, family in zip(runs.strategies, runs.family, strict=True))
     )
-    base = base_of(job)
+    base = base_of(job) or _dense_base(runs, job)
     fit = _fit(named, job, base)
     opened = open_sets(fit)
     drawn = None
@@ -152,6 +154,15 @@ def _implied(name: str) -> Schedule | None:
         return schedule_of(name)
     except ValueError:  # it cuts at a moment that the table does not tell
         return None
+
+
+def _dense_base(runs: Runs, job: FitJob) -> DenseBase | None:
+    """The dense base of the dense runs alone, so that no strategy's misfit bends it; None where they are too few."""
+    dense = runs.take(runs.sparsity == 0)
+    if len(dense) == 0:
+        return None
+    made = make_law(dense, replace(job, name=f"{job.name}-dense", form=job.form or next(iter(SPARSE))))
+    return DenseBase(law=made.law([]), tied=True) if made.fit.certificate.status == "converged" else None
 
 
 def _fit(runs: Runs, job: FitJob, base: DenseBase | None) -> Fit:
