@@ -42,6 +42,18 @@ def test_the_versions_of_development_are_allowed_and_complete() -> None:
     assert all(version.local is None for version in found.values())  # torch 2.13.0+cpu is of one registry only
 
 
+def test_whoever_installs_the_package_gets_what_it_imports_and_nothing_else() -> None:
+    called = {"pyyaml": "yaml"}
+    sources = [path.read_text(encoding="utf-8") for path in (ROOT / "sparseplan").rglob("*.py")]
+
+    def imported(module: str) -> bool:
+        return any(re.search(rf"^\s*(from|import) {module}\b", text, re.MULTILINE) for text in sources)
+
+    for requirement in DEPENDENCIES:
+        assert imported(called.get(requirement.name, requirement.name)), requirement
+    assert not imported("scipy")  # which only tests and benchmarks hold the fit against
+
+
 def test_the_citation_names_the_version() -> None:
     from sparseplan.version import __version__
 

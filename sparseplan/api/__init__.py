@@ -5,6 +5,8 @@
     arguments   numbers as people write them
     rendering   answers as the terminal prints them, tables in a notebook
     planning    load_law, optimal, predict
+    devices     devices of training and of inference, and questions in hours or money
+    plotting    pictures of plans
     maps        sparsity_map
     explore     explore
     models      load_model, describe_model

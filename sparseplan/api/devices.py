@@ -49,10 +49,10 @@ class Demand(Struct, frozen=True, kw_only=True):
         if self.profile is None:
             return flops_inference(self.cost, self.tokens, self.weight or 1.0, overhead)
         from sparseplan.cost.device import device_inference
-        from sparseplan.hardware.kernels import Work
+        from sparseplan.hardware.kernels import Serves
         from sparseplan.hardware.profile import batch_of
 
-        work: Work = "decoding" if batch_of(self.batch) == "small" else "prefill"
+        work: Serves = "decoding" if batch_of(self.batch) == "small" else "prefill"
         return device_inference(self.profile, pattern, self.tokens, self.weight or 1.0, work, overhead)
 
     def device(self, training: "Device") -> "ServingDevice":
@@ -138,21 +138,23 @@ def device(
     utilization: float | None,
     devices: float | None,
     price: float | None,
-    overhead: Overhead | None = None,
+    overhead: Overhead = PLAIN,
+    splits: bool = False,
 ) -> "Device | None":
     """The device that the arguments describe, with those of inference; None where they name none.
 
-    `overhead` is of a real model, whose memory is split over the `devices` whatever they are; None without one.
+    `overhead` is of a real model; `splits` says that memory is split over the `devices`, whatever they are.
     """
     if profile is None and peak is None:
         asked = {
             "device_hours": device_hours,
             "days": days,
             "utilization": utilization,
-            "devices": devices if overhead is None else None,
+            "devices": None if splits else devices,
             "price": price,
             "inference_price": None if served is None else served.price,
             "inference_utilization": None if served is None else served.utilization,
+            "inference_batch": None if served is None or served.profile is not None else served.batch,
         }
         for name, value in asked.items():
             if value is not None:
@@ -171,7 +173,7 @@ def device(
         utilization=utilization,
         devices=devices,
         price_per_hour=price,
-        overhead=overhead or PLAIN,
+        overhead=overhead,
     )
     return training() if served is None else training(serving=served.device(training()))
 

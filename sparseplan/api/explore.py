@@ -8,7 +8,10 @@ from typing import TYPE_CHECKING, TypeVar, cast
 from sparseplan.api.planning import CostLike, LawLike, load_law, profile_of
 from sparseplan.common.files import write_text
 from sparseplan.errors import PlanError
-from sparseplan.explore import pack
+from sparseplan.explore.data import PackedCost, PackedLaw, PageData, palette
+from sparseplan.explore.pack_cost import pack_device, pack_flops_cost
+from sparseplan.explore.pack_law import pack_law, patterns
+from sparseplan.explore.pack_rates import published_rates
 from sparseplan.explore.page import page_html
 from sparseplan.laws import DEFAULT_LAW
 from sparseplan.laws.file import builtin_law, builtin_laws
@@ -27,7 +30,7 @@ T = TypeVar("T")
 class ExplorePage:
     """A page that answers what `optimal` answers, as people move its sliders; a browser opens it by a double click."""
 
-    data: pack.PageData
+    data: PageData
 
     def html(self, words: Callable[[str], str] = str) -> str:
         """The page; its messages are passed through `words`."""
@@ -61,21 +64,21 @@ def explore(
     asked: list[LawLike] = _sparse_builtins() if law is None else _several(law)
     laws = [require_sparse(load_law(one)) for one in asked]
     priced: list[CostLike] = _all_costs() if cost is None else _several(cost)
-    offered = pack.patterns(laws)
+    offered = patterns(laws)
     costs = [_pack_cost(one, offered) for one in priced]
     if not laws or not costs:
         raise PlanError(f"`{'cost' if laws else 'law'}`: expected at least one, found none.")
-    pack.require_names([one.name for one in laws], "law")
-    pack.require_names([one.name for one in costs], "cost")
+    _require_names([one.name for one in laws], "law")
+    _require_names([one.name for one in costs], "cost")
     return ExplorePage(
-        data=pack.PageData(
+        data=PageData(
             version=__version__,
-            laws=[_pack_law(name, found) for name, found in zip(asked, laws, strict=True)],
+            laws=[_pack_law(name, found, offered) for name, found in zip(asked, laws, strict=True)],
             costs=costs,
             patterns=offered,
-            published=pack.published_rates(),
+            published=published_rates(),
             gravest=list(GRAVEST),
-            palette=pack.palette(),
+            palette=palette(),
         )
     )
 
@@ -95,14 +98,25 @@ def _all_costs() -> "list[CostLike]":
     return ["sparse", "dense", *(path.stem for path in builtin_profiles())]
 
 
-def _pack_law(asked: LawLike, law: Law) -> pack.PackedLaw:
+def _pack_law(asked: LawLike, law: Law, words: list[str]) -> PackedLaw:
     if isinstance(asked, Law):
-        return pack.pack_law(law, law.name)
-    return pack.pack_law(law, str(asked), shadow_caveats(str(asked)))
+        return pack_law(law, law.name, words)
+    return pack_law(law, str(asked), words, shadow_caveats(str(asked)))
 
 
-def _pack_cost(cost: "CostLike", patterns: list[str]) -> pack.PackedCost:
+def _pack_cost(cost: "CostLike", words: list[str]) -> PackedCost:
     profile: Profile | None = profile_of(cost)
     if profile is None:
-        return pack.pack_flops_cost(str(cost))
-    return pack.pack_device(profile, str(cost) if isinstance(cost, str | Path) else profile.name, patterns)
+        return pack_flops_cost(str(cost))
+    return pack_device(profile, str(cost) if isinstance(cost, str | Path) else profile.name, words)
+
+
+def _require_names(names: Sequence[str], what: str) -> None:
+    """Refuse two of one name: a link could not say which is meant.
+
+    Raises:
+        PlanError: naming it.
+    """
+    for name in names:
+        if names.count(name) > 1:
+            raise PlanError(f"`{what}`: expected different ones, found two named {name}.")

@@ -1,15 +1,17 @@
 """Laws from finished runs: `fit`, from a file, a dict of columns or any dataframe."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, get_args
 
 from sparseplan.api import arguments
 from sparseplan.api.arguments import Number
+from sparseplan.api.reading import Where, reading_of
 from sparseplan.errors import FitError, LawError, QuantityError
 from sparseplan.fit.answer import FitAnswer, to_json
 from sparseplan.fit.bootstrap import DEFAULT_DRAWS
+from sparseplan.fit.choose_form import AUTO
 from sparseplan.fit.fit_table import FitJob, FitResult, fit_runs, run_fit
 from sparseplan.fit.fitting import DEFAULT_STARTS
 from sparseplan.fit.holdout import SPLITS, Split
@@ -17,7 +19,7 @@ from sparseplan.fit.objective import Residual
 from sparseplan.fit.penalties import PENALTIES
 from sparseplan.laws.law import Law
 from sparseplan.runs.columns import table_of
-from sparseplan.runs.reader import read_table
+from sparseplan.runs.reader import read_table, table_name
 from sparseplan.runs.table import runs_from
 from sparseplan.sparsity.schedule import Schedule, parse_schedule
 
@@ -90,9 +92,13 @@ def fit(
     table: object,
     *,
     columns: Mapping[str, str] | None = None,
+    preset: str | None = None,
+    where: Where | None = None,
+    constants: Mapping[str, object] | None = None,
+    last_per: str | None = None,
     group: str | None = None,
     form: str | None = None,
-    prior: Literal["none", "weak"] = "none",
+    prior: Literal["none", "weak"] | None = None,
     residual: Residual = "log",
     loss: Literal["huber", "squared"] = "huber",
     huber_delta: Number = 1e-3,
@@ -112,15 +118,24 @@ def fit(
     """Fit a law to finished runs and say how far it can be trusted.
 
     Args:
-        table: A path (.csv, .tsv, .jsonl, .json, .parquet), a dict of columns, or a dataframe of pandas, polars,
-            pyarrow or one like them. Columns as in a runs table: sparsity, nonzero_params, data_seen, loss, ...
+        table: A path (.csv, .tsv, .jsonl, .json, also with .gz behind it, .parquet), a dict of columns, or a dataframe
+            of pandas, polars, pyarrow or one like them. Columns as in a runs table: sparsity, nonzero_params,
+            data_seen, loss, ... Dictionaries in cells are columns of their own, `config.n_params`.
         columns: Our column names to the table's, {"nonzero_params": "N"}, where they differ.
+        preset: Names of an exporter, "wandb", "mlflow" or "olmo"; `columns` overrides them.
+        where: Rows to keep: a condition such as "optimizer=adamw", with = != < > <= >=, or several, all of which hold.
+        constants: Columns of ours that the table lacks, {"sparsity": 0}, with the value that all its runs have.
+        last_per: The column that names the run, of a table with a row for each evaluation: the last row of each run
+            counts, by the data seen, then by a step, then by the order of rows.
         group: The table's column that names the runs that share a trunk or seed; by default `trunk`, and what the
             residuals show; "none" takes all runs as independent.
-        form: The functional form, "frantar2023", "coupled" or "varying-exponents"; dense runs give its dense form.
-            "auto" takes the one that predicts larger and longer runs best, and decides on the prior too; "average"
-            keeps every form in one law, each with a weight by how well it predicts them.
-        prior: "weak" pulls exponents and floor towards those of other setups.
+        form: The functional form. "auto", the default, takes what predicts larger and longer runs best, one form or an
+            average of close ones, with or without the prior; the paper's where the runs can't tell. "average" keeps
+            every form, each with a weight by how well it predicts. Or one by its name: "frantar2023", "coupled",
+            "varying-exponents"; dense runs give its dense form, "chinchilla" or "coupled-dense", which can be named
+            too: then the table needs no column of sparsity.
+        prior: "weak" pulls exponents and floor towards those of other setups, "none" doesn't; by default "auto" and
+            "average" decide, and a named form goes without.
         residual: Residuals of "log" loss, or of the "plain" loss.
         loss: Penalty of a residual, "huber" or "squared".
         huber_delta: Where Huber turns from square to linear, in the residual's unit.
@@ -150,7 +165,8 @@ def fit(
         'too few levels'
     """
     arguments.choice("residual", residual, get_args(Residual))
-    arguments.choice("prior", prior, ["none", "weak"])
+    if prior is not None:
+        arguments.choice("prior", prior, ["none", "weak"])
     arguments.choice("loss", loss, list(PENALTIES))
     if holdout is not None:
         arguments.choice("holdout", holdout, SPLITS)
@@ -158,8 +174,8 @@ def fit(
     arguments.whole("starts", starts, least=1, most=MOST_STARTS)
     arguments.whole("seed", seed, least=0)
     job = FitJob(
-        form=form,
-        prior=prior == "weak",
+        form=form or AUTO,
+        prior=None if prior is None else prior == "weak",
         residual=residual,
         loss=loss,
         huber_delta=arguments.needed("huber_delta", huber_delta),
@@ -169,11 +185,22 @@ def fit(
         holdout=holdout,
         starts=int(starts),
         seed=int(seed),
-        name=name or (Path(table).stem if isinstance(table, str | Path) else "fitted"),
+        name=name or (table_name(Path(table)) if isinstance(table, str | Path) else "") or "fitted",
         description=description,
         data_unit=data_unit,
         tokens_per_unit=arguments.positive("tokens_per_unit", tokens_per_unit),
         schedule=_schedule(schedule),
+    )
+    reading = reading_of(
+        columns=columns,
+        group=group,
+        preset=preset,
+        where=where,
+        constants=constants,
+        last_per=last_per,
+        form=form,
+        schedule=job.schedule,
+        tokens_per_unit=job.tokens_per_unit,
     )
     if strategy is not None:
         from sparseplan.fit.strategy_table import fit_one_of
@@ -181,10 +208,10 @@ def fit(
         if holdout is not None:
             raise FitError("`holdout`: expected a table of one strategy, or no `strategy`; found both.")
         rows = read_table(Path(table)) if isinstance(table, str | Path) else table_of(table)
-        return Fit(fit_one_of(runs_from(rows, columns=columns, group=group, several_strategies=True), job, strategy))
+        return Fit(fit_one_of(runs_from(rows, replace(reading, several_strategies=True)), job, strategy))
     if isinstance(table, str | Path):
-        return Fit(run_fit(Path(table), job, columns=columns, group=group))
-    return Fit(fit_runs(runs_from(table_of(table), columns=columns, group=group), job))
+        return Fit(run_fit(Path(table), job, reading))
+    return Fit(fit_runs(runs_from(table_of(table), reading), job))
 
 
 def _schedule(written: str | Schedule | None) -> Schedule | None:

@@ -14,9 +14,6 @@ from sparseplan.figures.map_runs import runs_on_map
 from sparseplan.laws import DEFAULT_LAW
 from sparseplan.laws.law import Law, main_family, require_sparse
 from sparseplan.plan import sparsity_map as maps
-from sparseplan.plan.caveats import require_real, sparsity_cap
-from sparseplan.plan.question import Question
-from sparseplan.plan.sides import law_sides, plan_sides
 from sparseplan.sparsity.pattern import TWO_OF_FOUR, UNSTRUCTURED, Pattern, parse_pattern
 
 if TYPE_CHECKING:
@@ -100,7 +97,11 @@ def sparsity_map(
     budget, size = arguments.positive("plan_flops", plan_flops), arguments.count("plan_params", plan_params)
     if budget is None and size is not None:
         raise PlanError("`plan_params`: expected the plan's budget too, as `plan_flops`.")
-    plans = [] if budget is None else [_plan(chosen, made, one, cap, budget, size) for one in map_costs]
+    plans = (
+        []
+        if budget is None
+        else [maps.map_plan(chosen, one, made, max_sparsity=cap, flops=budget, size=size) for one in map_costs]
+    )
     for plan in plans:
         _require_inside("params", sizes, plan.nonzero_params)
         _require_inside("flops", budgets, plan.train_flops)
@@ -141,35 +142,6 @@ def _map_cost(cost: CostLike, law: Law, pattern: Pattern) -> maps.MapCost:
     return maps.MapCost(plain, cost_of(cost, profile, law, TWO_OF_FOUR) if rival else None)
 
 
-def _plan(
-    law: Law, pattern: Pattern, cost: maps.MapCost, cap: float | None, budget: float, size: float | None
-) -> maps.MapPlan:
-    """The plan for a budget, of the map's pattern or of 2:4 where that competes."""
-    highest = sparsity_cap(law) if cap is None else cap
-    contest = [(pattern, cost.pattern)]
-    if cost.two_to_four is not None and highest >= (TWO_OF_FOUR.sparsity or 0.0):
-        contest.append((TWO_OF_FOUR, cost.two_to_four))
-    tried = []
-    for one, price in contest:
-        asked = Question(
-            train_flops=budget, nonzero_params=size, cost=price, pattern=one, max_sparsity=highest, pattern_cap=highest
-        )
-        best = plan_sides(law_sides(law, one.family), asked).best
-        require_real(N=best.nonzero_params, D=best.data_seen, loss=best.loss)
-        tried.append(
-            maps.MapPlan(
-                pattern=str(one),
-                sparsity=float(best.sparsity),
-                nonzero_params=float(best.nonzero_params),
-                data_seen=float(best.data_seen),
-                train_flops=budget,
-                loss=float(best.loss),
-                size_is_free=size is None,
-            )
-        )
-    return min(tried, key=lambda plan: plan.loss)
-
-
 def _require_inside(name: str, span: tuple[float, float] | None, value: float) -> None:
     if span is not None and not span[0] <= value <= span[1]:
         write = format_count if name == "params" else format_scientific
@@ -180,9 +152,10 @@ def _require_inside(name: str, span: tuple[float, float] | None, value: float) -
 
 
 def _read(runs: "str | Path | Runs", columns: Mapping[str, str] | None, law: Law) -> "Runs":
+    from sparseplan.runs.reading import Reading
     from sparseplan.runs.table import read_runs
 
-    table = read_runs(Path(runs), columns=columns) if isinstance(runs, str | Path) else runs
+    table = read_runs(Path(runs), Reading(columns=columns or {})) if isinstance(runs, str | Path) else runs
     if table.data_unit is not None and table.data_unit != law.data_unit:
         raise RunsError(
             f"{table.source}: its data_unit is {table.data_unit}, that of the law {law.name} is {law.data_unit}: these "

@@ -1,10 +1,13 @@
 """Real models: `load_model`, which `optimal` takes as `model`, and what is to be said of one."""
 
+from math import ceil
 from pathlib import Path
 from typing import Literal, TypeAlias
 
 from sparseplan.api import arguments
 from sparseplan.api.arguments import Number
+from sparseplan.api.givens import Givens
+from sparseplan.common.units import format_bytes, format_count
 from sparseplan.errors import PlanError
 from sparseplan.laws.law import Law
 from sparseplan.plan.answer import to_json
@@ -12,6 +15,7 @@ from sparseplan.plan.on_model import Sized, sized
 from sparseplan.shapes.real import facts as model_facts
 from sparseplan.shapes.real import file as model_files
 from sparseplan.shapes.real.file import RealModel
+from sparseplan.shapes.real.memory import STATE_BYTES
 
 ModelLike: TypeAlias = str | Path | RealModel
 
@@ -85,24 +89,38 @@ def describe_models() -> list[Model]:
 
 
 def sized_model(
-    model: ModelLike | None,
+    model: ModelLike,
     law: Law,
     *,
     context: Number | None,
-    max_memory: Number | None,
+    max_memory: float | None,
     devices: float | None,
 ) -> Sized:
     """The real model that a plan is about, counted as its law counts.
 
     Raises:
-        SparseplanError: if there is none, it does not go with the law, or takes more memory than is allowed.
+        SparseplanError: if it is not known, does not go with the law, or takes more memory than is allowed.
     """
-    limit = arguments.memory("max_memory", max_memory)
-    if model is None:
-        name = "context" if context is not None else "max_memory"
-        raise PlanError(f"`{name}`: expected `model` beside it, the model that it is about.")
     length = tokens("context", context)
-    return sized(load_model(model), length, law, devices=devices or 1.0, max_memory=limit)
+    return sized(load_model(model), length, law, devices=devices or 1.0, max_memory=max_memory)
+
+
+def most_dense_params(max_memory: float, devices: float | None, given: Givens) -> float:
+    """The most dense parameters whose weights, gradients and optimizer fit into a memory per device.
+
+    Raises:
+        PlanError: if the size that is given does not.
+    """
+    most = max_memory * (devices or 1.0) / STATE_BYTES
+    for name, size in (("params", given.params), ("dense_params", given.dense_params)):
+        if size is not None and size > most:
+            takes, count = STATE_BYTES * size, format_count(size)
+            raise PlanError(
+                f"`max_memory`: expected at least {format_bytes(takes / (devices or 1.0))} per device, found "
+                f"{format_bytes(max_memory)}: weights, gradients and optimizer take {STATE_BYTES} bytes for each of "
+                f"the {count} of `{name}`; {ceil(takes / max_memory):,} devices would hold them, see `devices`."
+            )
+    return most
 
 
 def tokens(name: str, value: Number | None) -> int | None:

@@ -2,11 +2,12 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from sparseplan.api import arguments
 from sparseplan.api.arguments import Number, PatternLike
 from sparseplan.api.planning import CostLike, LawLike, cost_of, load_law, profile_of
+from sparseplan.api.reading import Where
 from sparseplan.errors import PlanError
 from sparseplan.laws import DEFAULT_LAW
 from sparseplan.laws.law import require_sparse
@@ -115,6 +116,10 @@ def next_runs(
     law: LawLike | None = None,
     runs: object | None = None,
     columns: Mapping[str, str] | None = None,
+    preset: str | None = None,
+    where: Where | None = None,
+    constants: Mapping[str, object] | None = None,
+    last_per: str | None = None,
     group: str | None = None,
     form: str | None = None,
     budget: Number | None = None,
@@ -136,6 +141,8 @@ def next_runs(
         law: A law with draws, by name, path or object; the default law if there are no `runs` either.
         runs: In place of a law the runs behind it, a table as `fit` takes it, which is fitted first.
         columns: Our column names to the table's, where they differ.
+        preset: Names of an exporter, and `where`, `constants` and `last_per`, which rows and what the table lacks, as
+            `fit` takes them.
         group: The table's column that names the runs that share a trunk or seed.
         form: The functional form to fit, as `fit` takes it.
         budget: Training FLOPs for all new runs together; by default a hundredth of the target.
@@ -166,8 +173,18 @@ def next_runs(
     """
     if law is not None and runs is not None:
         raise PlanError("expected `law` or `runs`, found both: a law is of its runs, and runs are fitted first.")
-    if runs is None and (columns or group is not None or form is not None):
-        raise PlanError("`columns`, `group` and `form` say how `runs` are fitted, and there are none.")
+    read: dict[str, Any] = {
+        "columns": columns,
+        "preset": preset,
+        "where": where,
+        "constants": constants,
+        "last_per": last_per,
+        "group": group,
+        "form": form,
+    }
+    unread = [name for name, value in read.items() if value]
+    if runs is None and unread:
+        raise PlanError(f"`{unread[0]}` says how `runs` are read and fitted, and there are none.")
     arguments.whole("most", most, least=1, most=MOST_RUNS)
     target = arguments.needed("flops", flops)
     limit = arguments.positive("budget", budget)
@@ -180,9 +197,7 @@ def next_runs(
         raise PlanError("`noise`: expected a share above 0, such as 0.3%, found 0.")
     setup = None if recipe is None else _setup(recipe)
     named = DEFAULT_LAW if setup is None else setup.loaded.recipe.name
-    chosen, known = (
-        (load_law(named if law is None else law), None) if runs is None else _fitted(runs, columns, group, form)
-    )
+    chosen, known = (load_law(named if law is None else law), None) if runs is None else _fitted(runs, read)
     if setup is not None and setup.data.unit != chosen.data_unit:
         raise PlanError(
             f"`recipe`: {setup.loaded.document.source} counts {setup.data.unit}s, the law {chosen.name} "
@@ -243,13 +258,11 @@ def _reach(setup: "Setup", law: "Law", question: Question, ranges: list[Span | N
     return found, found.trainable(data)
 
 
-def _fitted(
-    runs: object, columns: Mapping[str, str] | None, group: str | None, form: str | None
-) -> "tuple[Law, Array]":
+def _fitted(runs: object, read: Mapping[str, Any]) -> "tuple[Law, Array]":
     """The law of some runs, and where these lie."""
     from sparseplan.api.fitting import fit
 
-    fitted = fit(runs, columns=columns, group=group, form=form)
+    fitted = fit(runs, **read)
     if fitted.law.draws is None:
         raise PlanError(
             f"`runs`: the fit ended as '{fitted.answer.status}', so it has no draws that say what is uncertain: "

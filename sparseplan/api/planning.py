@@ -22,9 +22,10 @@ from sparseplan.laws.unique_data import limited
 from sparseplan.plan import answer as plans
 from sparseplan.plan import predict as predictions
 from sparseplan.plan.caveats import shadow_caveats, sparsity_cap
+from sparseplan.plan.contest import contending_patterns, contest
 from sparseplan.plan.objective import OBJECTIVES, Objective
 from sparseplan.plan.question import Question
-from sparseplan.sparsity.pattern import UNSTRUCTURED, Pattern
+from sparseplan.sparsity.pattern import BEST, UNSTRUCTURED, Pattern
 
 if TYPE_CHECKING:
     from sparseplan.api.models import ModelLike
@@ -151,7 +152,8 @@ def optimal(
         model: A real model whose dense size is meant, by name, by the path of its Hugging Face config, or as
             `load_model` gives it. Then FLOPs are the model's: 6 N D, and attention, the head and patches beside it.
         context: Tokens of a sequence of that model; by default those of its pretraining.
-        max_memory: The most memory that training that model may take on a device, 8e10 or "80GB".
+        max_memory: The most memory that training may take on a device, 8e10 or "80GB". A model that takes more is
+            refused; without one it limits the dense size by 16 bytes per parameter, split over the `devices`.
         data: Data seen D in the law's unit, repeats counted, where that is decided; the size follows.
         max_data: The most that D may be.
         tokens_per_param: Data per non-zero parameter, D / N, where that is decided; size and data follow.
@@ -166,7 +168,8 @@ def optimal(
         inference_utilization: Share of its peak that inference reaches; by default that of training, or its profile's.
         inference_batch: Tokens processed at once: up to 64, the device's speed-ups in decoding count, and the bandwidth
             of its memory bounds the rate; by default so many that multiplying is the limit.
-        pattern: "unstructured" (the default), one n:m such as "2:4", or a family such as "n:4".
+        pattern: "unstructured" (the default), one n:m such as "2:4", a family such as "n:4", or "best": the best among
+            unstructured sparsity and the families that the law has a set for, on a device those that it runs faster.
         law: By name, path or object.
         strategy: How it is pruned, where the law's calibration has laws for several strategies.
         cost: What zeros cost in training: nothing ("sparse"), as much as weights ("dense"), or what a device makes of
@@ -200,16 +203,18 @@ def optimal(
     target = arguments.positive("loss", loss)
     _require_one_of(flops=flops, device_hours=device_hours, days=days, loss=target)
     chosen = load_law(law, strategy=strategy)
-    wanted = None if pattern is None else arguments.pattern("pattern", pattern)
+    among_all = pattern == BEST
+    wanted = None if pattern is None or among_all else arguments.pattern("pattern", pattern)
     cap = arguments.sparsity("max_sparsity", max_sparsity)
     if wanted is not None or cap is not None:
         require_sparse(chosen)
-    made = wanted or UNSTRUCTURED
-    real = None
-    if any(one is not None for one in (model, context, max_memory)):
+    real, memory = None, arguments.memory("max_memory", max_memory)
+    if model is not None:
         from sparseplan.api.models import sized_model
 
-        real = sized_model(model, chosen, context=context, max_memory=max_memory, devices=devices)
+        real = sized_model(model, chosen, context=context, max_memory=memory, devices=devices)
+    elif context is not None:
+        raise PlanError("`context`: expected `model` beside it, the model that it is about.")
     given = givens(
         params=params,
         dense_params=dense_params,
@@ -231,20 +236,23 @@ def optimal(
         utilization=inference_utilization,
         batch=inference_batch,
     )
-    overhead = None if real is None else real.overhead
-    ask = partial(
+    overhead, largest = PLAIN if real is None else real.overhead, None
+    if memory is not None and real is None:
+        from sparseplan.api.models import most_dense_params
+
+        largest = most_dense_params(memory, devices, given)
+    patterns = contending_patterns(chosen, profile) if among_all else [wanted or UNSTRUCTURED]
+    plain = partial(
         Question,
         nonzero_params=given.params,
         dense_params=given.dense_params or given.model,
         data_seen=given.data,
         max_data=given.max_data,
         tokens_per_param=given.tokens_per_param,
-        pattern=made,
-        cost=cost_of(cost, profile, chosen, made, overhead or PLAIN),
+        max_dense_params=largest,
         max_sparsity=sparsity_cap(chosen) if cap is None else cap,
         pattern_cap=1.0 if cap is None else cap,
         unique_data=None if given.unique_data is None else limited(chosen, given.unique_data),
-        inference=None if served is None else served.inference(made, overhead or PLAIN),
     )
     device = devices_of.device(
         profile,
@@ -256,20 +264,33 @@ def optimal(
         devices=devices,
         price=arguments.money("price", price),
         overhead=overhead,
+        splits=real is not None or memory is not None,
     )
     if days is not None:
         device_hours = days * _HOURS_PER_DAY * (devices or 1.0)
-    question = devices_of.asked(
-        partial(_values, chosen, made, given.unique_data),
-        ask,
-        device,
-        served,
-        flops=flops,
-        loss=target,
-        hours=device_hours,
-    )
+
+    def asked(made: Pattern) -> Question:
+        return devices_of.asked(
+            partial(_values, chosen, made, given.unique_data),
+            partial(
+                plain,
+                pattern=made,
+                cost=cost_of(cost, profile, chosen, made, overhead),
+                inference=None if served is None else served.inference(made, overhead),
+            ),
+            device,
+            served,
+            flops=flops,
+            loss=target,
+            hours=device_hours,
+        )
+
+    questions = [asked(made) for made in patterns]
+    question, contenders = contest(chosen, questions, objective) if among_all else (questions[0], None)
     result = plans.answer(chosen, question, objective=objective, device=device, device_hours=device_hours, curve=curve)
-    found = _facts(result) | {"warnings": _with_shadow(law, result.warnings)}
+    found = _facts(result) | {"warnings": _with_shadow(law, result.warnings), "contenders": contenders}
+    if memory is not None:
+        found |= {"given": msgspec.structs.replace(result.given, max_memory=memory)}
     if real is not None:
         from sparseplan.plan.on_model import model_use
 

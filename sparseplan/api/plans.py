@@ -18,6 +18,7 @@ from sparseplan.laws import DEFAULT_LAW
 from sparseplan.laws.law import Law
 from sparseplan.plan.answer import to_json
 from sparseplan.plan.caveats import shadow_caveats
+from sparseplan.sparsity.pattern import BEST
 
 if TYPE_CHECKING:
     from sparseplan.hardware.profile import Profile
@@ -175,8 +176,8 @@ def _budget(value: Number) -> float:
     return arguments.needed("flops", value)
 
 
-def _pattern(value: PatternLike) -> "Pattern":
-    return arguments.pattern("pattern", value)
+def _pattern(value: PatternLike) -> "Pattern | str":
+    return BEST if value == BEST else arguments.pattern("pattern", value)
 
 
 def _which(counts: dict[str, int], C: float | None, law: Law, cost: "CostLike | Profile", pattern: Any) -> str:

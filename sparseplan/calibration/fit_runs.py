@@ -19,6 +19,7 @@ from sparseplan.fit.objective import Objective
 from sparseplan.fit.penalties import PENALTIES
 from sparseplan.fit.strategies import StrategiesFit, fit_strategies
 from sparseplan.fit.strategy_table import strategy_table
+from sparseplan.runs.reading import Reading
 from sparseplan.runs.table import Runs, read_runs
 from sparseplan.sparsity.pattern import UNSTRUCTURED
 
@@ -77,7 +78,7 @@ def fit_calibration(recipe: Recipe, table: Path, *, tokens_per_unit: float = 1.0
     )
     if len(recipe.strategies) > 1:
         schedules = {name: strategy.schedule for name, strategy in recipe.strategies.items()}
-        found = fit_strategies(read_runs(table, several_strategies=True), job, schedules)
+        found = fit_strategies(read_runs(table, Reading(several_strategies=True)), job, schedules)
         law = msgspec.structs.replace(found.parts[0].law, name=recipe.name)
         answer = msgspec.structs.replace(found.answer, strategies=strategy_table(found))
         result = FitResult(fit=found.fit, drawn=found.drawn, law=law, answer=answer)

@@ -17,7 +17,7 @@ from sparseplan.runs.spec import TRAINING_VERSION, DataSpec
 from sparseplan.sweep.folder import Folder
 from sparseplan.version import __version__
 
-_FREE = ("description", "executor", "fit", "retry_diverged", "also", "strategies", "verify")
+_FREE = ("description", "executor", "fit", "keep_dense_weights", "retry_diverged", "also", "strategies", "verify")
 """Parts of a recipe that may change between two starts: no run's identity depends on them."""
 _MAX_SHOWN = 12
 

@@ -137,6 +137,9 @@ class Recipe(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     evaluation_sequences: Count = 256
     z_loss: ZLoss = 0.0
     share_trunks: Annotated[bool, Meta(description="Train what runs have in common once.")] = True
+    keep_dense_weights: Annotated[
+        bool, Meta(description="Leave the last weights of dense runs in work/checkpoints, for others to start from.")
+    ] = False
     retry_diverged: (
         Annotated[
             float, Meta(gt=0, lt=1, description="Train a diverged run once more, at this share of its learning rate.")

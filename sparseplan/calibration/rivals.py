@@ -90,9 +90,8 @@ def contest(setup: Setup, law: Law, verifying: Verifying) -> Contest:
     if wants_more:
         planned = answer(law, replace(question, max_data=most_data))
     # To the percent: a law fitted on another machine differs by less, and asks for the same trainings.
-    best = _pruned(
-        setup, pattern, round(planned.plan.sparsity, 2) if pattern == UNSTRUCTURED else planned.plan.sparsity
-    )
+    S = planned.plan.sparsity
+    best = _pruned(setup, pattern, min(round(S, 2), question.max_sparsity) if pattern == UNSTRUCTURED else S)
     dense = _pruned(setup, pattern, 0.0)
     at = Contestants(setup, budget)
     plan = at.nearest(planned.plan.dense_params, best)

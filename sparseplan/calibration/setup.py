@@ -104,5 +104,5 @@ def set_up(loaded: LoadedRecipe, corpus_folder: Path) -> Setup:
         data_description=description,
         inputs=inputs,
         runs=tuple(runs),
-        plan=plan_segments(runs, share=recipe.share_trunks),
+        plan=plan_segments(runs, share=recipe.share_trunks, keep_dense=recipe.keep_dense_weights),
     )

@@ -23,7 +23,7 @@ class FromFile(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, ta
         str,
         Meta(
             description="A checkpoint of ours, or a folder or file of safetensors with its config.json, as Hugging "
-            "Face's Llama and T5 have; relative to where the command runs."
+            "Face's Llama, GPT-2 and T5 have; relative to where the command runs."
         ),
     ]
     data_seen: Annotated[

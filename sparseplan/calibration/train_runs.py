@@ -73,7 +73,7 @@ def train_runs(setup: Setup, folder: Folder, executor: Executor, console: Consol
 def drive(setup: Setup, runs: Sequence[RunSpec], folder: Folder, executor: Executor, console: Console) -> SweepResult:
     """Train what is missing of some runs of a recipe in a folder that is prepared; as `train_runs`, without a table."""
     recipe = setup.loaded.recipe
-    segments = plan_segments(runs, share=recipe.share_trunks).segments
+    segments = plan_segments(runs, share=recipe.share_trunks, keep_dense=recipe.keep_dense_weights).segments
     state = SweepState(folder, segments)
     failures: dict[str, str] = {}
     if state.unfinished:

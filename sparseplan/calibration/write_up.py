@@ -25,7 +25,7 @@ from sparseplan.fit.fit_table import FitResult
 from sparseplan.laws.file import read_law, write_law
 from sparseplan.laws.forms import FORMS
 from sparseplan.laws.forms.base import Form
-from sparseplan.laws.law import Law, PretrainedStart, form_of
+from sparseplan.laws.law import Law, form_of
 from sparseplan.plan.caveats import start_words
 from sparseplan.plan.first_plan import first_question
 from sparseplan.runs.job import RunRecord
@@ -117,12 +117,7 @@ def _with_origin(law: Law, strategy: str, fitted: Fitted, setup: Setup, folder: 
     }
     aside = {each.family: f"{each.runs} runs left aside: they leave this set open" for each in fitted.aside}
     facts = law.fit | ({"families_aside": aside} if aside else {})
-    return msgspec.structs.replace(law, fit=facts, start=_start(setup), provenance=law.provenance | origin)
-
-
-def _start(setup: Setup) -> PretrainedStart | None:
-    seen = [run.dense_data_seen for run in setup.runs if run.dense_data_seen is not None]
-    return PretrainedStart(dense_data_seen=(min(seen), max(seen))) if seen else None
+    return msgspec.structs.replace(law, fit=facts, provenance=law.provenance | origin)
 
 
 def limits(setup: Setup, fitted: Fitted) -> list[str]:
@@ -140,7 +135,7 @@ def limits(setup: Setup, fitted: Fitted) -> list[str]:
         f"The law holds for this data ({setup.data_description.split(',')[0]}), this family of models and this way "
         "of training; another corpus, tokenizer or architecture has other coefficients.",
     ]
-    if (start := _start(setup)) is not None:
+    if (start := fitted.result.law.start) is not None:
         found.append(f"{start_words(start, unit)}.")
         if start.dense_data_seen[0] < start.dense_data_seen[1]:
             found.append("The law does not tell dense lengths apart: it is fitted to runs from all of them together.")

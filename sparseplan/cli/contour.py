@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from sparseplan.cli import options as o
+from sparseplan.cli import table_options as t
 from sparseplan.cli.flags import in_flags
 from sparseplan.common.units import parse_span
 from sparseplan.errors import PlanError
@@ -74,7 +75,7 @@ def contour(
         list[Any] | None,
         typer.Option(
             "--column",
-            parser=o.reader(o.parse_mapping),
+            parser=o.reader(t.parse_mapping),
             metavar="OURS=THEIRS",
             help="Column of --runs by another name.",
         ),

@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 import typer
 
 from sparseplan.cli import options as o
+from sparseplan.cli import table_options as t
 from sparseplan.common.units import parse_positive
 from sparseplan.errors import SparseplanError
 from sparseplan.sparsity.schedule import parse_schedule
@@ -13,17 +14,25 @@ from sparseplan.sparsity.schedule import parse_schedule
 EPILOG = """Examples:
 
 - `sparseplan fit runs.csv --out team.yaml`
-- `sparseplan fit wandb.csv --column nonzero_params=N --column data_seen=tokens --holdout largest-n --out team.yaml`"""
+- `sparseplan fit wandb.csv --preset wandb --column nonzero_params=config.N --where optimizer=adamw --out team.yaml`"""
 
 
 def fit(
     runs: Annotated[
-        Path, typer.Argument(metavar="RUNS", help="Table of finished runs: .csv, .tsv, .jsonl, .json or .parquet.")
+        Path,
+        typer.Argument(
+            metavar="RUNS",
+            help="Table of finished runs: .csv, .tsv, .jsonl, .json, also with .gz, .parquet; - is standard input.",
+        ),
     ],
     out: Annotated[
         Path | None, typer.Option("--out", metavar="LAW.yaml", help="Law file to write; without it only the report.")
     ] = None,
-    column: o.ColumnOption = None,
+    column: t.ColumnOption = None,
+    preset: t.PresetOption = None,
+    where: t.WhereOption = None,
+    constants: t.SetOption = None,
+    last_per: t.LastPerOption = None,
     group: Annotated[
         str | None,
         typer.Option(
@@ -38,15 +47,19 @@ def fit(
         typer.Option(
             "--form",
             metavar="FORM",
-            help="Form of the law: frantar2023; coupled, with one exponent over the sum of size and data term; or "
-            "varying-exponents, whose exponents depend on sparsity; auto takes the one that predicts larger and longer "
-            "runs best; average keeps all, each with a weight by how well it predicts them. Default: frantar2023.",
+            help="Form of the law. auto takes what predicts larger and longer runs best: one form, or an average of "
+            "close ones; average keeps all, weighted by how well they predict. Or frantar2023, for dense runs "
+            "chinchilla; coupled, for dense runs coupled-dense, with one exponent over the sum of size and data term; "
+            "varying-exponents, which depend on sparsity. Default: auto.",
         ),
     ] = None,
     prior: Annotated[
-        Literal["none", "weak"],
-        typer.Option("--prior", help="Pull exponents and floor to those of other setups; --form auto decides itself."),
-    ] = "none",
+        Literal["none", "weak"] | None,
+        typer.Option(
+            "--prior",
+            help="Pull exponents and floor of a named form, by default frantar2023, to those of other setups.",
+        ),
+    ] = None,
     residual: Annotated[
         Literal["log", "plain"], typer.Option("--residual", help="Residuals of log loss, or of the loss itself.")
     ] = "log",
@@ -140,6 +153,10 @@ def fit(
     result = fit_law(
         runs,
         columns=dict(column or ()),
+        preset=preset,
+        where=where,
+        constants=dict(constants or ()),
+        last_per=last_per,
         group=group,
         form=form,
         prior=prior,

@@ -18,6 +18,7 @@ FLAGS = {
     "laws.compose": "sparseplan laws compose",
     # options that are not simply their field with dashes
     "columns": "--column",
+    "constants": "--set",
     "dense_data": "--from-dense",
     "draws": "--bootstrap",
     "save": "--out",
@@ -44,6 +45,7 @@ _OPTIONS = (
     ),
     *("executor", "workers", "huber_delta", "tokens_per_unit", "report", "explain", "markdown", "json"),
     *("runs", "budget", "sizes", "most", "noise"),
+    *("where", "last_per", "preset"),
     *("model", "context", "max_memory"),
     *("plan_flops", "plan_params", "width", "plot"),
 )

@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 import typer
 
 from sparseplan.cli import options as o
+from sparseplan.cli import table_options as t
 from sparseplan.cli.once import OnceTyper
 from sparseplan.sparsity.pattern import parse_pattern
 
@@ -62,7 +63,11 @@ def check(
         Path | None,
         typer.Option("--runs", metavar="TABLE", help="Also hold the law against the runs table it was fitted to."),
     ] = None,
-    column: o.ColumnOption = None,
+    column: t.ColumnOption = None,
+    preset: t.PresetOption = None,
+    where: t.WhereOption = None,
+    constants: t.SetOption = None,
+    last_per: t.LastPerOption = None,
     strict: Annotated[
         bool, typer.Option("--strict", help="Exit with 2 if anything is doubtful; a note is not.")
     ] = False,
@@ -78,15 +83,21 @@ def check(
     from sparseplan.laws.file import load_law
     from sparseplan.report.law_check import check_facts, print_check
 
-    if column and runs is None:
-        raise LawError("--column says how to read a table, and there is none; give it with --runs.")
+    read = {"--column": column, "--preset": preset, "--where": where, "--set": constants, "--last-per": last_per}
+    given = [option for option, value in read.items() if value]
+    if given and runs is None:
+        raise LawError(f"{given[0]} says how to read a table, and there is none; give it with --runs.")
     chosen = load_law(file)
     findings = check_law(chosen)
     against = None
     if runs is not None:
+        from sparseplan.api.reading import reading_of
         from sparseplan.fit.against_runs import check_runs
 
-        against = check_runs(chosen, runs, columns=dict(column) if column else None)
+        reading = reading_of(
+            columns=dict(column or ()), preset=preset, where=where, constants=dict(constants or ()), last_per=last_per
+        )
+        against = check_runs(chosen, runs, reading)
     if json:
         _print_json(check_facts(chosen, findings, against))
     else:

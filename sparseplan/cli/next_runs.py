@@ -6,6 +6,7 @@ from typing import Annotated, Any
 import typer
 
 from sparseplan.cli import options as o
+from sparseplan.cli import table_options as t
 from sparseplan.cli.calibrate import recipe_names
 from sparseplan.cli.flags import in_flags
 from sparseplan.common.units import parse_share, parse_span
@@ -96,7 +97,11 @@ def next_runs(
             help="Scatter of a run's loss about the law, as in 0.3%. Default: from the law's fit.",
         ),
     ] = None,
-    column: o.ColumnOption = None,
+    column: t.ColumnOption = None,
+    preset: t.PresetOption = None,
+    where: t.WhereOption = None,
+    constants: t.SetOption = None,
+    last_per: t.LastPerOption = None,
     group: Annotated[
         str | None,
         typer.Option("--group", metavar="COLUMN", help="Column of what runs share, a trunk or seed. Default: trunk."),
@@ -123,6 +128,10 @@ def next_runs(
         law=law,
         runs=runs,
         columns=dict(column or ()),
+        preset=preset,
+        where=where,
+        constants=dict(constants or ()),
+        last_per=last_per,
         group=group,
         form=form,
         budget=budget,

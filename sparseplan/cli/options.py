@@ -10,9 +10,9 @@ from sparseplan.cli.flags import in_flags
 from sparseplan.common.several import parse_budgets, split
 from sparseplan.common.text import shown, shown_json
 from sparseplan.common.units import parse_bytes, parse_money, parse_positive, parse_share, parse_sparsity
-from sparseplan.errors import FitError, SparseplanError
+from sparseplan.errors import SparseplanError
 from sparseplan.laws import DEFAULT_LAW
-from sparseplan.sparsity.pattern import parse_pattern, parse_patterns
+from sparseplan.sparsity.pattern import BEST, parse_pattern, parse_patterns
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -97,18 +97,6 @@ def pattern_names() -> list[str]:
 def cost_names() -> list[str]:
     """Words that `--cost` completes."""
     return ["sparse", "dense", *profile_names()]
-
-
-def parse_mapping(text: str) -> tuple[str, str]:
-    """Read our column name and the file's.
-
-    >>> parse_mapping("nonzero_params=config.N")
-    ('nonzero_params', 'config.N')
-    """
-    ours, found, theirs = text.partition("=")
-    if not found or not ours.strip() or not theirs.strip():
-        raise FitError(f"expected our column and the file's, as in nonzero_params=N, found {text!r}.")
-    return ours.strip(), theirs.strip()
 
 
 def flat(given: list[list[T]] | None) -> list[T] | None:
@@ -210,7 +198,8 @@ MaxMemoryOption = Annotated[
         "--max-memory",
         parser=reader(parse_bytes),
         metavar="M",
-        help="The most memory that training the --model may take on each of the --devices, as in 80GB.",
+        help="The most memory that training may take on each of the --devices, as in 80GB; without --model it limits "
+        "the size by 16 bytes per dense parameter.",
     ),
 ]
 PatternOption = Annotated[
@@ -229,9 +218,9 @@ PatternsOption = Annotated[
         "--pattern",
         parser=reader(parse_patterns),
         metavar="P",
-        autocompletion=pattern_names,
-        help="unstructured, one pattern such as 2:4 (S = 0.5), or a family such as n:4 (S from what it can make); "
-        "several with commas.",
+        autocompletion=lambda: [*pattern_names(), BEST],
+        help="unstructured, one pattern such as 2:4 (S = 0.5), a family such as n:4 (S from what it can make), or "
+        "best: the best of all that the law and the device know; several with commas.",
     ),
 ]
 SparsityOption = Annotated[
@@ -305,10 +294,6 @@ MaxSparsityOption = Annotated[
         metavar="S",
         help="Highest sparsity to consider. Default: the highest among the law's runs.",
     ),
-]
-ColumnOption = Annotated[
-    list[Any] | None,
-    typer.Option("--column", parser=reader(parse_mapping), metavar="OURS=THEIRS", help="Column under another name."),
 ]
 ForceOption = Annotated[bool, typer.Option("--force", help="Replace files that are there.")]
 FixedDataOption = Annotated[

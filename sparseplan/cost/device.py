@@ -21,7 +21,7 @@ from sparseplan.cost.flops import Cost, schedule_cost
 from sparseplan.cost.inference import Inference
 from sparseplan.cost.overhead import PLAIN, Overhead
 from sparseplan.hardware.acceleration import Acceleration, acceleration
-from sparseplan.hardware.kernels import Work
+from sparseplan.hardware.kernels import Serves
 from sparseplan.hardware.profile import Profile
 from sparseplan.laws.forms.budget import Array, Floats
 from sparseplan.shapes.base import typical_width
@@ -100,13 +100,18 @@ class DeviceInference(Inference):
     """
 
     profile: Profile
-    work: Work
+    work: Serves
     acceleration: Acceleration | None
 
     @property
     def depends_on_size(self) -> bool:
         """Whether the speed-up was measured at several widths."""
         return self.acceleration is not None and self.acceleration.depends_on_size
+
+    @property
+    def kind(self) -> Serves | None:
+        """Which speed-ups of the device count."""
+        return self.work
 
     def on(self, pattern: Pattern) -> Self:
         """The same device, with the sparsities of the pattern that it accelerates."""
@@ -125,7 +130,7 @@ def device_inference(
     pattern: Pattern,
     tokens: Floats,
     weight: float = 1.0,
-    work: Work = "prefill",
+    work: Serves = "prefill",
     overhead: Overhead = PLAIN,
 ) -> DeviceInference:
     """Inference of a pattern's sparsities on a device; by default on many tokens at once: multiplying is the limit."""

@@ -45,6 +45,11 @@ class Inference:
         """Whether v depends on N."""
         return False
 
+    @property
+    def kind(self) -> Literal["decoding", "prefill"] | None:
+        """Which speed-ups of a device count; None where none do."""
+        return None
+
     def on(self, pattern: Pattern) -> Self:  # noqa: ARG002 - devices read it
         """The same for another pattern."""
         return self

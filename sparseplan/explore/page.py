@@ -15,7 +15,7 @@ from typing import Any
 import msgspec
 
 from sparseplan.common.text import shown
-from sparseplan.explore.pack import PageData
+from sparseplan.explore.data import PageData
 
 _HERE = Path(__file__).parent
 _PACKED = "data"

@@ -14,9 +14,9 @@ _GRAVE = ("pattern-borrowed", "transferred", "poor-fit")
 _COSTS = {"sparse": "zeros cost nothing", "dense": "zeros cost as much as weights"}
 
 
-def cost_words(name: str, work: str = "training") -> str:
+def cost_words(name: str) -> str:
     """What a cost makes of zeros."""
-    return _COSTS.get(name, f"cost of {work} on {name}")
+    return _COSTS.get(name, f"cost of training on {name}")
 
 
 def title(charts: Sequence[SparsityMap]) -> str:

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from sparseplan.common.units import format_count, format_scientific, format_sparsity
+from sparseplan.cost.flops import FLOPS_COSTS
 from sparseplan.figures.map_words import cost_words
 from sparseplan.plan.answer import Answer
 from sparseplan.plan.answer_facts import budget_of, paid
@@ -68,12 +69,16 @@ def facts(answer: Answer) -> list[str]:
     """What a reader of one plan's picture has to know besides."""
     cost = cost_words(answer.cost)
     if answer.serving is not None:
-        cost = f"in training {cost}, in inference {cost_words(answer.serving.inference, 'inference')}"
+        cost = f"in training {_zeros(answer.cost)}, in inference {_zeros(answer.serving.inference)}"
     found = [f"{cost[0].upper()}{cost[1:]}; {pattern_words(answer.pattern)}.", *law_facts([answer])]
     far = [one.message for one in answer.extrapolation if one.of == "plan"]
     if far:
         found.append(f"The plan is extrapolated: {', '.join(far)}.")
     return found
+
+
+def _zeros(cost: str) -> str:
+    return cost_words(cost) if cost in FLOPS_COSTS else f"the cost on {cost}"
 
 
 def law_facts(answers: Sequence[Answer]) -> list[str]:

@@ -1,8 +1,7 @@
 """Whether a law is the one that was fitted to a table: by the hash that it records, and by its objective there."""
 
 import hashlib
-from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, Literal
@@ -16,10 +15,12 @@ from sparseplan.common.units import format_percent
 from sparseplan.errors import RunsError
 from sparseplan.fit.objective import Objective
 from sparseplan.fit.penalties import PENALTIES
+from sparseplan.fit.read_back import read_back, understood
 from sparseplan.laws.forms.fitting.coordinates import Array
 from sparseplan.laws.forms.repeated import Repeated
 from sparseplan.laws.law import Law, coefficients, main_family
 from sparseplan.runs.published import PUBLISHED
+from sparseplan.runs.reading import PLAIN, Reading
 from sparseplan.runs.table import Runs, of_strategy, read_runs
 
 Outcome = Literal["match", "same numbers", "other numbers", "other table", "unknown"]
@@ -40,6 +41,7 @@ class AgainstRuns(Struct, frozen=True, kw_only=True):
         table: The file, and `sha256` its hash.
         recorded_sha256: What the law records, as the next ones; None where it does not.
         runs: Runs that the law speaks of, and `recorded_runs`.
+        read: How the table was understood beyond our own column names, in sentences.
         aside: Runs of patterns that the law has no set for, by pattern family.
         objective: Mean penalty over the runs under the law's own objective; None where it does not say which.
         typical_error: Median of |ln(predicted / measured)|, and `rms` the root of the mean square.
@@ -52,6 +54,7 @@ class AgainstRuns(Struct, frozen=True, kw_only=True):
     recorded_sha256: str | None
     runs: int
     recorded_runs: int | None
+    read: list[str]
     aside: dict[str, int]
     objective: float | None
     recorded_objective: float | None
@@ -93,23 +96,29 @@ def _measure(fit: dict[str, Any]) -> Objective | None:
     return Objective(residual=residual, penalty=penalty.with_delta(float(delta)))
 
 
-def check_runs(law: Law, path: Path, *, columns: Mapping[str, str] | None = None) -> AgainstRuns:
+def check_runs(law: Law, path: Path, reading: Reading = PLAIN) -> AgainstRuns:
     """Hold a law against the runs table in a file, or against the authors' own file that a built-in law records.
 
     Of a table with several strategies the runs count that the law says it is of, and the dense ones.
+    For a dense law the runs are dense where the table has no column of sparsity.
 
     Raises:
         RunsError: if the table is broken, or speaks of other runs altogether.
     """
     published = PUBLISHED.get(path.name)
-    if published is not None and columns is None and _sha256(path) == law.provenance.get("runs_sha256"):
+    if published is not None and reading == PLAIN and _sha256(path) == law.provenance.get("runs_sha256"):
         return against_runs(law, published(path.parent))
-    strategy = str(law.provenance.get("strategy"))
-    runs = read_runs(path, columns=columns, several_strategies="strategy" in law.provenance)
+    known = replace(
+        reading,
+        dense=not law.sparsity,
+        if_dense=PLAIN.if_dense,
+        schedule=law.schedule,
+        tokens_per_unit=law.tokens_per_unit,
+        several_strategies="strategy" in law.provenance,
+    )
+    runs, strategy = read_runs(path, known), str(law.provenance.get("strategy"))
     if runs.strategies is not None and strategy not in runs.strategies:
-        raise RunsError(
-            f"{runs.source}: none of its runs is of the strategy {strategy}, which the law {law.name!r} is of."
-        )
+        raise RunsError(f"{runs.source}: no run is pruned by {strategy}, as those of the law {law.name!r} are.")
     return against_runs(law, runs if runs.strategies is None else runs.take(of_strategy(runs, strategy)))
 
 
@@ -157,6 +166,7 @@ def against_runs(law: Law, runs: Runs) -> AgainstRuns:
         recorded_sha256=recorded.sha256,
         runs=len(ours),
         recorded_runs=recorded.runs,
+        read=understood(read_back(runs, tuple(law.sparsity), law.data_unit), len(runs)),
         aside=aside,
         objective=objective,
         recorded_objective=recorded.objective,

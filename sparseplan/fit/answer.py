@@ -34,7 +34,7 @@ from sparseplan.fit.strategy_answer import StrategyTable
 from sparseplan.laws.forms import FORMS
 from sparseplan.laws.forms.budget import schedule_budget
 from sparseplan.laws.run_error import RunError
-from sparseplan.runs.table import LeftOut
+from sparseplan.runs.row_values import LeftOut
 from sparseplan.sparsity.schedule import Schedule
 
 _RIVAL_STARTS = 32

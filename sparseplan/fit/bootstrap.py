@@ -35,6 +35,7 @@ FEWEST_GROUPS = 6
 _METHOD = "weighted bootstrap (exponential weights, variance adjusted by leverage), percentile intervals"
 DEFAULT_DRAWS = 1000
 _MAX_VARIANCE = 9.0
+_AGAIN = 100  # iterations for the few that stalled: a batch so small is all overhead
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -99,7 +100,7 @@ def refit(problem: Problem, starts: Array) -> Solution:
     columns = problem.columns
     again = solution.theta[stalled]
     again[:, columns] = 0.99 * again[:, columns] + 0.01 * starts[np.ix_(stalled, columns)]
-    second = solve(problem.take(stalled), again)
+    second = solve(problem.take(stalled), again, most=_AGAIN)
     better = second.value <= solution.value[stalled]
     rows = stalled[better]
     solution.theta[rows], solution.value[rows] = second.theta[better], second.value[better]

@@ -43,15 +43,7 @@ _STARTS = 24
 
 
 class UnjudgedError(FitError):
-    """Runs that can't tell forms apart.
-
-    Attributes:
-        reason: why, in sentences.
-    """
-
-    def __init__(self, reason: str) -> None:
-        super().__init__(f"`form` auto: {reason} Name a `form`.")
-        self.reason = reason
+    """Runs that can't tell forms apart; its text says why, in sentences."""
 
 
 class FormScore(Struct, frozen=True, kw_only=True):
@@ -171,7 +163,14 @@ class _Judged:
 
 
 def choose_form(
-    runs: Runs, *, objective: Objective, schedule: Schedule, starts: int, seed: int, every: bool = False
+    runs: Runs,
+    *,
+    objective: Objective,
+    schedule: Schedule,
+    starts: int,
+    seed: int,
+    every: bool = False,
+    priors: tuple[bool, ...] = (False, True),
 ) -> Choice:
     """Judge every form, with and without the weak prior.
 
@@ -186,6 +185,7 @@ def choose_form(
         starts: random starting points; at most 24 are used here.
         seed: of the starting points.
         every: weigh all forms, not only those that are close to the densest.
+        priors: without the prior, with it, or both.
 
     Raises:
         UnjudgedError: if too few runs cost about the same to judge an order, or no form can be judged.
@@ -215,7 +215,7 @@ def choose_form(
     left_out: dict[str, str] = {}
     for form in names:
         bare: list[Fit | None] | None = plain if form == names[0] else None
-        for prior in (False, True):
+        for prior in priors:
             try:
                 fits = plain if form == names[0] and not prior else fitted(form, prior=prior, bare=bare)
                 bare = fits

@@ -15,7 +15,7 @@ from sparseplan.fit.status import counted_before_pruning
 from sparseplan.fit.trends import trends
 from sparseplan.laws.forms.base import dense_numerator
 from sparseplan.laws.law import coefficients, poor_fit
-from sparseplan.runs.table import LeftOut
+from sparseplan.runs.row_values import LeftOut
 from sparseplan.sparsity.schedule import Schedule
 
 _WIDE = 3.0

@@ -1,6 +1,5 @@
 """From a runs table and options to a judged law: the one function behind the command."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,6 +11,7 @@ from sparseplan.fit.holdout import hold_out
 from sparseplan.fit.job import FitJob
 from sparseplan.fit.made import make_law
 from sparseplan.laws.law import Law
+from sparseplan.runs.reading import PLAIN, Reading
 from sparseplan.runs.table import Runs, read_runs
 
 __all__ = ["FitJob", "FitResult", "fit_runs", "run_fit"]
@@ -27,22 +27,20 @@ class FitResult:
     answer: FitAnswer
 
 
-def run_fit(
-    path: Path, job: FitJob, *, columns: Mapping[str, str] | None = None, group: str | None = None
-) -> FitResult:
+def run_fit(path: Path, job: FitJob, reading: Reading = PLAIN) -> FitResult:
     """Read a runs table and fit it.
 
     Args:
         path: the table.
         job: how to fit it.
-        columns: our column names to the file's, as `read_runs` takes them, and `group` likewise.
+        reading: how the table is read.
 
     Raises:
         RunsError: if the table is broken.
         LawError: if the frozen base can't be found.
         FitError: if the options contradict each other or the table.
     """
-    return fit_runs(read_runs(path, columns=columns, group=group), job)
+    return fit_runs(read_runs(path, reading), job)
 
 
 def fit_runs(runs: Runs, job: FitJob) -> FitResult:

@@ -11,10 +11,14 @@ from sparseplan.sparsity.schedule import Schedule
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class FitJob:
-    """How to fit, how to judge it and what to call the law; see the options of `sparseplan fit`."""
+    """How to fit, how to judge it and what to call the law; see the options of `sparseplan fit`.
+
+    `form` None is the first of the forms, the paper's. `prior` None leaves the prior to `form` auto or average, and
+    out of a named form.
+    """
 
     form: str | None = None
-    prior: bool = False
+    prior: bool | None = None
     residual: Residual = "log"
     loss: str = "huber"
     huber_delta: float = 1e-3

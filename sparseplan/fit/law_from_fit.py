@@ -18,7 +18,17 @@ from sparseplan.laws.draws import Draws
 from sparseplan.laws.forms.fitting.coordinates import Array
 from sparseplan.laws.forms.fitting.prior import WORDS as PRIOR_WORDS
 from sparseplan.laws.forms.repeated import Rate
-from sparseplan.laws.law import AVERAGE, FormBlock, Law, Levels, Range, coefficients, draw_table, law_block
+from sparseplan.laws.law import (
+    AVERAGE,
+    FormBlock,
+    Law,
+    Levels,
+    PretrainedStart,
+    Range,
+    coefficients,
+    draw_table,
+    law_block,
+)
 from sparseplan.laws.repetition import BLOCK, RateInSparsity, Repetition
 from sparseplan.laws.run_error import RunError
 from sparseplan.sparsity.schedule import Schedule
@@ -59,6 +69,7 @@ def to_law(
             **_repeat_ranges(fit),
         ),
         "levels": _levels(runs.sparsity),
+        "start": None if runs.dense_data_seen is None else PretrainedStart(dense_data_seen=runs.dense_data_seen),
         "repetition": None if fit.rates is None else _repetition(fit.rates),
         "prediction": prediction,
         "fit": fit_facts(fit, drawn, warnings),

@@ -26,8 +26,6 @@ from sparseplan.runs.strategies import schedule_of
 from sparseplan.runs.table import Runs
 from sparseplan.sparsity.schedule import Schedule
 
-_REPEATS = "runs that repeat data are fitted with rates of one form."
-
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class Made:
@@ -135,37 +133,36 @@ def _require_name(name: str) -> None:
 def _chosen(
     runs: Runs, job: FitJob, base: DenseBase | None, objective: Objective, naming: LawMetadata
 ) -> tuple[Choice | None, str | None]:
-    """The choice among forms; where none is made, why not, or neither where a form was named.
+    """The choice among forms; where `auto` can't make one, why not; neither where a form was named.
 
     Raises:
-        FitError: if a choice is asked for that can't be made.
+        FitError: if an average is asked for that can't be made.
     """
-    asked = job.form in (AUTO, AVERAGE)
-    if not asked and (job.form is not None or job.prior):
+    if job.form not in (AUTO, AVERAGE):
         return None, None
+    reason = None
     if base is not None:
-        if asked:
-            raise FitError(f"`form` {job.form}: a frozen dense base fixes what forms are told apart by. Name a `form`.")
-        return None, "the frozen dense base fixes what forms are told apart by."
-    if repeats_data(runs).any():
-        if job.form == AVERAGE:
-            raise FitError(f"`form` average: {_REPEATS} Name a `form`.")
-        if not asked:
-            return None, "forms are not told apart by runs that repeat data unless asked to."
-    try:
-        choice = choose_form(
-            runs,
-            objective=objective,
-            schedule=naming.schedule,
-            starts=job.starts,
-            seed=job.seed,
-            every=job.form == AVERAGE,
-        )
-    except UnjudgedError as problem:
-        if asked:
-            raise
-        return None, problem.reason
-    return (choice.alone(_REPEATS) if repeats_data(runs).any() else choice), None
+        reason = "a frozen dense base fixes what forms are told apart by."
+    elif repeats_data(runs).any():
+        reason = "runs that repeat data are fitted with rates of one form."
+    else:
+        try:
+            choice = choose_form(
+                runs,
+                objective=objective,
+                schedule=naming.schedule,
+                starts=job.starts,
+                seed=job.seed,
+                every=job.form == AVERAGE,
+                priors=(False, True) if job.prior is None else (job.prior,),
+            )
+        except UnjudgedError as problem:
+            reason = str(problem)
+        else:
+            return choice, None
+    if job.form == AVERAGE:
+        raise FitError(f"`form` average: {reason} Name a `form`.")
+    return None, reason
 
 
 def _fitted(
@@ -183,7 +180,7 @@ def _fitted(
         return fit_law(runs, form=form, objective=objective, base=base, prior=prior, starts=job.starts, seed=job.seed)
 
     if choice is None:
-        return [(fitted(job.form, job.prior), 1.0)], None
+        return [(fitted(None if job.form == AUTO else job.form, bool(job.prior)), 1.0)], None
     fits = {one.form: fitted(one.form, one.prior) for one in choice.counted}
     lost = {
         name: f"all runs do not determine it ({fit.certificate.status})."

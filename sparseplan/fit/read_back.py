@@ -7,7 +7,7 @@ from sparseplan.common.caveat import Caveat
 from sparseplan.common.intervals import Bounds, ends
 from sparseplan.common.units import format_bounds, format_count, format_loss, format_sparsity
 from sparseplan.laws.forms.fitting.coordinates import Array
-from sparseplan.runs.table import Runs
+from sparseplan.runs.table import Dropped, Runs
 
 _FEWEST = 1e3
 _WHOLE = 1e6
@@ -23,6 +23,11 @@ class ReadBack(Struct, frozen=True, kw_only=True):
         data_unit: What data_seen counts.
         dense_runs: Runs with S = 0.
         families: Pattern families of the sparse runs.
+        rows: Rows of the table; with the runs `dropped` makes them up, by the rule that dropped each. None for runs
+            that come from no table.
+        columns: Our column names to the table's, where these differ.
+        constants: Columns that the table lacks, with what all runs have there.
+        data_from_flops: Runs whose data_seen follows from their train_flops.
     """
 
     sparsity: Bounds
@@ -32,10 +37,16 @@ class ReadBack(Struct, frozen=True, kw_only=True):
     data_unit: str
     dense_runs: int
     families: list[str]
+    rows: int | None = None
+    dropped: list[Dropped] = []
+    columns: dict[str, str] = {}
+    constants: dict[str, str] = {}
+    data_from_flops: int = 0
 
 
 def read_back(runs: Runs, families: tuple[str, ...], data_unit: str) -> ReadBack:
-    """The ends of every column."""
+    """The ends of every column, and how the table was understood."""
+    known = runs.understood
     return ReadBack(
         sparsity=ends(runs.sparsity),
         nonzero_params=ends(runs.nonzero_params),
@@ -44,6 +55,11 @@ def read_back(runs: Runs, families: tuple[str, ...], data_unit: str) -> ReadBack
         data_unit=data_unit,
         dense_runs=int(np.sum(runs.sparsity == 0)),
         families=list(families),
+        rows=None if known is None else known.rows,
+        dropped=[] if known is None else list(known.dropped),
+        columns={} if known is None else dict(known.columns),
+        constants={} if known is None else dict(known.constants),
+        data_from_flops=0 if known is None else known.data_from_flops,
     )
 
 
@@ -55,6 +71,31 @@ def in_words(read: ReadBack) -> str:
         f"D {format_bounds(read.data_seen, format_count)} {read.data_unit}s, "
         f"loss {format_bounds(read.loss, format_loss)} nats, {sparsity}"
     )
+
+
+def understood(read: ReadBack, runs: int) -> list[str]:
+    """What was made of the table beyond reading it by our own names: rows left out, columns, what it lacks.
+
+    >>> ends = {name: (1.0, 2.0) for name in ("sparsity", "nonzero_params", "data_seen", "loss")}
+    >>> read = ReadBack(**ends, data_unit="token", dense_runs=3, families=[], rows=5,
+    ...     dropped=[Dropped(rule="State is crashed", rows=2)], columns={"loss": "eval/loss"},
+    ...     constants={"sparsity": "0"})
+    >>> for line in understood(read, 3): print(line)
+    Rows: 3 runs of 5 rows; 2 left out: State is crashed.
+    Columns: loss is eval/loss; sparsity = 0 for all runs.
+    """
+    lines = []
+    if read.dropped and read.rows is not None:
+        parts = "; ".join(f"{one.rows:,} left out: {one.rule}" for one in read.dropped)
+        lines.append(f"Rows: {runs:,} runs of {read.rows:,} rows; {parts}.")
+    parts_of = [f"{ours} is {theirs}" for ours, theirs in read.columns.items()]
+    words = [", ".join(parts_of)] if parts_of else []
+    words += [f"{ours} = {value} for all runs" for ours, value in read.constants.items()]
+    if read.data_from_flops:
+        words.append(f"data_seen of {read.data_from_flops} runs from their train_flops")
+    if words:
+        lines.append(f"Columns: {'; '.join(words)}.")
+    return lines
 
 
 def slips(runs: Runs) -> list[Caveat]:

@@ -62,7 +62,12 @@ class Solution:
 
 
 def solve(
-    problem: Problem, starts: Array, *, tolerance: float = TOLERANCE, rivals: NDArray[np.intp] | None = None
+    problem: Problem,
+    starts: Array,
+    *,
+    tolerance: float = TOLERANCE,
+    rivals: NDArray[np.intp] | None = None,
+    most: int = MAX_ITERATIONS,
 ) -> Solution:
     """Minimise from each start.
 
@@ -73,12 +78,13 @@ def solve(
         rivals: numbers of shape (B,), equal where starts are of one and the same problem. Once half of them agree on
             the lowest minimum, the others get half as many iterations again, and count as not converged after that.
             None: each is a problem of its own.
+        most: iterations after which a problem counts as not converged.
 
     Memory stays bounded: problems are taken in chunks of about 500,000 Jacobian entries, which also fit a cache.
     """
     chunk = max(1, _CHUNK_NUMBERS // (len(problem.free) * len(problem.design.x)))
     parts = [
-        _solve_chunk(problem.take(slice(i, i + chunk)), starts[i : i + chunk], tolerance, _part(rivals, i, chunk))
+        _solve_chunk(problem.take(slice(i, i + chunk)), starts[i : i + chunk], tolerance, _part(rivals, i, chunk), most)
         for i in range(0, len(starts), chunk)
     ]
     return Solution(
@@ -95,7 +101,10 @@ def _part(rivals: NDArray[np.intp] | None, start: int, count: int) -> NDArray[np
     return None if rivals is None else np.unique(rivals[start : start + count], return_inverse=True)[1].reshape(-1)
 
 
-def _solve_chunk(problem: Problem, starts: Array, tolerance: float, rivals: NDArray[np.intp] | None) -> Solution:
+@np.errstate(over="ignore", invalid="ignore")  # a trial step far out may overflow, and is refused for it
+def _solve_chunk(
+    problem: Problem, starts: Array, tolerance: float, rivals: NDArray[np.intp] | None, most: int
+) -> Solution:
     """Minimise from starts (B, P) that fit into memory together; the arrays below have one entry or row a start."""
     columns = problem.columns
     low, high = (bound[columns] for bound in problem.design.bounds())
@@ -112,9 +121,9 @@ def _solve_chunk(problem: Problem, starts: Array, tolerance: float, rivals: NDAr
     iterations = np.zeros(len(theta), dtype=np.int64)
     damping = np.ones(len(theta))
     live = np.arange(len(theta))  # the starts still under way; `here`, `point`, `held` have rows for these only
-    last = np.full(len(theta), MAX_ITERATIONS)
+    last = np.full(len(theta), most)
     here = evaluate(problem, theta)
-    for iteration in range(MAX_ITERATIONS + 1):
+    for iteration in range(most + 1):
         point = theta[np.ix_(live, columns)]
         # A bound holds a parameter while the objective falls beyond it; it is let go as soon as the gradient turns.
         held = ((point <= low) & (here.gradient > 0)) | ((point >= high) & (here.gradient < 0))
@@ -124,7 +133,7 @@ def _solve_chunk(problem: Problem, starts: Array, tolerance: float, rivals: NDAr
         if rivals is not None:
             agree = _agree(value, cosine <= tolerance, rivals)
             # Where a late start went below the minimum that the others share, all are given their time again.
-            last = np.where(agree, np.minimum(last, iteration + iteration // 2), MAX_ITERATIONS)
+            last = np.where(agree, np.minimum(last, iteration + iteration // 2), most)
         going &= iteration < last[live]
         if not going.any():
             break

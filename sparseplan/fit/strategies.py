@@ -174,7 +174,7 @@ def _fit(runs: Runs, job: FitJob, base: DenseBase | None) -> Fit:
             form=job.form,
             objective=objective_of(job),
             base=base,
-            prior=job.prior,
+            prior=bool(job.prior),
             starts=job.starts,
             seed=job.seed,
             alone=alone,

@@ -14,6 +14,7 @@ from sparseplan.hardware.kernels import Spread, Work
 from sparseplan.hardware.profile import Array, Batch, Curve, Floats, Phase, Profile, speedup
 from sparseplan.sparsity.pattern import Pattern
 
+WORKS: tuple[Work, ...] = ("training", "decoding", "prefill")
 _DEVICE_KEEPS, _DEVICE_GROUP = 2, 4
 _PHASES: dict[Work, tuple[Phase, Batch]] = {
     "training": ("training", "large"),

@@ -8,6 +8,7 @@ from sparseplan.errors import SparseplanError
 from sparseplan.sparsity.pattern import parse_pattern
 
 Positive = Annotated[float, Meta(gt=0)]
+Serves = Literal["decoding", "prefill"]
 Work = Literal["training", "decoding", "prefill"]
 
 

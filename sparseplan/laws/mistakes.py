@@ -9,19 +9,25 @@ from dataclasses import replace
 
 import numpy as np
 
+from sparseplan.common.intervals import Bounds
 from sparseplan.common.units import format_count, format_sparsity
 from sparseplan.laws.finding import Finding
 from sparseplan.laws.forms.base import Theta
 from sparseplan.laws.forms.budget import Array
-from sparseplan.laws.forms.slip import FREE, SCALES, Ends
-from sparseplan.laws.law import Law, coefficients, form_of
+from sparseplan.laws.forms.slip import FREE, Ends
+from sparseplan.laws.law import Law, coefficient_draws, coefficients, form_of
 from sparseplan.sparsity.pattern import parse_pattern
 
 _FEWEST_PARAMS = 1e4
-_LEAST_DATA = 1e5
+_LEAST_DATA, _LITTLE_DATA = 1e3, 1e5
+_LEAST_SEEN = 0.1
 _TOKENS_PER_PARAM = (0.5, 2e5)
 _BETTER = 1.05
 _SMALL_EXCESS = 1.005
+_MOST_BY_RUNS = 1.5
+"""The largest m(S) (1 - S) that a law's draws can vouch for. Sparse runs whose N leaves the zeros out twice make it
+m(S), which is 2.2 and more at the sparsest of our laws' runs."""
+_VOUCHED = (0.05, 0.95)
 _GRID = 64
 _UNKNOWN_HIGHEST = 0.875
 
@@ -49,21 +55,48 @@ def _size_units(law: Law) -> Iterator[Finding]:
 def _data_units(law: Law) -> Iterator[Finding]:
     units = f"{law.data_unit}s"
     advice = f"is D counted in thousands, millions or billions? D is a plain count of {units}, 65e9"
-    if law.range.data_seen is not None and law.range.data_seen[1] < _LEAST_DATA:
+    if law.range.data_seen is not None and _is_too_little(law, law.range.data_seen[1]):
         yield Finding(
             key="range.data_seen",
             code="data-units",
-            message=f"the longest run saw {law.range.data_seen[1]:.4g} {units}: {advice}; the coefficients must be "
-            "those of plain counts too",
+            message=f"the longest run saw {law.range.data_seen[1]:.4g} {units}{_per_param(law)}: {advice}; the "
+            "coefficients must be those of plain counts too",
         )
-    scale = float(coefficients(law).data_for(0.0, np.inf, 1.0))
-    if not SCALES[0] <= scale <= SCALES[1]:
+    scale, ends = float(coefficients(law).data_for(0.0, np.inf, 1.0)), _ends(law)
+    if not ends.is_usual(scale):
+        against = "which is far from nearly all laws measured (1.5e5 to 2.2e10)"
+        if ends.data_seen is not None:
+            times = np.float64(ends.middle_data) / scale
+            against = f"and the runs' data are {times:.3g} times that; laws measured have 1.5 to 57 times"
         yield Finding(
             key="coefficients",
             code="data-units",
-            message=f"at D = {scale:.3g} {units} the data term is one nat, which is far from nearly all laws measured "
-            f"(1.5e5 to 2.2e10): {advice}. Or is a numerator given for a scale, or the other way round?",
+            message=f"at D = {scale:.3g} {units} the data term is one nat, {against}: {advice}, in the coefficients "
+            "and in `range`. Or is a numerator given for a scale, or the other way round?",
         )
+
+
+def _is_too_little(law: Law, data: float) -> bool:
+    """Whether the longest run saw next to nothing: by itself, or, where it is little, for the size of the model.
+
+    Tiny models may see thousands of images only; those in millions are a millionth of what models see.
+    """
+    if data >= _LITTLE_DATA:
+        return False
+    seen = _seen_per_param(law)
+    return data < _LEAST_DATA or seen is None or seen < _LEAST_SEEN
+
+
+def _seen_per_param(law: Law) -> float | None:
+    """Tokens that the longest run saw for each parameter of the largest model; None where the law doesn't say."""
+    if law.range.nonzero_params is None or law.range.data_seen is None:
+        return None
+    return law.range.data_seen[1] * law.tokens_per_unit / law.range.nonzero_params[1]
+
+
+def _per_param(law: Law) -> str:
+    seen = _seen_per_param(law)
+    return "" if seen is None else f", {seen:.2g} tokens for each parameter of the largest model"
 
 
 def _data_per_param(law: Law) -> Iterator[Finding]:
@@ -89,7 +122,9 @@ def _slips_and_pruning(law: Law, ends: Ends) -> list[Finding]:
     found: dict[str, Finding] = {}
     for family in law.sparsity or (None,):
         theta = coefficients(law, family)
-        slips = theta.slips(ends)
+        vouched = None if family is None else _drawn_worth(law, family, ends)
+        # What the draws, fitted run by run, hold as well is no slip in writing.
+        slips = [one for one in theta.slips(ends) if vouched is None or one.code != "swapped-weights"]
         for slip in slips:
             key = (
                 f"sparsity.{family}.{slip.coefficient}"
@@ -98,13 +133,37 @@ def _slips_and_pruning(law: Law, ends: Ends) -> list[Finding]:
             )
             found[key] = Finding(key=key, code=slip.code, message=slip.message)
         if family is not None and not any(slip.coefficient in own for slip in slips):
-            found |= {one.key: one for one in _free_pruning(law, family, theta, ends)}
+            found |= {one.key: one for one in _free_pruning(law, family, theta, ends, vouched)}
     return list(found.values())
 
 
-def _free_pruning(law: Law, family: str, theta: Theta, ends: Ends) -> Iterator[Finding]:
+def _drawn_worth(law: Law, family: str, ends: Ends) -> Bounds | None:
+    """The ends of the largest m(S) (1 - S) over the draws, where it is above 1 by the law's values and they hold that.
+
+    None where it isn't, or there are no draws, or it is more than draws can vouch for.
+    """
+    _, worth = _highest(coefficients(law, family), ends.sparsity, ends)
+    draws, S = coefficient_draws(law, family), ends.sparsity[ends.sparsity > 0]
+    if draws is None or not FREE < worth <= _MOST_BY_RUNS:
+        return None
+    drawn = np.max(np.nan_to_num(draws.expanded().size_multiplier(S, ends.middle_size) * (1.0 - S), nan=0.0), axis=-1)
+    low, high = (float(end) for end in np.quantile(drawn, _VOUCHED))
+    return (low, high) if low <= worth <= high else None
+
+
+def _free_pruning(law: Law, family: str, theta: Theta, ends: Ends, vouched: Bounds | None) -> Iterator[Finding]:
     """Whether what is left after pruning counts for more than the dense model before it: m(S) (1 - S) above 1."""
     S, worth = _highest(theta, ends.sparsity, ends)
+    if vouched is not None:
+        yield Finding(
+            key=f"sparsity.{family}",
+            code="free-pruning",
+            message=f"{_said(S, worth)}, and the law's draws hold that (90%: {vouched[0]:.3g} .. {vouched[1]:.3g}): "
+            "its runs say so, if the form is right. Laws of larger models stay below 0.9: do not count on it beyond "
+            "these runs",
+            doubtful=False,
+        )
+        return
     if worth > FREE:
         yield Finding(
             key=f"sparsity.{family}",

@@ -31,6 +31,7 @@ from sparseplan.plan.caveats import (
     require_real,
     schedule_caveats,
 )
+from sparseplan.plan.contest import Contender
 from sparseplan.plan.curve import Curve, sparsity_curve
 from sparseplan.plan.hardware_answer import SECONDS_PER_HOUR, DeviceUse, FamilyVerdict
 from sparseplan.plan.intervals import Intervals, draw_caveats, plan_intervals
@@ -83,6 +84,8 @@ class Given(Struct, frozen=True, kw_only=True):
     Attributes:
         loss: The loss to reach with the least compute; then no budget is given.
         total_flops: The budget of training and inference together, in place of `train_flops`, where both count.
+        max_memory: The most bytes that training may take on a device.
+        max_dense_params: The most dense parameters, which follow from it where no real model is named.
     """
 
     train_flops: float | None
@@ -96,6 +99,8 @@ class Given(Struct, frozen=True, kw_only=True):
     tokens_per_param: float | None = None
     total_flops: float | None = None
     inference_tokens: float | None = None
+    max_memory: float | None = None
+    max_dense_params: float | None = None
 
 
 class Plan(Struct, frozen=True, kw_only=True):
@@ -160,9 +165,9 @@ class Answer(Struct, frozen=True, kw_only=True):
     With the `objective` mean every loss, and what follows from losses, is of the mean over the law's draws, and
     `by_values` is the plan that the law's values make best. `device` where one is named, `verdict` where its profile is
     the cost; `repetition` of the plan and, under the other published rates, `repetition_spread` where unique data are
-    limited; `serving` where inference counts. `across_laws` is None for dense models alone, limited unique data, and
-    questions that give more than a budget and a size; `sensitivity` with the objective mean. `model` where one is
-    named, `curve` where it is asked for.
+    limited; `serving` where inference counts; `contenders`, the best first, where the best pattern was asked for.
+    `across_laws` is None for dense models alone, limited unique data, and questions that give more than a budget and a
+    size; `sensitivity` with the objective mean. `model` where one is named, `curve` where it is asked for.
     """
 
     format: Literal["sparseplan-plan/1"] = "sparseplan-plan/1"
@@ -185,6 +190,7 @@ class Answer(Struct, frozen=True, kw_only=True):
     verdict: list[FamilyVerdict] | None
     repetition: Repetition | None = None
     repetition_spread: list[PlanUnderRates] = []
+    contenders: list[Contender] | None = None
     model: "ModelUse | None" = None
     curve: Curve | None = None
     warnings: list[Caveat]
@@ -337,6 +343,7 @@ def given_of(question: Question, device_hours: float | None = None) -> Given:
         tokens_per_param=_optional(question.tokens_per_param),
         total_flops=_optional(question.train_flops) if serves else None,
         inference_tokens=None if question.inference is None else _number(question.inference.tokens),
+        max_dense_params=_optional(question.max_dense_params),
     )
 
 

@@ -26,6 +26,7 @@ class Serving(Struct, frozen=True, kw_only=True):
     Attributes:
         tokens: The demand T.
         inference: What zeros cost in inference: sparse, dense, or a hardware profile's name.
+        kind: Which speed-ups of the profile count; None where it is none.
         weight: What a FLOP of inference costs against one of training.
         counted_in: What the weighed total is: flops, hours of devices, or money.
         pays: Whether some allowed sparsity beats the best dense model at any demand that the budget pays for
@@ -35,6 +36,7 @@ class Serving(Struct, frozen=True, kw_only=True):
 
     tokens: float
     inference: str
+    kind: Literal["decoding", "prefill"] | None
     weight: float
     counted_in: CountedIn
     pays: Pays
@@ -63,6 +65,7 @@ def serving(sides: Sides, question: Question, dense_data: float) -> Serving:
     return Serving(
         tokens=float(inference.tokens),
         inference=inference.name,
+        kind=inference.kind,
         weight=inference.weight,
         counted_in=inference.counted_in,
         pays=side,

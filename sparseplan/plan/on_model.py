@@ -40,13 +40,12 @@ class ModelUse(Facts, frozen=True, kw_only=True):
     Attributes:
         plan_flops: Of the plan.
         dense_flops: Of the dense plan.
-        max_memory: The most bytes that training may take on a device; None for no limit.
-        must_recompute: Whether it takes more than those if blocks are not computed again; None likewise.
+        must_recompute: Whether training takes more memory than is allowed if blocks are not computed again; None where
+            nothing limits it.
     """
 
     plan_flops: PlanFlops
     dense_flops: PlanFlops
-    max_memory: float | None
     must_recompute: bool | None
 
 
@@ -129,7 +128,6 @@ def model_use(chosen: Sized, answer: Answer, law: Law) -> ModelUse:
         **structs.asdict(about),
         plan_flops=_flops(chosen, answer.plan, law),
         dense_flops=_flops(chosen, answer.dense, law),
-        max_memory=most,
         must_recompute=None if most is None else about.training_memory.per_device > most,
     )
 

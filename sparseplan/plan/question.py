@@ -13,11 +13,14 @@ from sparseplan.laws.forms.budget import Array, Budget, Floats
 from sparseplan.laws.forms.minima import smooth_minimum
 from sparseplan.laws.forms.search import HIGHEST_SPARSITY, densities
 from sparseplan.laws.unique_data import UniqueData
-from sparseplan.plan.runs import run_for_budget, run_for_loss
+from sparseplan.plan.runs import largest_size, run_for_budget, run_for_loss
 from sparseplan.sparsity.pattern import UNSTRUCTURED, Pattern
 
 _ROUNDING = 1e-9
-_ARRAYS = ("train_flops", "loss", "nonzero_params", "dense_params", "data_seen", "max_data", "tokens_per_param")
+_ARRAYS = (
+    *("train_flops", "loss", "nonzero_params", "dense_params"),
+    *("data_seen", "max_data", "tokens_per_param", "max_dense_params"),
+)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -35,6 +38,7 @@ class Question:
         data_seen: D where that is decided; the size follows.
         max_data: The most D may be; None for no limit.
         tokens_per_param: D / N where that is decided; size and data follow.
+        max_dense_params: The most N / (1 - S) may be; None for no limit.
         pattern: Which sparsities can be made.
         max_sparsity: Sparsities that are chosen stay at or below this, [0, 1): unstructured ones, and those of a family
             of patterns.
@@ -51,6 +55,7 @@ class Question:
     data_seen: Floats | None = None
     max_data: Floats | None = None
     tokens_per_param: Floats | None = None
+    max_dense_params: Floats | None = None
     pattern: Pattern = UNSTRUCTURED
     max_sparsity: float = HIGHEST_SPARSITY
     pattern_cap: float = 1.0
@@ -71,7 +76,7 @@ class Question:
     @property
     def is_plain(self) -> bool:
         """Whether it gives a budget of training FLOPs and at most the size: what forms have closed solutions for."""
-        data = (self.data_seen, self.max_data, self.tokens_per_param)
+        data = (self.data_seen, self.max_data, self.tokens_per_param, self.max_dense_params)
         return self.loss is None and self.inference is None and all(one is None for one in data)
 
     @property
@@ -233,5 +238,5 @@ def lowest_reducible(theta: Theta, question: Question) -> Array:
     choices = question.pattern.sparsities
     S = np.linspace(0.0, question.cap, 257) if choices is None else np.array([S for S in choices if question.cap >= S])
     if N is None:
-        N = np.inf if question.dense_params is None else question.dense_params * (1.0 - S)
+        N = largest_size(question, S) if question.dense_params is None else question.dense_params * (1.0 - S)
     return np.asarray(np.nanmin(theta.reducible(S, N, np.inf if D is None else D)))

@@ -52,7 +52,8 @@ def _asked(sides: Sides, question: Question) -> Sides:
 
 def _limits(question: Question) -> str:
     """The givens that end the runs, as arguments."""
-    names = ("nonzero_params", "dense_params", "data_seen", "max_data", "tokens_per_param", "unique_data")
-    words = {"nonzero_params": "params", "data_seen": "data"}
+    sizes, data = ("nonzero_params", "dense_params", "max_dense_params"), ("data_seen", "max_data")
+    names = (*sizes, *data, "tokens_per_param", "unique_data")
+    words = {"nonzero_params": "params", "data_seen": "data", "max_dense_params": "max_memory"}
     given = [f"`{words.get(name, name)}`" for name in names if getattr(question, name) is not None]
     return f"the given {' and '.join(given)}" if given else "these givens"

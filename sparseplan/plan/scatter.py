@@ -30,9 +30,15 @@ class Scatter(Struct, frozen=True, kw_only=True):
 
 
 def scatter_of(law: Law, given: float | None = None) -> Scatter:
-    """The scatter of normal residuals that would give the law's objective; `given`, relative, comes first."""
+    """The scatter that the law's fit measured of its runs, their own and what they share.
+
+    `given`, relative, comes first. Without a measurement it is that of normal residuals that would give the law's
+    objective.
+    """
     if given is not None:
         return Scatter(value=given, relative=True, source="given")
+    if law.prediction is not None:
+        return Scatter(value=float(law.prediction.deviation(0.0)), relative=True, source="fit")
     facts = law.fit
     objective, runs = _number(facts.get("objective")), _number(facts.get("runs"))
     delta = {"huber": _number(facts.get("huber_delta")), "squared": math.inf}.get(facts.get("loss", ""))

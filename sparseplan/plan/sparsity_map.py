@@ -1,7 +1,7 @@
 """The optimal sparsity over a grid of non-zero parameters and training FLOPs: a plan of `optimal` at every point."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -13,9 +13,10 @@ from sparseplan.cost.flops import ACCELERATED_SPARSITY, FLOPS_PER_PARAMETER_AND_
 from sparseplan.errors import PlanError
 from sparseplan.laws.forms.base import Theta
 from sparseplan.laws.law import Law
-from sparseplan.plan.caveats import ROUNDING, fit_caveats, law_caveats, sparsity_cap
+from sparseplan.plan.caveats import ROUNDING, fit_caveats, law_caveats, require_real, sparsity_cap
+from sparseplan.plan.contest import best_of
 from sparseplan.plan.question import Plans, Question
-from sparseplan.plan.sides import Sides, best_allowed, draw_sides, law_sides
+from sparseplan.plan.sides import Sides, draw_sides, law_sides
 from sparseplan.sparsity.pattern import TWO_OF_FOUR, UNSTRUCTURED, Pattern
 
 Array = NDArray[np.float64]
@@ -149,19 +150,50 @@ class _Contest(NamedTuple):
     sides: Sides
     sides_24: Sides
 
-    def winners(self, N: Array, C: Array | float) -> tuple[Plans, NDArray[np.bool_]]:
-        """The best plans, and whether it is 2:4 that makes them, for N and training FLOPs that broadcast."""
-        plain = self._best(self.sides, self.pattern, self.cost.pattern, N, C)
-        none = np.zeros(plain.loss.shape, dtype=np.bool_)
-        if self.cost.two_to_four is None or self.cap < ACCELERATED_SPARSITY:
-            return plain, none
-        halved = self._best(self.sides_24, TWO_OF_FOUR, self.cost.two_to_four, N, C)
-        wins = halved.loss < plain.loss
-        return Plans(*(np.where(wins, *pair) for pair in zip(halved, plain, strict=True))), wins
+    def winners(self, N: Array | float | None, C: Array | float) -> tuple[Plans, NDArray[np.bool_]]:
+        """The best plans, and whether it is 2:4 that makes them, for N and training FLOPs that broadcast.
 
-    def _best(self, sides: Sides, pattern: Pattern, cost: Cost, N: Array, C: Array | float) -> Plans:
-        asked = Question(train_flops=C, nonzero_params=N, cost=cost, pattern=pattern, max_sparsity=self.cap)
-        return Plans(*np.broadcast_arrays(*best_allowed(sides, asked)))
+        Without N the size is free.
+        """
+        asked = Question(
+            train_flops=C, nonzero_params=N, cost=self.cost.pattern, pattern=self.pattern, max_sparsity=self.cap
+        )
+        entries = [(self.sides, asked)]
+        if self.cost.two_to_four is not None and self.cap >= ACCELERATED_SPARSITY:
+            entries.append((self.sides_24, replace(asked, cost=self.cost.two_to_four, pattern=TWO_OF_FOUR)))
+        plans, first = best_of(entries)
+        return plans, first == 1
+
+
+def map_plan(
+    law: Law, cost: MapCost, pattern: Pattern, *, max_sparsity: float | None, flops: float, size: float | None
+) -> MapPlan:
+    """The plan for a budget, of a map's pattern, or of 2:4 where that competes.
+
+    Args:
+        law: Which law answers.
+        cost: The map's.
+        pattern: The map's.
+        max_sparsity: The cap; by default the law's, as for plans.
+        flops: The budget.
+        size: N where that is decided.
+
+    Raises:
+        PlanError: if the numbers leave what a computer has.
+    """
+    sides, cap = law_sides(law, pattern.family), sparsity_cap(law) if max_sparsity is None else max_sparsity
+    sides_24 = sides if cost.two_to_four is None else law_sides(law, TWO_OF_FOUR.family)
+    best, halved = _Contest(pattern, cap, cost, sides, sides_24).winners(size, flops)
+    require_real(N=best.nonzero_params, D=best.data_seen, loss=best.loss)
+    return MapPlan(
+        pattern=str(TWO_OF_FOUR if halved else pattern),
+        sparsity=float(best.sparsity),
+        nonzero_params=float(best.nonzero_params),
+        data_seen=float(best.data_seen),
+        train_flops=flops,
+        loss=float(best.loss),
+        size_is_free=size is None,
+    )
 
 
 @np.errstate(all="ignore")  # what overflows is refused by name

@@ -13,7 +13,7 @@ import numpy as np
 from sparseplan.common.caveat import Caveat
 from sparseplan.common.units import format_count
 from sparseplan.cost.device import device_cost
-from sparseplan.hardware.acceleration import accelerated_sparsities, acceleration, runs_2to4
+from sparseplan.hardware.acceleration import WORKS, accelerated_sparsities, acceleration, runs_2to4
 from sparseplan.hardware.kernels import Spread, Work
 from sparseplan.hardware.profile import MeasuredProfile, Profile, speedup, training_rate
 from sparseplan.laws.forms.base import Theta
@@ -33,7 +33,6 @@ from sparseplan.sparsity.schedule import Schedule
 MASTER_BYTES = 4.0
 _REACH = 7.0  # of ln N around the dense plan's
 COMPUTE_BYTES = 2.0
-_WORKS: tuple[Work, ...] = ("training", "decoding", "prefill")
 
 
 def verdicts(law: Law, question: Question, profile: Profile, objective: Objective = "point") -> list[FamilyVerdict]:
@@ -90,7 +89,7 @@ def _verdict(
         fast = acceleration(profile, pattern, work)
         return None if fast is None else fast.spread_at(S, width)
 
-    training, decoding, prefill = (faster(work) for work in _WORKS)
+    training, decoding, prefill = (faster(work) for work in WORKS)
     compressed = bool(accelerated_sparsities(pattern)) and runs_2to4(profile)
     break_even = None
     if pattern.group is not None:

@@ -20,6 +20,8 @@ def print_dry_run(console: Console, result: DryRun) -> None:
     """Print a dry run for people."""
     say_wrapped(console, f"{result.recipe}: {len(result.runs)} runs on {result.data}", style="bold")
     say_wrapped(console, f"Pruning: {result.pruning}")
+    if started := [run for run in result.runs if run.dense_data_seen is not None]:
+        say_wrapped(console, _started_from(started))
     say(console)
     unit = f"{result.runs[0].data_unit}s"
     several = len({run.strategy for run in result.runs if run.sparsity}) > 1
@@ -56,6 +58,16 @@ def print_dry_run(console: Console, result: DryRun) -> None:
     print_grid_forecast(console, result.law)
     if result.verify is not None:
         print_verify_forecast(console, result.verify)
+
+
+def _started_from(runs: list[RunFacts]) -> str:
+    """What the dense weights had seen and cost that runs start from."""
+    seen = ", ".join(format_count(each) for each in sorted({run.dense_data_seen or 0.0 for run in runs}))
+    dense = {(run.dense_params, run.seed, run.dense_data_seen): run.dense_train_flops or 0.0 for run in runs}
+    return (
+        f"Start: dense weights trained on {seen} {runs[0].data_unit}s, {format_scientific(sum(dense.values()))} FLOPs "
+        "in all; the table counts what comes after"
+    )
 
 
 def print_grid_forecast(console: Console, law: GridForecast) -> None:

@@ -13,7 +13,7 @@ from sparseplan.fit.compare import Dependence
 from sparseplan.fit.fit_caveats import SIGNIFICANT
 from sparseplan.fit.fit_table import FitResult
 from sparseplan.fit.rates_answer import FittedRepetition
-from sparseplan.fit.read_back import in_words
+from sparseplan.fit.read_back import in_words, understood
 from sparseplan.fit.verdict import said_against, verdict
 from sparseplan.laws.forms import FORMS
 from sparseplan.plan.first_plan import first_question
@@ -27,6 +27,8 @@ def print_fit(console: Console, result: FitResult, *, written: Path | None) -> N
     answer = result.answer
     say_wrapped(console, f"{_headline(answer)}.")
     say_wrapped(console, f"Read: {in_words(answer.read)}.", indent="  ")
+    for line in understood(answer.read, answer.n_runs):
+        say_wrapped(console, line, indent="  ")
     say_wrapped(console, _certificate(answer))
     if answer.forms is not None:
         say(console)

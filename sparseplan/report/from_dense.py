@@ -16,6 +16,7 @@ from sparseplan.plan.from_dense import FromDense, Pruned
 from sparseplan.report.caveats import print_caveats
 from sparseplan.report.plan import SHOWN_CAVEATS, print_law_facts
 
+_MANY = 10.0
 _COSTS = {"sparse": "Zeros cost nothing", "dense": "Zeros cost as much as weights"}
 
 
@@ -69,10 +70,10 @@ def _times(ratio: float | None) -> str:
 
 
 def _share(share: float | None) -> str:
-    """A share, or how many times the whole."""
+    """A share of the whole; several times it is as good as none."""
     if share is None:
         return "no share"
-    return f"{100 * share:.0f}%" if share < 9.995 else format_ratio(share)
+    return f"{100 * share:.0f}%" if share < _MANY else f"> {_MANY:.0f}x"
 
 
 def _needed(row: Pruned) -> str:

@@ -27,7 +27,10 @@ def print_check(law: Law, findings: list[Finding], runs: "AgainstRuns | None" = 
     console = open_console()
     say(console, f"{law.name}: a valid law" + (", with something to look at:" if findings else "."))
     for one in findings:
-        say_wrapped(console, f"{'!' if one.doubtful else '-'} {one.key}: {one.message}.", indent="  ")
+        stop = "" if one.message.endswith("?") else "."
+        say_wrapped(console, f"{'!' if one.doubtful else '-'} {one.key}: {one.message}{stop}", indent="  ")
     if runs is not None:
         said = f"{runs.table}: {runs.outcome}: {runs.message}"
         say_wrapped(console, f"! {said}" if runs.differs else said, indent="  " if runs.differs else "")
+        for line in runs.read:
+            say_wrapped(console, line, indent="  ")

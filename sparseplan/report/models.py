@@ -7,6 +7,7 @@ from rich.console import Console
 
 from sparseplan.common.console import open_table, print_table, say, say_wrapped
 from sparseplan.common.units import format_bytes, format_count, format_percent, format_scientific, format_sparsity
+from sparseplan.plan.answer import Answer
 from sparseplan.plan.on_model import ModelUse
 from sparseplan.shapes.real.facts import Facts
 from sparseplan.shapes.real.memory import STATE_BYTES, TrainingMemory
@@ -55,8 +56,9 @@ def print_model(console: Console, model: Facts, *, sparsity: float = 0.0) -> Non
         say_wrapped(console, f"Source: {model.source}.")
 
 
-def model_lines(model: ModelUse, *, sparsity: float, dense_too: bool) -> list[str]:
-    """What a plan says of its model; `dense_too` where it stands beside another, dense plan."""
+def model_lines(answer: Answer, model: ModelUse) -> list[str]:
+    """What a plan says of its model."""
+    limit, sparsity = answer.given.max_memory, answer.plan.sparsity
     beside = sum((model.plan_flops.attention, model.plan_flops.head, model.plan_flops.embedding))
     whole = beside + model.plan_flops.weights
     lines = [
@@ -64,12 +66,12 @@ def model_lines(model: ModelUse, *, sparsity: float, dense_too: bool) -> list[st
         f"{format_count(model.prunable_params)} of them prunable, in sequences of {model.context:,} tokens.",
         f"{_beyond(model)} All of that is counted: {format_scientific(beside)} of the plan's "
         f"{format_scientific(whole)} training FLOPs ({format_percent(beside / whole)}) go into what no zero saves"
-        + (f", {_dense_share(model)} of the dense plan's." if dense_too else "."),
+        + (f", {_dense_share(model)} of the dense plan's." if sparsity > 0 else "."),
         *_training(model.training_memory),
     ]
-    if model.max_memory is not None:
+    if limit is not None:
         if_so = ", if blocks are computed again in the backward pass" if model.must_recompute else ""
-        lines.append(f"That fits into {format_bytes(model.max_memory)} per device{if_so}.")
+        lines.append(f"That fits into {format_bytes(limit)} per device{if_so}.")
     return [*lines, _inference(model, sparsity)]
 
 

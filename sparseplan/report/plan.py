@@ -5,11 +5,13 @@ from rich.console import Console
 from sparseplan.common.console import print_table, say, say_wrapped
 from sparseplan.plan.answer import Answer, LawName
 from sparseplan.report.caveats import print_caveats
+from sparseplan.report.contenders import print_contenders
 from sparseplan.report.plan_sentences import (
     across_laws,
     against_dense,
     how_sure,
     in_the_mean,
+    memory_limit,
     repeats,
     sensitivity,
     serving,
@@ -33,11 +35,14 @@ def print_answer(console: Console, answer: Answer, *, explain: bool = False) -> 
     say(console)
     print_table(console, plan_table(console, answer))
     say(console)
+    if answer.contenders is not None and poor is None:
+        print_contenders(console, answer.contenders, loss_given=answer.given.loss is not None)
     for line in (
         ()
         if poor
         else (
             *against_dense(answer),
+            *memory_limit(answer),
             *serving(answer),
             *(sensitivity(answer) if explain else ()),
             *repeats(answer),
@@ -63,7 +68,7 @@ def print_answer(console: Console, answer: Answer, *, explain: bool = False) -> 
     if answer.model is not None:
         from sparseplan.report.models import model_lines  # noqa: PLC0415  only where a model is named
 
-        for line in model_lines(answer.model, sparsity=answer.plan.sparsity, dense_too=answer.plan.sparsity > 0):
+        for line in model_lines(answer, answer.model):
             say_wrapped(console, line)
     print_caveats(console, [one for one in answer.warnings if one is not poor], most=None if explain else SHOWN_CAVEATS)
     print_law_facts(console, answer.law)

@@ -5,6 +5,7 @@ from math import isfinite
 from sparseplan.common.intervals import Bounds
 from sparseplan.common.units import (
     format_bounds,
+    format_bytes,
     format_count,
     format_difference,
     format_loss,
@@ -92,6 +93,17 @@ def _inverse(ratio: Bounds | None) -> str:
     return f" ({format_bounds((1 / high, 1 / low), format_ratio)})"
 
 
+def memory_limit(answer: Answer) -> list[str]:
+    """What a limit on memory leaves of the size where no real model is named."""
+    most, memory = answer.given.max_dense_params, answer.given.max_memory
+    if most is None or memory is None:
+        return []
+    return [
+        f"Memory: at most {format_count(most)} dense parameters, whose weights, gradients and Adam take "
+        f"{format_bytes(memory)} per device, 16 bytes each; embeddings, head and activations come on top."
+    ]
+
+
 def sensitivity(answer: Answer) -> list[str]:
     """How far each number may be rounded."""
     found = answer.sensitivity
@@ -117,7 +129,7 @@ def serving(answer: Answer) -> list[str]:
     if found is None:
         return []
     costs = {"sparse": "zeros cost nothing", "dense": "zeros cost as much as weights"}
-    there = costs.get(found.inference, f"speed-ups of {found.inference}")
+    there = costs.get(found.inference, f"speed-ups of {found.inference} in {found.kind}")
     line = f"Inference: {format_count(found.tokens)} tokens, {there}{_weight(found)}."
     if is_dense_only(answer) or any(caveat.code == "only-dense" for caveat in answer.warnings):
         return [line]

@@ -90,6 +90,8 @@ def size_given(answer: Answer) -> str:
         size = f"{format_count(given.dense_params)} dense"
     if given.max_data is not None:
         size += f", at most {format_count(given.max_data)}"
+    if given.max_dense_params is not None:
+        size += f", at most {format_count(given.max_dense_params)} dense"
     return size
 
 

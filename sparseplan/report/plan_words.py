@@ -62,19 +62,21 @@ def spending_word(answer: Answer) -> str:
 
 
 def data_end_losses(answer: Answer) -> bool:
-    """Whether limited data may put a loss out of reach of all compute."""
+    """Whether limited data, or a limited size, may put a loss out of reach of all compute."""
     given = answer.given
-    return any(one is not None for one in (given.unique_data, given.data_seen, given.max_data))
+    limits = (given.unique_data, given.data_seen, given.max_data, given.max_dense_params)
+    return any(one is not None for one in limits)
 
 
 def on_data(answer: Answer) -> str:
-    """What is given of the data, as an addition to a model's name."""
+    """What is given of the data, and of the memory, as an addition to a model's name."""
     given = answer.given
+    found = "" if given.tokens_per_param is None else " at this ratio"
     if given.data_seen is not None:
-        return " on these data"
-    if given.max_data is not None:
-        return " within these data"
-    return "" if given.tokens_per_param is None else " at this ratio"
+        found = " on these data"
+    elif given.max_data is not None:
+        found = " within these data"
+    return found if given.max_dense_params is None else f"{found} within this memory"
 
 
 def needed(ratio: float) -> str:

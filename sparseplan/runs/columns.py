@@ -5,7 +5,9 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from sparseplan.errors import RunsError
-from sparseplan.runs.reader import Row, Table
+from sparseplan.runs.cells import Row
+from sparseplan.runs.nested import spread
+from sparseplan.runs.reader import Table
 
 SOURCE = "the table"
 _EXPECTED = "expected a path, a dict of columns or a dataframe (pandas, polars, pyarrow or one like them)"
@@ -21,7 +23,8 @@ def table_of(data: object) -> Table:
             Arrow's stream or the dataframe interchange protocol.
 
     Returns:
-        The table. Cells that are missing in a dataframe's sense, None, NaN or NA, are None.
+        The table. Cells that are missing in a dataframe's sense, None, NaN or NA, are None; dictionaries in cells are
+        columns of their own, `config.n_params`.
 
     Raises:
         RunsError: for anything else, and for columns that aren't one value a row.
@@ -41,7 +44,10 @@ def table_of(data: object) -> Table:
     )
     if not rows:
         raise RunsError(f"{SOURCE}: expected at least one run, found no runs.")
-    return Table(source=SOURCE, columns=tuple(columns), rows=rows, sha256="")
+    rows = spread(rows, SOURCE)
+    return Table(
+        source=SOURCE, columns=tuple(dict.fromkeys(name for row in rows for name in row.cells)), rows=rows, sha256=""
+    )
 
 
 def _named_columns(data: Any) -> Iterable[tuple[str, Any]]:
@@ -94,7 +100,7 @@ def _cells(name: str, column: Any) -> list[Any]:
         raise RunsError(f"{SOURCE}: column {name}: expected a list or an array, found {column!r:.60}.")
     values = [_value(cell) for cell in cells]
     for number, value in enumerate(values, start=1):
-        if isinstance(value, list | tuple | dict):
+        if isinstance(value, list | tuple):
             raise RunsError(f"row {number}: {name}: expected one value, found {value!r:.60}.")
     return values
 

@@ -1,17 +1,24 @@
 """Read the rows of a runs table from CSV, JSON lines, JSON or Parquet, each with the place it came from."""
 
 import csv
+import gzip
 import hashlib
 import io
 import json
-from collections.abc import Iterator
+import sys
+import zlib
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from sparseplan.common.files import open_regular
 from sparseplan.errors import RunsError
+from sparseplan.runs.cells import Row
+from sparseplan.runs.nested import flat, spread
 from sparseplan.runs.parquet import parquet_columns
+
+STANDARD_INPUT = Path("-")
 
 MAX_BYTES = 64 * 2**20
 MAX_CELLS = 4_000_000
@@ -20,14 +27,6 @@ MAX_OBJECTS = 1_000_000
 MAX_LINES = 500_000
 MAX_DIGITS = 300
 _DELIMITERS = ",;\t"
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Row:
-    """One row as it stands in its file: cells by column name, and where it is (`runs.csv:7`)."""
-
-    where: str
-    cells: dict[str, Any]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -41,37 +40,90 @@ class Table:
 
 
 def read_table(path: Path) -> Table:
-    """Read a table; the suffix says the format: .csv, .tsv, .jsonl or .ndjson, .json, .parquet.
+    """Read a table; the suffix says the format: .csv, .tsv, .jsonl or .ndjson, .json, .parquet, all but the last also
+    compressed, as .csv.gz. `-` is standard input, whose first bytes say the format.
 
     A `.json` file is a list of objects, or columns as pandas writes them: `{"loss": {"0": 3.1, ...}, ...}`.
-    Nested objects become dotted columns: `{"summary": {"loss": 3.1}}` has the column `summary.loss`.
+    Nested objects become dotted columns: `{"summary": {"loss": 3.1}}` has the column `summary.loss`. So do dictionaries
+    in cells of any format, as JSON or as Python prints them.
 
     Raises:
         RunsError: if the file can't be read or isn't such a table.
     """
-    readers = {
-        ".csv": _csv_rows,
-        ".tsv": _csv_rows,
-        ".jsonl": _json_lines,
-        ".ndjson": _json_lines,
-        ".json": _json_rows,
-        ".parquet": _parquet_rows,
-    }
-    reader = readers.get(path.suffix.lower())
-    if reader is None:
-        raise RunsError(f"{path}: expected a runs table ending in {', '.join(readers)}, found {path.suffix!r}.")
-    try:
-        with open_regular(path) as file:
-            raw = file.read(MAX_BYTES + 1)
-        if len(raw) > MAX_BYTES:
-            raise RunsError(f"{path}: expected a runs table below {MAX_BYTES >> 20} MiB; is this the right file?")
-    except OSError as problem:
-        raise RunsError(f"{path}: can't read this runs table: {problem.strerror or problem}.") from None
-    rows = tuple(reader(raw, str(path)))
+    raw, source = _raw(path)
+    if path == STANDARD_INPUT:
+        text = _unzipped(raw, source) if raw.startswith(b"\x1f\x8b") else raw
+        reader = _by_content(text)
+    else:
+        zipped = path.suffix.lower() == ".gz"
+        reader = _READERS[_suffix(path)]
+        text = _unzipped(raw, source) if zipped else raw
+    rows = spread(tuple(reader(text, source)), source)
     if not rows:
-        raise RunsError(f"{path}: expected a header and at least one run, found no runs.")
+        raise RunsError(f"{source}: expected a header and at least one run, found no runs.")
     columns = dict.fromkeys(name for row in rows for name in row.cells)
-    return Table(source=str(path), columns=tuple(columns), rows=rows, sha256=hashlib.sha256(raw).hexdigest())
+    return Table(source=source, columns=tuple(columns), rows=rows, sha256=hashlib.sha256(raw).hexdigest())
+
+
+def table_name(path: Path) -> str:
+    """What a file is called without what says its format; empty for standard input.
+
+    >>> table_name(Path("runs.csv.gz")), table_name(Path("-"))
+    ('runs', '')
+    """
+    return "" if path == STANDARD_INPUT else Path(path.stem).stem if path.suffix.lower() == ".gz" else path.stem
+
+
+def _raw(path: Path) -> tuple[bytes, str]:
+    """The bytes as they come, and how messages call where they came from."""
+    source = "standard input" if path == STANDARD_INPUT else str(path)
+    if path != STANDARD_INPUT and _suffix(path) not in _READERS:
+        known = ", ".join(_READERS)
+        raise RunsError(
+            f"{path}: expected a runs table ending in {known}, or in .gz after one of them, found {path.suffix!r}."
+        )
+    try:
+        if path == STANDARD_INPUT:
+            raw = b"" if sys.stdin is None else sys.stdin.buffer.read(MAX_BYTES + 1)
+        else:
+            with open_regular(path) as file:
+                raw = file.read(MAX_BYTES + 1)
+    except OSError as problem:
+        raise RunsError(f"{source}: can't read this runs table: {problem.strerror or problem}.") from None
+    return _bounded(raw, source), source
+
+
+def _bounded(raw: bytes, source: str) -> bytes:
+    if len(raw) > MAX_BYTES:
+        raise RunsError(f"{source}: expected a runs table below {MAX_BYTES >> 20} MiB; is this the right file?")
+    return raw
+
+
+def _suffix(path: Path) -> str:
+    last = path.suffix.lower()
+    before = Path(path.stem).suffix.lower() if last == ".gz" else last
+    return "" if last == ".gz" and before == ".parquet" else before  # Parquet compresses its own columns
+
+
+def _unzipped(raw: bytes, source: str) -> bytes:
+    try:
+        with gzip.GzipFile(fileobj=io.BytesIO(raw)) as file:
+            return _bounded(file.read(MAX_BYTES + 1), source)
+    except (OSError, EOFError, zlib.error) as problem:
+        raise RunsError(f"{source}: this isn't a whole gzip file: {problem}.") from None
+
+
+def _by_content(raw: bytes) -> "_Reader":
+    """The format of a table without a name; a JSON object alone on its line among others is one of JSON lines."""
+    if raw.startswith(b"PAR1"):
+        return _parquet_rows
+    start = raw.removeprefix(b"\xef\xbb\xbf").lstrip()
+    if start.startswith(b"["):
+        return _json_rows
+    if start.startswith(b"{"):
+        first, _, rest = start.partition(b"\n")
+        return _json_lines if first.rstrip().endswith(b"}") and rest.strip() else _json_rows
+    return _csv_rows
 
 
 def _text(raw: bytes, source: str) -> str:
@@ -163,18 +215,21 @@ def _integer(digits: str) -> int:
 def _object_row(entry: Any, where: str) -> Row:
     if not isinstance(entry, dict):
         raise RunsError(f"{where}: expected a run as an object of column names and values, found {entry!r:.60}.")
-    return Row(where=where, cells=dict(_flat(entry, "")))
-
-
-def _flat(entry: dict[str, Any], prefix: str) -> Iterator[tuple[str, Any]]:
-    for name, value in entry.items():
-        if isinstance(value, dict):
-            yield from _flat(value, f"{prefix}{name}.")
-        else:
-            yield f"{prefix}{name}", value
+    return Row(where=where, cells=dict(flat(entry)))
 
 
 def _parquet_rows(raw: bytes, source: str) -> Iterator[Row]:
     columns = parquet_columns(raw, source, most_cells=MAX_CELLS)
     for index, cells in enumerate(zip(*columns.values(), strict=True)):
         yield Row(where=f"{source}: row {index + 1}", cells=dict(zip(columns, cells, strict=True)))
+
+
+_Reader = Callable[[bytes, str], Iterator[Row]]
+_READERS: dict[str, _Reader] = {
+    ".csv": _csv_rows,
+    ".tsv": _csv_rows,
+    ".jsonl": _json_lines,
+    ".ndjson": _json_lines,
+    ".json": _json_rows,
+    ".parquet": _parquet_rows,
+}

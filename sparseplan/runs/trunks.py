@@ -42,8 +42,10 @@ class SegmentPlan:
         return 1.0 - self.shared_flops / self.unshared_flops if self.unshared_flops else 0.0
 
 
-def plan_segments(runs: Sequence[RunSpec], *, share: bool = True) -> SegmentPlan:
+def plan_segments(runs: Sequence[RunSpec], *, share: bool = True, keep_dense: bool = False) -> SegmentPlan:
     """Plan the segments of some runs; equal runs are trained once, and `share=False` trains each from scratch.
+
+    With `keep_dense` dense runs leave a checkpoint of their last weights, which nothing removes.
 
     >>> from sparseplan.shapes.gpt import GptShape
     >>> from sparseplan.runs.pruning import Pruning
@@ -69,7 +71,7 @@ def plan_segments(runs: Sequence[RunSpec], *, share: bool = True) -> SegmentPlan
     for _, members in groupby(ordered, key=lambda run: run.trunk_id):
         for segment in _family(list(members), share=share):
             parts = [_to_its_weights(segment), _evaluation(segment.run)] if segment.id in sources else [segment]
-            segments.extend(parts)
+            segments.extend(_kept(part) if keep_dense else part for part in parts)
     return SegmentPlan(
         segments=tuple(segments),
         unshared_flops=sum(run.train_flops + (run.dense_run.train_flops if run.dense_run else 0.0) for run in distinct),
@@ -106,6 +108,12 @@ def _to_its_weights(segment: Segment) -> Segment:
     """The segment of a dense run that leaves its last weights, in place of the one that ends it."""
     run = segment.run
     return msgspec.structs.replace(segment, id=run.final_id, keep=(run.updates,), finish=False)
+
+
+def _kept(segment: Segment) -> Segment:
+    """The segment, with a checkpoint at its end where it ends a dense run."""
+    ends_dense = segment.finish and segment.run.pruning.sparsity == 0
+    return msgspec.structs.replace(segment, keep=(segment.to_step,)) if ends_dense else segment
 
 
 def _evaluation(run: RunSpec) -> Segment:

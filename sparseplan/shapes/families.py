@@ -10,11 +10,12 @@ from typing import get_args
 
 from sparseplan.shapes.bert import BertModel, BertShape
 from sparseplan.shapes.gpt import GptModel, GptShape
+from sparseplan.shapes.gpt2 import Gpt2Model, Gpt2Shape
 from sparseplan.shapes.t5 import T5Model, T5Shape
 from sparseplan.shapes.vit import VitModel, VitShape
 
-Shape = GptShape | BertShape | VitShape | T5Shape
-Model = GptModel | BertModel | VitModel | T5Model
+Shape = GptShape | Gpt2Shape | BertShape | VitShape | T5Shape
+Model = GptModel | Gpt2Model | BertModel | VitModel | T5Model
 DEFAULT_MODEL = GptModel
 """What a recipe means that names no family."""
 

@@ -56,6 +56,8 @@ class Pattern:
 
 UNSTRUCTURED = Pattern()
 TWO_OF_FOUR = Pattern(kept=2, group=4)
+BEST = "best"
+"""What is asked for in place of a pattern, where the best of several is wanted."""
 
 
 @lru_cache(maxsize=256)  # a run's pattern is asked for at every step of planning it
@@ -88,10 +90,10 @@ def parse_pattern(text: str) -> Pattern:
     return Pattern(kept=kept, group=group)
 
 
-def parse_patterns(text: str) -> list[Pattern]:
-    """Read one pattern or several with commas.
+def parse_patterns(text: str) -> list[Pattern | str]:
+    """Read one pattern or several with commas, among which the word `best` may be.
 
-    >>> [str(pattern) for pattern in parse_patterns("2:4,n:4")]
-    ['2:4', 'n:4']
+    >>> [str(pattern) for pattern in parse_patterns("2:4,n:4,best")]
+    ['2:4', 'n:4', 'best']
     """
-    return [parse_pattern(part) for part in split(text)]
+    return [BEST if part == BEST else parse_pattern(part) for part in split(text)]

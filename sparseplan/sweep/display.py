@@ -87,7 +87,7 @@ class PlainDisplay:
         """A run or trunk has ended."""
         what = _outcome(record, self._runs)
         if not isinstance(record, RunRecord) and record.trunk_id in self._trunks:
-            what = f"{describe_segment(self._trunks.pop(record.trunk_id))}: {'diverged' if record.diverged else 'done'}"
+            what = f"{describe_segment(self._trunks[record.trunk_id])}: {'diverged' if record.diverged else 'done'}"
         self._say(f"{_place(snapshot)} {what}{_left_after(snapshot)}")
 
     def update(self, snapshot: Snapshot) -> None:

@@ -10,6 +10,7 @@ from sparseplan.shapes.families import Shape, tag_of
 from sparseplan.train.models.base import Model
 from sparseplan.train.models.bert import Bert
 from sparseplan.train.models.gpt import Gpt
+from sparseplan.train.models.gpt2 import Gpt2
 from sparseplan.train.models.t5 import T5
 from sparseplan.train.models.vit import Vit
 from sparseplan.train.tasks.base import Task
@@ -28,6 +29,7 @@ class Family(NamedTuple):
 
 FAMILIES: dict[str, Family] = {
     "gpt": Family(Gpt, NextToken),
+    "gpt2": Family(Gpt2, NextToken),
     "bert": Family(Bert, MaskedTokens),
     "vit": Family(Vit, ClassifyImages),
     "t5": Family(T5, SpanCorruption),

@@ -1,12 +1,13 @@
-"""Weights of Hugging Face models whose blocks ours can be, read from safetensors: Llama and T5.1.1.
+"""Weights of Hugging Face models whose blocks ours can be, read from safetensors: Llama, GPT-2 and T5.1.1.
 
-Only what computes the same is taken, so that a run starts with the model's own outputs; a test compares them. GPT-2,
-BERT and ViT have biases, LayerNorm and other activations, which our blocks don't have: they are refused. A head that is
-tied to the embedding starts as its copy, and trains by itself from there.
+Only what computes the same is taken, so that a run starts with the model's own outputs; a test compares them. BERT and
+ViT have biases, LayerNorm and other activations, which our blocks for them don't have: they are refused. A head that is
+tied to the embedding starts as its copy, and trains by itself from there; GPT-2's stays tied.
 
 Rows of ours that lie in another order: `qkv` of a decoder holds first the first halves of all query and key heads, then
 their second halves, then the values (`models/transformer.py`); start, end and sentinels follow the data's tokens in T5.
-Source: transformers, modeling_llama.py and modeling_t5.py; their rotary pairs are places i and i + K / 2, as ours.
+Source: transformers, modeling_llama.py, modeling_gpt2.py and modeling_t5.py; its rotary pairs are places i and
+i + K / 2, as ours.
 """
 
 import json
@@ -22,17 +23,27 @@ from sparseplan.errors import BrokenFileError, SparseplanError
 from sparseplan.runs.start import files_of
 from sparseplan.shapes.families import Shape, tag_of
 from sparseplan.shapes.gpt import GptShape
+from sparseplan.shapes.gpt2 import Gpt2Shape
 from sparseplan.shapes.t5 import BIAS_BUCKETS, MAX_DISTANCE, T5Shape
+from sparseplan.train.models.gpt2 import EPSILON
 
 _T5_PAD, _T5_END = 0, 1
 _T5_FIRST_SENTINEL = 32_099
 """Tokens of T5's own vocabulary; <extra_id_0>, and sentinels descend from it. A padding token starts the targets."""
-_DEFAULTS = {
-    "hidden_act": "silu",
-    "rms_norm_eps": 1e-6,
-    "layer_norm_epsilon": 1e-6,
-    "relative_attention_num_buckets": 32,
-    "relative_attention_max_distance": 128,
+_DEFAULTS: dict[str, dict[str, Any]] = {
+    "llama": {"hidden_act": "silu", "rms_norm_eps": 1e-6},
+    "gpt2": {
+        "layer_norm_epsilon": 1e-5,
+        "activation_function": "gelu_new",
+        "scale_attn_weights": True,
+        "scale_attn_by_inverse_layer_idx": False,
+        "tie_word_embeddings": True,
+    },
+    "t5": {
+        "layer_norm_epsilon": 1e-6,
+        "relative_attention_num_buckets": 32,
+        "relative_attention_max_distance": 128,
+    },
 }
 """What transformers takes where a config, as older ones, doesn't say."""
 _OTHERS = "biases, LayerNorm or other activations, which the blocks here don't have"
@@ -67,8 +78,9 @@ class Source(NamedTuple):
         Raises:
             SparseplanError: naming the key.
         """
+        config = _DEFAULTS[self.config["model_type"]] | self.config
         for key, value in expected.items():
-            if (found := self.config.get(key, _DEFAULTS.get(key))) != value:
+            if (found := config.get(key)) != value:
                 raise SparseplanError(f"{self.path}: config.json: expected {key} {value!r}, found {found!r}.")
 
 
@@ -83,8 +95,8 @@ def read_huggingface(path: Path, shape: Shape) -> dict[str, Tensor]:
     said = _config(config)
     kind = str(said.get("model_type"))
     if kind not in _READERS:
-        known = " and ".join(_READERS)
-        why = f": it has {_OTHERS}" if kind in ("gpt2", "bert", "vit") else ""
+        known = ", ".join(_READERS)
+        why = f": it has {_OTHERS}" if kind in ("bert", "vit") else ""
         raise SparseplanError(f"{path}: expected a model of type {known}, found {kind}{why}.")
     wanted, read = _READERS[kind]
     if not isinstance(shape, wanted):
@@ -224,6 +236,39 @@ def _t5(source: Source, shape: Shape) -> dict[str, Tensor]:
     return ours
 
 
+def _gpt2(source: Source, shape: Shape) -> dict[str, Tensor]:
+    assert isinstance(shape, Gpt2Shape)
+    source.require(
+        n_embd=shape.width,
+        n_layer=shape.layers,
+        n_head=shape.heads,
+        vocab_size=shape.vocab,
+        n_inner=None,
+        activation_function="gelu_new",
+        layer_norm_epsilon=EPSILON,
+        scale_attn_weights=True,
+        scale_attn_by_inverse_layer_idx=False,
+        tie_word_embeddings=True,
+    )
+    # the language model's weights lie below `transformer`, those that OpenAI released don't
+    root = "transformer." if "transformer.wte.weight" in source.tensors else ""
+    places = source.take(f"{root}wpe.weight")
+    if len(places) < shape.context:
+        raise SparseplanError(f"{source.path}: expected a context of at most {len(places)}, found {shape.context}.")
+    ours = {"embedding.weight": source.take(f"{root}wte.weight"), "positions.weight": places[: shape.context]}
+    for name in ("weight", "bias"):
+        ours[f"norm.{name}"] = source.take(f"{root}ln_f.{name}")
+    for layer in range(shape.layers):
+        theirs, block = f"{root}h.{layer}", f"blocks.{layer}"
+        for mine, name in (("norm1", "ln_1"), ("norm2", "ln_2")):
+            ours |= {f"{block}.{mine}.{part}": source.take(f"{theirs}.{name}.{part}") for part in ("weight", "bias")}
+        for mine, name in (("qkv", "attn.c_attn"), ("out", "attn.c_proj"), ("up", "mlp.c_fc"), ("down", "mlp.c_proj")):
+            # stored as (inputs, outputs)
+            ours[f"{block}.{mine}.weight"] = source.take(f"{theirs}.{name}.weight").t().contiguous()
+            ours[f"{block}.{mine}_bias"] = source.take(f"{theirs}.{name}.bias")
+    return ours
+
+
 _T5_PARTS = {
     part: {mine: f"{module}.{name}" for mine, name in names.items()}
     for part, module, names in (
@@ -234,5 +279,6 @@ _T5_PARTS = {
 }
 _READERS: dict[str, tuple[type[Shape], Callable[[Source, Shape], dict[str, Tensor]]]] = {
     "llama": (GptShape, _llama),
+    "gpt2": (Gpt2Shape, _gpt2),
     "t5": (T5Shape, _t5),
 }

@@ -109,7 +109,8 @@ def test_the_family_decides_the_shape_and_a_run_of_another_family_is_another_run
 
 
 def test_a_family_that_does_not_exist_is_named_with_those_that_do() -> None:
-    with pytest.raises(RecipeError, match=r"team\.yaml:5: model\.family: expected one of gpt, bert, vit, t5, found"):
+    families = "gpt, gpt2, bert, vit, t5"
+    with pytest.raises(RecipeError, match=rf"team\.yaml:5: model\.family: expected one of {families}, found"):
         read(replaced("context: 32", "family: brt\n  context: 32"))
 
 

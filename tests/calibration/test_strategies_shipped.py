@@ -13,6 +13,7 @@ from sparseplan.fit.strategy_answer import StrategyTable
 from sparseplan.laws.file import load_law_of, read_law
 from sparseplan.laws.law import coefficients
 from sparseplan.runs.job import RunRecord, read_result
+from sparseplan.runs.reading import Reading
 from sparseplan.runs.table import read_runs
 from sparseplan.sweep.folder import Folder
 
@@ -22,7 +23,7 @@ SHIPPED = Folder(Path(__file__).parents[2] / "calibration" / "strategies-cpu")
 def test_the_shipped_calibration_has_a_record_behind_every_row_and_a_law_for_every_strategy() -> None:
     found = load_recipe(str(SHIPPED.recipe)).recipe
     assert len(found.strategies) >= 6
-    table = read_runs(SHIPPED.runs_table, several_strategies=True)
+    table = read_runs(SHIPPED.runs_table, Reading(several_strategies=True))
     assert table.strategies is not None
     losses = {
         record.run_id: record.loss

@@ -17,6 +17,8 @@ from sparseplan.sparsity.schedule import Schedule
 from tests.helpers.tables import Grid, simulated, write
 
 TRUTH = Coefficients(a_S=10.7, b_S=1.34, c_S=41.6, b_N=0.232, a_D=6.8e8, b_D=0.385, c=0.83)
+PLAIN = ("--form", "frantar2023")
+"""What is seen here is of any form; which one is chosen is seen in tests/fit/test_choose_form.py."""
 FIXED_KEYS = {
     "format",
     "objective",
@@ -69,7 +71,7 @@ def table(tmp_path: Path) -> Path:
 
 def test_the_written_law_plans_with_intervals(table: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     law = tmp_path / "team.yaml"
-    assert run(["fit", str(table), "--out", str(law), "--bootstrap", "120"]) == 0
+    assert run(["fit", str(table), *PLAIN, "--out", str(law), "--bootstrap", "120"]) == 0
     out = capsys.readouterr().out
     assert "1 row was left out" in out
     assert re.search(r"typical error 0\.\d+%, 36 runs.* Written to", " ".join(out.split()))
@@ -87,7 +89,7 @@ def test_the_written_law_plans_with_intervals(table: Path, tmp_path: Path, capsy
 
 
 def test_json_has_the_fixed_keys_and_the_held_out_errors(table: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert run(["fit", str(table), "--json", "--bootstrap", "60", "--holdout", "largest-n"]) == 0
+    assert run(["fit", str(table), *PLAIN, "--json", "--bootstrap", "60", "--holdout", "largest-n"]) == 0
     answer = json.loads(capsys.readouterr().out)
     assert set(answer) >= FIXED_KEYS
     assert answer["format"] == "sparseplan-fit/1"
@@ -99,7 +101,7 @@ def test_json_has_the_fixed_keys_and_the_held_out_errors(table: Path, capsys: py
 
 
 def test_without_draws_there_are_no_intervals(table: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert run(["fit", str(table), "--json", "--bootstrap", "0"]) == 0
+    assert run(["fit", str(table), *PLAIN, "--json", "--bootstrap", "0"]) == 0
     answer = json.loads(capsys.readouterr().out)
     assert answer["intervals"] is None
     assert answer["holdout"] is None
@@ -107,14 +109,14 @@ def test_without_draws_there_are_no_intervals(table: Path, capsys: pytest.Captur
 
 @pytest.mark.parametrize("split", ["largest-d", "highest-s", "rolling"])
 def test_every_split_predicts_what_it_holds_out(split: str, table: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert run(["fit", str(table), "--bootstrap", "0", "--holdout", split]) == 0
+    assert run(["fit", str(table), *PLAIN, "--bootstrap", "0", "--holdout", split]) == 0
     assert "held out" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("suffix", ["png", "svg", "pdf"])
 def test_the_figure_page_is_drawn(suffix: str, table: Path, tmp_path: Path) -> None:
     page = tmp_path / f"page.{suffix}"
-    assert run(["fit", str(table), "--bootstrap", "30", "--report", str(page)]) == 0
+    assert run(["fit", str(table), *PLAIN, "--bootstrap", "30", "--report", str(page)]) == 0
     assert page.stat().st_size > 10_000
 
 
@@ -147,7 +149,7 @@ def test_bad_options_are_one_message_and_nothing_is_written(
 ) -> None:
     before = sorted(tmp_path.iterdir())
     out = [] if "--out" in options else ["--out", str(tmp_path / "law.yaml")]
-    assert run(["fit", str(table), *out, "--bootstrap", "0", *options]) == 2
+    assert run(["fit", str(table), *PLAIN, *out, "--bootstrap", "0", *options]) == 2
     assert message in " ".join(capsys.readouterr().err.split())
     assert sorted(tmp_path.iterdir()) == before
 
@@ -156,7 +158,7 @@ def test_a_bad_row_is_named_and_nothing_is_written(
     table: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     table.write_text(table.read_text().replace("r3,unstructured,,0.5,", "r3,unstructured,,1.5,"), encoding="utf-8")
-    assert run(["fit", str(table), "--out", str(tmp_path / "law.yaml")]) == 2
+    assert run(["fit", str(table), *PLAIN, "--out", str(tmp_path / "law.yaml")]) == 2
     error = capsys.readouterr().err
     assert f"{table}:" in error
     assert "sparsity: expected a sparsity in [0, 1)" in error
@@ -169,7 +171,7 @@ def test_a_table_that_cannot_decide_says_which_coefficients_and_gives_no_interva
     lines = [line for line in table.read_text().splitlines() if ",66000000000," not in line and "0.75," not in line]
     table.write_text("\n".join(lines), encoding="utf-8")
     law = tmp_path / "law.yaml"
-    assert run(["fit", str(table), "--out", str(law)]) == 0
+    assert run(["fit", str(table), *PLAIN, "--out", str(law)]) == 0
     out = capsys.readouterr().out
     assert "too few levels" in out
     assert "only two sparsities" in out
@@ -192,7 +194,7 @@ def test_a_law_file_must_end_in_yaml_so_that_it_can_be_named_again(
 def test_of_many_rows_left_out_three_are_shown_and_all_counted(table: Path, capsys: pytest.CaptureFixture[str]) -> None:
     gone = table.read_text().splitlines()[-1]
     table.write_text(table.read_text() + "\n".join(gone.replace("gone", f"gone{i}") for i in range(4)), "utf-8")
-    assert run(["fit", str(table), "--json", "--bootstrap", "0"]) == 0
+    assert run(["fit", str(table), *PLAIN, "--json", "--bootstrap", "0"]) == 0
     answer = json.loads(capsys.readouterr().out)
     (said,) = (warning["message"] for warning in answer["warnings"] if warning["code"] == "left-out")
     assert said.startswith("5 rows were left out: ")
@@ -210,7 +212,7 @@ def test_losses_that_cannot_be_nats_are_refused_rather_than_fitted_at_a_bound(
     for cells in lines[1:]:
         cells[at] = f"{float(cells[at]) * times:.6g}" if cells[at] else ""
     table.write_text("\n".join(",".join(cells) for cells in lines), "utf-8")
-    assert run(["fit", str(table), "--out", str(tmp_path / "law.yaml")]) == 2
+    assert run(["fit", str(table), *PLAIN, "--out", str(tmp_path / "law.yaml")]) == 2
     assert "expected losses between 1e-06 and 1e+06 nats, found" in capsys.readouterr().err
     assert not (tmp_path / "law.yaml").exists()
 
@@ -221,7 +223,7 @@ def test_a_law_that_did_not_converge_gives_numbers_and_no_sentence_that_rests_on
 ) -> None:
     seven = simulated().take(np.array([0, 7, 14, 23, 31, 42, 58]))
     law = tmp_path / "seven.yaml"
-    assert run(["fit", str(write(seven, tmp_path / "runs.csv")), "--out", str(law)]) == 0
+    assert run(["fit", str(write(seven, tmp_path / "runs.csv")), *PLAIN, "--out", str(law)]) == 0
     assert "(too few levels): there are 7 runs for 7 coefficients" in " ".join(capsys.readouterr().out.split())
     assert run(["optimal", "--flops", "1e19", "--law", str(law), "--cost", cost]) == 0
     out = " ".join(capsys.readouterr().out.split())
@@ -239,7 +241,7 @@ def test_what_the_fit_warned_of_is_in_every_plan_and_prediction(
     runs = simulated()
     table = write(replace(runs, nonzero_params=runs.nonzero_params / 1e6), tmp_path / "runs.csv")
     law = tmp_path / "team.yaml"
-    assert run(["fit", str(table), "--out", str(law), "--bootstrap", "0"]) == 0
+    assert run(["fit", str(table), *PLAIN, "--out", str(law), "--bootstrap", "0"]) == 0
     assert "Read: N 1.25 .. 540, D 2.00B .. 20.0B tokens, loss 1.5966 .. " in capsys.readouterr().out
     for command in (["optimal", "--flops", "1e15"], ["predict", "--params", "100", "--data", "1B", "--sparsity", "0"]):
         assert run([*command, "--law", str(law), "--json"]) == 0
@@ -252,7 +254,7 @@ def test_where_the_runs_begin_sparse_the_dense_plan_is_extrapolated_and_draws_st
 ) -> None:
     table = write(simulated(Grid(sparsities=(0.9, 0.95, 0.97, 0.98, 0.99))), tmp_path / "runs.csv")
     law = tmp_path / "sparse.yaml"
-    assert run(["fit", str(table), "--out", str(law), "--bootstrap", "40"]) == 0
+    assert run(["fit", str(table), *PLAIN, "--out", str(law), "--bootstrap", "40"]) == 0
     capsys.readouterr()
     assert run(["optimal", "--flops", "1e20", "--law", str(law), "--json"]) == 0
     plan = json.loads(capsys.readouterr().out)
@@ -272,7 +274,7 @@ def test_a_schedule_that_nobody_said_is_called_assumed_in_report_law_and_plans(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     table, law = write(simulated(), tmp_path / "runs.csv"), tmp_path / "team.yaml"
-    assert run(["fit", str(table), "--out", str(law), "--bootstrap", "0"]) == 0
+    assert run(["fit", str(table), *PLAIN, "--out", str(law), "--bootstrap", "0"]) == 0
     out = " ".join(capsys.readouterr().out.split())
     assert "assumed: cubic ramp from 25% to 75% of training" in out
     assert "--schedule says it" in out
@@ -288,7 +290,7 @@ def test_a_schedule_that_nobody_said_is_called_assumed_in_report_law_and_plans(
     for words in given:
         assert run([*optimal, *words]) == 0
         assert "schedule-assumed" not in {one["code"] for one in json.loads(capsys.readouterr().out)["warnings"]}
-    said = ["fit", str(table), "--out", str(law), "--bootstrap", "0", "--force", "--schedule", "linear:0..50%"]
+    said = ["fit", str(table), *PLAIN, "--out", str(law), "--bootstrap", "0", "--force", "--schedule", "linear:0..50%"]
     assert run(said) == 0
     assert "assumed" not in capsys.readouterr().out
     assert read_law(law).schedule == Schedule(kind="linear", start=0.0, end=0.5)
@@ -306,7 +308,9 @@ def test_a_column_strategy_says_how_the_runs_were_pruned_or_is_refused(
 
     def fitted(strategy: str, *more: str) -> int:
         table.write_text("\n".join([f"{head},strategy", *(f"{row},{strategy}" for row in rows)]) + "\n")
-        return run(["fit", str(table), "--out", str(law), "--bootstrap", "0", "--force", "--starts", "8", *more])
+        return run(
+            ["fit", str(table), *PLAIN, "--out", str(law), "--bootstrap", "0", "--force", "--starts", "8", *more]
+        )
 
     assert fitted("static") == 0
     assert "assumed" not in capsys.readouterr().out
@@ -358,7 +362,7 @@ def test_the_largest_dense_size_is_held_out_whole(tmp_path: Path, capsys: pytest
     table = write(simulated(), tmp_path / "runs.csv")
     held = {}
     for split in ("largest-n", "largest-dense"):
-        assert run(["fit", str(table), "--json", "--bootstrap", "0", "--holdout", split]) == 0
+        assert run(["fit", str(table), *PLAIN, "--json", "--bootstrap", "0", "--holdout", split]) == 0
         (held[split],) = json.loads(capsys.readouterr().out)["holdout"]
     assert held["largest-n"]["runs"] == 3  # the dense runs of one size
     assert (held["largest-dense"]["runs"], held["largest-dense"]["fitted"]) == (15, 45)
@@ -375,11 +379,11 @@ def test_a_group_column_is_named_in_the_report_and_used_when_asked_for(
     table: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with_column(table, "group", [f"g{i % 12}" for i in range(37)])
-    assert run(["fit", str(table), "--bootstrap", "20"]) == 0
+    assert run(["fit", str(table), *PLAIN, "--bootstrap", "20"]) == 0
     out = " ".join(capsys.readouterr().out.split())
     assert "the sparse law on 36 runs, 1 row left out" in out
     assert "the column 'group' isn't used; --group takes it" in out
-    assert run(["fit", str(table), "--bootstrap", "20", "--group", "group"]) == 0
+    assert run(["fit", str(table), *PLAIN, "--bootstrap", "20", "--group", "group"]) == 0
     out = " ".join(capsys.readouterr().out.split())
     assert "the sparse law on 36 runs in 12 groups by the column group" in out
     assert "isn't used" not in out
@@ -389,7 +393,7 @@ def test_one_group_for_all_runs_gives_no_interval_of_width_zero_and_says_what_is
     table: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with_column(table, "sweep", ["one"] * 37)
-    assert run(["fit", str(table), "--json", "--bootstrap", "60", "--group", "sweep"]) == 0
+    assert run(["fit", str(table), *PLAIN, "--json", "--bootstrap", "60", "--group", "sweep"]) == 0
     answer = json.loads(capsys.readouterr().out)
     assert (answer["groups"], answer["grouped_by"]) == (1, "sweep")
     assert all(high > 1.001 * low for low, high in answer["intervals"].values())

@@ -114,7 +114,7 @@ def test_a_file_that_cannot_be_written_is_named_before_any_work(
 ) -> None:
     from sparseplan.fit import fit_table
 
-    monkeypatch.setattr(fit_table, "fit_law", lambda *_, **__: pytest.fail("the fit began"))
+    monkeypatch.setattr(fit_table, "make_law", lambda *_, **__: pytest.fail("the fit began"))
     (tmp_path / "folder.yaml").mkdir()
     (tmp_path / "page.png").mkdir()
     (tmp_path / "runs.csv").write_text("sparsity,nonzero_params,data_seen,loss\n0,1e6,1e8,3\n")

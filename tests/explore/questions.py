@@ -58,12 +58,13 @@ def asked(question: Question, laws: dict[str, LawLike], costs: dict[str, CostLik
 
 
 def assert_same_answer(ours: dict[str, Any], answer: sp.Answer) -> None:
-    """Numbers within 1e-6: minima are flat to rounding within 1e-8 of x, and both sides search for them."""
+    """Losses to rounding, what reaches them within 1e-5: both sides search for minima, which are flat around x."""
     for side, name in (("best", "plan"), ("dense", "dense")):
         for key, column in PLANNED.items():
             expected = getattr(getattr(answer, name), key)
             found = ours["planned"][side][column]
-            wanted = pytest.approx(expected, rel=1e-6, abs=1e-6) if np.isfinite(expected) else None
+            near = 1e-9 if key == "loss" else 1e-5
+            wanted = pytest.approx(expected, rel=near, abs=near) if np.isfinite(expected) else None
             assert found == wanted, (side, key)
     comparison = answer.comparison
     for found, expected in (
@@ -72,13 +73,13 @@ def assert_same_answer(ours: dict[str, Any], answer: sp.Answer) -> None:
         (ours["ratio"] or None, comparison.compute_ratio),
         (ours["uncapped"], comparison.uncapped_sparsity),
     ):
-        assert found == (None if expected is None or not np.isfinite(expected) else pytest.approx(expected, abs=1e-6))
+        assert found == (None if expected is None or not np.isfinite(expected) else pytest.approx(expected, abs=1e-5))
     if answer.intervals is None:
         assert ours["intervals"] is None
         return
     for key, column in INTERVALS.items():
         bounds = getattr(answer.intervals, key)
-        assert ours["intervals"][column] == pytest.approx(bounds, rel=1e-5, abs=2e-6), key
+        assert ours["intervals"][column] == pytest.approx(bounds, rel=1e-5, abs=1e-5), key
     # A draw in which two plans differ by a rounding may fall to either side.
     one_draw = 1.5 / answer.intervals.draws
     assert ours["intervals"]["pSparseBetter"] == pytest.approx(answer.intervals.p_sparse_better, abs=one_draw)

@@ -19,6 +19,7 @@ from sparseplan.hardware.profile import Profile
 from sparseplan.laws.file import load_law, parse_law
 from sparseplan.laws.forms import FORMS
 from sparseplan.laws.law import Law, law_block
+from sparseplan.laws.repetition import Repetition
 from sparseplan.plan.question import plan_at
 from sparseplan.plan.sides import law_sides
 from sparseplan.sparsity.schedule import Schedule, parse_schedule
@@ -70,6 +71,18 @@ def test_intervals_are_those_of_optimal_over_the_same_draws() -> None:
     check(laws, ["sparse", "dense"], asked_for)
 
 
+def test_rates_of_repetition_that_were_drawn_with_the_law_are_drawn_on_the_page() -> None:
+    law = fewer_draws(REFIT, 30)
+    assert law.draws is not None
+    rates = np.linspace(5.0, 20.0, 30)[:, None]
+    table = np.hstack([law.draws.table(), rates, 2.0 * rates])
+    columns = [*law.draws.columns, "repetition.R_N", "repetition.R_D"]
+    own = msgspec.structs.replace(
+        law, repetition=Repetition(R_N=6.0, R_D=12.0), draws=type(law.draws).pack(columns, table, method="for tests")
+    )
+    check([own], ["sparse"], questions([REFIT], ["sparse"], ["unstructured"], {"unique_data": 5e9}))
+
+
 def law_of(form: str, schedule: Schedule) -> Law:
     """A law of any form that knows sparsity, with coefficients of published ones."""
     facts = {name: getattr(load_law(T5), name) for name in load_law(T5).__struct_fields__}
@@ -105,6 +118,14 @@ def test_every_kind_of_schedule_costs_what_it_costs_in_optimal(ramp: str) -> Non
     )
 
 
+def test_patterns_that_one_law_has_of_its_own_are_answered_by_the_others_too() -> None:
+    own = load_law(T5)
+    families = own.sparsity | {"n:32": own.sparsity["unstructured"]}
+    other = msgspec.structs.replace(own, name="own-family", sparsity=families)
+    assert "n:32" in sp.explore([other, WU], cost="sparse").data.patterns
+    check([other, WU], ["sparse"], questions([other.name, WU], ["sparse"], ["n:32"]))
+
+
 def test_a_device_measured_at_several_widths_costs_by_the_model() -> None:
     profile: Profile = synthetic(1.05, 1.2, 1.3, 1.4, 1.5)
     name = profile.name
@@ -128,7 +149,7 @@ def test_a_device_with_kernels_for_its_own_sparsities_costs_as_they_say() -> Non
 def test_plans_agree_over_every_law_cost_pattern_and_given() -> None:
     laws: list[LawLike] = [fewer_draws(REFIT, 20), fewer_draws(VIT, 20), WU]
     names = [law if isinstance(law, str) else law.name for law in laws]
-    costs: list[CostLike] = ["sparse", "a100"]
+    costs: list[CostLike] = ["sparse", "dense", "a100"]
     further: list[dict[str, Any]] = [{}, {"unique_data": 5e9}, SERVING, {"unique_data": 1e9, "inference_tokens": 1e11}]
     asked_for = questions(names, ["sparse", "a100"], ["unstructured", "n:8"], *further)
     check(laws, costs, asked_for)
@@ -210,10 +231,12 @@ def test_numbers_are_written_and_read_as_everywhere() -> None:
     shares = [("formatSparsity", value) for value in (0.0, 0.5, 0.875, 0.49412, 0.9994, 0.99996)]
     texts = ["7B", "1.5T", "1e23", "300_000", " 2.5m ", ".5k"]
     data = sp.explore(T5, cost="sparse").data
-    found = in_node(data, written=[*pairs, *shares], parsed=[*texts, "seven", "-3", "0", "1e400", "7X", ""])
+    exact = [("formatExact", value) for value in (7e9, 8.66e7, 1.5e12, 450.0, 1e15, 1.23456789e23, 0.5, 999999.9)]
+    found = in_node(data, written=[*pairs, *shares, *exact], parsed=[*texts, "seven", "-3", "0", "1e400", "7X", ""])
     assert found["written"] == [
         *(names[name](value) for name, value in pairs),
         *(units.format_sparsity(value) for _, value in shares),
+        *("7B", "86.6M", "1.5T", "450", "1e15", "1.23457e23", "0.5", "1M"),
     ]
     assert found["parsed"][: len(texts)] == [units.parse_number(text) for text in texts]
     assert found["parsed"][len(texts) :] == [None] * 6
@@ -246,7 +269,9 @@ def test_the_command_gives_the_same_answer_and_the_link_the_same_question(capsys
         printed = msgspec.json.decode(capsys.readouterr().out)
         assert printed["plan"]["loss"] == pytest.approx(ours["planned"]["best"]["loss"], rel=1e-9), one
         (state,) = in_node(page.data, fragments=[ours["fragment"]])["states"]
-        assert {name: value for name, value in state.items() if value is not None} == one
+        assert {name: value for name, value in state.items() if value is not None} == {
+            name: pytest.approx(value) if isinstance(value, float) else value for name, value in one.items()
+        }
 
 
 def test_a_link_that_makes_no_sense_is_read_as_far_as_it_does() -> None:

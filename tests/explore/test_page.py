@@ -13,7 +13,8 @@ import pytest
 import sparseplan as sp
 from sparseplan.cli import run
 from sparseplan.errors import LawError, PlanError
-from sparseplan.explore.pack import MOST_DRAWS, pack_law
+from sparseplan.explore.kept import MOST_DRAWS
+from sparseplan.explore.pack_law import pack_law
 from sparseplan.explore.page import json_block, page_html
 from sparseplan.laws.file import builtin_laws, load_law
 from sparseplan.laws.law import Law, coefficient_draws, form_of
@@ -89,7 +90,7 @@ def test_a_block_of_json_has_no_character_that_markup_begins_with() -> None:
 
 
 def test_a_path_is_quoted_for_the_shell_of_the_command() -> None:
-    assert pack_law(load_law(T5), "my laws/$(rm x).yaml").argument == "'my laws/$(rm x).yaml'"
+    assert pack_law(load_law(T5), "my laws/$(rm x).yaml", ["2:4"]).argument == "'my laws/$(rm x).yaml'"
 
 
 def test_by_default_a_page_has_every_built_in_law_that_knows_sparsity_and_every_cost() -> None:
@@ -106,7 +107,7 @@ def test_draws_travel_bit_for_bit_and_of_many_only_as_many_as_a_page_holds() -> 
     draws = coefficient_draws(law, "unstructured")
     assert draws is not None
     assert law.draws is not None
-    (rows,) = pack_law(law, law.name).sets["unstructured"].draws
+    (rows,) = pack_law(law, law.name, ["unstructured"]).sets["unstructured"].draws
     table = law.draws.table()
     assert rows.count == len(table) == MOST_DRAWS
     packed = type(law.draws)(count=rows.count, columns=rows.columns, data=rows.data, encoding=rows.encoding).table()  # type: ignore[arg-type]
@@ -115,7 +116,7 @@ def test_draws_travel_bit_for_bit_and_of_many_only_as_many_as_a_page_holds() -> 
     many = msgspec.structs.replace(
         law, draws=type(law.draws).pack(law.draws.columns, table.repeat(3, axis=0), method="three times each")
     )
-    packed_many = pack_law(many, law.name)
+    packed_many = pack_law(many, law.name, ["unstructured"])
     assert packed_many.drawn == 3 * MOST_DRAWS
     assert packed_many.sets["unstructured"].draws[0].count == MOST_DRAWS
 

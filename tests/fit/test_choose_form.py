@@ -7,10 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from sparseplan import fit
 from sparseplan.cli import run
 from sparseplan.errors import FitError
 from sparseplan.fit.bootstrap import bootstrap
-from sparseplan.fit.choose_form import choose_form
+from sparseplan.fit.choose_form import FormScore, _Judged, _pairs, _weighed, choose_form
 from sparseplan.fit.derivatives import evaluate
 from sparseplan.fit.fitting import fit_law
 from sparseplan.fit.objective import Objective
@@ -141,6 +142,60 @@ def test_the_command_shows_what_every_form_predicted_and_writes_the_chosen_law(
     assert {one["form"] for one in answer["forms"]} == {"frantar2023", "coupled", "varying-exponents"}
     assert sum(one["chosen"] for one in answer["forms"]) == 1
     assert run(["fit", str(table), "--prior", "weak", "--bootstrap", "50", "--starts", "16", "--json"]) == 0
-    assert json.loads(capsys.readouterr().out)["prior"] == "weak"
-    assert run(["fit", str(table), "--form", "auto", "--freeze-dense", "frantar2023-t5-c4"]) == 2
-    assert "--form auto" in capsys.readouterr().err
+    answer = json.loads(capsys.readouterr().out)
+    assert answer["prior"] == "weak"
+    assert answer["form"] == "coupled"
+    assert {one["prior"] for one in answer["forms"]} == {True}
+
+
+def test_without_a_form_the_law_is_what_predicts_best_and_where_runs_cannot_tell_it_is_the_paper_s() -> None:
+    runs = simulate(BENT, noise=0.002)
+    columns = {
+        "sparsity": runs.sparsity,
+        "nonzero_params": runs.nonzero_params,
+        "data_seen": runs.data_seen,
+        "loss": runs.loss,
+    }
+    chosen = fit(columns, draws=0, starts=8)
+    assert chosen.law.form == "coupled"
+    assert chosen.answer.form_choice is not None
+    assert chosen.answer.form_choice.startswith("coupled: of larger and longer runs that were set aside")
+    assert fit(columns, draws=0, starts=8, form="frantar2023").answer.form_choice is None
+    few = {name: values[::4] for name, values in columns.items()}
+    plain = fit(few, draws=0, starts=8)
+    assert plain.law.form == "frantar2023"
+    assert "not chosen among others: expected at least 5 pairs" in " ".join(str(plain).split())
+    kept = fit(columns, draws=0, starts=8, freeze_dense="frantar2023-t5-c4")
+    assert kept.answer.form_choice == "a frozen dense base fixes what forms are told apart by."
+    assert [one.prior for one in fit(columns, draws=0, starts=8, prior="none").answer.forms or ()] == [False] * 3
+
+
+def judged(form: str, logs: list[float], order: float = 0.01) -> _Judged:
+    return _Judged(FormScore(form=form, prior=False, order=order, agree=0.9, level=0.01), np.array(logs))
+
+
+def test_forms_within_two_standard_errors_are_averaged_and_others_left_out() -> None:
+    """By hand: gaps .2, .2, .3, .3 add up to 1.0, standard error .12; .9, -.5, .6, -.2 to .8, standard error 1.3."""
+    best = judged("a", [-4.0, -4.0, -5.0, -5.0], order=0.02)
+    far = judged("b", [-3.8, -3.8, -4.7, -4.7])
+    close = judged("c", [-3.1, -4.5, -4.4, -5.2])
+    choice = _weighed([best, far, close], {}, 3, every=False)
+    assert choice.scores[1].behind == pytest.approx(1.0)
+    assert choice.scores[1].uncertain == pytest.approx(2 * np.std([0.2, 0.2, 0.3, 0.3], ddof=1))
+    assert [one.weight for one in choice.scores] == pytest.approx([1 / (1 + np.exp(-0.8)), 0.0, 1 / (1 + np.exp(0.8))])
+    assert choice.form == "c"  # of the close ones that which orders best speaks for the law
+    assert choice.words.startswith("c 31% and a 69%, averaged")
+    assert choice.alone("not determined.").words.startswith("c: ")
+    everything = _weighed([best, far, close], {}, 3, every=True)
+    assert all(one.weight > 0.1 for one in everything.scores)
+
+
+def test_of_very_many_runs_pairs_of_similar_cost_are_drawn_from_all_of_them() -> None:
+    price = np.log(np.geomspace(1.0, 1e3, 2000))
+    first, second = _pairs(price)
+    assert len(first) == 20_000
+    gap = price[second] - price[first]
+    assert np.all((gap > 0) & (gap < np.log(1.5)))
+    assert np.ptp(price[first]) > 0.9 * np.ptp(price)
+    few = np.log([1.0, 1.4, 1.6, 9.0])
+    assert sorted(zip(*(one.tolist() for one in _pairs(few)), strict=True)) == [(0, 1), (1, 2)]

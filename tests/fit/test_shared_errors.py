@@ -11,6 +11,7 @@ from sparseplan.fit.derivatives import residual_jacobian
 from sparseplan.fit.fitting import Fit, fit_law
 from sparseplan.fit.shared_errors import error_model
 from sparseplan.runs.columns import table_of
+from sparseplan.runs.reading import Reading
 from sparseplan.runs.table import Runs, runs_from
 
 TRUNKS = next(setup for setup in shared_setups() if setup.name.startswith("5 trunks, .8"))
@@ -105,7 +106,7 @@ def test_a_table_offers_its_trunks_and_seeds_and_none_says_that_nothing_is_share
     assert runs.grouped_by == "trunk"
     assert {name: numbers.tolist() for name, numbers in runs.labels} == {"trunk": [0, 1, 0, 1], "seed": [0, 0, 1, 1]}
     assert not runs.independent
-    alone = runs_from(table, group="none")
+    alone = runs_from(table, Reading(group="none"))
     assert alone.group is None
     assert alone.independent
     assert isinstance(alone.take(np.array([0, 1])), Runs)

@@ -178,7 +178,7 @@ def csv(tmp_path: Path) -> Path:
 def test_a_table_of_several_strategies_is_not_mixed_silently(csv: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["fit", str(csv)]) == 2
     said = " ".join(capsys.readouterr().err.split())
-    assert "found gradual, one-shot, static; keep one of them and the dense runs, or fit all on one dense" in said
+    assert "found gradual, one-shot, static; keep one of them and the dense runs, as with --where" in said
     assert "sparseplan fit with --strategy." in said
     assert run(["fit", str(csv), "--strategy", "statics"]) == 2
     said = " ".join(capsys.readouterr().err.split())

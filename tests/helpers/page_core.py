@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from sparseplan.explore.pack import PageData
+from sparseplan.explore.data import PageData
 
 ROOT = Path(__file__).parents[2]
 _SCRIPT = ROOT / "tests" / "explore" / "page_core.mjs"

@@ -3,6 +3,7 @@
 from sparseplan.runs.pruning import Pruning
 from sparseplan.runs.spec import DataSpec, RunSpec, Split
 from sparseplan.shapes.gpt import GptShape
+from sparseplan.shapes.gpt2 import Gpt2Shape
 from sparseplan.shapes.t5 import T5Shape
 from sparseplan.shapes.vit import VitShape
 
@@ -18,6 +19,7 @@ DATA = DataSpec(
 SHAPE = GptShape(layers=2, width=64, heads=2, vocab=256, context=32)
 VIT = VitShape(layers=2, width=32, heads=2, side=8, channels=1, patch=2, classes=10, pooling="mean")
 LLAMA = GptShape(layers=2, width=32, heads=4, kv_heads=2, mlp="gated", mlp_width=88, vocab=256, context=32)
+GPT2 = Gpt2Shape(layers=2, width=32, heads=2, vocab=256, context=32)
 T5 = T5Shape(layers=2, width=32, heads=2, mlp_width=88, vocab=256, context=64)
 
 

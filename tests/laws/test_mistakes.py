@@ -13,7 +13,7 @@ from sparseplan.errors import LawError
 from sparseplan.laws.check import check_law
 from sparseplan.laws.file import builtin_laws, law_text, load_law, parse_law, read_law
 from sparseplan.laws.forms import FORMS
-from sparseplan.laws.law import Law, Levels, Range, coefficients
+from sparseplan.laws.law import Law, Levels, Range, coefficient_draws, coefficients
 
 ROOT = Path(__file__).parents[2]
 COMMITTED = [*builtin_laws(), *sorted((ROOT / "calibration").glob("*/law.yaml"))]
@@ -21,6 +21,11 @@ SPOILED = (
     *("frantar2023-t5-c4", "frantar2023-t5-c4-refit", "frantar2023-t5-c4-coupled"),
     *("frantar2023-vit-jft", "frantar2023-vit-jft-refit", "frantar2023-vit-jft-coupled"),
     str(ROOT / "calibration" / "gpt-stdlib-cpu" / "law.yaml"),
+)
+ON_TINY_MODELS = (
+    *("data in billions", "data in billions in the range alone", "data in billions in the coefficients alone"),
+    *("data in millions", "params in millions", "params in millions in the range alone", "params in billions"),
+    *("params in millions in the coefficients alone", "n:4 better than unstructured"),
 )
 
 
@@ -30,9 +35,33 @@ def doubts(law: Law) -> set[str]:
 
 @pytest.mark.parametrize("path", COMMITTED, ids=lambda path: path.parent.name if path.stem == "law" else path.stem)
 def test_no_law_that_comes_with_the_repository_is_doubtful(path: Path) -> None:
-    # On Fashion-MNIST models do see thousands of images only, and most end better pruned than dense.
-    odd = {"data-units", "swapped-weights", "numerator"} if path.parent.name == "vit-fashion-cpu" else set()
-    assert doubts(read_law(path)) == odd
+    assert doubts(read_law(path)) == set()
+
+
+def test_what_the_draws_of_a_tiny_setup_hold_is_noted_not_doubted() -> None:
+    law = read_law(ROOT / "calibration" / "vit-fashion-cpu" / "law.yaml")
+    worth = float(coefficients(law, "unstructured").size_multiplier(0.5, np.sqrt(768.0 * 98304.0))) * 0.5
+    drawn = coefficient_draws(law, "unstructured")
+    assert drawn is not None
+    assert worth > 1.2
+    assert float(np.mean(drawn.size_multiplier(0.5, np.sqrt(768.0 * 98304.0)) * 0.5 > 1.02)) > 0.8
+    (note,) = (one for one in check_law(law) if one.code == "free-pruning")
+    assert not note.doubtful
+    assert f"counts for {worth:.4g} times it, at equal data, and the law's draws hold that (90%:" in note.message
+    assert "swapped-weights" in doubts(replace(law, draws=None))  # then nothing says that its runs do
+    own = law.sparsity["unstructured"]
+    half = replace(law, coefficients=scaled(law, "b_N", 0.5), sparsity={"unstructured": own})
+    assert doubts(half) & {"free-pruning", "swapped-weights"}  # its draws do not hold 1.5 times as much
+
+
+def test_a_million_images_are_little_for_a_large_model_and_thousands_enough_for_a_tiny_one() -> None:
+    law = read_law(ROOT / "calibration" / "vit-fashion-cpu" / "law.yaml")
+    assert law.range.data_seen == (4800.0, 38400.0)
+    large = replace(law, range=replace(law.range, nonzero_params=(1e6, 1e8)))
+    (found,) = (one for one in check_law(large) if one.key == "range.data_seen")
+    assert "3.84e+04 images, 0.0061 tokens for each parameter of the largest model" in found.message
+    unsaid = replace(law, range=replace(law.range, nonzero_params=None))
+    assert "range.data_seen" in {one.key for one in check_law(unsaid) if one.doubtful}
 
 
 def scaled(law: Law, name: str, factor: float) -> dict[str, float]:
@@ -118,6 +147,12 @@ def test_each_mistake_is_found_in_each_law(mistake: str, name: str) -> None:
     assert code in doubts(spoiled)
     message = next(one.message for one in check_law(spoiled) if one.code == code)
     assert any(character.isdigit() for character in message)
+
+
+@pytest.mark.parametrize("mistake", ON_TINY_MODELS)
+def test_units_are_found_in_the_law_of_tiny_vision_models_too(mistake: str) -> None:
+    spoil, code = MISTAKES[mistake]
+    assert code in doubts(spoil(read_law(ROOT / "calibration" / "vit-fashion-cpu" / "law.yaml")))
 
 
 def test_a_dense_law_in_billions_is_found_too() -> None:

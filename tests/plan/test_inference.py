@@ -201,6 +201,7 @@ def test_where_the_total_pays_for_no_dense_model_of_the_size_there_is_none_besid
             "expected `inference_weight`, or `inference_price`",
         ),
         ({"flops": 1e20, "inference_batch": 8}, "`inference_batch`: expected `inference_tokens` beside it"),
+        ({"flops": 1e21, "inference_tokens": "1T", "inference_batch": 8}, "`inference_batch`: expected a device"),
         ({"loss": 0.5, "inference_tokens": "1T"}, "the floor of the law"),
     ],
 )

@@ -60,11 +60,14 @@ def test_form_error_is_small_at_known_runs_and_twice_the_scatter_far_from_them()
     assert far == pytest.approx(0.02, rel=1e-6)
 
 
-def test_scatter_is_that_of_the_normal_residuals_of_a_law_s_objective() -> None:
+def test_scatter_is_what_the_fit_measured_else_that_of_the_normal_residuals_of_the_objective() -> None:
     draws = np.random.default_rng(2).standard_normal(400_000) * 0.004
     huber = np.where(np.abs(draws) <= 1e-3, draws**2 / 2, 1e-3 * (np.abs(draws) - 5e-4)).mean()
     assert mean_huber(0.004, 1e-3) == pytest.approx(huber, rel=0.01)
-    law = sp.load_law(REFIT)
+    measured = sp.load_law(REFIT)
+    assert measured.prediction is not None
+    assert scatter_of(measured).value == pytest.approx(np.hypot(measured.prediction.runs, measured.prediction.groups))
+    law = msgspec.structs.replace(measured, prediction=None)
     found = scatter_of(law)
     assert found.source == "fit"
     slack = np.sqrt(48 / 41)

@@ -157,7 +157,6 @@ def test_where_reading_weights_is_the_limit_attention_takes_no_time() -> None:
         ({"model": "gpt2", "data": "1B"}, "expected `model` or `data`, found both"),
         ({"model": "vit-b-16"}, "`model`: vit-b-16 reads images, and the law frantar2023-t5-c4-refit counts tokens"),
         ({"model": "gpt2", "law": "frantar2023-vit-jft-refit"}, "gpt2 reads tokens, and the law"),
-        ({"max_memory": "80GB"}, "`max_memory`: expected `model` beside it"),
         ({"context": 8192}, "`context`: expected `model` beside it"),
         ({"model": "gpt2", "context": 0.5}, "`context`: expected a whole number from 1 to "),
         ({"model": "gpt2", "max_memory": "80 monkeys"}, "`max_memory`: expected an amount of memory such as 80GB"),
@@ -181,6 +180,6 @@ def test_a_model_is_described_as_a_plan_has_it() -> None:
     described, planned = sp.describe_model("llama-3-8b", sparsity=0.5), sp.optimal(C, model="llama-3-8b")
     facts, of_plan = json.loads(described.to_json()), json.loads(planned.to_json())["model"]
     assert facts.pop("format") == "sparseplan-model/1"
-    assert set(of_plan) == set(facts) | {"plan_flops", "dense_flops", "max_memory", "must_recompute"}
+    assert set(of_plan) == set(facts) | {"plan_flops", "dense_flops", "must_recompute"}
     assert {key for key in facts if facts[key] != of_plan[key]} == {"inference_memory"}
     assert "8,030,261,248 parameters" in str(described)

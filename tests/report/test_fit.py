@@ -3,6 +3,7 @@
 import re
 import shlex
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -112,13 +113,14 @@ def test_what_a_table_lacks_is_named_by_what_to_train_and_training_it_helps(
 
 
 def test_whether_the_exponents_hold_is_a_question_with_its_answer(capsys: pytest.CaptureFixture[str]) -> None:
-    out = " ".join(str(sp.fit(_columns(simulated()), draws=20, starts=8, schedule="cubic:25%..75%")).split())
+    plain: dict[str, Any] = {"form": "frantar2023", "schedule": "cubic:25%..75%"}
+    out = " ".join(str(sp.fit(_columns(simulated()), draws=20, starts=8, **plain)).split())
     assert re.search(r"Same size exponent \(b_N\) at all sparsities\? Yes, as far as these runs can tell \(p = 0", out)
     straight = simulated()
     S, N = straight.sparsity, straight.nonzero_params
     size_term = loss(TRUTH, S, N, straight.data_seen) - loss(TRUTH, S, 1e30, straight.data_seen)
     bent = straight.loss + size_term * ((N / 1e8) ** (-0.03 * np.log1p(-S)) - 1)  # sparser: size helps less
-    out = " ".join(str(sp.fit(_columns(straight) | {"loss": bent}, draws=40, starts=8)).split())
+    out = " ".join(str(sp.fit(_columns(straight) | {"loss": bent}, draws=40, starts=8, **plain)).split())
     assert re.search(r"Same size exponent \(b_N\) at all sparsities\? No \(p = 0\.0", out)
 
 

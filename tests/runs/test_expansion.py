@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from sparseplan.errors import RunsError
+from sparseplan.runs.reading import Reading
 from sparseplan.runs.table import read_runs
 from tests.helpers.memory import MEGABYTES
 
@@ -64,15 +65,15 @@ def test_columns_of_every_parquet_type_are_read_or_refused_by_name(tmp_path: Pat
     for name in odd:
         read = {"struct": "struct.a.b"}.get(name, name)
         with pytest.raises(RunsError):
-            read_runs(path, columns={"loss": "no such column", "run_id": read})
+            read_runs(path, Reading(columns={"loss": "no such column", "run_id": read}))
         try:
-            read_runs(path, columns={"loss": read})
+            read_runs(path, Reading(columns={"loss": read}))
         except RunsError as problem:
             assert "loss" in str(problem)  # noqa: PT017  some of these columns are numbers
-    assert read_runs(path, columns={"run_id": "date"}).run_id[1] == "runs.parquet: row 2".replace(
+    assert read_runs(path, Reading(columns={"run_id": "date"})).run_id[1] == "runs.parquet: row 2".replace(
         "runs", str(path)[:-8]
     )
-    assert read_runs(path, columns={"run_id": "struct.c"}).run_id[0] == "x"
+    assert read_runs(path, Reading(columns={"run_id": "struct.c"})).run_id[0] == "x"
     assert datetime.date.max.year == 9999  # what the dates above lie beyond
 
 

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sparseplan.errors import RunsError
+from sparseplan.runs.reading import Reading
 from sparseplan.runs.table import Runs, read_runs
 from sparseplan.runs.written_table import RunRow, write_runs
 
@@ -70,11 +71,11 @@ def test_a_tracker_export_is_read_by_mapping_and_nested_objects_become_dotted_co
         "loss": "eval/loss",
         "run_id": "Name",
     }
-    assert read_runs(wandb, columns=columns).run_id == ("a",)
+    assert read_runs(wandb, Reading(columns=columns)).run_id == ("a",)
     mlflow = {"params": {"N": 1e6, "S": 0.5}, "metrics": {"loss": 3.5}, "tokens": 2e9}
     nested = table(tmp_path, json.dumps(mlflow) + "\n", "mlflow.jsonl")
     columns = {"nonzero_params": "params.N", "sparsity": "params.S", "data_seen": "tokens", "loss": "metrics.loss"}
-    assert read_runs(nested, columns=columns).loss.tolist() == [3.5]
+    assert read_runs(nested, Reading(columns=columns)).loss.tolist() == [3.5]
 
 
 def test_diverged_and_missing_losses_are_left_out_and_reported(tmp_path: Path) -> None:
@@ -107,9 +108,9 @@ def test_a_missing_column_names_what_is_there_and_how_to_map_it(tmp_path: Path) 
     with pytest.raises(RunsError, match=r"sparsity, nonzero_params, data_seen are missing.*`columns` sparsity=S"):
         read_runs(path)
     with pytest.raises(RunsError, match="did you mean 'loss'"):
-        read_runs(path, columns={"loss": "los"})
+        read_runs(path, Reading(columns={"loss": "los"}))
     with pytest.raises(RunsError, match="did you mean 'nonzero_params'"):
-        read_runs(path, columns={"nonzero_param": "N"})
+        read_runs(path, Reading(columns={"nonzero_param": "N"}))
 
 
 @pytest.mark.parametrize(
@@ -167,7 +168,7 @@ def test_one_run_id_with_two_results_is_an_error(tmp_path: Path) -> None:
 def test_runs_of_one_trunk_are_one_group_and_a_named_column_overrides_it(tmp_path: Path) -> None:
     text = f"{HEADER},trunk,seed\n0,1e6,1e9,3.6,t1,7\n0,1e6,2e9,3.5,t1,8\n0.5,1e6,2e9,3.7,,7\n0.5,1e6,2e9,3.8,,8\n"
     path = table(tmp_path, text)
-    by_trunk, by_seed = read_runs(path), read_runs(path, group="seed")
+    by_trunk, by_seed = read_runs(path), read_runs(path, Reading(group="seed"))
     assert by_trunk.group is not None
     assert by_seed.group is not None
     assert (by_trunk.group.tolist(), by_trunk.grouped_by, by_trunk.groups) == ([0, 0, 1, 2], "trunk", 3)
@@ -176,7 +177,7 @@ def test_runs_of_one_trunk_are_one_group_and_a_named_column_overrides_it(tmp_pat
 
 def test_a_column_that_happens_to_be_called_group_is_used_only_when_asked_for(tmp_path: Path) -> None:
     path = table(tmp_path, f"{HEADER},group\n0,1e6,1e9,3.6,sweep\n0,1e6,2e9,3.5,sweep\n")
-    unasked, asked = read_runs(path), read_runs(path, group="group")
+    unasked, asked = read_runs(path), read_runs(path, Reading(group="group"))
     assert unasked.group is None
     assert unasked.grouped_by is None
     assert unasked.groups == 2
@@ -184,7 +185,7 @@ def test_a_column_that_happens_to_be_called_group_is_used_only_when_asked_for(tm
     assert asked.groups == 1
     assert asked.grouped_by == "group"
     assert asked.remarks == ()
-    assert read_runs(path, columns={"group": "group"}).groups == 1
+    assert read_runs(path, Reading(columns={"group": "group"})).groups == 1
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """Sweeps whose runs start from dense runs, on fake trainings."""
 
+from io import StringIO
 from pathlib import Path
 
 import msgspec
@@ -7,9 +8,12 @@ import pytest
 from rich.console import Console
 
 from sparseplan.calibration.calibrate import calibrate
+from sparseplan.calibration.dry_run import dry_run
+from sparseplan.common.units import format_scientific
 from sparseplan.laws.file import read_law
 from sparseplan.laws.law import PretrainedStart
 from sparseplan.plan.caveats import law_caveats
+from sparseplan.report.calibration import print_dry_run
 from sparseplan.runs.job import kept_checkpoint
 from sparseplan.sweep.folder import Folder
 from sparseplan.sweep.state import SweepState
@@ -135,3 +139,28 @@ def test_a_law_of_pretrained_starts_says_so_and_so_does_every_plan_made_with_it(
     page = Folder(tmp_path / "sweep").readme.read_text()
     assert "Started from dense weights trained on 3.20k, 6.40k bytes" in page
     assert "The law does not tell dense lengths apart" in page
+
+
+@pytest.mark.usefixtures("fakes")
+def test_a_dry_run_says_what_the_runs_start_from_and_what_that_costs(tmp_path: Path) -> None:
+    setup = setup_in(tmp_path, tmp_path / "sweep", PRETRAINED)
+    found = dry_run(setup, executor_for(setup.loaded))
+    console = Console(width=200, record=True, file=StringIO())
+    print_dry_run(console, found)
+    # 12 x 8^2 weights, 2 x 16 bytes a step, of runs of 30 and 60 steps
+    flops = format_scientific(6 * 768 * 32 * (30 + 60))
+    said = f"Start: dense weights trained on 960, 1.92k bytes, {flops} FLOPs in all; the table counts what comes after"
+    assert said in " ".join(console.export_text().split())
+    assert {run.dense_data_seen for run in found.runs} == {960, 1920}
+
+
+@pytest.mark.usefixtures("fakes")
+def test_kept_weights_of_dense_runs_outlast_the_sweep_and_name_no_run(tmp_path: Path) -> None:
+    root = tmp_path / "sweep"
+    setup = setup_in(tmp_path, root, PRETRAINED)
+    trained = sweep_in(tmp_path, root, PRETRAINED + "keep_dense_weights: true\n")
+    assert losses(trained) == expected(setup.runs)
+    dense = {run for run in (*setup.runs, *(run.dense_run for run in setup.runs)) if run and not run.pruning.sparsity}
+    kept = {kept_checkpoint(Folder(root).checkpoints, run.run_id, run.updates) for run in dense}
+    assert set(Folder(root).checkpoints.iterdir()) == kept
+    assert len(kept) == 4  # two dense runs, and two that go on from them

@@ -21,6 +21,7 @@ from sparseplan.shapes.gpt import GptShape
 from sparseplan.shapes.t5 import T5Shape
 from sparseplan.train.families import build_model
 from sparseplan.train.huggingface import read_huggingface
+from tests.helpers.specs import GPT2
 from tests.helpers.training import tiny_run, train_alone
 
 LLAMA = GptShape(layers=2, width=32, heads=4, kv_heads=2, mlp="gated", mlp_width=88, vocab=256, context=32)
@@ -106,6 +107,22 @@ def test_a_llama_gives_the_logits_that_transformers_gives(tmp_path: Path, change
 
 
 @pytest.mark.slow
+@torch.no_grad()
+def test_a_gpt2_gives_the_logits_that_transformers_gives(tmp_path: Path) -> None:
+    transformers = pytest.importorskip("transformers")
+    config = transformers.GPT2Config(n_embd=32, n_layer=2, n_head=2, vocab_size=256, n_positions=48)
+    torch.manual_seed(0)
+    theirs = transformers.GPT2LMHeadModel(config).eval()
+    for parameter in theirs.parameters():
+        parameter.normal_(0.0, 0.3)
+    theirs.save_pretrained(tmp_path)
+    tokens = torch.randint(256, (3, 32))
+    expected = theirs(tokens).logits
+    found = ours(GPT2, tmp_path)(tokens)
+    torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-4 * float(expected.std()))
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("tied", [True, False])
 @torch.no_grad()
 def test_a_t5_gives_the_logits_that_transformers_gives_for_the_same_text_and_sentinels(
@@ -177,8 +194,8 @@ def test_one_file_of_a_folder_is_the_model_too_and_several_files_are_one(tmp_pat
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        ({"model_type": "gpt2"}, "expected a model of type llama and t5, found gpt2: it has biases, LayerNorm"),
-        ({"model_type": "mamba"}, "expected a model of type llama and t5, found mamba"),
+        ({"model_type": "bert"}, "expected a model of type llama, gpt2, t5, found bert: it has biases, LayerNorm"),
+        ({"model_type": "mamba"}, "expected a model of type llama, gpt2, t5, found mamba"),
         ({"model_type": "t5"}, "expected a recipe of the family t5 for a t5 model"),
         ({"num_attention_heads": 2}, "expected num_attention_heads 4, found 2"),
         ({"num_key_value_heads": 4}, "expected num_key_value_heads 2, found 4"),

@@ -124,6 +124,19 @@ def test_a_started_run_stopped_half_way_resumes_to_the_same_loss_without_the_den
     assert resumed.nonzero_params == whole.dense_params // 2
 
 
+def test_weights_that_a_recipe_keeps_are_those_of_its_dense_runs_and_start_another(
+    data: DataSpec, tmp_path: Path
+) -> None:
+    dense, sparse = tiny_run(data), tiny_run(data, 0.5)
+    plan = plan_segments([dense, sparse], keep_dense=True)
+    records = [train_segment(segment, tmp_path) for segment in plan.segments]
+    kept = kept_checkpoint(tmp_path, dense.run_id, STEPS)
+    assert not kept_checkpoint(tmp_path, sparse.run_id, STEPS).exists()
+    unmoved = train_alone(from_file(kept, data, steps=1, optimizer=STILL), tmp_path / "unmoved")
+    (last,) = [one for one in records if isinstance(one, RunRecord) and one.run_id == dense.run_id]
+    assert unmoved.loss == pytest.approx(last.loss, abs=1e-5)  # rounding of an update of 1e-12
+
+
 def test_broken_dense_weights_are_set_aside_so_that_the_dense_run_is_trained_again(
     data: DataSpec, tmp_path: Path
 ) -> None:

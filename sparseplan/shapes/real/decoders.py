@@ -13,8 +13,8 @@ from sparseplan.shapes.real.config import Config, Heads, Layers, Length, Vocab, 
 _FULL = "full_attention"
 
 
-class LlamaConfig(Config, frozen=True, kw_only=True):
-    """Llama 1 to 3: Touvron et al. 2023, arXiv:2307.09288; Grattafiori et al. 2024, arXiv:2407.21783."""
+class GatedConfig(Config, frozen=True, kw_only=True):
+    """What all of them have; the defaults are Llama's."""
 
     vocab_size: Vocab = 32_000
     hidden_size: Width = 4096
@@ -25,8 +25,6 @@ class LlamaConfig(Config, frozen=True, kw_only=True):
     head_dim: Width | None = None
     max_position_embeddings: Length = 2048
     tie_word_embeddings: bool = False
-    attention_bias: bool = False
-    mlp_bias: bool = False
 
     @property
     def attention(self) -> Attention:
@@ -45,11 +43,8 @@ class LlamaConfig(Config, frozen=True, kw_only=True):
 
     @property
     def biases(self) -> int:
-        """Biases of a block."""
-        found = 0
-        if self.attention_bias:
-            found += self.attention.width + 2 * self.attention.key_width + self.hidden_size
-        return found + (2 * self.intermediate_size + self.hidden_size if self.mlp_bias else 0)
+        """Biases of a block: none."""
+        return 0
 
     @property
     def window(self) -> tuple[int | None, int]:
@@ -85,7 +80,29 @@ class LlamaConfig(Config, frozen=True, kw_only=True):
         )
 
 
-class MistralConfig(LlamaConfig, frozen=True, kw_only=True):
+class BiasedConfig(GatedConfig, frozen=True, kw_only=True):
+    """Those whose attention may have biases."""
+
+    attention_bias: bool = False
+
+    @property
+    def biases(self) -> int:
+        """Of queries, keys, values and output."""
+        return self.attention.width + 2 * self.attention.key_width + self.hidden_size if self.attention_bias else 0
+
+
+class LlamaConfig(BiasedConfig, frozen=True, kw_only=True):
+    """Llama 1 to 3: Touvron et al. 2023, arXiv:2307.09288; Grattafiori et al. 2024, arXiv:2407.21783."""
+
+    mlp_bias: bool = False
+
+    @property
+    def biases(self) -> int:
+        """Of attention, and of the MLP."""
+        return super().biases + (2 * self.intermediate_size + self.hidden_size if self.mlp_bias else 0)
+
+
+class MistralConfig(GatedConfig, frozen=True, kw_only=True):
     """Mistral 7B: Jiang et al. 2023, arXiv:2310.06825; every block may have a sliding window."""
 
     intermediate_size: Width = 14_336
@@ -99,7 +116,7 @@ class MistralConfig(LlamaConfig, frozen=True, kw_only=True):
         return self.sliding_window, 0 if self.sliding_window is None else self.num_hidden_layers
 
 
-class Phi3Config(LlamaConfig, frozen=True, kw_only=True):
+class Phi3Config(GatedConfig, frozen=True, kw_only=True):
     """Phi-3: Abdin et al. 2024, arXiv:2404.14219."""
 
     vocab_size: Vocab = 32_064
@@ -114,7 +131,7 @@ class Phi3Config(LlamaConfig, frozen=True, kw_only=True):
         return self.sliding_window, 0 if self.sliding_window is None else self.num_hidden_layers
 
 
-class LayeredConfig(LlamaConfig, frozen=True, kw_only=True):
+class LayeredConfig(BiasedConfig, frozen=True, kw_only=True):
     """Models whose config may list the kind of attention of every block."""
 
     layer_types: list[str] | None = None
@@ -183,7 +200,7 @@ class Qwen3Config(QwenConfig, frozen=True, kw_only=True):
         return 2 * self.attention.head_width
 
 
-class GemmaConfig(LlamaConfig, frozen=True, kw_only=True):
+class GemmaConfig(BiasedConfig, frozen=True, kw_only=True):
     """Gemma: Gemma Team 2024, arXiv:2403.08295."""
 
     vocab_size: Vocab = 256_000
@@ -245,7 +262,7 @@ class Gemma3Config(Gemma2Config, frozen=True, kw_only=True):
         return self.num_hidden_layers - self.num_hidden_layers // self.sliding_window_pattern
 
 
-class Olmo2Config(LlamaConfig, frozen=True, kw_only=True):
+class Olmo2Config(BiasedConfig, frozen=True, kw_only=True):
     """OLMo 2: OLMo Team 2024, arXiv:2501.00656; norms of all queries and of all keys."""
 
     vocab_size: Vocab = 50_304

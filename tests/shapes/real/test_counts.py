@@ -1,5 +1,8 @@
 """Parameters and FLOPs of real models, against published counts, hand counts and other ways of counting."""
 
+import json
+from pathlib import Path
+
 import pytest
 
 from sparseplan.common.yaml_document import parse_document
@@ -73,6 +76,15 @@ def test_a_config_without_sizes_means_what_transformers_means_by_it() -> None:
     assert set(counted) == set(READERS)
     for kind, count in counted.items():
         assert config(f"model_type: {kind}").total_params == count, kind
+
+
+def test_configs_of_every_kind_have_the_parameters_that_transformers_gives_them() -> None:
+    # Random configs, each counted as the ones above.
+    rows = json.loads((Path(__file__).parent / "transformers-4.57.1.json").read_text(encoding="utf-8"))
+    assert {row["config"]["model_type"] for row in rows} == set(READERS)
+    assert len(rows) > 40
+    for row in rows:
+        assert config(json.dumps(row["config"])).total_params == row["parameters"], row
 
 
 def config(text: str) -> Architecture:

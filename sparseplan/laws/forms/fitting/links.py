@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Self
 
 import numpy as np
+from numpy.typing import NDArray
 
 from sparseplan.laws.forms.budget import Floats
 from sparseplan.laws.forms.fitting.coordinates import FLOOR, LOG_K, Array
@@ -81,11 +82,15 @@ class PowerLink(Link):
     def add_curvature(self, hessian: Array, jacobian: Array, pull: Array, scale: Floats) -> None:
         """What z^k adds; c is linear."""
         at = self.slot[LOG_K]
-        inner = np.array([slot for parameter, slot in self.slot.items() if parameter not in (LOG_K, FLOOR)])
+        slots = [slot for parameter, slot in self.slot.items() if parameter not in (LOG_K, FLOOR)]
+        # Views where the sum's parameters come first, as they do in a fit: no copy of the Jacobian.
+        first = slots == list(range(len(slots)))
+        inner: slice | NDArray[np.intp] = slice(0, len(slots)) if first else np.array(slots, dtype=np.intp)
+        block = (slice(None), inner, inner) if isinstance(inner, slice) else (slice(None), inner[:, None], inner)
         rows = jacobian[:, inner]
         # d2L/dz2 dz dz' with dz = dL / slope. A trial step far out may overflow, and is refused for it.
         bend = pull * scale * (scale * (self.k - 1.0) / (self.k * self.power))
-        hessian[:, inner[:, None], inner] += np.matmul(rows * bend[:, None, :], rows.transpose(0, 2, 1))
+        hessian[block] += np.matmul(rows * bend[:, None, :], rows.transpose(0, 2, 1))
         mixed = np.matmul(rows, (pull * scale * (1.0 + self.log_power))[:, :, None])[:, :, 0]
         hessian[:, inner, at] += mixed
         hessian[:, at, inner] += mixed

@@ -1,4 +1,4 @@
-// A law as the page holds it: what Python packed (sparseplan/explore/pack.py), and the thetas made of it.
+// A law as the page holds it: what Python packed (sparseplan/explore/data.py), and the thetas made of it.
 
 import { FORMS } from "./forms.js";
 import { Mean } from "./mean.js";

@@ -53,9 +53,9 @@ export function makeControls(data, place, changed) {
     changed: (value) => give({ inference_tokens: value, ...(value === null ? { inference: null } : {}) }),
   });
   const budgetHint = element("p", { class: "hint", id: "budget-hint" });
+  flops.field.append(budgetHint);
   place.append(
     flops.field,
-    budgetHint,
     size.field,
     params.field,
     law.field,

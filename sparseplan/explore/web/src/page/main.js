@@ -96,6 +96,7 @@ function showAnswer() {
   showText("verdict", refused ?? verdict(answer, intervals));
   byId("band-words").hidden = !drawn;
   byId("details").hidden = refused !== null;
+  byId("copy-verdict").hidden = refused !== null || question.law.poor_fit !== null;
   showText("command", commandFor(question));
   showText("link", location.href.split("#")[0] + writeFragment(state));
   if (refused !== null) return;

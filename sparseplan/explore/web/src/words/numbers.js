@@ -3,6 +3,12 @@
 import { exponential, fixed, significant } from "./rounding.js";
 
 const FACTORS = { "": 1, k: 1e3, m: 1e6, b: 1e9, g: 1e9, t: 1e12, p: 1e15 };
+const SUFFIXES = [
+  ["T", 1e12],
+  ["B", 1e9],
+  ["M", 1e6],
+  ["k", 1e3],
+];
 const NUMBER = /^([+-]?(?:\d+(?:_\d+)*(?:\.\d*)?|\.\d+)(?:e[+-]?\d+)?)\s*([kmbgtp]?)$/i;
 
 // A number above 0 such as 7B, 1.5T or 1e23; NaN for anything else.
@@ -18,12 +24,7 @@ export function formatCount(value) {
   const rounded = significant(value, 3);
   if (rounded < 1e3) return String(rounded);
   if (rounded >= 1e15) return formatScientific(value);
-  for (const [suffix, factor] of [
-    ["T", 1e12],
-    ["B", 1e9],
-    ["M", 1e6],
-    ["k", 1e3],
-  ]) {
+  for (const [suffix, factor] of SUFFIXES) {
     if (rounded >= factor) {
       const scaled = rounded / factor;
       return fixed(scaled, 2 - Math.floor(Math.log10(scaled))) + suffix;
@@ -69,7 +70,10 @@ export function formatRatio(ratio) {
   return ratio >= 1e-3 && ratio < 999.5 ? `${significant(ratio, 3)}x` : `${formatScientific(ratio)}x`;
 }
 
-// As many digits as tell a value from its neighbours on a slider: what commands and links carry.
+// What fields, commands and links carry: six digits, more than tell a value from its neighbours on a slider; 7B, 1e23.
 export function formatExact(value) {
-  return formatScientific(value, 6);
+  const rounded = significant(value, 6);
+  const [suffix, factor] = SUFFIXES.find((pair) => rounded >= pair[1]) ?? ["", 1];
+  if (rounded >= 1e15) return formatScientific(value, 6);
+  return `${significant(rounded / factor, 6)}${suffix}`;
 }

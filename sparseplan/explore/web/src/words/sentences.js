@@ -79,7 +79,7 @@ const SERVED = { sparse: "zeros cost nothing", dense: "zeros cost as much as wei
 function serving({ question: { inference }, onlyDense }, breakEven) {
   if (inference === null) return [];
   const { tokens, cost } = inference;
-  const line = `Inference: ${formatCount(tokens)} tokens, ${SERVED[cost.name] ?? `speed-ups of ${cost.name}`}.`;
+  const line = `Inference: ${formatCount(tokens)} tokens, ${SERVED[cost.name] ?? `speed-ups of ${cost.name} in prefill`}.`;
   if (onlyDense || breakEven === null) return [line];
   if (breakEven.tokens === null) {
     return [`${line} Sparsity pays at ${breakEven.pays === "always" ? "any" : "no"} demand under these givens.`];
