@@ -1,14 +1,14 @@
 """Laws from finished runs: `fit`, from a file, a dict of columns or any dataframe."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, get_args
 
 from sparseplan.api import arguments
 from sparseplan.api.arguments import Number
 from sparseplan.api.reading import Where, reading_of
-from sparseplan.errors import LawError, QuantityError
+from sparseplan.errors import FitError, LawError, QuantityError
 from sparseplan.fit.answer import FitAnswer, to_json
 from sparseplan.fit.bootstrap import DEFAULT_DRAWS
 from sparseplan.fit.choose_form import AUTO
@@ -19,7 +19,7 @@ from sparseplan.fit.objective import Residual
 from sparseplan.fit.penalties import PENALTIES
 from sparseplan.laws.law import Law
 from sparseplan.runs.columns import table_of
-from sparseplan.runs.reader import table_name
+from sparseplan.runs.reader import read_table, table_name
 from sparseplan.runs.table import runs_from
 from sparseplan.sparsity.schedule import Schedule, parse_schedule
 
@@ -113,6 +113,7 @@ def fit(
     data_unit: str | None = None,
     tokens_per_unit: Number | None = None,
     schedule: str | Schedule | None = None,
+    strategy: str | None = None,
 ) -> Fit:
     """Fit a law to finished runs and say how far it can be trusted.
 
@@ -151,6 +152,8 @@ def fit(
         tokens_per_unit: Tokens a data unit.
         schedule: How the runs were pruned, as "linear:0..50%": kind, and ends of the ramp in shares of training. By
             default the frozen law's, else "cubic:25%..75%", which the law then says was assumed.
+        strategy: The one whose law is wanted, of a table with several: all are fitted on one dense base with draws in
+            common, and compared in `answer.strategies`.
 
     Raises:
         RunsError: if the table is broken; it names the first bad rows and counts the rest.
@@ -199,6 +202,13 @@ def fit(
         schedule=job.schedule,
         tokens_per_unit=job.tokens_per_unit,
     )
+    if strategy is not None:
+        from sparseplan.fit.strategy_table import fit_one_of
+
+        if holdout is not None:
+            raise FitError("`holdout`: expected a table of one strategy, or no `strategy`; found both.")
+        rows = read_table(Path(table)) if isinstance(table, str | Path) else table_of(table)
+        return Fit(fit_one_of(runs_from(rows, replace(reading, several_strategies=True)), job, strategy))
     if isinstance(table, str | Path):
         return Fit(run_fit(Path(table), job, reading))
     return Fit(fit_runs(runs_from(table_of(table), reading), job))

@@ -88,17 +88,25 @@ class Prediction(predictions.Prediction, frozen=True, kw_only=True):
         return plans.to_json(self)
 
 
-def load_law(law: LawLike = DEFAULT_LAW) -> Law:
+def load_law(law: LawLike = DEFAULT_LAW, *, strategy: str | None = None) -> Law:
     """A law by name (as `sparseplan laws list` shows them) or path; a law is returned as it is.
 
+    Args:
+        law: The law.
+        strategy: A strategy of its calibration, whose law is wanted instead.
+
     Raises:
-        LawError: if there is no such law, or its file is broken.
+        LawError: if there is no such law or strategy, or its file is broken.
 
     Examples:
         >>> load_law("frantar2023-t5-c4").coefficients["b_N"]
         0.245
     """
-    return law if isinstance(law, Law) else law_files.load_law(str(law))
+    if strategy is None:
+        return law if isinstance(law, Law) else law_files.load_law(str(law))
+    if isinstance(law, Law):
+        raise PlanError("`strategy`: expected a law by name or path, beside which that of a strategy is found.")
+    return law_files.load_law_of(str(law), strategy)
 
 
 def optimal(
@@ -122,6 +130,7 @@ def optimal(
     inference_batch: Number | None = None,
     pattern: PatternLike | None = None,
     law: LawLike = DEFAULT_LAW,
+    strategy: str | None = None,
     cost: "CostLike" = "sparse",
     max_sparsity: Number | None = None,
     objective: Objective = "point",
@@ -162,6 +171,7 @@ def optimal(
         pattern: "unstructured" (the default), one n:m such as "2:4", a family such as "n:4", or "best": the best among
             unstructured sparsity and the families that the law has a set for, on a device those that it runs faster.
         law: By name, path or object.
+        strategy: How it is pruned, where the law's calibration has laws for several strategies.
         cost: What zeros cost in training: nothing ("sparse"), as much as weights ("dense"), or what a device makes of
             it, a hardware profile by name, path or object.
         max_sparsity: Highest sparsity to consider, 0.875 or "87.5%"; by default the highest among the law's runs.
@@ -192,7 +202,7 @@ def optimal(
     days, devices = arguments.positive("days", days), arguments.positive("devices", devices)
     target = arguments.positive("loss", loss)
     _require_one_of(flops=flops, device_hours=device_hours, days=days, loss=target)
-    chosen = load_law(law)
+    chosen = load_law(law, strategy=strategy)
     among_all = pattern == BEST
     wanted = None if pattern is None or among_all else arguments.pattern("pattern", pattern)
     cap = arguments.sparsity("max_sparsity", max_sparsity)
@@ -296,6 +306,7 @@ def predict(
     sparsity: Number | None = None,
     pattern: PatternLike = UNSTRUCTURED,
     law: LawLike = DEFAULT_LAW,
+    strategy: str | None = None,
     unique_data: Number | None = None,
 ) -> Prediction:
     """The validation loss of a run with N non-zero parameters, D data and sparsity S.
@@ -308,6 +319,7 @@ def predict(
             and under a law of dense models it is 0.
         pattern: The pattern that makes it.
         law: By name, path or object.
+        strategy: How it is pruned, where the law's calibration has laws for several strategies.
         unique_data: Unique data that the run draws on; beyond it data is repeated. By default all data are unique.
 
     Returns:
@@ -324,7 +336,7 @@ def predict(
     S = arguments.sparsity("sparsity", sparsity)
     if S is None:
         S = made.sparsity
-    chosen = load_law(law)
+    chosen = load_law(law, strategy=strategy)
     if S is None and not form_of(chosen).knows_sparsity:
         S = 0.0
     if S is None:

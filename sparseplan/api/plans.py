@@ -93,17 +93,19 @@ def plans(
     flops: Number | Iterable[Number] | None = None,
     *,
     law: LawLike | Sequence[LawLike] = DEFAULT_LAW,
+    strategy: str | Sequence[str] | None = None,
     cost: "CostLike | Sequence[CostLike]" = "sparse",
     pattern: PatternLike | Sequence[PatternLike] | None = None,
     curve: bool = False,
     **asked: Any,
 ) -> Plans:
-    """The answers of `optimal` to every combination of budgets, laws, costs and patterns.
+    """The answers of `optimal` to every combination of budgets, laws, strategies, costs and patterns.
 
     Args:
         flops: Training FLOPs: numbers, or text such as "1e21,1e22" or "1e21..1e24", which is 1, 2 and 5 of each power
             of ten between the ends.
         law: Laws, or their names as in "frantar2023-t5-c4,wu2026-llama-c4".
+        strategy: Strategies of each law's calibration, likewise; by default the law's own.
         cost: Costs, likewise.
         pattern: Patterns, likewise; by default unstructured.
         curve: Whether a single plan is to have the best run of every sparsity.
@@ -119,14 +121,23 @@ def plans(
     """
     budgets = [None] if flops is None else _read("flops", flops, parse_budgets, _budget)
     laws = _read("law", law, split, lambda one: one)
+    strategies = [None] if strategy is None else _read("strategy", strategy, split, str)
     costs = _read("cost", cost, split, lambda one: one)
     patterns = [None] if pattern is None else _read("pattern", pattern, split, _pattern)
-    counts = {"flops": len(budgets), "law": len(laws), "cost": len(costs), "pattern": len(patterns)}
+    counts = {
+        "flops": len(budgets),
+        "law": len(laws) * len(strategies),  # a strategy's law has a name of its own
+        "cost": len(costs),
+        "pattern": len(patterns),
+    }
     count = prod(counts.values())
     if count > MOST:
         factors = " x ".join(f"{number:,} `{name}`" for name, number in counts.items() if number > 1)
         raise PlanError(f"expected at most {MOST:,} plans at once, found {count:,}: {factors}.")
-    loaded = [(load_law(one), [] if isinstance(one, Law) else shadow_caveats(str(one))) for one in laws]
+    loaded = [
+        (load_law(one, strategy=pruned), [] if isinstance(one, Law) else shadow_caveats(str(one)))
+        for one, pruned in product(laws, strategies)
+    ]
     priced: list[CostLike] = [profile_of(one) or one for one in costs]
     found = []
     for C, (chosen, shadows), price, made in product(budgets, loaded, priced, patterns):

@@ -1,7 +1,8 @@
 """What a calibration would do, before it is done: its runs, FLOPs and time, and what its grid could tell of a law."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from types import MappingProxyType
 from typing import Literal
 
 import msgspec
@@ -12,6 +13,7 @@ from sparseplan.calibration.fit_runs import open_families
 from sparseplan.calibration.noise import ASSUMED, Noise, origins
 from sparseplan.calibration.recipe import Fitting
 from sparseplan.calibration.setup import Setup, kind_of
+from sparseplan.calibration.strategies import describe_named, name_of
 from sparseplan.calibration.verify_forecast import VerifyForecast
 from sparseplan.common.intervals import LEVEL, Bounds, bounds
 from sparseplan.errors import NoTorchError
@@ -27,8 +29,8 @@ from sparseplan.laws.forms.chinchilla import dense_through
 from sparseplan.laws.law import coefficients
 from sparseplan.runs.facts import RunFacts
 from sparseplan.runs.spec import RunSpec
-from sparseplan.runs.strategies import describe_strategy
-from sparseplan.runs.table import Runs
+from sparseplan.runs.strategies import Strategy
+from sparseplan.runs.table import Runs, set_name
 from sparseplan.sparsity.pattern import UNSTRUCTURED
 from sparseplan.sweep.estimate import expected_seconds
 from sparseplan.sweep.executors import Executor
@@ -118,22 +120,36 @@ def dry_run(setup: Setup, executor: Executor) -> DryRun:
         recipe=recipe.name,
         data=setup.data_description,
         executor=kind_of(recipe.executor),
-        pruning=describe_strategy(recipe.pruning),
+        pruning="; ".join(describe_named(*one) for one in recipe.pruned_by.items()),
         device=device,
         workers=workers,
-        runs=[run.facts() for run in setup.runs],
+        runs=[_facts(run, recipe.strategies) for run in setup.runs],
         train_flops=setup.plan.unshared_flops,
         train_flops_with_trunks=setup.plan.shared_flops,
         saved_by_trunks=setup.plan.saved,
         expected_seconds=seconds,
         tokens_per_second=rates,
         unknown_because=unknown,
-        law=identifiability(whole or setup.runs, recipe.fit),
+        law=identifiability(whole or setup.runs, recipe.fit, strategies=recipe.strategies),
     )
 
 
-def identifiability(runs: Sequence[RunSpec], fitting: Fitting, noise: Noise = ASSUMED) -> GridForecast:
-    """What the grid could tell of a law: fits, as the recipe asks for them, to losses of a typical law with noise."""
+def _facts(run: RunSpec, strategies: Mapping[str, Strategy]) -> RunFacts:
+    """A run's facts, its strategy by the name that a recipe with several gives it."""
+    named = {"strategy": name_of(strategies, run.pruning)} if strategies else {}
+    return msgspec.structs.replace(run.facts(), **named)
+
+
+def identifiability(
+    runs: Sequence[RunSpec],
+    fitting: Fitting,
+    noise: Noise = ASSUMED,
+    strategies: Mapping[str, Strategy] = MappingProxyType({}),
+) -> GridForecast:
+    """What the grid could tell of a law: fits, as the recipe asks for them, to losses of a typical law with noise.
+
+    Several strategies have a set of coefficients each, here of one and the same law.
+    """
     objective = Objective(residual=fitting.residual, penalty=PENALTIES[fitting.loss].with_delta(fitting.huber_delta))
     # Forms are told apart by losses, and there are none yet.
     form = None if fitting.form in (AUTO, AVERAGE) else fitting.form
@@ -146,7 +162,10 @@ def identifiability(runs: Sequence[RunSpec], fitting: Fitting, noise: Noise = AS
         nonzero_params=N,
         data_seen=D,
         loss=assumed.loss(S, N, D),
-        family=tuple(run.pruning.parsed.family for run in runs),
+        family=tuple(
+            set_name(name_of(strategies, run.pruning) if strategies else None, run.pruning.parsed.family)
+            for run in runs
+        ),
         run_id=tuple(run.run_id for run in runs),
     )
     fit = fit_law(table, form=form, objective=objective, starts=32)

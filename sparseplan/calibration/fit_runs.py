@@ -2,11 +2,13 @@
 
 Few sparsities of a pattern leave its a_S, b_S and c_S open, and a law that is open anywhere carries no draws. Such a
 pattern's runs are then left aside, the law is fitted to the rest, and what the law would say of them is reported.
+Several strategies are fitted together, on one dense base.
 """
 
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import msgspec
 import numpy as np
 
 from sparseplan.calibration.recipe import Recipe
@@ -15,6 +17,9 @@ from sparseplan.fit.fit_table import FitJob, FitResult, fit_runs
 from sparseplan.fit.fitting import Fit, fit_law
 from sparseplan.fit.objective import Objective
 from sparseplan.fit.penalties import PENALTIES
+from sparseplan.fit.strategies import StrategiesFit, fit_strategies
+from sparseplan.fit.strategy_table import strategy_table
+from sparseplan.runs.reading import Reading
 from sparseplan.runs.table import Runs, read_runs
 from sparseplan.sparsity.pattern import UNSTRUCTURED
 
@@ -42,10 +47,14 @@ class UnfittedFamily:
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class Fitted:
-    """A fit, and the families that it left aside."""
+    """A fit, the families that it left aside, and where there are several strategies what it says of each.
+
+    Of several strategies the law in `result` is that of the first, under the calibration's name.
+    """
 
     result: FitResult
-    aside: tuple[UnfittedFamily, ...]
+    aside: tuple[UnfittedFamily, ...] = ()
+    strategies: StrategiesFit | None = None
 
 
 def fit_calibration(recipe: Recipe, table: Path, *, tokens_per_unit: float = 1.0, date: str | None = None) -> Fitted:
@@ -64,9 +73,16 @@ def fit_calibration(recipe: Recipe, table: Path, *, tokens_per_unit: float = 1.0
         name=recipe.name,
         description=recipe.description,
         tokens_per_unit=tokens_per_unit,
-        schedule=recipe.pruning.schedule,
+        schedule=next(iter(recipe.pruned_by.values())).schedule,
         date=date,
     )
+    if len(recipe.strategies) > 1:
+        schedules = {name: strategy.schedule for name, strategy in recipe.strategies.items()}
+        found = fit_strategies(read_runs(table, Reading(several_strategies=True)), job, schedules)
+        law = msgspec.structs.replace(found.parts[0].law, name=recipe.name)
+        answer = msgspec.structs.replace(found.answer, strategies=strategy_table(found))
+        result = FitResult(fit=found.fit, drawn=found.drawn, law=law, answer=answer)
+        return Fitted(result=result, strategies=found)
     runs = read_runs(table)
     # What a grid leaves open shows without draws, and forms can't be told apart by runs that leave one open.
     named = None if job.form in (AUTO, AVERAGE) else job.form
@@ -78,7 +94,7 @@ def fit_calibration(recipe: Recipe, table: Path, *, tokens_per_unit: float = 1.0
         if rest.fit.certificate.identified:
             names = sorted({family for family, out in zip(runs.family, left, strict=True) if out})
             return Fitted(result=rest, aside=tuple(_compared(rest, runs.take(left), name) for name in names))
-    return Fitted(result=fit_runs(runs, job), aside=())
+    return Fitted(result=fit_runs(runs, job))
 
 
 def open_families(fit: Fit) -> set[str]:

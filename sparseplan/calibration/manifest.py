@@ -1,6 +1,6 @@
 """The manifest: what a folder is a sweep of. A folder with another recipe, data or training code is refused.
 
-A sweep may grow by single runs, a recipe's `also`: those that were there keep their records.
+A sweep may grow by single runs, a recipe's `also`, and by `strategies`: runs that were there keep their records.
 """
 
 from typing import Any, Literal
@@ -8,7 +8,8 @@ from typing import Any, Literal
 import msgspec
 from msgspec import Struct
 
-from sparseplan.calibration.recipe import LoadedRecipe, Recipe, with_strategy
+from sparseplan.calibration.defaults import with_strategy
+from sparseplan.calibration.recipe import LoadedRecipe, Recipe
 from sparseplan.common.files import read_regular, write_text
 from sparseplan.common.json_struct import decode
 from sparseplan.errors import SweepError
@@ -16,7 +17,7 @@ from sparseplan.runs.spec import TRAINING_VERSION, DataSpec
 from sparseplan.sweep.folder import Folder
 from sparseplan.version import __version__
 
-_FREE = ("description", "executor", "fit", "keep_dense_weights", "retry_diverged", "also", "verify")
+_FREE = ("description", "executor", "fit", "keep_dense_weights", "retry_diverged", "also", "strategies", "verify")
 """Parts of a recipe that may change between two starts: no run's identity depends on them."""
 _MAX_SHOWN = 12
 
@@ -142,7 +143,10 @@ def _why_gone(manifest: Manifest, gone: int) -> list[str]:
     """Why runs of a manifest are no longer a recipe's, though its grid is the same."""
     if manifest.training_version != TRAINING_VERSION:
         return [f"the training code: version {manifest.training_version} -> {TRAINING_VERSION}"]
-    return [f"also: {gone} of the folder's runs {'is' if gone == 1 else 'are'} no longer asked for; put them back"]
+    return [
+        f"strategies or also: {gone} of the folder's runs {'is' if gone == 1 else 'are'} no longer asked for; "
+        "put them back"
+    ]
 
 
 def differences(manifest: Manifest, recipe: Recipe, facts: DataFacts) -> list[str]:

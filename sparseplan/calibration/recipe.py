@@ -2,12 +2,13 @@
 
 A recipe spans a grid: sizes x sparsities x lengths x seeds. Sizes are shapes written out, or parameter counts for
 which shapes are chosen, counted before pruning (`dense`) or after it (`nonzero`, as in Frantar et al. 2023,
-arXiv:2309.08520, where the sparser of two runs of one size is cut from a larger dense model). Beside the grid stand
-single runs (`also`), such as those that `sparseplan next` chooses; a sweep may grow by them.
+arXiv:2309.08520, where the sparser of two runs of one size is cut from a larger dense model). Several `strategies`
+prune the same grid, and have its dense runs in common. Beside the grid stand single runs (`also`), such as those that
+`sparseplan next` chooses; a sweep may grow by them, and by strategies.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cache, reduce
 from importlib import resources
 from itertools import product
@@ -19,9 +20,11 @@ import msgspec
 from msgspec import Meta, Struct, to_builtins
 
 from sparseplan.calibration.corpus import Corpus, TextCorpus
+from sparseplan.calibration.defaults import with_defaults
 from sparseplan.calibration.images import ImageCorpus
 from sparseplan.calibration.lengths import MAX_STEPS, Count, Lengths, Positive
 from sparseplan.calibration.starts import FromFile, RecipeStart, file_of, starts_of
+from sparseplan.calibration.strategies import StrategyName, misnamed
 from sparseplan.common.json_schema import json_schema
 from sparseplan.common.yaml_document import Document, Key, parse_document, read_yaml_text, reads_as_text
 from sparseplan.common.yaml_struct import convert
@@ -29,7 +32,7 @@ from sparseplan.errors import RecipeError, SparseplanError, nearest
 from sparseplan.runs.pruning import Pruning
 from sparseplan.runs.spec import AdamW, DataSpec, LearningRate, Optimizer, RunSpec, TooManyEpochsError, ZLoss
 from sparseplan.runs.start import Checkpoint
-from sparseplan.runs.strategies import DEFAULT_STRATEGY, GradualMagnitude, Strategy
+from sparseplan.runs.strategies import GradualMagnitude, Strategy, strategy_name
 from sparseplan.shapes.base import Images, Inputs
 from sparseplan.shapes.families import DEFAULT_MODEL, Model, Shape, tag_of
 from sparseplan.shapes.sizes import ShapeGrid, Size
@@ -114,13 +117,20 @@ class Recipe(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     optimizer: Optimizer = AdamW()
     learning_rate: LearningRate = LearningRate()
     pruning: Strategy = GradualMagnitude()
+    strategies: Annotated[
+        dict[StrategyName, Strategy],
+        Meta(
+            description="Instead of `pruning`, several ways to prune by names of your own, each at every size, length "
+            "and sparsity; one named as a strategy is that strategy. A finished calibration may grow by them."
+        ),
+    ] = {}
     clip_norm: Annotated[float, Meta(ge=0)] = 1.0
     dtype: Literal["float32", "bfloat16"] = "float32"
     scale_by_density: Annotated[
         bool,
         Meta(
             description="Start prunable weights larger by 1 / sqrt(density) and train them 1 / density as fast, where "
-            "runs are sparse from their first step; adamw only."
+            "runs are sparse from their first step, with no dense weights behind their masks; adamw only."
         ),
     ] = False
     seeds: Annotated[tuple[Annotated[int, Meta(ge=0, lt=2**32)], ...], Meta(min_length=1)] = (0,)
@@ -141,6 +151,11 @@ class Recipe(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         Verifying | None, Meta(description="Train plans of one budget beyond the grid after the fit: is the best best?")
     ] = None
     executor: Settings = Local()
+
+    @property
+    def pruned_by(self) -> dict[str, Strategy]:
+        """The ways to prune by name: `strategies`, or `pruning` alone by its strategy's name."""
+        return self.strategies or {strategy_name(self.pruning): self.pruning}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -184,9 +199,9 @@ def parse_recipe(text: str, *, source: str) -> LoadedRecipe:
 def recipe_schema() -> dict[str, Any]:
     """The JSON Schema of recipes, for editors; shipped as builtin/schemas/recipe.schema.json."""
     schema = json_schema(_recipe_type(), title="sparseplan calibration recipe")
-    schema["$defs"][DEFAULT_MODEL.__name__]["required"].remove("family")  # see `_with_family`
-    schema["$defs"][EXECUTORS[DEFAULT].settings_type.__name__]["required"].remove("kind")  # see `_with_kind`
-    schema["$defs"][GradualMagnitude.__name__]["required"].remove("strategy")  # see `with_strategy`
+    schema["$defs"][DEFAULT_MODEL.__name__]["required"].remove("family")  # see `defaults`
+    schema["$defs"][EXECUTORS[DEFAULT].settings_type.__name__]["required"].remove("kind")  # see `defaults`
+    schema["$defs"][GradualMagnitude.__name__]["required"].remove("strategy")  # see `defaults`
     return schema
 
 
@@ -206,17 +221,8 @@ def _recipe_type() -> type[Recipe]:
     return cast(type[Recipe], made)
 
 
-def _with_kind(document: Document) -> Document:
-    """The document with the default kind of executor where its `executor` names none."""
-    given = document.data.get("executor") if isinstance(document.data, dict) else None
-    if not isinstance(given, dict) or "kind" in given:
-        return document
-    return replace(document, data=document.data | {"executor": {"kind": DEFAULT, **given}})
-
-
 def _checked(document: Document, text: str) -> LoadedRecipe:
-    document = _with_kind(_with_family(document))
-    document = replace(document, data=with_strategy(document.data))
+    document = with_defaults(document)
     recipe = cast(Recipe, convert(document, _recipe_type(), error=RecipeError))
     loaded = LoadedRecipe(recipe=recipe, document=document, text=text)
     if not reads_as_text(recipe.name):
@@ -232,32 +238,24 @@ def _checked(document: Document, text: str) -> LoadedRecipe:
         raise loaded.refuse(
             ("data",), f"expected {wanted}, which the family {tag_of(type(recipe.model))} reads, found {found}"
         )
-    seen: set[Pruning] = set()
-    for index in range(len(recipe.sparsities)):
-        entry = _pruning(loaded, ("sparsities", index), recipe.sparsities[index])
-        if entry in seen:
-            raise loaded.refuse(("sparsities", index), "expected each sparsity once, found it twice; remove one")
-        seen.add(entry)
+    if recipe.strategies and "pruning" in document.data:
+        raise loaded.refuse(("strategies",), "expected one of pruning and strategies, found both; remove one")
+    if (wrong := misnamed(recipe.strategies)) is not None:
+        raise loaded.refuse(("strategies", wrong[0]), wrong[1])
+    for strategy in recipe.pruned_by.values():
+        seen: set[Pruning] = set()
+        for index, sparsity in enumerate(recipe.sparsities):
+            entry = _pruning(loaded, ("sparsities", index), sparsity, strategy)
+            if entry in seen:
+                raise loaded.refuse(("sparsities", index), "expected each sparsity once, found it twice; remove one")
+            seen.add(entry)
     return loaded
 
 
-def _with_family(document: Document) -> Document:
-    """The document with the family that a model has where it names none."""
-    data = document.data
-    if not isinstance(data, dict) or not isinstance(data.get("model"), dict):
-        return document
-    return replace(document, data=data | {"model": {"family": tag_of(DEFAULT_MODEL), **data["model"]}})
-
-
-def with_strategy(recipe: Any) -> Any:
-    """A recipe's plain data with its strategy named, where it says how to prune without saying by which."""
-    if not isinstance(recipe, dict) or not isinstance(recipe.get("pruning"), dict):
-        return recipe
-    return recipe | {"pruning": {"strategy": DEFAULT_STRATEGY} | recipe["pruning"]}
-
-
 def expand(loaded: LoadedRecipe, data: DataSpec, inputs: Inputs) -> list[RunSpec]:
-    """The runs of a recipe: its grid, in the order sizes, sparsities, lengths, seeds; those beside it; equal ones once.
+    """The runs of a recipe: its grid, in the order sizes, strategies, sparsities, lengths, seeds; those beside it.
+
+    Equal ones, as the dense runs of several strategies, come once.
 
     Args:
         loaded: The recipe.
@@ -281,7 +279,7 @@ def expand(loaded: LoadedRecipe, data: DataSpec, inputs: Inputs) -> list[RunSpec
                 raise loaded.refuse(one.length_key, str(problem)) from None
             except ValueError as problem:
                 raise loaded.refuse(one.size_key, str(problem)) from None
-            runs[run.run_id] = run
+            runs.setdefault(run.run_id, run)
             if len(runs) > _MAX_RUNS:
                 raise loaded.refuse((), f"expected at most {_MAX_RUNS} runs, found more")
     if isinstance(asked, FromFile) and len(shapes := {run.shape for run in runs.values()}) > 1:
@@ -315,8 +313,8 @@ def _wanted(loaded: LoadedRecipe, inputs: Inputs) -> Iterator[_Wanted]:
     recipe, model = loaded.recipe, loaded.recipe.model
     for place, key in enumerate(model.sizes.keys):
         size_key: Key = ("model", "sizes", *key)
-        for index, entry in enumerate(recipe.sparsities):
-            pruning = _pruning(loaded, ("sparsities", index), entry)
+        for strategy, (index, entry) in product(recipe.pruned_by.values(), enumerate(recipe.sparsities)):
+            pruning = _pruning(loaded, ("sparsities", index), entry, strategy)
             try:
                 shape = model.shape(place, pruning.sparsity, inputs)
             except ValueError as problem:
@@ -327,9 +325,9 @@ def _wanted(loaded: LoadedRecipe, inputs: Inputs) -> Iterator[_Wanted]:
                 raise loaded.refuse(("lengths",), str(problem)) from None
             for steps in lengths:
                 yield _Wanted(shape, pruning, steps, size_key, ("lengths",))
-    for index, run in enumerate(recipe.also):
+    for strategy, (index, run) in product(recipe.pruned_by.values(), enumerate(recipe.also)):
         at: Key = ("also", index)
-        pruning = _pruning(loaded, (*at, "sparsity"), run.sparsity)
+        pruning = _pruning(loaded, (*at, "sparsity"), run.sparsity, strategy)
         try:
             shape = shape_of_size(model, run, inputs)
         except ValueError as problem:
@@ -365,11 +363,11 @@ def _run(recipe: Recipe, wanted: _Wanted, data: DataSpec, seed: int) -> RunSpec:
     )
 
 
-def _pruning(loaded: LoadedRecipe, key: Key, entry: SparsityEntry) -> Pruning:
-    """What an entry of `sparsities`, or one like it at a key, prunes to, by the recipe's strategy."""
+def _pruning(loaded: LoadedRecipe, key: Key, entry: SparsityEntry, strategy: Strategy) -> Pruning:
+    """What an entry of `sparsities`, or one like it at a key, prunes to, by a strategy of the recipe."""
     sparsity, pattern = _sparsity(loaded, key, entry)
     try:
-        return Pruning(sparsity=sparsity, pattern=pattern, strategy=loaded.recipe.pruning)
+        return Pruning(sparsity=sparsity, pattern=pattern, strategy=strategy)
     except ValueError as problem:
         raise loaded.refuse(key, str(problem)) from None
 

@@ -178,7 +178,8 @@ def _pruned(setup: Setup, pattern: Pattern, S: float) -> Pruning:
         made = UNSTRUCTURED
     elif pattern.group is not None:
         made = Pattern(kept=round(pattern.group * (1.0 - S)), group=pattern.group)
-    return Pruning(sparsity=S, pattern=str(made), strategy=setup.loaded.recipe.pruning)
+    first, *_ = setup.loaded.recipe.pruned_by.values()  # whose law is the calibration's own
+    return Pruning(sparsity=S, pattern=str(made), strategy=first)
 
 
 def _spread(runs: Sequence[RunSpec], taken: Sequence[RunSpec], count: int) -> list[RunSpec]:

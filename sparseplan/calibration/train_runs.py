@@ -65,7 +65,8 @@ def train_runs(setup: Setup, folder: Folder, executor: Executor, console: Consol
                 runs=(*setup.runs, *retries),
                 dense_runs=trained.dense_runs | again.dense_runs,
             )
-    write_runs(run_rows(trained.runs, trained.records, trained.dense_runs), folder.runs_table)
+    strategies = setup.loaded.recipe.strategies
+    write_runs(run_rows(trained.runs, trained.records, trained.dense_runs, strategies), folder.runs_table)
     return trained
 
 

@@ -67,7 +67,8 @@ def verify(setup: Setup, folder: Folder, verifying: Verifying, executor: Executo
         found = known
     else:
         found = judge(law, chosen, verifying.times, runs, trained.records)
-        write_runs(run_rows(trained.runs, trained.records, trained.dense_runs), apart.runs_table)
+        strategies = setup.loaded.recipe.strategies
+        write_runs(run_rows(trained.runs, trained.records, trained.dense_runs, strategies), apart.runs_table)
         write_text(folder.verification, to_json(found))
         draw_verification(found, folder.verification_figure)
     page = read_regular(folder.readme).decode()

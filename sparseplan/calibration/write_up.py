@@ -13,7 +13,9 @@ from sparseplan.calibration.fit_runs import Fitted, UnfittedFamily, fit_calibrat
 from sparseplan.calibration.noise import origins
 from sparseplan.calibration.repeats_page import repeats_lines
 from sparseplan.calibration.setup import Setup
+from sparseplan.calibration.strategies import describe_named
 from sparseplan.calibration.train_runs import SweepResult
+from sparseplan.calibration.write_strategies import strategy_lines, write_strategies
 from sparseplan.common.files import write_text
 from sparseplan.common.units import format_count, format_duration, format_percent, format_scientific, format_sparsity
 from sparseplan.errors import LawError
@@ -27,8 +29,10 @@ from sparseplan.laws.law import Law, form_of
 from sparseplan.plan.caveats import start_words
 from sparseplan.plan.first_plan import first_question
 from sparseplan.runs.job import RunRecord
-from sparseplan.runs.strategies import describe_strategy, strategy_name
 from sparseplan.sweep.folder import Folder
+
+_FIGURES = "Predicted against measured losses, the plan that follows, learning curves and residuals"
+_FIGURES_OF_STRATEGIES = "Size multipliers, losses at equal training FLOPs, and residuals, by strategy"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -58,7 +62,8 @@ def write_up(setup: Setup, folder: Folder, trained: SweepResult) -> Conclusion:
     shape = setup.runs[0].shape
     tokens = shape.tokens_per_sequence / shape.data_per_sequence
     fitted = fit_calibration(setup.loaded.recipe, folder.runs_table, tokens_per_unit=tokens)
-    stale = not _is_fitted(folder)
+    recipe = setup.loaded.recipe
+    stale = not _is_fitted(folder, list(recipe.strategies) if fitted.strategies is not None else [])
     conclusion = Conclusion(
         result=fitted.result,
         limits=limits(setup, fitted),
@@ -66,18 +71,27 @@ def write_up(setup: Setup, folder: Folder, trained: SweepResult) -> Conclusion:
         written=stale,
     )
     if stale:
-        write_law(_with_origin(fitted, setup, folder, trained), folder.law)
-        draw_fit_page(fitted.result, folder.figure)
+        first, *_ = recipe.pruned_by
+        if fitted.strategies is None:
+            draw_fit_page(fitted.result, folder.figure)
+        else:
+            laws = {
+                part.name: _with_origin(part.law, part.name, fitted, setup, folder, trained)
+                for part in fitted.strategies.parts
+            }
+            write_strategies(folder, setup, fitted, laws)
+        write_law(_with_origin(fitted.result.law, first, fitted, setup, folder, trained), folder.law)
         write_text(folder.readme, _readme(setup, trained, conclusion, figure=folder.figure.name))
     return conclusion
 
 
-def _is_fitted(folder: Folder) -> bool:
+def _is_fitted(folder: Folder, strategies: list[str]) -> bool:
     """Whether the folder's law says that it was fitted to these very runs by this very recipe, and all files are there.
 
     Another machine or version would fit the same law with other last digits: no reason to change what is committed.
     """
-    if not (folder.readme.exists() and folder.figure.exists()):
+    files = [folder.readme, folder.figure, *(folder.law_of(name) for name in strategies)]
+    if not all(path.exists() for path in files):
         return False
     try:
         provenance = read_law(folder.law).provenance
@@ -87,13 +101,13 @@ def _is_fitted(folder: Folder) -> bool:
     return all(provenance.get(key) == hashlib.sha256(path.read_bytes()).hexdigest() for key, path in own.items())
 
 
-def _with_origin(fitted: Fitted, setup: Setup, folder: Folder, trained: SweepResult) -> Law:
-    """The law with where its runs came from."""
+def _with_origin(law: Law, strategy: str, fitted: Fitted, setup: Setup, folder: Folder, trained: SweepResult) -> Law:
+    """A law, of one of the recipe's strategies, with where its runs came from."""
     devices = Counter(record.device for record in trained.records.values())
     versions = next(iter(trained.records.values())).versions
     origin = {
         "recipe_sha256": hashlib.sha256(folder.recipe.read_bytes()).hexdigest(),
-        "strategy": strategy_name(setup.loaded.recipe.pruning),
+        "strategy": strategy,
         "data": setup.data_description,
         "train_sha256": setup.data.train.sha256,
         "valid_sha256": setup.data.valid.sha256,
@@ -101,7 +115,6 @@ def _with_origin(fitted: Fitted, setup: Setup, folder: Folder, trained: SweepRes
         "torch": versions.get("torch", "unknown"),
         "counts": "prunable weights of the transformer blocks only; embedding, norms and head are not counted",
     }
-    law = fitted.result.law
     aside = {each.family: f"{each.runs} runs left aside: they leave this set open" for each in fitted.aside}
     facts = law.fit | ({"families_aside": aside} if aside else {})
     return msgspec.structs.replace(law, fit=facts, provenance=law.provenance | origin)
@@ -187,7 +200,7 @@ def _form_choice(result: FitResult) -> list[str]:
 
 def _next_command(setup: Setup, folder: Folder, result: FitResult) -> str | None:
     """A plan to look at: at the largest budget of the runs, and at their largest size where the law plans no other."""
-    if result.answer.status != "converged":
+    if result.law.fit["status"] != "converged":  # of several strategies this law is the first's
         return None
     largest = max(setup.runs, key=lambda run: run.train_flops)
     flops, params = largest.train_flops, largest.nonzero_params
@@ -219,23 +232,44 @@ def _readme(setup: Setup, trained: SweepResult, conclusion: Conclusion, *, figur
         "Written by `sparseplan calibrate`; `recipe.yaml` says what was trained, `runs.csv` has every run (one JSON "
         "each in `runs/`), `law.yaml` the law with its draws.",
         "",
-        f"![Predicted against measured losses, the plan that follows, learning curves and residuals]({figure})",
+        f"![{_FIGURES if answer.strategies is None else _FIGURES_OF_STRATEGIES}]({figure})",
         "",
         "## What was trained",
         "",
         *_facts(setup, trained, records, diverged),
         "",
+        *_law_lines(setup, conclusion),
+    ]
+    lines += ["", "## What this can't tell", "", *(f"- {sentence}" for sentence in conclusion.limits)]
+    lines += ["", "## Next", ""]
+    if conclusion.next_command is None:
+        lines += [f"No law to plan with ({answer.status}): {answer.explanation}", ""]
+    else:
+        lines += ["```sh", conclusion.next_command, "```", ""]
+    return "\n".join(lines)
+
+
+def _law_lines(setup: Setup, conclusion: Conclusion) -> list[str]:
+    """What the law is, or the laws of several strategies are, and how well they were fitted."""
+    answer, shape = conclusion.result.answer, setup.runs[0].shape
+    unit = shape.loss_per(setup.runs[0].data.unit)
+    fit = (
+        f"Fit: {answer.status}; {answer.n_runs} runs, {answer.loss} on {answer.residual} residuals, objective "
+        f"{answer.objective:.4g}; {answer.starts_at_optimum} of {answer.starts} starts reached the lowest minimum."
+    )
+    if answer.strategies is not None:
+        return [*strategy_lines(answer.strategies, unit, setup.loaded.recipe.name), "", fit]
+    lines = [
         "## The law",
         "",
-        f"{FORMS[answer.form].formula}, in nats per {setup.runs[0].shape.loss_per(setup.runs[0].data.unit)}.",
+        f"{FORMS[answer.form].formula}, in nats per {unit}.",
         "",
         *_form_choice(conclusion.result),
         f"| coefficient | value | {100 * answer.level:.0f}% interval |",
         "| --- | --- | --- |",
         *(f"| {name} | {value} | {interval} |" for name, value, interval in coefficient_rows(answer)),
         "",
-        f"Fit: {answer.status}; {answer.n_runs} runs, {answer.loss} on {answer.residual} residuals, objective "
-        f"{answer.objective:.4g}; {answer.starts_at_optimum} of {answer.starts} starts reached the lowest minimum.",
+        fit,
     ]
     if answer.free_size_sparsity is not None:
         interval = answer.free_size_sparsity_interval
@@ -246,14 +280,7 @@ def _readme(setup: Setup, trained: SweepResult, conclusion: Conclusion, *, figur
             f"Best sparsity with the size free, {family}, sparse FLOPs: "
             f"{format_sparsity(answer.free_size_sparsity)}{spread}.",
         ]
-    lines += repeats_lines(conclusion.result)
-    lines += ["", "## What this can't tell", "", *(f"- {sentence}" for sentence in conclusion.limits)]
-    lines += ["", "## Next", ""]
-    if conclusion.next_command is None:
-        lines += [f"No law to plan with ({answer.status}): {answer.explanation}", ""]
-    else:
-        lines += ["```sh", conclusion.next_command, "```", ""]
-    return "\n".join(lines)
+    return [*lines, *repeats_lines(conclusion.result)]
 
 
 def _facts(setup: Setup, trained: SweepResult, records: list[RunRecord], diverged: list[RunRecord]) -> list[str]:
@@ -275,7 +302,7 @@ def _facts(setup: Setup, trained: SweepResult, records: list[RunRecord], diverge
         + f", {format_scientific(setup.plan.unshared_flops)} training FLOPs; shared trunks saved "
         f"{format_percent(setup.plan.saved)} of them.",
         f"- Dense sizes (blocks x width): {shown}.",
-        f"- Sparsities: {cut}; {describe_strategy(setup.loaded.recipe.pruning)}.",
+        f"- Sparsities: {cut}; {'; '.join(describe_named(*one) for one in setup.loaded.recipe.pruned_by.items())}.",
         f"- Lengths: {lengths} {data.unit}s.",
         *_dense_before(setup, trained),
         f"- Data: {setup.data_description}; training sha256 `{data.train.sha256[:16]}`, "

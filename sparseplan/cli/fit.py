@@ -119,6 +119,14 @@ def fit(
             "Default: the frozen law's, else cubic:25%..75%, named as assumed.",
         ),
     ] = None,
+    strategy: Annotated[
+        str | None,
+        typer.Option(
+            "--strategy",
+            metavar="STRATEGY",
+            help="Of several strategies in the table: fit all on one dense base, compare them, take this one's law.",
+        ),
+    ] = None,
     report: Annotated[
         Path | None, typer.Option("--report", metavar="FILE", help="Figure page: .png, .svg or .pdf.")
     ] = None,
@@ -166,6 +174,7 @@ def fit(
         data_unit=data_unit,
         tokens_per_unit=tokens_per_unit,
         schedule=schedule,
+        strategy=strategy,
     )
     failure = None
     try:

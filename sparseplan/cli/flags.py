@@ -24,8 +24,8 @@ FLAGS = {
     "save": "--out",
 }
 _OPTIONS = (
-    *("flops", "params", "dense_params", "data", "sparsity", "pattern", "law", "cost", "max_sparsity", "unique_data"),
-    *("max_data", "tokens_per_param", "inference_tokens", "inference", "inference_weight"),
+    *("flops", "params", "dense_params", "data", "sparsity", "pattern", "law", "strategy", "cost", "max_sparsity"),
+    *("unique_data", "max_data", "tokens_per_param", "inference_tokens", "inference", "inference_weight"),
     *("inference_price", "inference_utilization", "inference_batch"),
     "objective",
     *("device_hours", "days", "peak", "utilization", "devices", "price", "points", "out", "force", "device"),

@@ -43,6 +43,7 @@ def optimal(
     inference_batch: o.InferenceBatchOption = None,
     pattern: o.PatternsOption = None,
     law: o.LawsOption = None,
+    strategy: o.StrategiesOption = None,
     cost: o.CostsOption = None,
     max_sparsity: o.MaxSparsityOption = None,
     objective: o.ObjectiveOption = "point",
@@ -75,8 +76,9 @@ def optimal(
     with --flops reaches, what training from scratch costs for the same, and which share of its data must count for
     pruning to be the better.
 
-    Several --flops, --law, --cost or --pattern, each repeated or with commas, give a table of all combinations, in
-    which --explain prints the warnings of every plan. --plot draws them, or what every sparsity reaches for one plan.
+    Several --flops, --law, --strategy, --cost or --pattern, each repeated or with commas, give a table of all
+    combinations, in which --explain prints the warnings of every plan. --plot draws them, or what every sparsity
+    reaches for one plan.
     """
     givens = {
         "loss": loss,
@@ -126,6 +128,7 @@ def optimal(
         dense_params=dense_params,
         pattern=o.flat(pattern),
         law=o.flat(law) or DEFAULT_LAW,
+        strategy=o.flat(strategy),
         cost=o.flat(cost) or "sparse",
         max_sparsity=max_sparsity,
         objective=objective,

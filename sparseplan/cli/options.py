@@ -249,6 +249,21 @@ LawsOption = Annotated[
         help="Law by name (sparseplan laws list) or by path; several with commas.",
     ),
 ]
+_STRATEGY_HELP = "How it is pruned, where the law's calibration knows several ways, as in rigl"
+StrategyOption = Annotated[
+    str | None,
+    typer.Option("--strategy", metavar="STRATEGY", help=f"{_STRATEGY_HELP}. Default: the law's own."),
+]
+StrategiesOption = Annotated[
+    list[Any] | None,
+    typer.Option(
+        "--strategy",
+        parser=reader(split),
+        metavar="STRATEGY",
+        help=f"{_STRATEGY_HELP}; several with commas. Default: the law's own.",
+        show_default=False,
+    ),
+]
 CostOption = Annotated[
     str,
     typer.Option(

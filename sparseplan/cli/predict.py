@@ -31,6 +31,7 @@ def predict(
     sparsity: o.SparsityOption = None,
     pattern: o.PatternOption = str(UNSTRUCTURED),
     law: o.LawOption = DEFAULT_LAW,
+    strategy: o.StrategyOption = None,
     unique_data: o.UniqueDataOption = None,
     json: o.JsonOption = False,
 ) -> None:
@@ -47,6 +48,7 @@ def predict(
         sparsity=sparsity,
         pattern=pattern,
         law=law,
+        strategy=strategy,
         unique_data=unique_data,
     )
     if json:

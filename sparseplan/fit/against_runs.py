@@ -21,7 +21,7 @@ from sparseplan.laws.forms.repeated import Repeated
 from sparseplan.laws.law import Law, coefficients, main_family
 from sparseplan.runs.published import PUBLISHED
 from sparseplan.runs.reading import PLAIN, Reading
-from sparseplan.runs.table import Runs, read_runs
+from sparseplan.runs.table import Runs, of_strategy, read_runs
 
 Outcome = Literal["match", "same numbers", "other numbers", "other table", "unknown"]
 _RECOMPUTED = 1e-9
@@ -99,6 +99,7 @@ def _measure(fit: dict[str, Any]) -> Objective | None:
 def check_runs(law: Law, path: Path, reading: Reading = PLAIN) -> AgainstRuns:
     """Hold a law against the runs table in a file, or against the authors' own file that a built-in law records.
 
+    Of a table with several strategies the runs count that the law says it is of, and the dense ones.
     For a dense law the runs are dense where the table has no column of sparsity.
 
     Raises:
@@ -113,8 +114,12 @@ def check_runs(law: Law, path: Path, reading: Reading = PLAIN) -> AgainstRuns:
         if_dense=PLAIN.if_dense,
         schedule=law.schedule,
         tokens_per_unit=law.tokens_per_unit,
+        several_strategies="strategy" in law.provenance,
     )
-    return against_runs(law, read_runs(path, known))
+    runs, strategy = read_runs(path, known), str(law.provenance.get("strategy"))
+    if runs.strategies is not None and strategy not in runs.strategies:
+        raise RunsError(f"{runs.source}: no run is pruned by {strategy}, as those of the law {law.name!r} are.")
+    return against_runs(law, runs if runs.strategies is None else runs.take(of_strategy(runs, strategy)))
 
 
 def _sha256(path: Path) -> str | None:

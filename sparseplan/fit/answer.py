@@ -30,6 +30,7 @@ from sparseplan.fit.law_from_fit import LawMetadata
 from sparseplan.fit.rates_answer import FittedRepetition, fitted_repetition, rates_caveats
 from sparseplan.fit.read_back import ReadBack, read_back
 from sparseplan.fit.shared_errors import SharedError
+from sparseplan.fit.strategy_answer import StrategyTable
 from sparseplan.laws.forms import FORMS
 from sparseplan.laws.forms.budget import schedule_budget
 from sparseplan.laws.run_error import RunError
@@ -69,6 +70,7 @@ class FitAnswer(Struct, frozen=True, kw_only=True):
         holdout: held-out groups; null unless asked for.
         repetition: how repeated data counts; null where no run repeats data.
         prediction: how far a measured run lies from the law's mean, as the law file has it; null without draws.
+        strategies: how strategies compare that were fitted together; null where there is one.
     """
 
     format: Literal["sparseplan-fit/1"] = "sparseplan-fit/1"
@@ -111,6 +113,7 @@ class FitAnswer(Struct, frozen=True, kw_only=True):
     forms: list[FormScore] | None = None
     form_choice: str | None = None
     prediction: RunError | None = None
+    strategies: StrategyTable | None = None
     warnings: list[Caveat]
 
 
@@ -123,9 +126,13 @@ def diagnose(
     choice: Choice | None = None,
     why: str | None = None,
     prediction: RunError | None = None,
+    one_schedule: bool = True,
     seed: int,
 ) -> FitAnswer:
-    """Examine a fit from every side; with 0 draws nothing that needs random numbers is computed."""
+    """Examine a fit from every side; with 0 draws nothing that needs random numbers is computed.
+
+    `one_schedule`: whether all sparse runs were pruned as `naming` says; what depends on it is left out otherwise.
+    """
     rng = np.random.default_rng([seed, 1])
     identified = fit.certificate.status == "converged"
     far = outliers(fit)
@@ -133,10 +140,13 @@ def diagnose(
     rival: Rival | None = None
     if identified and drawn is not None and fit.rates is None:  # both tests are of laws in which no data repeats
         dependence = exponent_depends_on_sparsity(fit, _NESTED_DRAWS, rng, drawn.errors)
-        rival = average_parameter_law(fit, naming.schedule, starts=_RIVAL_STARTS, draws=drawn.asked, seed=seed, rng=rng)
+        if one_schedule:
+            rival = average_parameter_law(
+                fit, naming.schedule, starts=_RIVAL_STARTS, draws=drawn.asked, seed=seed, rng=rng
+            )
     influential, worst = notable_runs(fit, without_each_run(fit)) if identified else ([], [])
     intervals = None if drawn is None else _intervals(fit, drawn)
-    best_S, best_S_interval = _free_size(fit, drawn, naming.schedule)
+    best_S, best_S_interval = _free_size(fit, drawn, naming.schedule) if one_schedule else (None, None)
     rates = fitted_repetition(fit, drawn)
     return FitAnswer(
         form=fit.form.name,

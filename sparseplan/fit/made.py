@@ -81,16 +81,9 @@ def make_law(runs: Runs, job: FitJob) -> Made:
         LawError: if the frozen base can't be found.
         FitError: if what is asked contradicts itself or the table.
     """
-    _require_name(job.name)
-    if job.tie_dense and job.freeze_dense is None:
-        raise FitError("`tie_dense`: there is no dense value to keep; give the base with `freeze_dense`.")
-    base = (
-        None
-        if job.freeze_dense is None
-        else DenseBase(law=require_one_form(load_law(job.freeze_dense), "`freeze_dense`"), tied=job.tie_dense)
-    )
-    objective = Objective(residual=job.residual, penalty=PENALTIES[job.loss].with_delta(job.huber_delta))
-    naming = _naming(job, runs, base)
+    base = base_of(job)
+    objective = objective_of(job)
+    naming = metadata(job, runs, base)
     choice, why = _chosen(runs, job, base, objective, naming)
     fits, choice = _fitted(runs, job, base, objective, choice)
     parts: list[Part] = []
@@ -107,6 +100,25 @@ def make_law(runs: Runs, job: FitJob) -> Made:
         naming=naming,
         draws=job.draws,
     )
+
+
+def base_of(job: FitJob) -> DenseBase | None:
+    """The dense base that a job keeps; None where it fits its own.
+
+    Raises:
+        LawError: if it can't be found.
+        FitError: if a job ties what it does not keep.
+    """
+    if job.freeze_dense is not None:
+        return DenseBase(law=require_one_form(load_law(job.freeze_dense), "`freeze_dense`"), tied=job.tie_dense)
+    if job.tie_dense:
+        raise FitError("`tie_dense`: there is no dense value to keep; give the base with `freeze_dense`.")
+    return None
+
+
+def objective_of(job: FitJob) -> Objective:
+    """What a job minimises."""
+    return Objective(residual=job.residual, penalty=PENALTIES[job.loss].with_delta(job.huber_delta))
 
 
 def _require_name(name: str) -> None:
@@ -198,7 +210,13 @@ def _share(draws: int, weight: float) -> int:
     return max(2, round(weight * draws))
 
 
-def _naming(job: FitJob, runs: Runs, base: DenseBase | None) -> LawMetadata:
+def metadata(job: FitJob, runs: Runs, base: DenseBase | None) -> LawMetadata:
+    """What a law's file will say beyond the numbers.
+
+    Raises:
+        FitError: if name, unit or schedule of a job contradict themselves or the table.
+    """
+    _require_name(job.name)
     law = base.law if base is not None else None
     if job.data_unit is not None and runs.data_unit is not None and job.data_unit != runs.data_unit:
         raise FitError(f"`data_unit` {job.data_unit}: the table says {runs.data_unit}; leave one of them out.")

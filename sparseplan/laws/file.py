@@ -244,6 +244,32 @@ def load_law(name: str) -> Law:
     return read_law(path)
 
 
+def load_law_of(name: str, strategy: str) -> Law:
+    """The law of a strategy from the calibration of another law, given by path or name.
+
+    A calibration of several strategies keeps them in `laws` beside its law.yaml.
+
+    Raises:
+        LawError: if there is no such law or strategy, with those that there are.
+    """
+    path = Path(name) if lookup.is_path(name) else lookup.find(name, list(law_files()), kind="law", error=LawError)
+    given = read_law(path)
+    own = given.provenance.get("strategy")
+    root = path.parent.parent if (path.parent.parent / "law.yaml").exists() else path.parent
+    beside = {one.stem: one for one in sorted((root / "laws").glob("*.yaml"))}
+    if strategy in beside:
+        return read_law(beside[strategy])
+    if strategy == own:
+        return given
+    known = list(beside) or ([str(own)] if own else [])
+    if not known:
+        raise LawError(f"`strategy` {strategy}: the law {given.name!r} does not say how its runs were pruned.")
+    raise LawError(
+        f"`strategy` {strategy}: the law {given.name!r} knows {', '.join(known)}, not {strategy!r}"
+        f"{nearest(strategy, known)}."
+    )
+
+
 def law_files() -> Iterator[tuple[str, Path]]:
     """Name and file of every law that `--law NAME` finds, in lookup order; a name's first file is the one meant."""
     return lookup.named_files(local="calibration/*/law.yaml", variable="SPARSEPLAN_LAWS", builtin="laws")

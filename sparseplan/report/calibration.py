@@ -8,8 +8,10 @@ from sparseplan.calibration.dry_run import DryRun, GridForecast
 from sparseplan.calibration.write_up import Conclusion, coefficient_rows
 from sparseplan.common.console import open_table, print_table, say, say_wrapped
 from sparseplan.common.units import format_count, format_duration, format_percent, format_scientific, format_sparsity
+from sparseplan.report.strategies import print_strategies
 from sparseplan.report.verification import print_verify_forecast
 from sparseplan.runs.facts import RunFacts
+from sparseplan.runs.table import set_name
 
 _WORDS = {"free_size_sparsity": "best sparsity with N free"}
 
@@ -22,10 +24,13 @@ def print_dry_run(console: Console, result: DryRun) -> None:
         say_wrapped(console, _started_from(started))
     say(console)
     unit = f"{result.runs[0].data_unit}s"
-    table = open_table(console, "pattern", "sparsity", "dense size", "non-zero", unit, "epochs", "FLOPs")
+    several = len({run.strategy for run in result.runs if run.sparsity}) > 1
+    first_column = "strategy, pattern" if several else "pattern"
+    table = open_table(console, first_column, "sparsity", "dense size", "non-zero", unit, "epochs", "FLOPs")
     families: dict[tuple[int, float, str], list[RunFacts]] = {}
     for run in result.runs:
-        families.setdefault((run.dense_params, run.sparsity, run.pattern), []).append(run)
+        named = run.pattern if not several else set_name(run.strategy, run.pattern)
+        families.setdefault((run.dense_params, run.sparsity, named), []).append(run)
     for (dense_params, sparsity, pattern), runs in families.items():
         first = runs[0]
         lengths = sorted({run.data_seen for run in runs})
@@ -97,6 +102,8 @@ def print_conclusion(console: Console, conclusion: Conclusion, folder: Path) -> 
     for row in coefficient_rows(answer):
         table.add_row(*row)
     print_table(console, table)
+    if answer.strategies is not None:
+        print_strategies(console, answer.strategies)
     if answer.free_size_sparsity is not None:
         interval = answer.free_size_sparsity_interval
         spread = f" ({format_sparsity(interval[0])} .. {format_sparsity(interval[1])})" if interval else ""

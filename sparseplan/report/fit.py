@@ -19,6 +19,7 @@ from sparseplan.laws.forms import FORMS
 from sparseplan.plan.first_plan import first_question
 from sparseplan.report.caveats import print_caveats
 from sparseplan.report.prediction import run_error_words
+from sparseplan.report.strategies import print_strategies
 
 
 def print_fit(console: Console, result: FitResult, *, written: Path | None) -> None:
@@ -36,6 +37,9 @@ def print_fit(console: Console, result: FitResult, *, written: Path | None) -> N
         say_wrapped(console, f"Form: {answer.form}, not chosen among others: {answer.form_choice}")
     say(console)
     _print_coefficients(console, answer)
+    if answer.strategies is not None:
+        say(console)
+        print_strategies(console, answer.strategies)
     if answer.repetition is not None:
         say_wrapped(console, _repetition(answer.repetition))
     if answer.free_size_sparsity is not None:

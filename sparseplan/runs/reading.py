@@ -24,6 +24,7 @@ class Reading:
         if_dense: for the error where it has none, and must: what to do about dense runs.
         schedule, tokens_per_unit: how the runs were pruned, and tokens per data unit: what D = C / (6 N c_mul(S)) takes
             where there are train_flops in place of data_seen.
+        several_strategies: whether sparse runs may be of several strategies; each has a law of its own.
     """
 
     columns: Mapping[str, str] = field(default_factory=dict)
@@ -36,6 +37,7 @@ class Reading:
     if_dense: str = "`constants` sparsity=0"
     schedule: Schedule | None = None
     tokens_per_unit: float = 1.0
+    several_strategies: bool = False
 
 
 PLAIN = Reading()

@@ -158,7 +158,7 @@ class RunSpec(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         bool,
         Meta(
             description="Start prunable weights larger by 1 / sqrt(density) and train them 1 / density as fast, where "
-            "a run is sparse from its first step; adamw only."
+            "a run is sparse from its first step, with no dense weights behind its masks; adamw only."
         ),
     ] = False
     seed: Annotated[int, Meta(ge=0, lt=2**32)] = 0
@@ -193,8 +193,8 @@ class RunSpec(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     @property
     def scaled_by_density(self) -> bool:
-        """Whether `scale_by_density` changes anything: whether the run is sparse when it starts."""
-        return self.scale_by_density and self.pruning.from_start
+        """Whether `scale_by_density` changes anything: whether the run's weights are sparse when it starts."""
+        return self.scale_by_density and self.pruning.from_start and self.pruning.strategy.scales_by_density
 
     @property
     def updates(self) -> int:

@@ -4,7 +4,7 @@ Needed columns: `sparsity`, `nonzero_params`, `data_seen`, `loss`. `nonzero_para
 `dense_params`, `sparsity` from an n:m `pattern`, and `data_seen` from `train_flops`. Also read where present:
 `pattern`, `strategy`, `run_id`, `data_unit`, `unique_data`, `dense_data_seen`, `diverged`, and `trunk`, which names the
 runs that share a part of their training. Numbers may carry units (`7B`, `75%`). Sparse runs of one table are pruned by
-one strategy: a law holds for one.
+one strategy, since a law holds for one, unless several are asked for.
 """
 
 from collections import Counter
@@ -26,6 +26,7 @@ from sparseplan.runs.reading import PLAIN, Reading
 from sparseplan.runs.row_values import LeftOut, RowValues, row_values
 from sparseplan.runs.run_states import state_column
 from sparseplan.runs.where import keep
+from sparseplan.sparsity.pattern import UNSTRUCTURED
 
 Array = NDArray[np.float64]
 MAX_NAMED_ROWS = 3
@@ -75,7 +76,8 @@ class Runs:
         labels: further columns of what runs may share, `trunk` and `seed`, by the file's name with numbers as `group`.
         independent: whether the user said that no runs share anything.
         data_unit: what D counts; None where the table doesn't say.
-        strategy: the one strategy of the sparse runs; None where the table doesn't say.
+        strategy: the one strategy of the sparse runs; None where the table doesn't say, or has several.
+        strategies: of each run, where there are several; what it says of a dense run means nothing.
         unique_data: the unique data that each run drew on, shape (n,), infinite where the table doesn't say; None where
             it says so of no run.
         dense_data_seen: smallest and largest data that their dense starts had seen; None for runs from scratch.
@@ -98,6 +100,7 @@ class Runs:
     independent: bool = False
     data_unit: str | None = None
     strategy: str | None = None
+    strategies: tuple[str, ...] | None = None
     unique_data: Array | None = None
     dense_data_seen: tuple[float, float] | None = None
     left_out: tuple[LeftOut, ...] = ()
@@ -131,10 +134,28 @@ class Runs:
             family=tuple(self.family[i] for i in index),
             run_id=tuple(self.run_id[i] for i in index),
             where=tuple(self.where[i] for i in index) if self.where else (),
+            strategies=None if self.strategies is None else tuple(self.strategies[i] for i in index),
             group=None if self.group is None else self.group[index],
             labels=tuple((name, numbers[index]) for name, numbers in self.labels),
             unique_data=None if self.unique_data is None else self.unique_data[index],
         )
+
+
+def of_strategy(runs: Runs, strategy: str) -> NDArray[np.bool_]:
+    """Which runs are dense or of one of several strategies, shape (n,)."""
+    names = runs.strategies or (runs.strategy,) * len(runs)
+    return np.array([S == 0 or one == strategy for S, one in zip(runs.sparsity, names, strict=True)])
+
+
+def set_name(strategy: str | None, family: str) -> str:
+    """What a set of sparsity coefficients is called: its pattern family, under a strategy where there are several.
+
+    >>> set_name(None, "n:4"), set_name("rigl", "unstructured"), set_name("ste", "n:4")
+    ('n:4', 'rigl', 'ste/n:4')
+    """
+    if strategy is None:
+        return family
+    return strategy if family == str(UNSTRUCTURED) else f"{strategy}/{family}"
 
 
 def read_runs(path: Path, reading: Reading = PLAIN) -> Runs:
@@ -200,11 +221,7 @@ def runs_from(table: Table, reading: Reading = PLAIN) -> Runs:
         parsed.append(run)
     strategies = sorted({run.strategy for run in parsed if run.strategy and run.sparsity > 0})
     if len(strategies) > 1:
-        bad.append(
-            f"{table.source}: expected sparse runs of one strategy, since each has a law of its own, "
-            f"found {', '.join(strategies)}; keep one of them and the dense runs, as with `where` "
-            f"strategy!={strategies[-1]}."
-        )
+        bad += _mixed(table.source, parsed, strategies, allowed=reading.several_strategies)
     units = sorted({run.data_unit for run in parsed if run.data_unit})
     if len(units) > 1:
         bad.append(f"{table.source}: expected one data_unit for all runs, found {', '.join(units)}.")
@@ -229,7 +246,8 @@ def runs_from(table: Table, reading: Reading = PLAIN) -> Runs:
         labels=_labels(parsed, names),
         independent=columns.independent,
         data_unit=units[0] if units else None,
-        strategy=strategies[0] if strategies else None,
+        strategy=strategies[0] if len(strategies) == 1 else None,
+        strategies=tuple(run.strategy or "" for run in parsed) if len(strategies) > 1 else None,
         unique_data=_unique_data([run.unique_data for run in parsed]),
         dense_data_seen=dense_data_range(row for row in rows if row.where in kept),
         left_out=tuple(left_out),
@@ -262,6 +280,20 @@ def _chosen_rows(table: Table, reading: Reading, columns: ColumnNames) -> tuple[
         dropped[f"not the last of its {columns.last_per}{by}"] += len(rows) - len(kept)
         rows = kept
     return rows, dropped
+
+
+def _mixed(source: str, runs: list[RowValues], strategies: list[str], *, allowed: bool) -> list[str]:
+    """What is wrong with sparse runs of several strategies."""
+    if allowed:
+        unsaid = [run.where for run in runs if run.sparsity > 0 and not run.strategy]
+        return [
+            f"{where}: expected the strategy of a sparse run, as other rows have it, found none." for where in unsaid
+        ]
+    return [
+        f"{source}: expected sparse runs of one strategy, since each has a law of its own, found "
+        f"{', '.join(strategies)}; keep one of them and the dense runs, as with `where` strategy!={strategies[-1]}, or "
+        "fit all on one dense base and take the law of one: `fit` with `strategy`."
+    ]
 
 
 def _remarks(table: Table, names: Mapping[str, str]) -> tuple[str, ...]:

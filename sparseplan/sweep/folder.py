@@ -4,6 +4,7 @@ NAME/
   recipe.yaml manifest.json   what was asked
   runs/ID.json                one record per run or trunk: the truth
   runs.csv law.yaml README.md figures     derived
+  laws/STRATEGY.yaml strategies.json      likewise, where there are several strategies
   verify/                     the same of the runs that the law is put to the test by; verify.json verify.png
   work/                       data, jobs, checkpoints, progress, logs: not to commit, needed only to resume
 """
@@ -46,6 +47,15 @@ class Folder:
     def law(self) -> Path:
         """The law fitted to the runs table."""
         return self.root / "law.yaml"
+
+    def law_of(self, strategy: str) -> Path:
+        """The law of one strategy, where there are several."""
+        return self.root / "laws" / f"{strategy}.yaml"
+
+    @property
+    def comparison(self) -> Path:
+        """The comparison of several strategies, for programs."""
+        return self.root / "strategies.json"
 
     @property
     def readme(self) -> Path:

@@ -15,7 +15,7 @@ import torch
 
 from sparseplan.runs.pruning import Pruning
 from sparseplan.runs.spec import Adafactor, AdamW, DataSpec, LearningRate, RunSpec
-from sparseplan.runs.strategies import SparseEvolution, Static
+from sparseplan.runs.strategies import SparseEvolution, Static, Ste
 from sparseplan.shapes.gpt import GptShape
 from sparseplan.train.density import initial_densities, scale_weights
 from sparseplan.train.families import build_model
@@ -45,6 +45,13 @@ def test_weights_start_twice_as_large_and_learn_four_times_as_fast_at_a_quarter(
     own = run.optimizer.learning_rate  # at the base width of 64
     for name, weight in model.named_parameters():
         assert peaks[id(weight)] == pytest.approx(own * 4 if name in model.prunable() else own)
+
+
+def test_masks_over_dense_weights_are_not_scaled_and_such_runs_keep_their_names() -> None:
+    """They keep the largest weights, not a random part: scaled, a small decoder at a 16th ended at 2.82, not 2.36."""
+    over_dense = Pruning(sparsity=0.75, strategy=Ste())
+    assert initial_densities(scaled(over_dense)) == {}
+    assert scaled(over_dense).run_id == pruned_run(over_dense).run_id
 
 
 def test_every_matrix_goes_by_its_own_density() -> None:

@@ -16,6 +16,7 @@ from sparseplan.sparsity.schedule import Schedule
 
 __all__ = [
     "DEFAULT_STRATEGY",
+    "STRATEGIES",
     "GradualMagnitude",
     "OneShot",
     "Rewinding",
@@ -45,6 +46,10 @@ def strategy_name(strategy: Strategy) -> str:
     return str(type(strategy).__struct_config__.tag)
 
 
+STRATEGIES: dict[str, type[Strategy]] = {strategy_name(one()): one for one in get_args(Strategy)}
+"""The strategies by tag."""
+
+
 def describe_strategy(strategy: Strategy) -> str:
     """A strategy by name and in a few words.
 
@@ -65,9 +70,9 @@ def schedule_of(name: str) -> Schedule | None:
     >>> schedule_of("static").describe(), schedule_of("gradual-magnitude")
     ('sparse from the first step', None)
     """
-    found = next((one() for one in get_args(Strategy) if strategy_name(one()) == name), None)
-    if found is None or isinstance(found, GradualMagnitude):
+    if name not in STRATEGIES or name == DEFAULT_STRATEGY:
         return None
+    found = STRATEGIES[name]()
     if found.schedule.end > 0:
         raise ValueError(f"the strategy {name} prunes when its settings say, and the table does not tell")
     schedule: Schedule = found.schedule

@@ -19,10 +19,13 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, ta
     Attributes:
         needs_groups: Whether it works on n:m patterns only.
         allows_groups: Whether it works on n:m patterns at all.
+        scales_by_density: Whether weights that are sparse from the start are a random part of dense ones, so that a
+            matrix sums as much less as it is sparser, and `scale_by_density` makes up for it.
     """
 
     needs_groups: ClassVar[bool] = False
     allows_groups: ClassVar[bool] = True
+    scales_by_density: ClassVar[bool] = True
 
     def ramp(self, sparsity: float, steps: int) -> Ramp:  # noqa: ARG002 - others depend on the length
         """The sparsity in force from which update on; never empty. Here: the final one from the first update on."""
