@@ -27,9 +27,11 @@ if TYPE_CHECKING:
     from sparseplan.api.from_dense import FromDense, from_dense
     from sparseplan.api.maps import SparsityMap, sparsity_map
     from sparseplan.api.models import Model, describe_model, load_model
+    from sparseplan.api.named import load_law
     from sparseplan.api.next_runs import NextRuns, next_runs
-    from sparseplan.api.planning import Answer, Prediction, load_law, optimal, predict
+    from sparseplan.api.planning import Answer, optimal
     from sparseplan.api.plans import Plans, plans
+    from sparseplan.api.predicting import Prediction, predict
 
 __all__ = [
     "Answer",
@@ -62,7 +64,9 @@ _HOMES = {
     "maps": ("SparsityMap", "sparsity_map"),
     "models": ("Model", "describe_model", "load_model"),
     "next_runs": ("NextRuns", "next_runs"),
-    "planning": ("Answer", "Prediction", "load_law", "optimal", "predict"),
+    "named": ("load_law",),
+    "planning": ("Answer", "optimal"),
+    "predicting": ("Prediction", "predict"),
     "plans": ("Plans", "plans"),
 }
 

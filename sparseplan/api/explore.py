@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar, cast
 
-from sparseplan.api.planning import CostLike, LawLike, load_law, profile_of
+from sparseplan.api.named import CostLike, LawLike, load_law, profile_of
 from sparseplan.common.files import write_text
 from sparseplan.errors import PlanError
 from sparseplan.explore.data import PackedCost, PackedLaw, PageData, palette

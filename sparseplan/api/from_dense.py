@@ -6,12 +6,12 @@ from msgspec import structs
 
 from sparseplan.api import arguments
 from sparseplan.api.arguments import Number, PatternLike
-from sparseplan.api.planning import CostLike, LawLike, cost_of, load_law, profile_of
+from sparseplan.api.named import CostLike, LawLike, cost_of, load_law, profile_of
+from sparseplan.common.json_struct import to_json
 from sparseplan.errors import PlanError
 from sparseplan.laws import DEFAULT_LAW
 from sparseplan.laws.law import Law, require_sparse
 from sparseplan.plan import from_dense as planning
-from sparseplan.plan.answer import to_json
 from sparseplan.plan.caveats import sparsity_cap
 from sparseplan.sparsity.pattern import UNSTRUCTURED
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal
 
 from sparseplan.api import arguments
 from sparseplan.api.arguments import Number, PatternLike
-from sparseplan.api.planning import CostLike, LawLike, cost_of, load_law, profile_of
+from sparseplan.api.named import CostLike, LawLike, cost_of, load_law, profile_of
 from sparseplan.common.units import format_count, format_scientific
 from sparseplan.errors import PlanError, RunsError
 from sparseplan.figures.map_runs import runs_on_map

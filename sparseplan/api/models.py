@@ -7,10 +7,10 @@ from typing import Literal, TypeAlias
 from sparseplan.api import arguments
 from sparseplan.api.arguments import Number
 from sparseplan.api.givens import Givens
+from sparseplan.common.json_struct import to_json
 from sparseplan.common.units import format_bytes, format_count
 from sparseplan.errors import PlanError
 from sparseplan.laws.law import Law
-from sparseplan.plan.answer import to_json
 from sparseplan.plan.on_model import Sized, sized
 from sparseplan.shapes.real import facts as model_facts
 from sparseplan.shapes.real import file as model_files

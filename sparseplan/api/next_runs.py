@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 from sparseplan.api import arguments
 from sparseplan.api.arguments import Number, PatternLike
-from sparseplan.api.planning import CostLike, LawLike, cost_of, load_law, profile_of
+from sparseplan.api.named import CostLike, LawLike, cost_of, load_law, profile_of
 from sparseplan.api.reading import Where
+from sparseplan.common.json_struct import to_json
 from sparseplan.errors import PlanError
 from sparseplan.laws import DEFAULT_LAW
 from sparseplan.laws.law import require_sparse
 from sparseplan.plan import next_runs as choosing
-from sparseplan.plan.answer import to_json
 from sparseplan.plan.candidates import Span, Trainable, spans, sparsities
 from sparseplan.plan.caveats import sparsity_cap
 from sparseplan.plan.form_error import places

@@ -1,8 +1,8 @@
-"""Plans and predictions: `optimal` and `predict`, and the laws that they take."""
+"""`optimal`: plans, as the command prints them."""
 
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -10,18 +10,17 @@ from sparseplan.api import arguments
 from sparseplan.api import devices as devices_of
 from sparseplan.api.arguments import Number, PatternLike
 from sparseplan.api.givens import givens
-from sparseplan.common.caveat import Caveat
-from sparseplan.cost.flops import FLOPS_COSTS, Cost, flops_cost
-from sparseplan.cost.overhead import PLAIN, Overhead
-from sparseplan.errors import HardwareError, PlanError
+from sparseplan.api.named import CostLike, LawLike, cost_of, facts, load_law, profile_of, with_shadow
+from sparseplan.common.json_struct import to_json
+from sparseplan.cost.flops import FLOPS_COSTS
+from sparseplan.cost.overhead import PLAIN
+from sparseplan.errors import PlanError
 from sparseplan.laws import DEFAULT_LAW
-from sparseplan.laws import file as law_files
 from sparseplan.laws.forms.base import Theta
-from sparseplan.laws.law import Law, coefficients, form_of, require_sparse
+from sparseplan.laws.law import Law, coefficients, require_sparse
 from sparseplan.laws.unique_data import limited
 from sparseplan.plan import answer as plans
-from sparseplan.plan import predict as predictions
-from sparseplan.plan.caveats import shadow_caveats, sparsity_cap
+from sparseplan.plan.caveats import sparsity_cap
 from sparseplan.plan.contest import contending_patterns, contest
 from sparseplan.plan.objective import OBJECTIVES, Objective
 from sparseplan.plan.question import Question
@@ -29,11 +28,8 @@ from sparseplan.sparsity.pattern import BEST, UNSTRUCTURED, Pattern
 
 if TYPE_CHECKING:
     from sparseplan.api.models import ModelLike
-    from sparseplan.hardware.profile import Profile
 
 _HOURS_PER_DAY = 24.0
-LawLike = str | Path | Law
-CostLike: TypeAlias = "str | Path | Profile"
 
 
 class Answer(plans.Answer, frozen=True, kw_only=True):
@@ -66,47 +62,7 @@ class Answer(plans.Answer, frozen=True, kw_only=True):
 
     def to_json(self) -> str:
         """As `sparseplan optimal --json` prints it."""
-        return plans.to_json(self)
-
-
-class Prediction(predictions.Prediction, frozen=True, kw_only=True):
-    """The answer of `predict`; its fields are the keys of `predict --json`, and it prints as the terminal does."""
-
-    def __str__(self) -> str:
-        from sparseplan.api.rendering import printed
-        from sparseplan.report.prediction import print_prediction
-
-        return printed(lambda console: print_prediction(console, self))
-
-    def _repr_html_(self) -> str:
-        from sparseplan.api.rendering import preformatted
-
-        return preformatted(str(self))
-
-    def to_json(self) -> str:
-        """As `sparseplan predict --json` prints it."""
-        return plans.to_json(self)
-
-
-def load_law(law: LawLike = DEFAULT_LAW, *, strategy: str | None = None) -> Law:
-    """A law by name (as `sparseplan laws list` shows them) or path; a law is returned as it is.
-
-    Args:
-        law: The law.
-        strategy: A strategy of its calibration, whose law is wanted instead.
-
-    Raises:
-        LawError: if there is no such law or strategy, or its file is broken.
-
-    Examples:
-        >>> load_law("frantar2023-t5-c4").coefficients["b_N"]
-        0.245
-    """
-    if strategy is None:
-        return law if isinstance(law, Law) else law_files.load_law(str(law))
-    if isinstance(law, Law):
-        raise PlanError("`strategy`: expected a law by name or path, beside which that of a strategy is found.")
-    return law_files.load_law_of(str(law), strategy)
+        return to_json(self)
 
 
 def optimal(
@@ -288,7 +244,7 @@ def optimal(
     questions = [asked(made) for made in patterns]
     question, contenders = contest(chosen, questions, objective) if among_all else (questions[0], None)
     result = plans.answer(chosen, question, objective=objective, device=device, device_hours=device_hours, curve=curve)
-    found = _facts(result) | {"warnings": _with_shadow(law, result.warnings), "contenders": contenders}
+    found = facts(result) | {"warnings": with_shadow(law, result.warnings), "contenders": contenders}
     if memory is not None:
         found |= {"given": msgspec.structs.replace(result.given, max_memory=memory)}
     if real is not None:
@@ -296,65 +252,6 @@ def optimal(
 
         found |= {"model": model_use(real, result, chosen)}
     return Answer(**found)
-
-
-def predict(
-    *,
-    data: Number,
-    params: Number | None = None,
-    dense_params: Number | None = None,
-    sparsity: Number | None = None,
-    pattern: PatternLike = UNSTRUCTURED,
-    law: LawLike = DEFAULT_LAW,
-    strategy: str | None = None,
-    unique_data: Number | None = None,
-) -> Prediction:
-    """The validation loss of a run with N non-zero parameters, D data and sparsity S.
-
-    Args:
-        data: Data seen D in the law's unit, repeats counted.
-        params: Non-zero prunable parameters N, 7e9 or "7B"; or else `dense_params`.
-        dense_params: Prunable parameters before pruning, N / (1 - S).
-        sparsity: Final sparsity S in [0, 1), 0.75 or "75%"; a single pattern such as "2:4" says it too,
-            and under a law of dense models it is 0.
-        pattern: The pattern that makes it.
-        law: By name, path or object.
-        strategy: How it is pruned, where the law's calibration has laws for several strategies.
-        unique_data: Unique data that the run draws on; beyond it data is repeated. By default all data are unique.
-
-    Returns:
-        The loss in nats with the interval of the law's draws and the distance from its runs.
-
-    Raises:
-        SparseplanError: for arguments that contradict each other or the law; it names the argument.
-
-    Examples:
-        >>> round(predict(params="85M", data="65.5B", sparsity="75%", law="frantar2023-t5-c4").loss, 4)
-        1.6317
-    """
-    made = arguments.pattern("pattern", pattern)
-    S = arguments.sparsity("sparsity", sparsity)
-    if S is None:
-        S = made.sparsity
-    chosen = load_law(law, strategy=strategy)
-    if S is None and not form_of(chosen).knows_sparsity:
-        S = 0.0
-    if S is None:
-        raise PlanError("`sparsity`: expected the fraction of weights that are zero, or one `pattern` such as 2:4.")
-    N, M = arguments.positive("params", params), arguments.positive("dense_params", dense_params)
-    if (N is None) == (M is None):
-        found = "neither" if N is None else "both"
-        raise PlanError(f"expected one size, `params` or `dense_params`; found {found}.")
-    result = predictions.predict(
-        chosen,
-        N=N,
-        M=M,
-        D=arguments.needed("data", data),
-        S=S,
-        pattern=made,
-        unique_data=arguments.positive("unique_data", unique_data),
-    )
-    return Prediction(**_facts(result) | {"warnings": _with_shadow(law, result.warnings)})
 
 
 def _require_one_of(**goals: float | None) -> None:
@@ -366,15 +263,6 @@ def _require_one_of(**goals: float | None) -> None:
         )
 
 
-def _with_shadow(law: LawLike, warnings: list[Caveat]) -> list[Caveat]:
-    """An answer's warnings, and whether another law than the built-in one was found by the name that was asked for."""
-    return warnings if isinstance(law, Law) else [*shadow_caveats(str(law)), *warnings]
-
-
-def _facts(struct: msgspec.Struct) -> dict[str, Any]:
-    return {name: getattr(struct, name) for name in struct.__struct_fields__}
-
-
 def _values(law: Law, pattern: Pattern, unique_data: float | None) -> Theta:
     """The law's values that answer for a pattern."""
     theta = coefficients(law, plans.answering_family(law, pattern))
@@ -383,28 +271,3 @@ def _values(law: Law, pattern: Pattern, unique_data: float | None) -> Theta:
 
 def _name(cost: "CostLike") -> str:
     return str(cost) if isinstance(cost, str | Path) else cost.name
-
-
-def profile_of(cost: "CostLike", *, name: str = "cost") -> "Profile | None":
-    """The hardware profile that a cost means; None where it means a FLOP count. `name` is the argument's."""
-    if not isinstance(cost, str | Path):
-        return cost
-    if cost in FLOPS_COSTS:
-        return None
-    from sparseplan.hardware.file import load_profile
-
-    try:
-        return load_profile(str(cost))
-    except HardwareError as problem:
-        raise HardwareError(f"`{name}`: expected sparse, dense or a hardware profile: {problem}") from None
-
-
-def cost_of(
-    cost: "CostLike", profile: "Profile | None", law: Law, pattern: Pattern, overhead: Overhead = PLAIN
-) -> Cost:
-    """The cost under a law, whose ramp decides what sparse FLOPs save and when 2:4 begins."""
-    if profile is None:
-        return flops_cost(str(cost), law.schedule, tokens_per_unit=law.tokens_per_unit, overhead=overhead)
-    from sparseplan.cost.device import device_cost
-
-    return device_cost(profile, pattern, law.schedule, tokens_per_unit=law.tokens_per_unit, overhead=overhead)

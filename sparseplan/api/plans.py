@@ -10,13 +10,14 @@ from msgspec import Struct, structs
 
 from sparseplan.api import arguments
 from sparseplan.api.arguments import Number, PatternLike
-from sparseplan.api.planning import Answer, CostLike, LawLike, load_law, optimal, profile_of
+from sparseplan.api.named import CostLike, LawLike, load_law, profile_of
+from sparseplan.api.planning import Answer, optimal
+from sparseplan.common.json_struct import to_json
 from sparseplan.common.several import parse_budgets, split
 from sparseplan.common.units import format_scientific
 from sparseplan.errors import PlanError, QuantityError, SparseplanError
 from sparseplan.laws import DEFAULT_LAW
 from sparseplan.laws.law import Law
-from sparseplan.plan.answer import to_json
 from sparseplan.plan.caveats import shadow_caveats
 from sparseplan.sparsity.pattern import BEST
 

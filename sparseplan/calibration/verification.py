@@ -19,7 +19,7 @@ from sparseplan.common.intervals import LEVEL, Bounds
 from sparseplan.common.json_struct import decode
 from sparseplan.errors import SweepError
 from sparseplan.laws.law import Law
-from sparseplan.plan.answer import LawName, law_name
+from sparseplan.plan.law_name import LawName, law_name
 from sparseplan.plan.predict import predict
 from sparseplan.runs.job import RunRecord
 from sparseplan.runs.spec import RunSpec

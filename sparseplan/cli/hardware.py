@@ -48,9 +48,9 @@ def show(
     json: o.JsonOption = False,
 ) -> None:
     """Show a profile: the device, its speed, and how much faster than dense it is on 2:4 weights, by width."""
+    from sparseplan.common.json_struct import to_json
     from sparseplan.hardware.doubts import doubts
     from sparseplan.hardware.file import load_profile
-    from sparseplan.plan.answer import to_json
     from sparseplan.report.hardware import print_profile
 
     if figure is not None:
@@ -77,8 +77,8 @@ def show(
 )
 def engines(json: o.JsonOption = False) -> None:
     """List what runs sparse models faster, and what no longer does: engine, pattern, state, figure, date and source."""
+    from sparseplan.common.json_struct import to_json
     from sparseplan.hardware.engines import engines as found
-    from sparseplan.plan.answer import to_json
     from sparseplan.report.engines import print_engines
 
     if json:

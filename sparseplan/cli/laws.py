@@ -128,9 +128,9 @@ def diff(
     json: o.JsonOption = False,
 ) -> None:
     """Compare two laws: their coefficients, and what they change in predictions over the range both cover."""
+    from sparseplan.common.json_struct import to_json
     from sparseplan.laws.diff import diff_laws
     from sparseplan.laws.file import load_law
-    from sparseplan.plan.answer import to_json
     from sparseplan.report.laws import print_diff
 
     result = diff_laws(load_law(first), load_law(second), family=None if pattern is None else pattern.family)
@@ -166,9 +166,9 @@ def compare(
     json: o.JsonOption = False,
 ) -> None:
     """Compare what sparsity is worth in several setups: size multipliers side by side, and whether they agree."""
+    from sparseplan.common.json_struct import to_json
     from sparseplan.laws.file import load_law, sparse_laws
     from sparseplan.laws.multipliers import compare_laws
-    from sparseplan.plan.answer import to_json
     from sparseplan.report.law_comparison import print_comparison
 
     chosen = [load_law(law) for law in laws] if laws else sparse_laws()

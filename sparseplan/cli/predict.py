@@ -39,7 +39,7 @@ def predict(
 
     The interval is the spread of the law's draws; a prediction outside the range of the law's runs says by how much.
     """
-    from sparseplan.api.planning import predict as predict_loss
+    from sparseplan.api.predicting import predict as predict_loss
 
     prediction = predict_loss(
         data=data,

@@ -1,4 +1,4 @@
-"""Decode JSON into a typed struct, with one kind of error for whatever is wrong with the bytes."""
+"""Typed structs from JSON, with one kind of error for whatever is wrong with the bytes, and to JSON."""
 
 from typing import Any
 
@@ -17,3 +17,8 @@ def decode(raw: bytes, into: Any) -> Any:
         raise msgspec.DecodeError(f"bytes that are not UTF-8 text ({problem.reason})") from None
     except RecursionError:
         raise msgspec.DecodeError("values that nest too deep") from None
+
+
+def to_json(struct: msgspec.Struct) -> str:
+    """A struct as indented JSON; what is not finite is null."""
+    return msgspec.json.format(msgspec.json.encode(struct), indent=2).decode()

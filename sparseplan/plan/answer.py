@@ -6,7 +6,6 @@ These structs are the JSON of `sparseplan optimal --json`, key for key.
 from dataclasses import replace
 from typing import TYPE_CHECKING, Literal
 
-import msgspec
 import numpy as np
 from msgspec import Struct
 from numpy.typing import NDArray
@@ -15,8 +14,7 @@ from sparseplan.common.caveat import Caveat
 from sparseplan.errors import PlanError
 from sparseplan.laws.forms.budget import Floats
 from sparseplan.laws.forms.search import HIGHEST_SPARSITY
-from sparseplan.laws.identity import law_date, law_hash
-from sparseplan.laws.law import HeldOutError, Law, form_of, require_sparse
+from sparseplan.laws.law import Law, form_of, require_sparse
 from sparseplan.laws.unique_data import UniqueData
 from sparseplan.plan.across_laws import AcrossLaws, across_laws
 from sparseplan.plan.brackets import Bracket, brackets
@@ -35,6 +33,7 @@ from sparseplan.plan.contest import Contender
 from sparseplan.plan.curve import Curve, sparsity_curve
 from sparseplan.plan.hardware_answer import SECONDS_PER_HOUR, DeviceUse, FamilyVerdict
 from sparseplan.plan.intervals import Intervals, draw_caveats, plan_intervals
+from sparseplan.plan.law_name import LawName, law_name
 from sparseplan.plan.objective import Objective, OtherPlan, by_values, choose
 from sparseplan.plan.on_device import on_device
 from sparseplan.plan.other_rates import PlanUnderRates, rates_caveats, under_other_rates
@@ -48,34 +47,6 @@ from sparseplan.sparsity.pattern import Pattern
 if TYPE_CHECKING:
     from sparseplan.plan.device_hours import Device
     from sparseplan.plan.on_model import ModelUse
-
-
-class LawName(Struct, frozen=True, kw_only=True):
-    """Which law answered, what its loss is, whether its N counts embeddings, its published error where it has one.
-
-    `hash` is of everything that its file says, `date` of when it was made, where the file says that.
-    """
-
-    name: str
-    form: str
-    hash: str
-    date: str | None = None
-    loss: str = ""
-    counts_embeddings: bool = False
-    held_out: HeldOutError | None = None
-
-
-def law_name(law: Law) -> LawName:
-    """What answers say of a law."""
-    return LawName(
-        name=law.name,
-        form=law.form,
-        hash=law_hash(law),
-        date=law_date(law),
-        loss=law.loss,
-        counts_embeddings=law.counts_embeddings,
-        held_out=law.held_out,
-    )
 
 
 class Given(Struct, frozen=True, kw_only=True):
@@ -396,8 +367,3 @@ def _number(value: NDArray[np.float64] | float) -> float:
 
 def _optional(value: NDArray[np.float64] | float | None) -> float | None:
     return None if value is None else float(value)
-
-
-def to_json(struct: Struct) -> str:
-    """A struct as indented JSON; what is not finite is null."""
-    return msgspec.json.format(msgspec.json.encode(struct), indent=2).decode()

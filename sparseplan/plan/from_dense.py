@@ -23,7 +23,7 @@ from sparseplan.common.units import format_bounds, format_count
 from sparseplan.cost.flops import Cost
 from sparseplan.laws.forms.budget import Array
 from sparseplan.laws.law import Law, coefficients
-from sparseplan.plan.answer import LawName, answering_family, law_name
+from sparseplan.plan.answer import answering_family
 from sparseplan.plan.caveats import (
     ROUNDING,
     Distance,
@@ -33,6 +33,7 @@ from sparseplan.plan.caveats import (
     require_real,
     schedule_caveats,
 )
+from sparseplan.plan.law_name import LawName, law_name
 from sparseplan.plan.question import Plans, Question, dense_plan, objective
 from sparseplan.plan.sides import Sides, best_allowed, draw_sides, law_sides
 from sparseplan.sparsity.pattern import UNSTRUCTURED, Pattern

@@ -7,7 +7,7 @@ import msgspec
 from msgspec import Struct
 
 from sparseplan.common.caveat import Caveat
-from sparseplan.plan.answer import LawName, law_name
+from sparseplan.plan.law_name import LawName, law_name
 from sparseplan.plan.sparsity_map import SparsityMap, map_caveats
 
 Rows = list[list[float]]

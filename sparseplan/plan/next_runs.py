@@ -13,13 +13,14 @@ from sparseplan.common.intervals import LEVEL
 from sparseplan.errors import PlanError
 from sparseplan.laws.forms.budget import Array
 from sparseplan.laws.law import Law, form_of
-from sparseplan.plan.answer import Given, LawName, Plan, answering_family, given_of, law_name, plan_of
+from sparseplan.plan.answer import Given, Plan, answering_family, given_of, plan_of
 from sparseplan.plan.candidates import Candidates, Span, Trainable, grid, spans, trainable
 from sparseplan.plan.caveats import law_caveats
 from sparseplan.plan.choose_runs import FormError, choose_runs
 from sparseplan.plan.decision import Decision, Targets, decide
 from sparseplan.plan.form_error import form_errors, places
 from sparseplan.plan.intervals import Regret
+from sparseplan.plan.law_name import LawName, law_name
 from sparseplan.plan.question import Question
 from sparseplan.plan.scatter import Scatter, scatter_of
 from sparseplan.plan.sides import Planned, Sides, draw_sides, law_sides, plan_sides

@@ -12,7 +12,6 @@ from sparseplan.errors import PlanError
 from sparseplan.laws.forms.base import Theta
 from sparseplan.laws.law import Law, coefficient_draws, coefficients, form_of, require_sparse
 from sparseplan.laws.unique_data import UniqueData, limited, published
-from sparseplan.plan.answer import LawName, law_name
 from sparseplan.plan.caveats import (
     ROUNDING,
     Distance,
@@ -22,6 +21,7 @@ from sparseplan.plan.caveats import (
     law_caveats,
     require_real,
 )
+from sparseplan.plan.law_name import LawName, law_name
 from sparseplan.plan.repeats import Repetition, passes, repeat_caveats, repeat_distances, repetition
 from sparseplan.sparsity.pattern import UNSTRUCTURED, Pattern
 

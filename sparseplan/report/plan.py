@@ -3,7 +3,8 @@
 from rich.console import Console
 
 from sparseplan.common.console import print_table, say, say_wrapped
-from sparseplan.plan.answer import Answer, LawName
+from sparseplan.plan.answer import Answer
+from sparseplan.plan.law_name import LawName
 from sparseplan.report.caveats import print_caveats
 from sparseplan.report.contenders import print_contenders
 from sparseplan.report.plan_sentences import (

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import sparseplan as sp
-from sparseplan.api.planning import CostLike, LawLike
+from sparseplan.api.named import CostLike, LawLike
 from sparseplan.cli.flags import in_flags
 from sparseplan.report.plan_sentences import against_dense, how_sure, repeats, serving
 from sparseplan.report.plan_verdict import verdict

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import sparseplan as sp
-from sparseplan.api.planning import CostLike, LawLike
+from sparseplan.api.named import CostLike, LawLike
 from sparseplan.cli import run
 from sparseplan.common import units
 from sparseplan.errors import SparseplanError

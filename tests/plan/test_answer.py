@@ -7,6 +7,7 @@ import msgspec
 import numpy as np
 import pytest
 
+from sparseplan.common.json_struct import to_json
 from sparseplan.cost.flops import flops_cost
 from sparseplan.errors import LawError, PlanError
 from sparseplan.laws.diff import diff_laws
@@ -15,7 +16,7 @@ from sparseplan.laws.file import load_law
 from sparseplan.laws.forms.budget import schedule_budget
 from sparseplan.laws.forms.frantar2023 import Coefficients
 from sparseplan.laws.law import Law, coefficient_draws, coefficients
-from sparseplan.plan.answer import answer, to_json
+from sparseplan.plan.answer import answer
 from sparseplan.plan.predict import predict
 from sparseplan.plan.question import Question, best_plan
 from sparseplan.plan.sparsity_map import MapCost, sparsity_maps

@@ -8,7 +8,7 @@ from msgspec import structs
 from msgspec.structs import replace
 
 import sparseplan as sp
-from sparseplan.api.planning import cost_of, profile_of
+from sparseplan.api.named import cost_of, profile_of
 from sparseplan.cli import run
 from sparseplan.errors import LawError
 from sparseplan.hardware.kernels import Kernel, Spread

@@ -58,7 +58,7 @@ def test_no_plan_of_a_fine_grid_has_a_lower_mean_loss(name: str, cost: str, size
 def test_of_a_family_the_sparsity_and_the_size_are_those_of_brute_force(cost: str) -> None:
     law = load_law(REFIT)
     result = sp.optimal(1e23, law=law, cost=cost, pattern="n:4", objective="mean", max_sparsity=0.8)
-    from sparseplan.api.planning import cost_of, profile_of
+    from sparseplan.api.named import cost_of, profile_of
     from sparseplan.sparsity.pattern import parse_pattern
 
     pattern = parse_pattern("n:4")
