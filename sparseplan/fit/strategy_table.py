@@ -13,7 +13,7 @@ Source: Westfall & Young 1993, Resampling-Based Multiple Testing (the single-ste
 """
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations
 
 import msgspec
@@ -22,6 +22,7 @@ import numpy as np
 from sparseplan.common.intervals import LEVEL, bounds, quantiles
 from sparseplan.cost.flops import flops_cost
 from sparseplan.errors import FitError, nearest
+from sparseplan.fit.choose_form import AUTO
 from sparseplan.fit.fit_caveats import schedule_caveats
 from sparseplan.fit.fit_table import FitJob, FitResult, fit_runs
 from sparseplan.fit.strategies import StrategiesFit, StrategyPart, fit_strategies, schedules_of
@@ -114,6 +115,8 @@ def strategy_table(found: StrategiesFit) -> StrategyTable:
 def fit_one_of(runs: Runs, job: FitJob, strategy: str) -> FitResult:
     """Fit runs of several strategies, and take the law of one, under the job's name; what is said is of all.
 
+    Forms are not told apart here: what a job leaves to choose, as `fit` does by default, is the plain law.
+
     Raises:
         FitError: if the table has no sparse runs of the strategy, or as `fit_strategies`.
     """
@@ -123,6 +126,7 @@ def fit_one_of(runs: Runs, job: FitJob, strategy: str) -> FitResult:
     if strategy not in known:
         found = ", ".join(known) or runs.strategy or "none"
         raise FitError(f"`strategy` {strategy}: expected one of the table's, {found}{nearest(strategy, known)}.")
+    job = replace(job, form=None if job.form == AUTO else job.form)
     found_all = fit_strategies(runs, job, schedules_of(runs, strategy, job.schedule))
     part = next(one for one in found_all.parts if one.name == strategy)
     answer = msgspec.structs.replace(found_all.answer, strategies=strategy_table(found_all))
