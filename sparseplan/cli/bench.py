@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from sparseplan.cli import device_options as d
 from sparseplan.cli import options as o
 from sparseplan.errors import QuantityError
 
@@ -49,7 +50,7 @@ def bench(
         Any,
         typer.Option("--widths", parser=o.reader(parse_widths), metavar="W,W", help="Widths of models to measure."),
     ] = None,
-    peak: o.PeakOption = None,
+    peak: d.PeakOption = None,
     figure: Annotated[
         Path | None, typer.Option("--figure", metavar="FILE", help="Also draw the speed-ups: .png, .svg or .pdf.")
     ] = None,

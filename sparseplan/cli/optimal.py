@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from sparseplan.cli import device_options as d
 from sparseplan.cli import options as o
 from sparseplan.common.text import shown
 from sparseplan.errors import PlanError
@@ -35,24 +36,24 @@ def optimal(
     tokens_per_param: o.TokensPerParamOption = None,
     unique_data: o.UniqueDataOption = None,
     from_dense: o.FromDenseOption = None,
-    inference_tokens: o.InferenceTokensOption = None,
-    inference: o.InferenceOption = None,
-    inference_weight: o.InferenceWeightOption = None,
-    inference_price: o.InferencePriceOption = None,
-    inference_utilization: o.InferenceUtilizationOption = None,
-    inference_batch: o.InferenceBatchOption = None,
+    inference_tokens: d.InferenceTokensOption = None,
+    inference: d.InferenceOption = None,
+    inference_weight: d.InferenceWeightOption = None,
+    inference_price: d.InferencePriceOption = None,
+    inference_utilization: d.InferenceUtilizationOption = None,
+    inference_batch: d.InferenceBatchOption = None,
     pattern: o.PatternsOption = None,
     law: o.LawsOption = None,
     strategy: o.StrategiesOption = None,
     cost: o.CostsOption = None,
     max_sparsity: o.MaxSparsityOption = None,
     objective: o.ObjectiveOption = "point",
-    device_hours: o.DeviceHoursOption = None,
-    days: o.DaysOption = None,
-    peak: o.PeakOption = None,
-    utilization: o.UtilizationOption = None,
-    devices: o.DevicesOption = None,
-    price: o.PriceOption = None,
+    device_hours: d.DeviceHoursOption = None,
+    days: d.DaysOption = None,
+    peak: d.PeakOption = None,
+    utilization: d.UtilizationOption = None,
+    devices: d.DevicesOption = None,
+    price: d.PriceOption = None,
     explain: o.ExplainOption = False,
     csv: o.CsvOption = None,
     plot: o.PlotOption = None,

@@ -9,7 +9,7 @@ import typer
 from sparseplan.cli.flags import in_flags
 from sparseplan.common.several import parse_budgets, split
 from sparseplan.common.text import shown, shown_json
-from sparseplan.common.units import parse_bytes, parse_money, parse_positive, parse_share, parse_sparsity
+from sparseplan.common.units import parse_bytes, parse_positive, parse_sparsity
 from sparseplan.errors import SparseplanError
 from sparseplan.laws import DEFAULT_LAW
 from sparseplan.sparsity.pattern import BEST, parse_pattern, parse_patterns
@@ -124,42 +124,6 @@ LossOption = Annotated[
         metavar="L",
         help="Loss to reach with the least compute, in nats, as in 2.1; instead of a budget.",
     ),
-]
-DeviceHoursOption = Annotated[
-    float | None,
-    typer.Option(
-        "--device-hours",
-        parser=read_positive,
-        metavar="H",
-        help="Training budget in hours of one device, as in 20k; instead of --flops.",
-    ),
-]
-DaysOption = Annotated[
-    float | None,
-    typer.Option("--days", parser=read_positive, metavar="T", help="Training budget in days of all --devices."),
-]
-PeakOption = Annotated[
-    float | None,
-    typer.Option(
-        "--peak", parser=read_positive, metavar="F", help="Peak dense FLOP/s of one device, as in 989T, if no profile."
-    ),
-]
-UtilizationOption = Annotated[
-    float | None,
-    typer.Option(
-        "--utilization",
-        parser=reader(parse_share),
-        metavar="U",
-        help="Share of the peak that training reaches, as in 40%. Default: the profile's.",
-    ),
-]
-DevicesOption = Annotated[
-    float | None,
-    typer.Option("--devices", parser=read_positive, metavar="K", help="Devices at once, for time and memory."),
-]
-PriceOption = Annotated[
-    float | None,
-    typer.Option("--price", parser=reader(parse_money), metavar="P", help="Price of one device hour, as in $2.50."),
 ]
 ParamsOption = Annotated[
     float | None,
@@ -313,60 +277,6 @@ FromDenseOption = Annotated[
         metavar="T",
         help="A dense model of --dense-params exists that has seen this much data: prune it, train it on, or train "
         "from scratch? With --flops to spend; --law may be given twice, the second of runs from dense checkpoints.",
-    ),
-]
-InferenceTokensOption = Annotated[
-    float | None,
-    typer.Option(
-        "--inference-tokens",
-        parser=read_positive,
-        metavar="T",
-        help="Tokens to read or write once trained, as in 1T; then --flops is the total of training and inference.",
-    ),
-]
-InferenceOption = Annotated[
-    str | None,
-    typer.Option(
-        "--inference",
-        metavar="sparse|dense|PROFILE",
-        autocompletion=cost_names,
-        help="What zeros cost in inference: nothing, as much as weights, or what a device does. Default: --cost.",
-    ),
-]
-InferenceWeightOption = Annotated[
-    float | None,
-    typer.Option(
-        "--inference-weight",
-        parser=read_positive,
-        metavar="R",
-        help="What a FLOP of inference costs against one of training. Default: 1, or as hours or prices say.",
-    ),
-]
-InferencePriceOption = Annotated[
-    float | None,
-    typer.Option(
-        "--inference-price",
-        parser=reader(parse_money),
-        metavar="P",
-        help="Price of one hour of a device that serves. With --price and --loss the least total is of money.",
-    ),
-]
-InferenceUtilizationOption = Annotated[
-    float | None,
-    typer.Option(
-        "--inference-utilization",
-        parser=reader(parse_share),
-        metavar="U",
-        help="Share of its peak that inference reaches. Default: that of training, or its profile's.",
-    ),
-]
-InferenceBatchOption = Annotated[
-    float | None,
-    typer.Option(
-        "--inference-batch",
-        parser=read_positive,
-        metavar="B",
-        help="Tokens processed at once; up to 64, as in decoding, memory bounds the rate. Default: many (prefill).",
     ),
 ]
 MaxDataOption = Annotated[

@@ -7,7 +7,6 @@ import tracemalloc
 from pathlib import Path
 
 import jsonschema
-import msgspec
 import pytest
 import yaml
 from hypothesis import given
@@ -15,7 +14,6 @@ from hypothesis import strategies as st
 
 import sparseplan
 from sparseplan.calibration.recipe import (
-    LoadedRecipe,
     builtin_recipes,
     expand,
     load_recipe,
@@ -25,67 +23,16 @@ from sparseplan.calibration.recipe import (
 from sparseplan.errors import RecipeError
 from sparseplan.fit.choose_form import AUTO, AVERAGE
 from sparseplan.laws.forms.fitting import SPARSE
-from sparseplan.runs.spec import Adafactor, AdamW, DataSpec, RunSpec, Split
+from sparseplan.runs.spec import Adafactor, AdamW
 from sparseplan.runs.start import Checkpoint
 from sparseplan.runs.strategies import (
     GradualMagnitude,
-    OneShot,
-    Rewinding,
-    RigL,
-    SparseEvolution,
-    SparseGpt,
-    Structured,
 )
 from sparseplan.runs.trunks import plan_segments
-from sparseplan.shapes.base import Images, Inputs
 from sparseplan.shapes.bert import BertShape
 from sparseplan.shapes.gpt import GptShape
 from sparseplan.shapes.vit import VitShape
-from sparseplan.sparsity.schedule import Schedule
-
-DATA = DataSpec(
-    train=Split(path="t", sha256="a" * 64, tokens=10**9),
-    valid=Split(path="v", sha256="b" * 64, tokens=10**6),
-    dtype="uint8",
-    unit="byte",
-)
-PLAIN = """\
-format: sparseplan-recipe/1
-name: plain
-description: Two sizes, three sparsities, two lengths.
-model:
-  context: 32
-  head_width: 16
-  sizes: {grid: shapes, shapes: [{layers: 1, width: 32}, {layers: 2, width: 32}]}
-sparsities: [0, 0.75, "2:4"]
-lengths: {steps: [10, 20]}
-batch: 4
-"""
-
-
-IMAGES = msgspec.structs.replace(
-    DATA, train=Split(path="t", sha256="a" * 64, tokens=60_000), unit="image", max_epochs=1e3
-)
-
-
-def data_of(loaded: LoadedRecipe) -> tuple[DataSpec, Inputs]:
-    """Data of the kind that a recipe's family reads."""
-    if loaded.recipe.model.reads is Images:
-        return IMAGES, Images(side=28, channels=1, classes=10)
-    return DATA, 256
-
-
-def read(text: str = PLAIN) -> LoadedRecipe:
-    return parse_recipe(text, source="team.yaml")
-
-
-def runs_of(text: str = PLAIN) -> list[RunSpec]:
-    return expand(read(text), DATA, 256)
-
-
-def replaced(old: str, new: str) -> str:
-    assert old in PLAIN
-    return PLAIN.replace(old, new)
+from tests.helpers.recipes import DATA, PLAIN, data_of, read, replaced, runs_of
 
 
 def test_a_recipe_is_the_product_of_its_sizes_sparsities_lengths_and_seeds() -> None:
@@ -240,50 +187,6 @@ def test_lengths_may_be_counted_in_tokens_or_in_tokens_a_weight() -> None:
     assert {run.steps for run in tokens} == {10, 20}  # 4 sequences of 32 tokens a step
     ratio = runs_of(replaced("{steps: [10, 20]}", "{tokens_per_dense_param: [1, 2]}"))
     assert {run.data_seen / run.shape.dense_params for run in ratio} == {1.0, 2.0}
-
-
-def test_a_recipe_chooses_its_strategy_and_one_without_is_gradual() -> None:
-    assert {run.pruning.strategy for run in runs_of()} == {GradualMagnitude()}
-    named = runs_of(PLAIN + "pruning: {strategy: gradual-magnitude}\n")
-    assert [run.run_id for run in named] == [run.run_id for run in runs_of(PLAIN + "pruning: {updates: 64}\n")]
-    static = runs_of(PLAIN + "pruning: {strategy: static}\n")
-    assert {run.pruning.strategy_name for run in static} == {"dense", "static"}
-    shared = {run.run_id for run in static} & {run.run_id for run in named}
-    assert shared == {run.run_id for run in named if run.pruning.sparsity == 0}
-
-
-@pytest.mark.parametrize(
-    ("pruning", "message"),
-    [
-        ("{strategy: statik}", r"team\.yaml:11: pruning\.strategy: expected one of gradual-magnitude, .*'static'"),
-        ("{strategy: static, updates: 3}", r"team\.yaml:11: pruning\.updates: unknown key"),
-        ("{updatez: 3}", r"team\.yaml:11: pruning\.updatez: unknown key \(did you mean 'updates'\?\)"),
-        ("{schedule: {end: 2}}", r"team\.yaml:11: pruning\.schedule\.end: "),
-        (
-            "{strategy: sr-ste}",
-            r"team\.yaml:8: sparsities\[1\]: expected a pattern n:m, .* found unstructured sparsity",
-        ),
-        ("static", r"team\.yaml:11: pruning: expected"),
-    ],
-)
-def test_a_wrong_strategy_is_named_at_its_line(pruning: str, message: str) -> None:
-    with pytest.raises(RecipeError, match=message):
-        read(PLAIN + f"pruning: {pruning}\n")
-
-
-@pytest.mark.parametrize(
-    "pruning",
-    [
-        "{updates: 3}",
-        "{strategy: gradual-magnitude, updates: 3}",
-        "{strategy: static}",
-        "{strategy: sr-ste, decay: 0.001}",
-    ],
-)
-def test_the_schema_knows_strategies_and_that_one_may_go_unnamed(pruning: str) -> None:
-    jsonschema.validate(yaml.safe_load(PLAIN + f"pruning: {pruning}"), recipe_schema())
-    with pytest.raises(jsonschema.ValidationError):
-        jsonschema.validate(yaml.safe_load(PLAIN + "pruning: {strategy: static, decay: 3}"), recipe_schema())
 
 
 def test_dense_is_trained_once_however_it_is_written() -> None:
@@ -449,33 +352,3 @@ def test_any_number_in_any_place_of_a_recipe_gives_runs_or_a_recipe_error_in_lit
     assert len(said) > len(numbers)
     assert all("team.yaml:" in message for message in said)
     assert peak < 50e6
-
-
-def test_scaling_by_density_is_for_adamw() -> None:
-    text = load_recipe("gpt-stdlib-cpu").text + "scale_by_density: true\n"
-    assert parse_recipe(text, source="r.yaml").recipe.scale_by_density
-    own = "optimizer: {name: adamw, learning_rate: 0.006, base_width: 64}"
-    assert own in text
-    with pytest.raises(RecipeError, match=r"r.yaml:\d+: scale_by_density: expected the optimizer adamw"):
-        parse_recipe(text.replace(own, "optimizer: {name: adafactor}"), source="r.yaml")
-
-
-@pytest.mark.parametrize(
-    ("pruning", "strategy"),
-    [
-        ("{strategy: one-shot, at: 0.5}", OneShot()),
-        ("{schedule: {kind: geometric, start: 0, end: 0.5}, scope: global}", None),
-        ("{strategy: set, every: 100, drop: 0.1}", SparseEvolution()),
-        ("{strategy: rigl, distribution: erdos-renyi}", RigL(distribution="erdos-renyi")),
-        ("{strategy: rewinding, share: 0.2, to: 0.1}", Rewinding()),
-        ("{strategy: sparsegpt, at: 0.5, batches: 8}", SparseGpt()),
-        ("{strategy: structured, updates: 16}", Structured()),
-    ],
-)
-def test_a_recipe_chooses_any_strategy_with_its_settings(pruning: str, strategy: object) -> None:
-    text = load_recipe("gpt-stdlib-cpu").text.replace(', "2:4"]', "]")  # not all strategies know groups
-    old = "pruning: {schedule: {kind: cubic, start: 0.25, end: 0.75}, updates: 32}"
-    assert old in text
-    found = parse_recipe(text.replace(old, f"pruning: {pruning}"), source="r.yaml").recipe.pruning
-    geometric = Schedule(kind="geometric", start=0, end=0.5)
-    assert found == (strategy or GradualMagnitude(schedule=geometric, scope="global"))
