@@ -100,8 +100,11 @@ def _per_param(law: Law) -> str:
 
 
 def _data_per_param(law: Law) -> Iterator[Finding]:
-    """Tokens per parameter of the compute-optimal dense model in the middle of the range."""
-    if law.range.nonzero_params is None:
+    """Tokens per parameter of the compute-optimal dense model in the middle of the range.
+
+    What starts from trained weights may need next to none, so such a law says nothing here.
+    """
+    if law.range.nonzero_params is None or law.start is not None:
         return
     N = _ends(law).middle_size
     ratio = float(coefficients(law).optimal_tokens(N)) / N / N * law.tokens_per_unit
