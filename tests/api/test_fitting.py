@@ -183,8 +183,9 @@ def without_gradient(report: str) -> str:
 
 
 def test_a_file_is_fitted_as_by_the_command(csv: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    words = ["--bootstrap", "60", "--holdout", "largest-n", "--seed", "3", "--schedule", "linear:0..50%"]
-    fitted = sp.fit(csv, draws=60, holdout="largest-n", seed=3, schedule="linear:0..50%")
+    words = ["--form", "frantar2023", "--bootstrap", "60", "--holdout", "largest-n", "--seed", "3"]
+    words += ["--schedule", "linear:0..50%"]
+    fitted = sp.fit(csv, form="frantar2023", draws=60, holdout="largest-n", seed=3, schedule="linear:0..50%")
     assert run(["fit", str(csv), *words, "--json"]) == 0
     assert_same(json.loads(capsys.readouterr().out), json.loads(fitted.to_json()))
     assert run(["fit", str(csv), *words, "--out", str(tmp_path / "team.yaml")]) == 0
