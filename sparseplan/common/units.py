@@ -10,6 +10,7 @@ _LONGEST = 100
 _FACTORS = {"": 1.0, "k": 1e3, "m": 1e6, "b": 1e9, "g": 1e9, "t": 1e12, "p": 1e15}
 _NUMBER = re.compile(r"([+-]?(?:\d+(?:_\d+)*(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?)\s*([kKmMbBgGtTpP]?)", re.ASCII)
 _BYTES = re.compile(r"((?:\d+(?:_\d+)*(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?)\s*(?:([kKmMgGtTpP])(i?))?[bB]?", re.ASCII)
+_LEAST_BYTES = 1e6
 _THOUSANDS = re.compile(r"[+-]?\d{1,3}(?:,\d{3}){2,}(?:\.\d*)?", re.ASCII)  # one comma might be a decimal one
 _CURRENCIES = "$€£¥"
 _SECONDS = (86400.0, 3600.0, 60.0, 1.0)
@@ -101,13 +102,13 @@ def parse_money(text: str) -> float:
 
 
 def parse_bytes(text: str) -> float:
-    """Read an amount of memory above zero, in bytes or with a unit: decimal as in 80GB, binary as in 80GiB.
+    """Read an amount of memory from 1 MB, in bytes or with a unit: decimal as in 80GB, binary as in 80GiB.
 
     Raises:
         QuantityError: if the text is no such amount.
 
-    >>> parse_bytes("80GB"), parse_bytes("1 KiB"), parse_bytes("8e10")
-    (80000000000.0, 1024.0, 80000000000.0)
+    >>> parse_bytes("80GB"), parse_bytes("1 MiB"), parse_bytes("8e10")
+    (80000000000.0, 1048576.0, 80000000000.0)
     """
     match = _BYTES.fullmatch(text.strip()) if len(text) <= _LONGEST else None
     if match is None:
@@ -115,8 +116,8 @@ def parse_bytes(text: str) -> float:
         raise QuantityError(f"expected an amount of memory such as 80GB or 80GiB, found {shown!r}.")
     base = 1024.0 if match[3] else 1000.0
     value = _finite(float(match[1]) * base ** ("kmgtp".index(match[2].lower()) + 1 if match[2] else 0), text)
-    if value <= 0:
-        raise QuantityError(f"expected an amount of memory above 0, found {text!r}.")
+    if value < _LEAST_BYTES:  # a unit was forgotten, as in 80
+        raise QuantityError(f"expected an amount of memory such as 80GB or 80GiB, found {text!r}, {value:g} bytes.")
     return value
 
 

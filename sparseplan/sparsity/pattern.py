@@ -96,4 +96,11 @@ def parse_patterns(text: str) -> list[Pattern | str]:
     >>> [str(pattern) for pattern in parse_patterns("2:4,n:4,best")]
     ['2:4', 'n:4', 'best']
     """
-    return [BEST if part == BEST else parse_pattern(part) for part in split(text)]
+    return [BEST if part == BEST else _pattern_or_best(part) for part in split(text)]
+
+
+def _pattern_or_best(text: str) -> Pattern:
+    try:
+        return parse_pattern(text)
+    except PatternError as problem:
+        raise PatternError(f"{str(problem).removesuffix('.')}; or {BEST}, the best of all that there are.") from None

@@ -159,6 +159,10 @@ def test_where_reading_weights_is_the_limit_attention_takes_no_time() -> None:
         ({"model": "gpt2", "law": "frantar2023-vit-jft-refit"}, "gpt2 reads tokens, and the law"),
         ({"context": 8192}, "`context`: expected `model` beside it"),
         ({"model": "gpt2", "context": 0.5}, "`context`: expected a whole number from 1 to "),
+        (
+            {"max_memory": "80"},
+            "`max_memory`: expected an amount of memory such as 80GB or 80GiB, found '80', 80 bytes",
+        ),
         ({"model": "gpt2", "max_memory": "80 monkeys"}, "`max_memory`: expected an amount of memory such as 80GB"),
         ({"model": "gpt3"}, r"no model is called 'gpt3' \(did you mean 'gpt2'\?\)"),
     ],
