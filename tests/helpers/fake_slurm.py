@@ -30,7 +30,10 @@ def jobs() -> dict[str, int]:
 
 def is_alive(pid: int) -> bool:
     stat = Path(f"/proc/{pid}/stat")
-    return stat.exists() and stat.read_text().rpartition(")")[2].split()[0] != "Z"
+    try:
+        return stat.read_text().rpartition(")")[2].split()[0] != "Z"
+    except (FileNotFoundError, ProcessLookupError):  # gone, perhaps while it is looked at
+        return False
 
 
 def sbatch(words: list[str]) -> None:
