@@ -28,6 +28,7 @@ _DENSITY_EXPONENTS = (0.2, 4.0)  # b_S
 _OUTER = (0.25, 3.0)  # k
 _HIGHEST_FLOOR = 0.9  # of the lowest loss
 _SMALLEST_SHARE = 0.02
+_LARGEST = 300.0
 _CHANGE = 0.5  # of an exponent from S = 0 to the highest
 
 
@@ -49,7 +50,7 @@ def make_starts(design: Design, measured: Array, count: int, rng: np.random.Gene
     length = b_D[:, None] * (1.0 + theta[:, ZETA, None] * design.u) * design.y
     # The law is F x_0 + numerator x_1 + c x_2 at the runs: x of shape (count, n, 3), over the loss for relative errors.
     columns = np.stack(
-        np.broadcast_arrays(np.exp(-size) * shape, np.exp(-length), np.ones((count, 1))),
+        np.broadcast_arrays(_power(size) * shape, _power(length), np.ones((count, 1))),
         axis=2,
     )
     columns = columns / measured[None, :, None]
@@ -77,7 +78,7 @@ def make_coupled_starts(design: Design, measured: Array, count: int, rng: np.ran
     exponents = np.stack([_log_uniform(_EXPONENTS, count, rng) / k for _ in range(2)], axis=1)
     b_N, b_D = np.clip(exponents, low, high).T
     shape = _draw_families(design, theta, count, rng)
-    size, length = np.exp(-b_N[:, None] * design.x) * shape, np.exp(-b_D[:, None] * design.y)
+    size, length = _power(b_N[:, None] * design.x) * shape, _power(b_D[:, None] * design.y)
     columns = np.stack(np.broadcast_arrays(size, length), axis=2)
     above = measured - floor[:, None]
     total = above ** (1.0 / k[:, None])
@@ -113,6 +114,11 @@ def _least_squares(columns: Array, target: Array) -> Array:
     index = range(columns.shape[2])
     normal[:, index, index] *= 1.0 + 1e-9
     return np.asarray(np.linalg.solve(normal, transposed @ target[:, :, None])[:, :, 0])
+
+
+def _power(exponent: Array) -> Array:
+    """exp(-exponent), held where its square would overflow: over such a span no start is near."""
+    return np.exp(np.minimum(-exponent, _LARGEST))
 
 
 def _log_uniform(ends: tuple[float, float], count: int, rng: np.random.Generator) -> Array:
