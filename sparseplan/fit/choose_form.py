@@ -191,10 +191,10 @@ def choose_form(
         UnjudgedError: if too few runs cost about the same to judge an order, or no form can be judged.
         FitError: if the runs can't be fitted at all.
     """
-    cost = _cost(runs, schedule)
+    cost = _log_cost(runs, schedule)
     if len(runs) > _MOST_RUNS:
         runs = runs.take(np.argsort(cost, kind="stable")[:: -(-len(runs) // _MOST_RUNS)])
-        cost = _cost(runs, schedule)
+        cost = _log_cost(runs, schedule)
     names = SPARSE if np.any(runs.sparsity > 0) else DENSE
     cuts = [cut for kind, held in held_out(runs, cost) if (cut := _cut(kind, held, cost))]
 
@@ -275,18 +275,17 @@ def weights_of(densities: list[float], least: float) -> list[float]:
     return [float(one) for one in shares / shares.sum()]
 
 
-def _cost(runs: Runs, schedule: Schedule) -> Array:
-    """N D c_mul, shape (n,)."""
-    return np.asarray(
-        runs.nonzero_params * runs.data_seen * schedule.mean_density(runs.sparsity) / (1.0 - runs.sparsity)
-    )
+def _log_cost(runs: Runs, schedule: Schedule) -> Array:
+    """ln(N D c_mul), shape (n,): N D itself may overflow."""
+    extra = schedule.mean_density(runs.sparsity) / (1.0 - runs.sparsity)
+    return np.asarray(np.log(runs.nonzero_params) + np.log(runs.data_seen) + np.log(extra))
 
 
 def _cut(kind: str, held: Mask, cost: Array) -> _Cut | None:
     """None where one side would be empty."""
     if not held.any() or held.all():
         return None
-    return _Cut(kind, held, *_pairs(np.log(cost[held])))
+    return _Cut(kind, held, *_pairs(cost[held]))
 
 
 def _pairs(price: Array) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
