@@ -122,11 +122,13 @@ def _print_forms(console: Console, answer: FitAnswer, *, averaged: bool) -> None
         table.add_row(one.form, "weak" if one.prior else "none", *errors, behind, share, style=style)
     print_table(console, table)
     say_wrapped(console, f"Chosen: {answer.form_choice}")
+    close = all(one.behind <= 2.0 * one.uncertain for one in answer.forms or () if one.weight > 0.0)
     say_wrapped(
         console,
         "Larger and longer runs were set aside and predicted from the others: the differences in log loss between "
         "those of similar cost (order; pairs: in the right one), and their losses (level), root mean squares. Behind: "
-        "in log predictive density, with its standard error; forms beyond two of them are not averaged.",
+        "in log predictive density, with its standard error"
+        + ("; forms beyond two of them are not averaged." if close else "."),  # `average` keeps them all
     )
     if averaged:
         say_wrapped(console, f"What follows is of {answer.form} alone, but for the error of a measured run.")

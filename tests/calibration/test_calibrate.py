@@ -311,7 +311,7 @@ def test_a_vision_calibration_ends_in_a_law_over_images_with_accuracy_and_repeat
     assert all(0 < float(row["accuracy"]) <= 1 for row in rows)
     for row in rows:  # 8 images a step, of 1,412
         assert row["unique_data"] == ("1412" if int(row["steps"]) == 240 else "")
-    assert "like fresh data" not in (tmp_path / "calibration" / "tiny" / "README.md").read_text()
+    assert "the law counts repeats by the fitted rates" in (tmp_path / "calibration" / "tiny" / "README.md").read_text()
 
 
 @SHIPPED

@@ -1,5 +1,6 @@
 """A law averaged over forms: weights by what each form predicted, draws as often as it weighs, a run's interval."""
 
+import re
 from functools import cache
 
 import numpy as np
@@ -74,8 +75,9 @@ def test_the_report_shows_the_weights_and_says_what_the_rest_is_of() -> None:
     from sparseplan.report.fit import print_fit
 
     text = " ".join(printed(lambda console: print_fit(console, averaged(), written=None)).split())
-    assert "weight" in text
-    assert "The law averages the forms with these weights" in text
+    assert "behind weight" in text
+    assert re.search(r"Chosen: frantar2023 \d+%, .*, averaged: ", text)
+    assert "What follows is of frantar2023 alone, but for the error of a measured run." in text
 
 
 def test_a_frozen_base_is_refused() -> None:
