@@ -41,7 +41,7 @@ def curve_figure(answer: Answer, width_name: str) -> "Figure":
     above.set_ylabel(f"{word} for this loss" if priced else f"{loss_word(answer)} (nats)")
     below.set_ylabel("over dense" if priced else "minus dense")
     if priced:
-        log_axis(above, "y", most=6)
+        log_axis(above, "y", most=4)
     entries |= _plan(above, answer)
     rest = 1.0 if priced else 0.0
     entries["dense"] = below.axhline(rest, color="0.45", linewidth=0.9, linestyle="--")
