@@ -33,7 +33,7 @@ from sparseplan.sparsity.schedule import Schedule
 AUTO, AVERAGE = "auto", "average"
 _LEAST_WEIGHT, _LEAST_OF_EVERY = 0.1, 0.02
 _SIMILAR = 1.5
-_STANDARD_ERRORS = 2.0
+STANDARD_ERRORS = 2.0
 _PRIOR_WORTH = 0.1
 _CLOSE, _LEVEL = 1.1, 1.05
 _FEWEST_PAIRS, _MOST_PAIRS = 5, 20_000
@@ -231,7 +231,7 @@ def _weighed(judged: list[_Judged], left_out: dict[str, str], cuts: int, *, ever
     speaks = _speakers(judged)
     best = max((judged[index] for index in speaks), key=lambda one: one.density)
     gaps = [one.behind(best) for one in judged]
-    close = [index for index in speaks if every or gaps[index][0] <= _STANDARD_ERRORS * gaps[index][1]]
+    close = [index for index in speaks if every or gaps[index][0] <= STANDARD_ERRORS * gaps[index][1]]
     least = _LEAST_OF_EVERY if every else _LEAST_WEIGHT
     shares = dict(zip(close, weights_of([judged[index].density for index in close], least), strict=True))
     close = [index for index in close if shares[index] > 0.0]

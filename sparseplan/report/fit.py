@@ -9,6 +9,7 @@ from sparseplan.common.console import open_table, print_table, say, say_wrapped
 from sparseplan.common.units import format_bounds, format_count, format_scientific, format_sparsity
 from sparseplan.cost.flops import flops_cost
 from sparseplan.fit.answer import FitAnswer, coefficient_values
+from sparseplan.fit.choose_form import STANDARD_ERRORS
 from sparseplan.fit.compare import Dependence
 from sparseplan.fit.fit_caveats import SIGNIFICANT
 from sparseplan.fit.fit_table import FitResult
@@ -122,7 +123,7 @@ def _print_forms(console: Console, answer: FitAnswer, *, averaged: bool) -> None
         table.add_row(one.form, "weak" if one.prior else "none", *errors, behind, share, style=style)
     print_table(console, table)
     say_wrapped(console, f"Chosen: {answer.form_choice}")
-    close = all(one.behind <= 2.0 * one.uncertain for one in answer.forms or () if one.weight > 0.0)
+    close = all(one.behind <= STANDARD_ERRORS * one.uncertain for one in answer.forms or () if one.weight > 0.0)
     say_wrapped(
         console,
         "Larger and longer runs were set aside and predicted from the others: the differences in log loss between "
